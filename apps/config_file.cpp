@@ -1,0 +1,70 @@
+#include "config_file.hpp"
+
+#include <sstream>
+#include <toml.hpp>
+
+#include "tempera/io/files.hpp"
+
+namespace tempera::apps {
+namespace {
+
+template <class T>
+bool assign(const toml::value& value, T& field) {
+  if constexpr (std::is_same_v<T, double>) {
+    if (value.is_integer()) {
+      field = static_cast<double>(value.as_integer());
+      return true;
+    }
+  }
+  if constexpr (std::is_same_v<T, std::vector<std::int64_t>>) {
+    if (value.is_integer()) {
+      field = {value.as_integer()};
+      return true;
+    }
+  }
+  try {
+    field = toml::get<T>(value);
+    return true;
+  } catch (const toml::exception&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+void read_config(const std::filesystem::path& path, TrainConfig& config) {
+  std::istringstream text(read_file(path));
+  toml::value root;
+  try {
+    root = toml::parse(text, path.string());
+  } catch (const std::exception& error) {
+    std::string message = error.what();
+    std::replace(message.begin(), message.end(), '\n', ' ');
+    throw ConfigError({{path.string(), "not TOML", message}});
+  }
+  std::vector<Violation> violations;
+  for (const auto& [key, value] : root.as_table()) {
+    bool known = false;
+    TrainConfig::visit(
+        [&, &key = key, &value = value](const char* name, const char*, auto& field) {
+          if (key != name) return;
+          known = true;
+          if (!assign(value, field)) violations.push_back({key, toml::format(value), "has the wrong type"});
+        },
+        config);
+    if (!known) violations.push_back({key, toml::format(value), "is not a known option"});
+  }
+  if (!violations.empty()) throw ConfigError(violations);
+}
+
+std::string to_toml(const TrainConfig& config) {
+  std::string text = "# Every value of this run. tempera train --config FILE --out DIR repeats it.\n";
+  TrainConfig::visit(
+      [&text](const char* name, const char* help, const auto& field) {
+        text += std::string("\n# ") + help + "\n" + name + " = " + toml::format(toml::value(field)) + "\n";
+      },
+      config);
+  return text;
+}
+
+}  // namespace tempera::apps

@@ -1,0 +1,70 @@
+// tempera info
+#include <memory>
+
+#include "run.hpp"
+
+namespace tempera::apps {
+namespace {
+
+struct Options {
+  CommonOptions common;
+  std::string file;
+};
+
+int run(const Options& options) {
+  const std::filesystem::path path = resolve_model(options.file);
+  const Hdf5Reader file(path);
+  Json json = {{"file", path.string()}};
+  std::string text = path.string();
+  const auto say = [&](const std::string& name, const auto& value, const std::string& words) {
+    json[name] = value;
+    text += "\n  " + words;
+  };
+  if (const auto content = file.text_attribute("/", "content")) say("content", *content, "content: " + *content);
+  if (file.has("/model")) {
+    const ModelFile model = read_model(path);
+    say("kind", std::string(Model::kKind), "kind: " + std::string(Model::kKind));
+    say("n_visible", model.model.n_visible(), "n_visible: " + std::to_string(model.model.n_visible()));
+    say("n_hidden", model.model.n_hidden(), "n_hidden: " + std::to_string(model.model.n_hidden()));
+    const double rms = std::sqrt(model.theta.weights.cast<double>().squaredNorm() /
+                                 static_cast<double>(model.theta.weights.size()));
+    say("weight_rms", rms, format("root mean square weight: %.4f", rms));
+    if (const auto update = file.number_attribute("/state", "update"); file.has("/state") && update) {
+      say("update", static_cast<std::int64_t>(*update), format("update: %.0f", *update));
+    }
+  }
+  if (file.has("/log_partition")) {
+    if (const auto value = file.number_attribute("/log_partition", "value")) {
+      say("log_partition", *value, format("log Z: %.4f", *value));
+    }
+  }
+  for (const char* group : {"/train", "/valid", "/test", "/samples"}) {
+    if (!file.has(group)) continue;
+    const auto shape_of = [&](const std::string& name) {
+      const Shape shape = file.shape(name);
+      say(name, shape, name + ": " + to_string(shape));
+    };
+    const std::vector<std::string> names = file.children(group);
+    if (names.empty()) shape_of(group);
+    for (const std::string& name : names) shape_of(std::string(group) + "/" + name);
+  }
+  if (file.has("/provenance")) {
+    for (const char* name : {"version", "git_revision", "command_line"}) {
+      if (const auto value = file.text_attribute("/provenance", name)) say(name, *value, std::string(name) + ": " + *value);
+    }
+  }
+  print_result(options.common, json, text);
+  return 0;
+}
+
+}  // namespace
+
+void setup_info(CLI::App& program, int& exit_code) {
+  auto options = std::make_shared<Options>();
+  CLI::App& app = *program.add_subcommand("info", "what is in a file, in words");
+  app.add_option("FILE", options->file, "any HDF5 file of this program, or a run directory")->required();
+  add_common_options(app, options->common);
+  app.callback([options, &exit_code] { exit_code = run(*options); });
+}
+
+}  // namespace tempera::apps

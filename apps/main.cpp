@@ -1,0 +1,39 @@
+// The command `tempera`: one file per subcommand, see options.hpp.
+#include <iostream>
+#include <new>
+
+#include "options.hpp"
+#include "tempera/core/errors.hpp"
+#include "tempera/core/version.hpp"
+
+int main(int argc, char** argv) {
+  using tempera::ExitCode;
+  CLI::App program("Tempera: train, measure, sample and look at Boltzmann machines", "tempera");
+  program.set_version_flag("--version", std::string("tempera ") + tempera::version());
+  program.require_subcommand(1);
+  int exit_code = 0;
+  tempera::apps::setup_train(program, exit_code);
+  tempera::apps::setup_resume(program, exit_code);
+  tempera::apps::setup_loglik(program, exit_code);
+  tempera::apps::setup_sample(program, exit_code);
+  tempera::apps::setup_features(program, exit_code);
+  tempera::apps::setup_info(program, exit_code);
+  tempera::apps::setup_data(program, exit_code);
+  const auto fail = [](ExitCode code, const std::string& message) {
+    std::cerr << "tempera: error: " << message << '\n';
+    return static_cast<int>(code);
+  };
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return program.exit(error);
+    return fail(ExitCode::kUsage, std::string(error.what()) + " (see tempera --help)");
+  } catch (const tempera::Error& error) {
+    return fail(error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    return fail(ExitCode::kInternal, "out of memory");
+  } catch (const std::exception& error) {
+    return fail(ExitCode::kInternal, error.what());
+  }
+  return exit_code;
+}

@@ -1,0 +1,123 @@
+#include "model_file.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+#include "tempera/core/version.hpp"
+#include "tempera/io/files.hpp"
+
+namespace tempera::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Shape of a parameter that must be two-dimensional and not empty.
+Shape matrix_shape(const Hdf5Reader& file, const std::string& path) {
+  const Shape shape = file.shape(path);
+  if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0) {
+    file.fail(path, "expected shape (n_visible, n_hidden), found " + to_string(shape));
+  }
+  return shape;
+}
+
+Model model_of(const Hdf5Reader& file, bool& has_reference) {
+  const auto kind = file.text_attribute("/model", "kind");
+  if (!file.has("/model")) file.fail("/model", "expected a model, found nothing");
+  if (!kind) file.fail("/model", "attribute 'kind' is missing or no text");
+  if (*kind != Model::kKind) {
+    file.fail("/model", "attribute 'kind': expected '" + std::string(Model::kKind) + "', found '" + *kind + "'");
+  }
+  const Shape shape = matrix_shape(file, "/model/params/weights");
+  Vector reference = Vector::Zero(static_cast<Index>(shape[0]));
+  has_reference = file.has("/model/reference/visible_bias");
+  if (has_reference) file.dataset("/model/reference/visible_bias", {shape[0]}, reference.data());
+  return {static_cast<Index>(shape[0]), static_cast<Index>(shape[1]), reference};
+}
+
+}  // namespace
+
+fs::path resolve_model(const fs::path& argument) {
+  require_exists(argument);
+  if (!fs::is_directory(argument)) return argument;
+  const fs::path checkpoint = argument / "checkpoint.h5";
+  if (!fs::exists(checkpoint)) throw NoInputError(argument.string() + ": holds no checkpoint.h5");
+  return checkpoint;
+}
+
+ModelFile read_model(const fs::path& argument) {
+  const fs::path path = resolve_model(argument);
+  const Hdf5Reader file(path);
+  bool has_reference = false;
+  Model model = model_of(file, has_reference);
+  Model::Params theta = model.zero_params();
+  file.fields("/model/params", theta);
+  Binarization rule;
+  if (const auto method = file.text_attribute("/model", "binarize")) {
+    rule = {*method, file.number_attribute("/model", "binarize_maximum").value_or(1.0)};
+  }
+  std::vector<std::int64_t> shape = file.integers_attribute("/model", "visible_shape");
+  std::int64_t product = 1;
+  for (const std::int64_t n : shape) product *= n;
+  if (product != model.n_visible()) shape.clear();
+  return {path, std::move(model), std::move(theta), has_reference, shape, rule};
+}
+
+void write_provenance(Hdf5Writer& file, const std::string& command, std::int64_t seed) {
+  for (const auto& [name, value] : build_provenance()) {
+    file.attribute("/provenance", name, name == "libraries" ? value + ", HDF5 " + hdf5_version() : value);
+  }
+  file.attribute("/provenance", "command_line", command);
+  file.attribute("/provenance", "seed", seed);
+}
+
+void write_checkpoint(const fs::path& path, const Model& model, const TrainState<Model>& state,
+                      const ModelNotes& notes) {
+  Hdf5Writer file("checkpoint");
+  file.attribute("/model", "kind", std::string(Model::kKind));
+  for (const auto& [name, size] : model.shape()) file.attribute("/model", name, static_cast<std::int64_t>(size));
+  if (!notes.visible_shape.empty()) file.attribute("/model", "visible_shape", notes.visible_shape);
+  file.attribute("/model", "binarize", notes.binarization.method);
+  file.attribute("/model", "binarize_maximum", notes.binarization.maximum);
+  file.fields("/model/params", state.result());
+  file.dataset("/model/reference/visible_bias", {static_cast<std::uint64_t>(model.n_visible())},
+               model.reference_bias().data());
+  file.fields("/state", state);
+  write_provenance(file, notes.command_line, notes.seed);
+  file.write(path);
+}
+
+void read_checkpoint(const fs::path& path, const Model& model, TrainState<Model>& state) {
+  const Hdf5Reader file(path);
+  if (!file.has("/state")) file.fail("/state", "expected the state of a training run, found nothing: no checkpoint");
+  bool has_reference = false;
+  if (!(model_of(file, has_reference) == model)) {
+    file.fail("/model", "does not fit the configuration and data of this run");
+  }
+  file.fields("/state", state);
+}
+
+std::string command_line() {
+  std::ifstream in("/proc/self/cmdline", std::ios::binary);
+  std::ostringstream words;
+  words << in.rdbuf();
+  std::string text = words.str();
+  while (!text.empty() && text.back() == '\0') text.pop_back();
+  std::replace(text.begin(), text.end(), '\0', ' ');
+  return text;
+}
+
+BinaryData data_for_model(const ModelFile& file, const DataFile& data, const std::string& split,
+                          const std::string& method, std::int64_t seed) {
+  const Table& table = data.split(split);
+  if (table.columns != file.model.n_visible()) {
+    throw DataError(data.name + ": has " + std::to_string(table.columns) + " columns, the model has " +
+                    std::to_string(file.model.n_visible()) + " visible units");
+  }
+  Binarization rule = file.binarization;
+  if (rule.method == "none" || method != "none") rule = binarization_for(data, method);
+  return binarize(data, split, rule, static_cast<std::uint64_t>(seed));
+}
+
+}  // namespace tempera::apps

@@ -1,0 +1,58 @@
+// Models and checkpoints in files: the place where the kind of a file meets the type of a model.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "tempera/estimate/log_partition.hpp"
+#include "tempera/io/data_files.hpp"
+#include "tempera/io/hdf5.hpp"
+#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/train/trainer.hpp"
+
+namespace tempera::apps {
+
+using Model = BernoulliRbm;
+
+struct ModelFile {
+  std::filesystem::path path;  // the HDF5 file that was read
+  Model model;
+  Model::Params theta;
+  bool has_reference = false;
+  std::vector<std::int64_t> visible_shape;
+  Binarization binarization;  // of the data it was trained on
+};
+
+/// The HDF5 file behind a MODEL argument: the file itself, or the latest checkpoint of a run directory.
+std::filesystem::path resolve_model(const std::filesystem::path& argument);
+
+/// Throws NoInputError or DataError.
+ModelFile read_model(const std::filesystem::path& argument);
+
+/// What surrounds the parameters in a file that this program writes.
+struct ModelNotes {
+  std::vector<std::int64_t> visible_shape;
+  Binarization binarization;
+  std::string command_line;
+  std::int64_t seed = 0;
+};
+
+void write_checkpoint(const std::filesystem::path& path, const Model& model, const TrainState<Model>& state,
+                      const ModelNotes& notes);
+
+/// Fills a state made by initial_state, whose shapes the file must have. Throws DataError.
+void read_checkpoint(const std::filesystem::path& path, const Model& model, TrainState<Model>& state);
+
+/// Provenance attributes of any file that this program writes.
+void write_provenance(Hdf5Writer& file, const std::string& command_line, std::int64_t seed);
+
+/// The words of this process' command line.
+std::string command_line();
+
+/// Bits of a split for a model: converted as `method` says, or as the model's own file says where that is "none".
+/// Throws DataError where the widths differ.
+BinaryData data_for_model(const ModelFile& file, const DataFile& data, const std::string& split,
+                          const std::string& method, std::int64_t seed);
+
+}  // namespace tempera::apps

@@ -1,0 +1,97 @@
+#include "options.hpp"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdarg>
+#include <cstdio>
+#include <iostream>
+
+#include "tempera/core/errors.hpp"
+
+namespace tempera::apps {
+namespace {
+
+volatile std::sig_atomic_t g_signal = 0;
+
+void on_signal(int number) { g_signal = number; }
+
+}  // namespace
+
+void add_common_options(CLI::App& app, CommonOptions& common) {
+  app.add_flag("--json", common.json, "one JSON object on standard output and nothing else there");
+  app.add_flag("--quiet", common.quiet, "no progress, only errors and warnings");
+  app.add_option("--threads", common.threads, "threads; 0 takes every core")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+}
+
+void log(const CommonOptions& common, const std::string& line) {
+  if (!common.quiet) std::cerr << line << '\n';
+}
+
+void warn(const std::string& line) { std::cerr << "tempera: warning: " << line << '\n'; }
+
+void print_result(const CommonOptions& common, const Json& json, const std::string& text) {
+  std::cout << (common.json ? json.dump() : text) << std::endl;
+}
+
+std::string format(const char* pattern, ...) {
+  char buffer[512];
+  va_list arguments;
+  va_start(arguments, pattern);
+  std::vsnprintf(buffer, sizeof buffer, pattern, arguments);
+  va_end(arguments);
+  return buffer;
+}
+
+ProgressLine::ProgressLine(const CommonOptions& common, std::string label)
+    : enabled_(!common.quiet),
+      terminal_(isatty(STDERR_FILENO) != 0),
+      label_(std::move(label)),
+      begin_(std::chrono::steady_clock::now()),
+      last_(begin_) {}
+
+ProgressLine::~ProgressLine() {
+  if (drawn_ && terminal_) std::cerr << '\n';
+}
+
+void ProgressLine::show(double fraction, const std::string& note, double start) {
+  if (!enabled_) return;
+  const auto now = std::chrono::steady_clock::now();
+  const double since = std::chrono::duration<double>(now - last_).count();
+  if (since < (terminal_ ? 0.1 : 5.0)) return;
+  last_ = now;
+  const double elapsed = std::chrono::duration<double>(now - begin_).count();
+  const double left = fraction > start ? elapsed * (1.0 - fraction) / (fraction - start) : 0.0;
+  std::string bar;
+  if (terminal_) {
+    constexpr int kWidth = 24;
+    const int full = static_cast<int>(fraction * kWidth);
+    bar = " [" + std::string(static_cast<std::size_t>(full), '#') +
+          std::string(static_cast<std::size_t>(kWidth - full), ' ') + "]";
+  }
+  const std::string text = label_ + bar + format(" %3.0f %%, %.0f s left", 100.0 * fraction, left) +
+                           (note.empty() ? "" : ", " + note);
+  std::cerr << (terminal_ ? "\r\033[K" : "") << text << (terminal_ ? "" : "\n") << std::flush;
+  drawn_ = true;
+}
+
+void catch_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+bool interrupted() { return g_signal != 0; }
+
+Progress show_on(ProgressLine& line) {
+  return [&line](double fraction) {
+    line.show(fraction);
+    if (interrupted()) throw Error(ExitCode::kInterrupted, "stopped by a signal");
+    return Control::kContinue;
+  };
+}
+
+}  // namespace tempera::apps

@@ -1,0 +1,294 @@
+#include "run.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+#include <sstream>
+
+#include "config_file.hpp"
+#include "tempera/estimate/likelihood.hpp"
+#include "tempera/io/files.hpp"
+#include "tempera/io/image.hpp"
+#include "tempera/mcmc/annealing.hpp"
+
+namespace tempera::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kMetricsHeader =
+    "update,epoch,seconds,learning_rate,gradient_norm,step_norm,data_free_energy,chain_free_energy,"
+    "validation_log_likelihood,validation_standard_error,log_partition,log_partition_standard_error,effective_fraction";
+
+/// Validation likelihoods during training: exact up to this many enumerated units, AIS beyond.
+constexpr Index kExactValidationUnits = 14;
+constexpr std::uint64_t kValidationChains = 64;
+constexpr Index kValidationBetas = 1000;
+
+struct Validation {
+  Likelihood likelihood;
+  LogPartition log_partition;
+};
+
+/// Drops the rows after `update`: they belong to work that the checkpoint does not hold. Returns the seconds so far.
+double truncate_metrics(const fs::path& path, std::uint64_t update) {
+  if (!fs::exists(path)) {
+    write_file(path, std::string(kMetricsHeader) + "\n");
+    return 0.0;
+  }
+  std::istringstream lines(read_file(path));
+  std::string kept = std::string(kMetricsHeader) + "\n";
+  double seconds = 0.0;
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line) && !lines.eof()) {
+    std::istringstream cells(line);
+    std::string cell;
+    std::getline(cells, cell, ',');
+    if (std::strtoull(cell.c_str(), nullptr, 10) > update) break;
+    std::getline(cells, cell, ',');
+    std::getline(cells, cell, ',');
+    seconds = std::strtod(cell.c_str(), nullptr);
+    kept += line + "\n";
+  }
+  write_file(path, kept);
+  return seconds;
+}
+
+void remove_temporaries(const fs::path& directory) {
+  if (!fs::exists(directory)) return;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    if (entry.path().filename().string().find(".tmp-") != std::string::npos) fs::remove(entry.path());
+  }
+}
+
+void prune_checkpoints(const fs::path& directory, std::int64_t keep, std::uint64_t best) {
+  std::vector<std::uint64_t> updates;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    const std::string stem = entry.path().stem().string();
+    if (entry.path().extension() == ".h5" && stem.find_first_not_of("0123456789") == std::string::npos) {
+      updates.push_back(std::strtoull(stem.c_str(), nullptr, 10));
+    }
+  }
+  std::sort(updates.rbegin(), updates.rend());
+  for (std::size_t i = static_cast<std::size_t>(keep); i < updates.size(); ++i) {
+    if (updates[i] != best) fs::remove(directory / (std::to_string(updates[i]) + ".h5"));
+  }
+}
+
+}  // namespace
+
+bool holds_run(const fs::path& directory) {
+  return fs::exists(directory / "config.toml") || fs::exists(directory / "checkpoint.h5");
+}
+
+void remove_run(const fs::path& directory) {
+  for (const char* name : {"config.toml", "checkpoint.h5", "metrics.csv", "features.png", "samples.png", "checkpoints"}) {
+    fs::remove_all(directory / name);
+  }
+}
+
+std::vector<double> free_energies(const Model& model, const Model::Params& theta, const BinaryData& data,
+                                  const Workers& workers) {
+  std::vector<double> values(static_cast<std::size_t>(data.n_cases()));
+  workers.for_each(words_for(data.n_cases()), [&](Index b) {
+    const Index last = std::min(data.n_cases(), (b + 1) * kLanes);
+    for (Index n = b * kLanes; n < last; ++n) values[static_cast<std::size_t>(n)] = model.free_energy(theta, data.row(n));
+  });
+  return values;
+}
+
+LogPartition exact_log_partition(const Model& model, const Model::Params& theta, const Workers& workers,
+                                 const Progress& progress) {
+  if (model.enumerated_units() > Model::kMaxEnumeratedUnits) {
+    throw ConfigError({{"method", "exact",
+                        "needs at most " + std::to_string(Model::kMaxEnumeratedUnits) +
+                            " units in the smaller layer, this model has " + std::to_string(model.enumerated_units()) +
+                            "; use --method ais"}});
+  }
+  return log_partition_from_chunks(
+      model.exact_chunks(), [&](Index chunk) { return model.log_partition_chunk(theta, 1.0, chunk); }, workers, progress);
+}
+
+std::pair<Index, Index> picture_shape(const std::vector<std::int64_t>& visible_shape, Index n_visible) {
+  if (visible_shape.size() == 2) return {visible_shape[0], visible_shape[1]};
+  return {1, n_visible};
+}
+
+void write_features(const ModelFile& file, const fs::path& png) {
+  const auto [height, width] = picture_shape(file.visible_shape, file.model.n_visible());
+  const Vector norms = file.theta.weights.colwise().norm();
+  std::vector<Index> order(static_cast<std::size_t>(norms.size()));
+  std::iota(order.begin(), order.end(), Index{0});
+  std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return norms[a] > norms[b]; });
+  std::vector<std::vector<float>> tiles;
+  for (const Index j : order) {
+    const Vector filter = file.theta.weights.col(j);
+    tiles.emplace_back(filter.begin(), filter.end());
+  }
+  write_png(tile_grid(tiles, height, width, ColourMap::kDiverging), png);
+}
+
+std::vector<std::vector<float>> mean_visible_tiles(const Model& model, const Model::Params& theta,
+                                                   const Chains<Model>& chains, Index count) {
+  std::vector<std::vector<float>> tiles;
+  Model::Work work;
+  LaneMatrix mean;
+  count = std::min<Index>(count, static_cast<Index>(chains.n_chains));
+  for (Index n = 0; n < count; ++n) {
+    if (n % kLanes == 0) model.mean_visible(theta, chains.blocks[static_cast<std::size_t>(n / kLanes)], work, mean);
+    const Vector tile = mean.col(n % kLanes);
+    tiles.emplace_back(tile.begin(), tile.end());
+  }
+  return tiles;
+}
+
+int run_training(const fs::path& directory, const TrainConfig& config, bool resume, const CommonOptions& common) {
+  const DataFile data = load_data(config.data);
+  const Table& table = data.split("train");
+  if (const auto violations = validate(config, table.columns, table.rows); !violations.empty()) {
+    throw ConfigError(violations);
+  }
+  const Binarization rule = binarization_for(data, config.binarize);
+  const auto seed = static_cast<std::uint64_t>(config.seed);
+  const BinaryData train_data = binarize(data, "train", rule, seed);
+  const bool validates = config.validate_every > 0;
+  if (validates && data.splits.count("valid") == 0) {
+    throw ConfigError({{"validate-every", std::to_string(config.validate_every), "the data has no valid split"}});
+  }
+  const BinaryData valid_data = validates ? binarize(data, "valid", rule, seed) : BinaryData();
+
+  const Workers workers(common.threads);
+  const Eigen::VectorXd means = train_data.means();
+  const Index constant = ((means.array() == 0.0) || (means.array() == 1.0)).count();
+  if (constant > 0 && !common.quiet) {
+    warn(std::to_string(constant) + " of " + std::to_string(train_data.n_visible()) + " columns are constant");
+  }
+  const Model model(train_data.n_visible(), config.hidden.front(), smoothed_logits(means, train_data.n_cases()));
+  TrainState<Model> state = initial_state(model, train_data, config, workers);
+  const fs::path latest = directory / "checkpoint.h5";
+  const fs::path history = directory / "checkpoints";
+  const fs::path metrics = directory / "metrics.csv";
+  const bool has_checkpoint = fs::exists(latest);
+  if (resume && has_checkpoint) read_checkpoint(latest, model, state);
+
+  const ModelNotes notes{data.visible_shape, rule, command_line(), config.seed};
+  make_directories(history);
+  remove_temporaries(directory);
+  remove_temporaries(history);
+  write_file(directory / "config.toml", to_toml(config));
+  if (!has_checkpoint) write_checkpoint(latest, model, state, notes);
+  const double seconds_before = truncate_metrics(metrics, state.update);
+
+  const auto save = [&] {
+    if (config.keep > 0) {
+      write_checkpoint(history / (std::to_string(state.update) + ".h5"), model, state, notes);
+      prune_checkpoints(history, config.keep, config.patience > 0 ? state.best_update : 0);
+    }
+    write_checkpoint(latest, model, state, notes);
+  };
+  const auto measure = [&] {
+    Validation result;
+    const Model::Params& theta = state.result();
+    if (model.enumerated_units() <= kExactValidationUnits) {
+      result.log_partition = exact_log_partition(model, theta, workers, {});
+    } else {
+      const auto weights = annealed_log_weights(model, theta, published_betas(kValidationBetas), kValidationChains,
+                                                StreamFactory{seed}, Purpose::kValidation, workers);
+      result.log_partition = log_partition_from_weights(model.reference_log_partition(), weights);
+    }
+    result.likelihood = mean_log_likelihood(free_energies(model, theta, valid_data, workers), result.log_partition);
+    return result;
+  };
+
+  const auto begin = std::chrono::steady_clock::now();
+  const auto seconds = [&] {
+    return seconds_before + std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
+  const double start = static_cast<double>(state.update) / static_cast<double>(total_updates(config, train_data.n_cases()));
+  bool stopped_early = false;
+  bool stopped_by_signal = false;
+  std::string score;
+  {
+    ProgressLine line(common, "training");
+    train<Model>(
+        model, train_data, config, state,
+        [&](const UpdateReport& report, TrainState<Model>& now) {
+          const bool last = report.update == report.total;
+          const bool validate_now =
+              validates && (report.update % static_cast<std::uint64_t>(config.validate_every) == 0 || last);
+          std::string cells = ",,,,";
+          if (validate_now) {
+            const Validation v = measure();
+            cells = format("%.6f,%.6f,%.6f,%.6f,%.4f", v.likelihood.log_likelihood, v.likelihood.standard_error,
+                           v.log_partition.value, v.log_partition.standard_error, v.log_partition.effective_fraction);
+            score = format(", validation %.3f nats", v.likelihood.log_likelihood);
+            ++now.validations_since_best;
+            if (v.likelihood.log_likelihood > now.best_validation) {
+              now.best_validation = v.likelihood.log_likelihood;
+              now.best_update = report.update;
+              now.validations_since_best = 0;
+              if (config.patience > 0) {
+                write_checkpoint(history / (std::to_string(now.update) + ".h5"), model, now, notes);
+              }
+            }
+            stopped_early =
+                config.patience > 0 && now.validations_since_best >= static_cast<std::uint64_t>(config.patience);
+          }
+          if (validate_now || last || report.update % static_cast<std::uint64_t>(config.report_every) == 0) {
+            append_line(metrics, format("%llu,%llu,%.3f,%.6g,%.6g,%.6g,%.6f,%.6f,",
+                                        static_cast<unsigned long long>(report.update),
+                                        static_cast<unsigned long long>(report.epoch), seconds(), report.learning_rate,
+                                        report.gradient_norm, report.step_norm, report.data_free_energy,
+                                        report.chain_free_energy) +
+                                     cells);
+          }
+          const double rate = static_cast<double>(report.update) / static_cast<double>(report.total);
+          line.show(rate, format("%.0f updates/s", (rate - start) * static_cast<double>(report.total) /
+                                                       std::max(1e-9, seconds() - seconds_before)) + score, start);
+          stopped_by_signal = interrupted();
+          if (!last && !stopped_early && !stopped_by_signal &&
+              report.update % static_cast<std::uint64_t>(config.checkpoint_every) == 0) {
+            save();
+          }
+          return stopped_early || stopped_by_signal ? Control::kStop : Control::kContinue;
+        },
+        workers);
+  }
+  save();
+  if (stopped_by_signal) {
+    log(common, "stopped by a signal at update " + std::to_string(state.update) + "; tempera resume " + directory.string() +
+                    " goes on");
+    return static_cast<int>(ExitCode::kInterrupted);
+  }
+  if (stopped_early && state.best_update != state.update) {
+    const fs::path best = history / (std::to_string(state.best_update) + ".h5");
+    read_checkpoint(best, model, state);
+    write_checkpoint(latest, model, state, notes);
+    log(common, "early stopping: back to the best validation likelihood, at update " + std::to_string(state.update));
+  }
+
+  const ModelFile result = read_model(latest);
+  write_features(result, directory / "features.png");
+  Chains<Model> chains =
+      reference_chains(model, result.theta, 100, StreamFactory{seed}, Purpose::kSampling, workers);
+  Works<Model> works;
+  if (!state.chains.blocks.empty()) {
+    chains = state.chains;
+  } else {
+    advance(model, result.theta, 1000, StreamFactory{seed}, Purpose::kSampling, chains, works, workers);
+  }
+  const auto [height, width] = picture_shape(data.visible_shape, model.n_visible());
+  write_png(tile_grid(mean_visible_tiles(model, result.theta, chains, 100), height, width, ColourMap::kGrey),
+            directory / "samples.png");
+
+  Json json = {{"out", directory.string()}, {"updates", state.update}, {"seconds", seconds()}};
+  if (validates) json["best_validation_log_likelihood"] = state.best_validation;
+  print_result(common, json,
+               format("trained %s for %llu updates in %.1f s: %s", std::string(Model::kKind).c_str(),
+                      static_cast<unsigned long long>(state.update), seconds(), directory.c_str()) + score);
+  return 0;
+}
+
+}  // namespace tempera::apps

@@ -1,0 +1,38 @@
+// A run directory: train into it, from its start or from its checkpoint.
+#pragma once
+
+#include <filesystem>
+
+#include "model_file.hpp"
+#include "options.hpp"
+
+namespace tempera::apps {
+
+/// Files of a run that a new run may overwrite with --force.
+bool holds_run(const std::filesystem::path& directory);
+void remove_run(const std::filesystem::path& directory);
+
+/// Trains until the configured end, a signal, or early stopping. Starts from the checkpoint where `resume` and there
+/// is one. Prints the summary and returns the exit code.
+int run_training(const std::filesystem::path& directory, const TrainConfig& config, bool resume,
+                 const CommonOptions& common);
+
+/// Pictures of a model: its filters, sorted by norm, and expected visibles of samples.
+void write_features(const ModelFile& file, const std::filesystem::path& png);
+
+/// Height and width of the visibles as a picture: the file's, or one row of n.
+std::pair<Index, Index> picture_shape(const std::vector<std::int64_t>& visible_shape, Index n_visible);
+
+/// P(v = 1 | h) of the first chains, as tiles.
+std::vector<std::vector<float>> mean_visible_tiles(const Model& model, const Model::Params& theta,
+                                                   const Chains<Model>& chains, Index count);
+
+/// Free energies of every case, double, in parallel.
+std::vector<double> free_energies(const Model& model, const Model::Params& theta, const BinaryData& data,
+                                  const Workers& workers);
+
+/// log Z by enumeration. Throws ConfigError where the smaller layer is too large.
+LogPartition exact_log_partition(const Model& model, const Model::Params& theta, const Workers& workers,
+                                 const Progress& progress);
+
+}  // namespace tempera::apps

@@ -1,0 +1,40 @@
+// Binary data sets, bit-packed by case.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tempera/core/types.hpp"
+
+namespace tempera {
+
+/// n_cases binary vectors of n_visible values. Case n occupies words_for(n_visible) words, value i at
+/// bit i mod 64 of word i / 64; unused bits are 0. 784 x 60,000 takes 6 MB.
+class BinaryData {
+ public:
+  BinaryData() = default;
+  /// Packs n_cases x n_visible bytes, C order; a byte other than 0 is a 1.
+  BinaryData(Index n_cases, Index n_visible, std::span<const std::uint8_t> bytes);
+
+  [[nodiscard]] Index n_cases() const { return n_cases_; }
+  [[nodiscard]] Index n_visible() const { return n_visible_; }
+  [[nodiscard]] std::span<const Word> row(Index n) const {
+    return {words_.data() + n * words_per_case_, static_cast<std::size_t>(words_per_case_)};
+  }
+  [[nodiscard]] bool value(Index n, Index i) const { return (row(n)[static_cast<std::size_t>(i / 64)] >> (i % 64)) & 1; }
+
+  /// Mean of each value over the cases, double.
+  [[nodiscard]] Eigen::VectorXd means() const;
+
+  /// Indices of the first occurrence of each distinct case, ascending.
+  [[nodiscard]] std::vector<Index> distinct_cases() const;
+
+ private:
+  Index n_cases_ = 0;
+  Index n_visible_ = 0;
+  Index words_per_case_ = 0;
+  std::vector<Word> words_;
+};
+
+}  // namespace tempera

@@ -1,0 +1,123 @@
+// Fielded structs: aggregates that name their arrays once, and get arithmetic, files and comparison.
+//
+// A Fielded struct has one static member
+//
+//   template <class F, class... S>
+//   static void visit(F&& f, S&&... s) { f("weights", s.weights...); f("visible_bias", s.visible_bias...); }
+//
+// which calls f with the name of each field and that field of every struct given. Fields are Eigen
+// arrays, std::vectors of numbers, scalars, other Fielded structs, or vectors of them. Inspired by the
+// way Pigeons.jl and Stan keep state as plain values.
+#pragma once
+
+#include <cmath>
+#include <concepts>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "tempera/core/types.hpp"
+
+namespace tempera {
+
+namespace detail {
+struct AnyFieldVisitor {
+  template <class... T>
+  void operator()(std::string_view, T&&...) const {}
+};
+}  // namespace detail
+
+template <class T>
+concept Fielded = requires(T& value) { std::remove_cvref_t<T>::visit(detail::AnyFieldVisitor{}, value); };
+
+template <class T>
+concept Scalar = std::is_arithmetic_v<std::remove_cvref_t<T>>;
+
+template <class T>
+struct IsVectorOfFielded : std::false_type {};
+template <Fielded T>
+struct IsVectorOfFielded<std::vector<T>> : std::true_type {};
+template <class T>
+concept VectorOfFielded = IsVectorOfFielded<std::remove_cvref_t<T>>::value;
+
+/// A field that holds numbers in one contiguous piece of memory.
+template <class T>
+concept ArrayField = requires(T& array) {
+  { array.data() };
+  { array.size() };
+} && !VectorOfFielded<T>;
+
+/// Calls f(name, field of first, field of each of rest...) for every field.
+template <class F, class T, class... Rest>
+void for_each_field(F&& f, T&& first, Rest&&... rest) {
+  std::remove_cvref_t<T>::visit(std::forward<F>(f), std::forward<T>(first), std::forward<Rest>(rest)...);
+}
+
+/// Sets every number of every field to zero; shapes stay.
+template <Fielded T>
+void set_zero(T& value) {
+  for_each_field([](std::string_view, auto& field) { field.setZero(); }, value);
+}
+
+/// y += factor * x, field by field, for structs of Eigen arrays.
+template <Fielded T>
+void add_scaled(T& y, float factor, const T& x) {
+  for_each_field([factor](std::string_view, auto& out, const auto& in) { out += factor * in; }, y, x);
+}
+
+/// A struct of the same shapes with every number zero.
+template <Fielded T>
+T zeros_like(const T& value) {
+  T result = value;
+  set_zero(result);
+  return result;
+}
+
+/// Bytes held by the arrays of a struct of Eigen arrays.
+template <Fielded T>
+[[nodiscard]] double bytes_of(const T& value) {
+  double bytes = 0;
+  for_each_field(
+      [&bytes](std::string_view, const auto& field) {
+        bytes += static_cast<double>(field.size()) * sizeof(*field.data());
+      },
+      value);
+  return bytes;
+}
+
+/// Name of the first field with a number that is not finite, or an empty view.
+template <Fielded T>
+[[nodiscard]] std::string_view first_non_finite(const T& value) {
+  std::string_view found;
+  for_each_field(
+      [&found](std::string_view name, const auto& field) {
+        if (found.empty() && !field.allFinite()) found = name;
+      },
+      value);
+  return found;
+}
+
+/// Equality of every number, bit for bit except that 0 == -0.
+template <Fielded T>
+[[nodiscard]] bool equal_fields(const T& a, const T& b) {
+  bool equal = true;
+  for_each_field(
+      [&equal](std::string_view, const auto& x, const auto& y) {
+        using Field = std::remove_cvref_t<decltype(x)>;
+        if constexpr (Fielded<Field>) {
+          equal = equal && equal_fields(x, y);
+        } else if constexpr (VectorOfFielded<Field>) {
+          equal = equal && x.size() == y.size();
+          for (std::size_t i = 0; equal && i < x.size(); ++i) equal = equal_fields(x[i], y[i]);
+        } else if constexpr (requires { x.rows(); }) {
+          equal = equal && x.rows() == y.rows() && x.cols() == y.cols() && x == y;
+        } else {
+          equal = equal && x == y;
+        }
+      },
+      a, b);
+  return equal;
+}
+
+}  // namespace tempera

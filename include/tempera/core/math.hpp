@@ -1,0 +1,61 @@
+// Scalar functions in log space and small accumulators. All in double.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace tempera {
+
+/// log(1 + exp(x)) without overflow.
+inline double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
+
+/// 1 / (1 + exp(-x)).
+inline double sigmoid(double x) {
+  const double e = std::exp(-std::abs(x));
+  return (x >= 0 ? 1.0 : e) / (1.0 + e);
+}
+
+/// log(p / (1 - p)).
+inline double logit(double p) { return std::log(p) - std::log1p(-p); }
+
+/// log sum_i exp(x_i), built one term at a time; the order of the terms fixes the bytes of the result.
+class LogSumExp {
+ public:
+  void add(double x) {
+    if (x <= max_) {
+      if (x > -std::numeric_limits<double>::infinity()) sum_ += std::exp(x - max_);
+    } else {
+      sum_ = sum_ * std::exp(max_ - x) + 1.0;
+      max_ = x;
+    }
+  }
+  [[nodiscard]] double value() const { return max_ + std::log(sum_); }
+
+ private:
+  double max_ = -std::numeric_limits<double>::infinity();
+  double sum_ = 0.0;
+};
+
+/// Running mean and variance (Welford 1962).
+class MeanVariance {
+ public:
+  void add(double x) {
+    count_ += 1;
+    const double delta = x - mean_;
+    mean_ += delta / count_;
+    squares_ += delta * (x - mean_);
+  }
+  [[nodiscard]] double count() const { return count_; }
+  [[nodiscard]] double mean() const { return mean_; }
+  /// Unbiased; 0 where fewer than two values were added.
+  [[nodiscard]] double variance() const { return count_ > 1 ? squares_ / (count_ - 1) : 0.0; }
+  [[nodiscard]] double standard_error() const { return count_ > 0 ? std::sqrt(variance() / count_) : 0.0; }
+
+ private:
+  double count_ = 0;
+  double mean_ = 0;
+  double squares_ = 0;
+};
+
+}  // namespace tempera

@@ -1,0 +1,88 @@
+// Counter-based randomness: a draw is a pure function of (seed, purpose, step, chain, site).
+//
+// The generator is Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"),
+// as defined by Random123. Its key is the seed; its counter holds
+//
+//   word 0: site / 4        word 1: chain
+//   word 2: step, low 32    word 3: purpose << 24 | step, bits 32 to 55
+//
+// and the draw of a site is output word (site mod 4). No generator has state, so a checkpoint holds none,
+// and no result depends on which thread drew what. This layout and the purpose numbers are file format.
+#pragma once
+
+#include <Random123/philox.h>
+
+#include <cstdint>
+
+namespace tempera {
+
+/// What a draw is for. Append only: the numbers are part of the meaning of a seed.
+enum class Purpose : std::uint8_t {
+  kParameters = 0,      // initial weights
+  kShuffle = 1,         // order of the cases in an epoch (step = epoch)
+  kChains = 2,          // persistent chains (step = sweep)
+  kPositiveChains = 3,  // chains started at the data (step = update)
+  kAnnealing = 4,       // annealed importance sampling
+  kSampling = 5,        // `tempera sample`
+  kDataSet = 6,         // synthetic data sets
+  kBinarize = 7,        // random binarisation of grey data
+  kValidation = 8,      // likelihood estimates during training (chains only: step as in annealing)
+};
+
+/// A run of draws of one chain at one step, as a uniform random bit generator for Boost.Random.
+class StreamEngine {
+ public:
+  using result_type = std::uint32_t;
+  static constexpr result_type min() { return 0; }
+  static constexpr result_type max() { return 0xffffffffU; }
+
+  StreamEngine(r123::Philox4x32::key_type key, r123::Philox4x32::ctr_type counter) : key_(key), counter_(counter) {}
+
+  result_type operator()() {
+    if (used_ == 4) {
+      words_ = r123::Philox4x32()(counter_, key_);
+      ++counter_[0];
+      used_ = 0;
+    }
+    return words_[used_++];
+  }
+
+ private:
+  r123::Philox4x32::key_type key_;
+  r123::Philox4x32::ctr_type counter_;
+  r123::Philox4x32::ctr_type words_{};
+  unsigned used_ = 4;
+};
+
+/// The draws of one purpose at one step, for consecutive chains starting at `first_chain`: what a kernel needs.
+struct LaneStream {
+  std::uint64_t seed = 0;
+  Purpose purpose = Purpose::kChains;
+  std::uint64_t step = 0;  // below 2^56
+  std::uint32_t first_chain = 0;
+
+  [[nodiscard]] r123::Philox4x32::key_type key() const {
+    return {{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}};
+  }
+  /// Counter of the four draws that begin at site 4 * quad of chain first_chain + lane.
+  [[nodiscard]] r123::Philox4x32::ctr_type counter(std::uint32_t quad, std::uint32_t lane) const {
+    return {{quad, first_chain + lane, static_cast<std::uint32_t>(step),
+             static_cast<std::uint32_t>(purpose) << 24 | static_cast<std::uint32_t>(step >> 32)}};
+  }
+  /// All draws of chain first_chain + lane, in order of the sites from 0.
+  [[nodiscard]] StreamEngine engine(std::uint32_t lane = 0) const { return {key(), counter(0, lane)}; }
+};
+
+/// Gives out the streams of one seed.
+struct StreamFactory {
+  std::uint64_t seed = 0;
+
+  [[nodiscard]] LaneStream lanes(Purpose purpose, std::uint64_t step, std::uint32_t first_chain = 0) const {
+    return {seed, purpose, step, first_chain};
+  }
+  [[nodiscard]] StreamEngine engine(Purpose purpose, std::uint64_t step, std::uint32_t chain = 0) const {
+    return lanes(purpose, step, chain).engine();
+  }
+};
+
+}  // namespace tempera

@@ -1,0 +1,40 @@
+// Array types shared by every layer.
+//
+// A *block* is 64 chains (kLanes), the atom of work. A layer of n Bernoulli units in a block is n
+// 64-bit words: word i, bit c = unit i of chain c. A real-valued layer of a block is a LaneMatrix,
+// units x 64, with the 64 lanes of a unit contiguous.
+#pragma once
+
+#include <Eigen/Core>
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace tempera {
+
+using Index = Eigen::Index;
+
+inline constexpr Index kLanes = 64;
+
+/// 64 binary values: one unit of 64 chains, or 64 units of one case.
+using Word = std::uint64_t;
+
+/// The states of a binary layer in one block: bits[unit], bit c = chain c.
+using BitLayer = std::vector<Word>;
+
+/// Parameters, C order, visible-major, as they stand in a file.
+using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Vector = Eigen::VectorXf;
+
+/// A real-valued layer of one block, units x 64.
+using LaneMatrix = Eigen::Matrix<float, Eigen::Dynamic, kLanes, Eigen::RowMajor>;
+
+/// One value per chain of a block: inverse temperatures, weights.
+using LaneFloats = std::array<float, kLanes>;
+using LaneDoubles = std::array<double, kLanes>;
+
+/// Number of 64-bit words, or blocks, that hold `count` bits or chains.
+constexpr Index words_for(Index count) { return (count + kLanes - 1) / kLanes; }
+
+}  // namespace tempera

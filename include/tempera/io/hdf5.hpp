@@ -1,0 +1,188 @@
+// HDF5 files, read defensively and written as one piece.
+//
+// A writer builds the file in memory and hands the bytes to write_file: the HDF5 library never sees a disk that
+// fills up, and a reader never sees half a file. A reader treats every file as untrusted: type, shape and size are
+// checked before memory is taken, and every error names file, dataset, what was expected and what was found.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "tempera/core/errors.hpp"
+#include "tempera/core/fields.hpp"
+
+namespace tempera {
+
+inline constexpr std::int64_t kFormatVersion = 1;
+
+using Shape = std::vector<std::uint64_t>;
+
+std::string to_string(const Shape& shape);  // "(784, 500)"
+
+/// Types of numbers in files.
+template <class T>
+concept FileNumber = std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, std::uint8_t> ||
+                     std::is_same_v<T, std::uint64_t> || std::is_same_v<T, std::int64_t>;
+
+class Hdf5Writer {
+ public:
+  /// Starts a file with the root attributes of the format; content is "model", "checkpoint", "samples" or "data".
+  explicit Hdf5Writer(const std::string& content);
+  ~Hdf5Writer();
+  Hdf5Writer(const Hdf5Writer&) = delete;
+  Hdf5Writer& operator=(const Hdf5Writer&) = delete;
+
+  /// Attributes of a group, which is created where it is missing.
+  void attribute(const std::string& group, const std::string& name, const std::string& value);
+  void attribute(const std::string& group, const std::string& name, std::int64_t value);
+  void attribute(const std::string& group, const std::string& name, double value);
+  void attribute(const std::string& group, const std::string& name, const std::vector<std::int64_t>& value);
+
+  /// A dataset in C order; groups on the way are created. Large ones are compressed.
+  template <FileNumber T>
+  void dataset(const std::string& path, const Shape& shape, const T* values);
+
+  /// Every field of a struct below `group`: arrays as datasets, scalars as attributes, nested structs as groups;
+  /// a vector of structs as one dataset per field with a leading axis. Empty arrays are left out.
+  template <class T>
+  void fields(const std::string& group, const T& value) {
+    for_each_field([&](std::string_view name, const auto& field) { field_(group, std::string(name), field); }, value);
+  }
+
+  /// Writes the file. Throws WriteError.
+  void write(const std::filesystem::path& path);
+
+ private:
+  template <class F>
+  void field_(const std::string& group, const std::string& name, const F& field) {
+    if constexpr (Fielded<F>) {
+      fields(group + "/" + name, field);
+    } else if constexpr (VectorOfFielded<F>) {
+      if (field.empty()) return;
+      for_each_field(
+          [&](std::string_view inner, const auto& first) {
+            using Element = std::remove_cvref_t<decltype(*first.data())>;
+            std::vector<Element> all;
+            for (const auto& block : field) {
+              for_each_field(
+                  [&](std::string_view other, const auto& part) {
+                    if (other == inner) all.insert(all.end(), part.data(), part.data() + part.size());
+                  },
+                  block);
+            }
+            dataset(group + "/" + name + "/" + std::string(inner),
+                    {field.size(), static_cast<std::uint64_t>(first.size())}, all.data());
+          },
+          field.front());
+    } else if constexpr (Scalar<F>) {
+      if constexpr (std::is_floating_point_v<F>) {
+        attribute(group, name, static_cast<double>(field));
+      } else {
+        attribute(group, name, static_cast<std::int64_t>(field));
+      }
+    } else {
+      if (field.size() == 0) return;
+      Shape shape{static_cast<std::uint64_t>(field.size())};
+      if constexpr (requires { field.cols(); }) {
+        if (field.cols() > 1 || std::remove_cvref_t<F>::ColsAtCompileTime != 1) {
+          shape = {static_cast<std::uint64_t>(field.rows()), static_cast<std::uint64_t>(field.cols())};
+        }
+      }
+      dataset(group + "/" + name, shape, field.data());
+    }
+  }
+
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+class Hdf5Reader {
+ public:
+  /// Throws NoInputError where the file does not exist, DataError where it is not HDF5.
+  explicit Hdf5Reader(const std::filesystem::path& path);
+  ~Hdf5Reader();
+  Hdf5Reader(const Hdf5Reader&) = delete;
+  Hdf5Reader& operator=(const Hdf5Reader&) = delete;
+
+  [[nodiscard]] const std::string& name() const;
+  [[nodiscard]] bool has(const std::string& path) const;
+  [[nodiscard]] std::vector<std::string> children(const std::string& group) const;
+
+  [[nodiscard]] std::optional<std::string> text_attribute(const std::string& group, const std::string& name) const;
+  [[nodiscard]] std::optional<double> number_attribute(const std::string& group, const std::string& name) const;
+  [[nodiscard]] std::vector<std::int64_t> integers_attribute(const std::string& group, const std::string& name) const;
+
+  /// Shape of a dataset. Throws DataError where there is none or it would not fit into memory.
+  [[nodiscard]] Shape shape(const std::string& path) const;
+  [[nodiscard]] bool is_integer(const std::string& path) const;
+  [[nodiscard]] bool is_byte(const std::string& path) const;
+
+  /// Reads a dataset of exactly this shape; float targets take float32 and float64, finite values only; integer
+  /// targets take integers.
+  template <FileNumber T>
+  void dataset(const std::string& path, const Shape& shape, T* values, bool allow_non_finite = false) const;
+
+  /// Fills every field of a struct whose arrays have the shapes that the file must have. Arrays of size 0 are skipped.
+  template <class T>
+  void fields(const std::string& group, T& value) const {
+    for_each_field([&](std::string_view name, auto& field) { field_(group, std::string(name), field); }, value);
+  }
+
+  /// DataError about one dataset of this file.
+  [[noreturn]] void fail(const std::string& path, const std::string& problem) const;
+
+ private:
+  template <class F>
+  void field_(const std::string& group, const std::string& name, F& field) const {
+    if constexpr (Fielded<F>) {
+      fields(group + "/" + name, field);
+    } else if constexpr (VectorOfFielded<F>) {
+      if (field.empty()) return;
+      for_each_field(
+          [&](std::string_view inner, const auto& first) {
+            using Element = std::remove_cvref_t<decltype(*first.data())>;
+            const std::string path = group + "/" + name + "/" + std::string(inner);
+            const auto width = static_cast<std::size_t>(first.size());
+            std::vector<Element> all(field.size() * width);
+            dataset(path, {field.size(), width}, all.data());
+            std::size_t row = 0;
+            for (auto& block : field) {
+              for_each_field(
+                  [&](std::string_view other, auto& part) {
+                    if (other == inner) std::copy_n(all.data() + row * width, width, part.data());
+                  },
+                  block);
+              ++row;
+            }
+          },
+          field.front());
+    } else if constexpr (Scalar<F>) {
+      const auto found = number_attribute(group, name);
+      if (!found) fail(group, "attribute '" + name + "' is missing");
+      field = static_cast<F>(*found);
+    } else {
+      if (field.size() == 0) return;
+      Shape shape{static_cast<std::uint64_t>(field.size())};
+      if constexpr (requires { field.cols(); }) {
+        if (field.cols() > 1 || std::remove_cvref_t<F>::ColsAtCompileTime != 1) {
+          shape = {static_cast<std::uint64_t>(field.rows()), static_cast<std::uint64_t>(field.cols())};
+        }
+      }
+      dataset(group + "/" + name, shape, field.data());
+    }
+  }
+
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Version of the HDF5 library, e.g. "1.10.8".
+std::string hdf5_version();
+
+}  // namespace tempera

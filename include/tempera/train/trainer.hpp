@@ -1,0 +1,80 @@
+// Maximum-likelihood training as composition of values: positive phase, negative phase, step.
+//
+// CD and SML differ only in where the negative chains start: at the batch (Hinton 2002), or where the previous
+// update left them (stochastic maximum likelihood, Younes 1999; persistent contrastive divergence, Tieleman 2008).
+#pragma once
+
+#include <functional>
+#include <limits>
+
+#include "tempera/core/observer.hpp"
+#include "tempera/mcmc/chains.hpp"
+#include "tempera/train/config.hpp"
+#include "tempera/train/optimizer.hpp"
+
+namespace tempera {
+
+/// Everything a checkpoint holds, nothing else.
+template <EnergyModel M>
+struct TrainState {
+  typename M::Params theta;
+  typename M::Params average;  // empty where the configuration does not average
+  Optimizer<M> optimizer;
+  typename M::Offsets offsets;
+  Chains<M> chains;  // empty for cd
+  std::uint64_t update = 0;
+  double best_validation = -std::numeric_limits<double>::infinity();
+  std::uint64_t best_update = 0;
+  std::uint64_t validations_since_best = 0;
+
+  template <class F, class... S>
+  static void visit(F&& f, S&&... s) {
+    f("theta", s.theta...);
+    f("average", s.average...);
+    f("optimizer", s.optimizer...);
+    f("offsets", s.offsets...);
+    f("chains", s.chains...);
+    f("update", s.update...);
+    f("best_validation", s.best_validation...);
+    f("best_update", s.best_update...);
+    f("validations_since_best", s.validations_since_best...);
+  }
+
+  /// The model that training offers for use: the average where there is one.
+  [[nodiscard]] const typename M::Params& result() const { return average.weights.size() > 0 ? average : theta; }
+};
+
+/// What one update did.
+struct UpdateReport {
+  std::uint64_t update = 0;  // updates made so far
+  std::uint64_t total = 0;
+  std::uint64_t epoch = 0;
+  double learning_rate = 0.0;
+  double gradient_norm = 0.0;  // of the mean log-likelihood, centred coordinates, before clipping
+  double step_norm = 0.0;
+  double data_free_energy = 0.0;   // mean over the batch, before the update
+  double chain_free_energy = 0.0;  // mean over the negative chains, before the update
+};
+
+template <EnergyModel M>
+using Observer = std::function<Control(const UpdateReport&, TrainState<M>&)>;
+
+/// Updates that the configuration asks for in total: --updates, or --epochs in updates.
+std::uint64_t total_updates(const TrainConfig& config, Index n_cases);
+
+/// Learning rate of update t = 0, 1, ...
+double learning_rate(const TrainConfig& config, std::uint64_t t, std::uint64_t total);
+
+/// Cases 0 ... n-1 in the order of one epoch: a function of the seed and the epoch.
+std::vector<Index> epoch_order(Index n_cases, const StreamFactory& streams, std::uint64_t epoch);
+
+template <EnergyModel M>
+TrainState<M> initial_state(const M& model, const BinaryData& data, const TrainConfig& config, const Workers& workers);
+
+/// Updates `state` until the configured total, or until the observer stops it; the observer sees every update.
+/// Throws NumericalError, naming update and field, as soon as a gradient or a step is not finite.
+template <EnergyModel M>
+void train(const M& model, const BinaryData& data, const TrainConfig& config, TrainState<M>& state,
+           const Observer<M>& observer, const Workers& workers);
+
+}  // namespace tempera

@@ -1,0 +1,43 @@
+#include "tempera/core/dataset.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace tempera {
+
+BinaryData::BinaryData(Index n_cases, Index n_visible, std::span<const std::uint8_t> bytes)
+    : n_cases_(n_cases),
+      n_visible_(n_visible),
+      words_per_case_(words_for(n_visible)),
+      words_(static_cast<std::size_t>(n_cases * words_per_case_)) {
+  for (Index n = 0; n < n_cases; ++n) {
+    const std::uint8_t* values = bytes.data() + n * n_visible;
+    Word* words = words_.data() + n * words_per_case_;
+    for (Index i = 0; i < n_visible; ++i) words[i / 64] |= Word{values[i] != 0} << (i % 64);
+  }
+}
+
+Eigen::VectorXd BinaryData::means() const {
+  Eigen::VectorXd sums = Eigen::VectorXd::Zero(n_visible_);
+  for (Index n = 0; n < n_cases_; ++n) {
+    for (Index i = 0; i < n_visible_; ++i) sums[i] += value(n, i) ? 1.0 : 0.0;
+  }
+  return sums / static_cast<double>(n_cases_);
+}
+
+std::vector<Index> BinaryData::distinct_cases() const {
+  std::vector<Index> order(static_cast<std::size_t>(n_cases_));
+  std::iota(order.begin(), order.end(), Index{0});
+  const auto less = [this](Index a, Index b) {
+    const auto x = row(a);
+    const auto y = row(b);
+    return std::lexicographical_compare(x.begin(), x.end(), y.begin(), y.end());
+  };
+  std::stable_sort(order.begin(), order.end(), less);
+  const auto last = std::unique(order.begin(), order.end(), [&](Index a, Index b) { return !less(a, b) && !less(b, a); });
+  order.erase(last, order.end());
+  std::sort(order.begin(), order.end());
+  return order;
+}
+
+}  // namespace tempera

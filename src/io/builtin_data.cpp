@@ -1,0 +1,115 @@
+#include <boost/random/bernoulli_distribution.hpp>
+#include <boost/random/discrete_distribution.hpp>
+#include <array>
+#include <cstdlib>
+
+#include "tempera/core/errors.hpp"
+#include "tempera/core/random.hpp"
+#include "tempera/io/data_files.hpp"
+
+namespace tempera {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// TEMPERA_DATA_DIR, or where the build or the installation put the shipped files.
+std::string shipped(const std::string& file) {
+  std::vector<std::string> places;
+  if (const char* place = std::getenv("TEMPERA_DATA_DIR")) places.emplace_back(place);
+  places.emplace_back(TEMPERA_SOURCE_DATA_DIR);
+  places.emplace_back(TEMPERA_INSTALLED_DATA_DIR);
+  for (const std::string& place : places) {
+    if (fs::exists(fs::path(place) / file)) return (fs::path(place) / file).string();
+  }
+  throw NoInputError(file + ": not found in " + places.front() + "; set TEMPERA_DATA_DIR");
+}
+
+/// 4 x 4 images, all rows or all columns uniform (MacKay 2003, p. 524): 16 + 16 equally likely draws, of which the empty
+/// and the full image occur twice. Entropy 3.379 nats. All splits are the whole distribution.
+void bars_and_stripes(DataFile& data) {
+  Table table;
+  table.rows = 32;
+  table.columns = 16;
+  for (int transposed = 0; transposed < 2; ++transposed) {
+    for (unsigned pattern = 0; pattern < 16; ++pattern) {
+      for (unsigned r = 0; r < 4; ++r) {
+        for (unsigned c = 0; c < 4; ++c) {
+          table.bytes.push_back(static_cast<std::uint8_t>(pattern >> (transposed != 0 ? c : r) & 1));
+        }
+      }
+    }
+  }
+  data.splits = {{"train", table}, {"valid", table}, {"test", table}};
+  data.visible_shape = {4, 4};
+  data.notes["source"] = "bars-and-stripes, 4 x 4, generated";
+}
+
+/// Five random modes of 28 x 28 fair bits with unequal weights and flip probabilities (Desjardins et al. 2010 settings).
+/// Entropy 78.826 nats.
+void modes(std::uint64_t seed, DataFile& data) {
+  constexpr Index kColumns = 784;
+  constexpr std::array<double, 5> kWeights = {.3314, .2262, .0812, .0254, .3358};
+  constexpr std::array<double, 5> kFlips = {.0001, .0137, .0215, .0223, .0544};
+  const StreamFactory streams{seed};
+  std::array<std::vector<std::uint8_t>, 5> mode;
+  for (std::uint32_t m = 0; m < 5; ++m) {
+    StreamEngine engine = streams.engine(Purpose::kDataSet, 0, m);
+    for (Index i = 0; i < kColumns; ++i) mode[m].push_back(static_cast<std::uint8_t>(engine() & 1));
+  }
+  std::uint64_t step = 1;
+  for (const auto& [split, rows] : {std::pair<const char*, Index>{"train", 50000}, {"valid", 10000}, {"test", 10000}}) {
+    Table table;
+    table.rows = rows;
+    table.columns = kColumns;
+    table.bytes.resize(static_cast<std::size_t>(rows * kColumns));
+    for (Index n = 0; n < rows; ++n) {
+      StreamEngine engine = streams.engine(Purpose::kDataSet, step, static_cast<std::uint32_t>(n));
+      const auto m = static_cast<std::size_t>(
+          boost::random::discrete_distribution<int>(kWeights.begin(), kWeights.end())(engine));
+      const boost::random::bernoulli_distribution<> flip(kFlips[m]);
+      for (Index i = 0; i < kColumns; ++i) {
+        table.bytes[static_cast<std::size_t>(n * kColumns + i)] =
+            static_cast<std::uint8_t>(mode[m][static_cast<std::size_t>(i)] ^ (flip(engine) ? 1 : 0));
+      }
+    }
+    data.splits[split] = std::move(table);
+    ++step;
+  }
+  data.visible_shape = {28, 28};
+  data.notes["source"] = "five modes, generated with seed " + std::to_string(seed) + ", entropy 78.826 nats";
+}
+
+void fashion_mnist(DataFile& data) {
+  const std::string folder = "/usr/share/datasets/fashion-mnist/";
+  if (!fs::exists(folder)) {
+    throw NoInputError("fashion-mnist: not installed; on Debian: apt-get install dataset-fashion-mnist");
+  }
+  data.splits["train"] = load_data(folder + "train-images-idx3-ubyte.gz").splits.at("train");
+  data.splits["test"] = load_data(folder + "t10k-images-idx3-ubyte.gz").splits.at("train");
+  data.visible_shape = {28, 28};
+  data.notes["source"] = "Debian package dataset-fashion-mnist";
+}
+
+}  // namespace
+
+bool load_builtin(const std::string& name, DataFile& data) {
+  if (name == "digits") {
+    data = load_data(shipped("digits.h5"));
+    data.name = name;
+  } else if (name == "bars-and-stripes") {
+    bars_and_stripes(data);
+  } else if (name == "modes" || name.rfind("modes:", 0) == 0) {
+    const std::string seed = name.size() > 6 ? name.substr(6) : "0";
+    if (seed.empty() || seed.find_first_not_of("0123456789") != std::string::npos || seed.size() > 18) {
+      throw NoInputError(name + ": the seed after 'modes:' must be a whole number");
+    }
+    modes(std::strtoull(seed.c_str(), nullptr, 10), data);
+  } else if (name == "fashion-mnist") {
+    fashion_mnist(data);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace tempera

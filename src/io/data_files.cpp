@@ -1,0 +1,350 @@
+#include "tempera/io/data_files.hpp"
+
+#include <zip.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <sstream>
+
+#include "tempera/core/errors.hpp"
+#include "tempera/io/files.hpp"
+#include "tempera/io/hdf5.hpp"
+
+namespace tempera {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void bad(const std::string& name, const std::string& problem) { throw DataError(name + ": " + problem); }
+
+/// rows x columns from a shape of any rank: the first axis counts cases, the others are one case.
+void set_shape(const std::string& name, const Shape& shape, Table& table) {
+  double total = 1.0;
+  for (const std::uint64_t n : shape) total *= static_cast<double>(n);
+  if (shape.size() < 2) bad(name, "expected cases x values, found shape " + to_string(shape));
+  if (total == 0) bad(name, "is empty: shape " + to_string(shape));
+  if (total > 0x1p40) bad(name, "shape " + to_string(shape) + " is too large");
+  table.rows = static_cast<Index>(shape[0]);
+  table.columns = static_cast<Index>(total / static_cast<double>(shape[0]));
+}
+
+/// Floats that are whole numbers in [0, 255] become bytes, so that 0/1 data is the same whatever stored it.
+void compact(Table& table) {
+  if (table.floats.empty()) return;
+  for (const float x : table.floats) {
+    if (!(x >= 0 && x <= 255) || x != std::floor(x)) return;
+  }
+  table.bytes.resize(table.floats.size());
+  std::transform(table.floats.begin(), table.floats.end(), table.bytes.begin(),
+                 [](float x) { return static_cast<std::uint8_t>(x); });
+  table.floats.clear();
+}
+
+// --- NumPy: magic, version, header length, a Python dictionary, raw numbers ---------------------------
+
+template <class T>
+void append_numbers(std::string_view raw, std::vector<float>& out) {
+  const std::size_t count = raw.size() / sizeof(T);
+  out.resize(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    T value;
+    std::memcpy(&value, raw.data() + i * sizeof(T), sizeof(T));
+    out[i] = static_cast<float>(value);
+  }
+}
+
+Table parse_npy(const std::string& name, std::string_view bytes, std::vector<std::int64_t>& visible_shape) {
+  if (bytes.size() < 12 || bytes.substr(0, 6) != "\x93NUMPY") bad(name, "expected a NumPy array, found something else");
+  const bool long_header = bytes[6] > 1;
+  const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(bytes[i])); };
+  const std::size_t start = long_header ? 12 : 10;
+  std::size_t length = byte(8) | byte(9) << 8;
+  if (long_header) length |= byte(10) << 16 | byte(11) << 24;
+  if (start + length > bytes.size()) bad(name, "truncated NumPy header");
+  const std::string header(bytes.substr(start, length));
+  const auto value_after = [&](const std::string& key) {
+    const std::size_t at = header.find("'" + key + "'");
+    if (at == std::string::npos) bad(name, "NumPy header lacks '" + key + "'");
+    return header.substr(header.find(':', at) + 1);
+  };
+  std::string type = value_after("descr");
+  type = type.substr(type.find('\'') + 1);
+  type = type.substr(0, type.find('\''));
+  const bool fortran = value_after("fortran_order").find("True") < 3;
+  std::string dims = value_after("shape");
+  dims = dims.substr(dims.find('(') + 1);
+  dims = dims.substr(0, dims.find(')'));
+  Shape shape;
+  std::istringstream in(dims);
+  for (std::string part; std::getline(in, part, ',');) {
+    if (part.find_first_not_of(' ') != std::string::npos) shape.push_back(std::strtoull(part.c_str(), nullptr, 10));
+  }
+  Table table;
+  set_shape(name, shape, table);
+  if (shape.size() > 2) visible_shape.assign(shape.begin() + 1, shape.end());
+  const auto count = static_cast<std::size_t>(table.rows * table.columns);
+  const std::size_t item = type.size() == 3 ? static_cast<std::size_t>(type[2] - '0') : 0;
+  const std::string_view raw = bytes.substr(start + length);
+  if (item == 0 || item > 8 || type[0] == '>') bad(name, "numbers of NumPy type '" + type + "' are not supported");
+  if (raw.size() != count * item) {
+    bad(name, "expected " + std::to_string(count * item) + " bytes of numbers, found " + std::to_string(raw.size()));
+  }
+  const std::string kind = type.substr(1);
+  if (kind == "u1" || kind == "b1") {
+    table.bytes.assign(raw.begin(), raw.end());
+  } else if (kind == "i1") {
+    append_numbers<std::int8_t>(raw, table.floats);
+  } else if (kind == "i2") {
+    append_numbers<std::int16_t>(raw, table.floats);
+  } else if (kind == "u2") {
+    append_numbers<std::uint16_t>(raw, table.floats);
+  } else if (kind == "i4") {
+    append_numbers<std::int32_t>(raw, table.floats);
+  } else if (kind == "u4") {
+    append_numbers<std::uint32_t>(raw, table.floats);
+  } else if (kind == "i8") {
+    append_numbers<std::int64_t>(raw, table.floats);
+  } else if (kind == "f4") {
+    append_numbers<float>(raw, table.floats);
+  } else if (kind == "f8") {
+    append_numbers<double>(raw, table.floats);
+  } else {
+    bad(name, "numbers of NumPy type '" + type + "' are not supported");
+  }
+  if (fortran) {
+    if (shape.size() != 2) bad(name, "Fortran order is supported for two axes only");
+    const auto transpose = [&](auto& values) {
+      auto copy = values;
+      for (Index r = 0; r < table.rows; ++r) {
+        for (Index c = 0; c < table.columns; ++c) {
+          values[static_cast<std::size_t>(r * table.columns + c)] = copy[static_cast<std::size_t>(c * table.rows + r)];
+        }
+      }
+    };
+    if (table.is_bytes()) {
+      transpose(table.bytes);
+    } else {
+      transpose(table.floats);
+    }
+  }
+  compact(table);
+  return table;
+}
+
+/// Arrays x, or train_x, valid_x, test_x, or the only one.
+void load_npz(const std::string& name, DataFile& data) {
+  int error = 0;
+  const std::unique_ptr<zip_t, int (*)(zip_t*)> archive(zip_open(name.c_str(), ZIP_RDONLY, &error), zip_close);
+  if (!archive) bad(name, "expected a .npz archive, found something else or a truncated one");
+  const zip_int64_t count = zip_get_num_entries(archive.get(), 0);
+  for (zip_int64_t i = 0; i < count; ++i) {
+    zip_stat_t entry;
+    if (zip_stat_index(archive.get(), static_cast<zip_uint64_t>(i), 0, &entry) != 0) bad(name, "damaged archive");
+    const std::string member = entry.name;
+    std::string split;
+    for (const char* known : {"train", "valid", "test"}) {
+      if (member == std::string(known) + "_x.npy" || member == std::string(known) + "/x.npy") split = known;
+    }
+    if (member == "x.npy" || count == 1) split = "train";
+    if (split.empty()) continue;
+    if (static_cast<double>(entry.size) > 0x1p36) bad(name, member + " is too large");
+    std::string bytes(entry.size, '\0');
+    const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> file(
+        zip_fopen_index(archive.get(), static_cast<zip_uint64_t>(i), 0), zip_fclose);
+    if (!file || zip_fread(file.get(), bytes.data(), bytes.size()) != static_cast<zip_int64_t>(bytes.size())) {
+      bad(name, member + " cannot be unpacked");
+    }
+    data.splits[split] = parse_npy(name + ":" + member, bytes, data.visible_shape);
+  }
+  if (data.splits.empty()) bad(name, "holds no array named x or train_x");
+}
+
+// --- IDX: two zero bytes, type, rank, big-endian sizes, raw bytes -------------------------------------
+
+std::string gunzip(const std::string& name) {
+  require_exists(name);
+  const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(name.c_str(), "rb"), gzclose);
+  if (!file) bad(name, "cannot be opened");
+  std::string bytes;
+  char buffer[1 << 16];
+  int n = 0;
+  while ((n = gzread(file.get(), buffer, sizeof buffer)) > 0) bytes.append(buffer, static_cast<std::size_t>(n));
+  int error = Z_OK;
+  gzerror(file.get(), &error);
+  if (n < 0 || (error != Z_OK && error != Z_STREAM_END)) bad(name, "truncated or damaged gzip data");
+  return bytes;
+}
+
+Table parse_idx(const std::string& name, const std::string& bytes, std::vector<std::int64_t>& visible_shape) {
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[i])); };
+  if (bytes.size() < 4 || byte(0) != 0 || byte(1) != 0 || byte(2) != 8) {
+    bad(name, "expected an IDX file of unsigned bytes, found something else");
+  }
+  const std::size_t rank = byte(3);
+  if (bytes.size() < 4 + 4 * rank) bad(name, "truncated IDX header");
+  Shape shape;
+  for (std::size_t k = 0; k < rank; ++k) {
+    const std::size_t at = 4 + 4 * k;
+    shape.push_back(byte(at) << 24 | byte(at + 1) << 16 | byte(at + 2) << 8 | byte(at + 3));
+  }
+  Table table;
+  set_shape(name, shape, table);
+  if (rank > 2) visible_shape.assign(shape.begin() + 1, shape.end());
+  const auto count = static_cast<std::size_t>(table.rows * table.columns);
+  if (bytes.size() != 4 + 4 * rank + count) {
+    bad(name, "expected " + std::to_string(count) + " values, found " + std::to_string(bytes.size() - 4 - 4 * rank));
+  }
+  table.bytes.assign(bytes.begin() + static_cast<std::ptrdiff_t>(4 + 4 * rank), bytes.end());
+  return table;
+}
+
+// --- CSV: one case a line; a first line that is no numbers is a header --------------------------------
+
+Table parse_csv(const std::string& name, const std::string& text) {
+  Table table;
+  std::istringstream lines(text);
+  Index number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.empty()) continue;
+    Index count = 0;
+    std::istringstream cells(line);
+    bool is_header = false;
+    for (std::string cell; std::getline(cells, cell, ',');) {
+      const std::size_t start = cell.find_first_not_of(" \t");
+      const std::size_t end = cell.find_last_not_of(" \t");
+      float value = 0;
+      const char* first = start == std::string::npos ? cell.data() : cell.data() + start;
+      const char* last = start == std::string::npos ? cell.data() : cell.data() + end + 1;
+      const auto [stop, status] = std::from_chars(first, last, value);
+      if (first == last || status != std::errc() || stop != last) {
+        if (number == 1 && count == 0) {
+          is_header = true;
+          break;
+        }
+        bad(name, "line " + std::to_string(number) + ": expected a number, found '" + cell + "'");
+      }
+      table.floats.push_back(value);
+      ++count;
+    }
+    if (is_header) continue;
+    if (table.columns == 0) table.columns = count;
+    if (count != table.columns) {
+      bad(name, "line " + std::to_string(number) + ": expected " + std::to_string(table.columns) + " values, found " +
+                    std::to_string(count));
+    }
+    ++table.rows;
+  }
+  if (table.rows == 0) bad(name, "is empty");
+  compact(table);
+  return table;
+}
+
+// --- HDF5 ----------------------------------------------------------------------------------------------
+
+Table read_table(const Hdf5Reader& file, const std::string& path, bool allow_non_finite) {
+  Table table;
+  const Shape shape = file.shape(path);
+  set_shape(file.name() + ": " + path, shape, table);
+  const auto count = static_cast<std::size_t>(table.rows * table.columns);
+  if (file.is_byte(path)) {
+    table.bytes.resize(count);
+    file.dataset(path, shape, table.bytes.data());
+  } else if (file.is_integer(path)) {
+    std::vector<std::int64_t> values(count);
+    file.dataset(path, shape, values.data());
+    table.floats.assign(values.begin(), values.end());
+  } else {
+    table.floats.resize(count);
+    file.dataset(path, shape, table.floats.data(), allow_non_finite);
+  }
+  compact(table);
+  return table;
+}
+
+void load_hdf5(const std::string& name, bool allow_non_finite, DataFile& data) {
+  const Hdf5Reader file(name);
+  for (const char* split : {"train", "valid", "test"}) {
+    const std::string group = "/" + std::string(split);
+    if (!file.has(group + "/x")) continue;
+    data.splits[split] = read_table(file, group + "/x", allow_non_finite);
+    if (file.has(group + "/y") && file.is_integer(group + "/y")) {
+      const Shape shape = file.shape(group + "/y");
+      if (shape.size() == 1) {
+        data.labels[split].resize(shape[0]);
+        file.dataset(group + "/y", shape, data.labels[split].data());
+      }
+    }
+  }
+  if (data.splits.empty() && file.has("/samples") && !file.has("/samples/visible")) {
+    data.splits["train"] = read_table(file, "/samples", allow_non_finite);
+  } else if (data.splits.empty() && file.has("/samples/visible")) {
+    data.splits["train"] = read_table(file, "/samples/visible", allow_non_finite);
+  }
+  if (data.splits.empty()) bad(name, "holds no /train/x, /valid/x, /test/x or /samples");
+  data.visible_shape = file.integers_attribute("/", "visible_shape");
+  if (data.visible_shape.empty()) data.visible_shape = file.integers_attribute("/", "image_shape");
+  for (const char* note : {"source", "licence"}) {
+    if (const auto text = file.text_attribute("/", note)) data.notes[note] = *text;
+  }
+}
+
+bool ends_with(const std::string& name, std::string_view end) {
+  return name.size() >= end.size() && name.compare(name.size() - end.size(), end.size(), end) == 0;
+}
+
+}  // namespace
+
+DataFile load_data(const std::string& name, bool allow_non_finite) {
+  DataFile data;
+  data.name = name;
+  if (!load_builtin(name, data)) {
+    require_exists(name);
+    if (ends_with(name, ".npy")) {
+      data.splits["train"] = parse_npy(name, read_file(name), data.visible_shape);
+    } else if (ends_with(name, ".npz")) {
+      load_npz(name, data);
+    } else if (ends_with(name, ".csv")) {
+      data.splits["train"] = parse_csv(name, read_file(name));
+    } else if (ends_with(name, ".gz") || name.find("idx") != std::string::npos || ends_with(name, "ubyte")) {
+      data.splits["train"] = parse_idx(name, gunzip(name), data.visible_shape);
+    } else {
+      load_hdf5(name, allow_non_finite, data);
+    }
+  }
+  for (const auto& [split, table] : data.splits) {
+    if (table.columns != data.columns()) {
+      bad(name, "/" + split + "/x has " + std::to_string(table.columns) + " columns, other splits " +
+                    std::to_string(data.columns()));
+    }
+    for (const float x : table.floats) {
+      if (!allow_non_finite && !std::isfinite(x)) bad(name, "/" + split + "/x: found a number that is not finite");
+    }
+  }
+  std::int64_t product = 1;
+  for (const std::int64_t n : data.visible_shape) product *= n;
+  if (!data.visible_shape.empty() && product != data.columns()) data.visible_shape.clear();
+  return data;
+}
+
+void write_data(const DataFile& data, const fs::path& path) {
+  Hdf5Writer file("data");
+  for (const auto& [split, table] : data.splits) {
+    const Shape shape{static_cast<std::uint64_t>(table.rows), static_cast<std::uint64_t>(table.columns)};
+    if (table.is_bytes()) {
+      file.dataset("/" + split + "/x", shape, table.bytes.data());
+    } else {
+      file.dataset("/" + split + "/x", shape, table.floats.data());
+    }
+  }
+  for (const auto& [split, y] : data.labels) file.dataset("/" + split + "/y", {y.size()}, y.data());
+  if (!data.visible_shape.empty()) file.attribute("/", "visible_shape", data.visible_shape);
+  for (const auto& [note, text] : data.notes) file.attribute("/", note, text);
+  file.write(path);
+}
+
+}  // namespace tempera

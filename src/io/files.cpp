@@ -1,0 +1,91 @@
+#include "tempera/io/files.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "tempera/core/errors.hpp"
+
+namespace tempera {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void fail(const fs::path& path, int error) {
+  throw WriteError(path.string() + ": cannot be written: " + std::strerror(error));
+}
+
+/// Closes on destruction; a descriptor of its own so that every error is seen.
+class Descriptor {
+ public:
+  Descriptor(const fs::path& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
+  ~Descriptor() { close(); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  [[nodiscard]] bool is_open() const { return fd_ >= 0; }
+  bool write_all(std::string_view bytes) const {
+    while (!bytes.empty()) {
+      const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return false;
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+    }
+    return true;
+  }
+  [[nodiscard]] bool sync() const { return ::fsync(fd_) == 0; }
+  bool close() {
+    const int fd = fd_;
+    fd_ = -1;
+    return fd < 0 || ::close(fd) == 0;
+  }
+
+ private:
+  int fd_;
+};
+
+}  // namespace
+
+void write_file(const fs::path& path, std::string_view bytes) {
+  fs::path temporary = path;
+  temporary += ".tmp-" + std::to_string(::getpid());
+  Descriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
+  if (!file.is_open()) fail(path, errno);
+  if (!file.write_all(bytes) || !file.sync() || !file.close() || ::rename(temporary.c_str(), path.c_str()) != 0) {
+    const int error = errno;
+    ::unlink(temporary.c_str());
+    fail(path, error);
+  }
+  const Descriptor directory(path.has_parent_path() ? path.parent_path() : fs::path("."), O_RDONLY | O_DIRECTORY);
+  if (directory.is_open() && !directory.sync()) fail(path, errno);
+}
+
+void append_line(const fs::path& path, const std::string& line) {
+  Descriptor file(path, O_WRONLY | O_CREAT | O_APPEND);
+  if (!file.is_open() || !file.write_all(line + "\n") || !file.close()) fail(path, errno);
+}
+
+std::string read_file(const fs::path& path) {
+  require_exists(path);
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream out;
+  if (fs::is_directory(path) || !in) throw DataError(path.string() + ": cannot be read as a file");
+  out << in.rdbuf();
+  return out.str();
+}
+
+void make_directories(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) throw WriteError(path.string() + ": cannot be created: " + error.message());
+}
+
+void require_exists(const fs::path& path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) throw NoInputError(path.string() + ": no such file");
+}
+
+}  // namespace tempera

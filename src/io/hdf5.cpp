@@ -1,0 +1,340 @@
+#include "tempera/io/hdf5.hpp"
+
+#include <hdf5.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "tempera/io/files.hpp"
+
+namespace tempera {
+namespace {
+
+/// An HDF5 identifier that is closed when it goes; `good` is false where the call failed.
+class Handle {
+ public:
+  Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
+  ~Handle() {
+    if (id_ >= 0) close_(id_);
+  }
+  Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  Handle& operator=(Handle&&) = delete;
+  [[nodiscard]] bool good() const { return id_ >= 0; }
+  operator hid_t() const { return id_; }  // NOLINT: an id is what the C interface takes
+
+ private:
+  hid_t id_;
+  herr_t (*close_)(hid_t);
+};
+
+/// HDF5 prints its error stack unless told not to; the setting belongs to the thread.
+void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+
+void check(bool good, const std::string& what) {
+  if (!good) throw WriteError("HDF5 could not " + what);
+}
+
+template <class T>
+hid_t native_type() {
+  if constexpr (std::is_same_v<T, float>) return H5T_NATIVE_FLOAT;
+  if constexpr (std::is_same_v<T, double>) return H5T_NATIVE_DOUBLE;
+  if constexpr (std::is_same_v<T, std::uint8_t>) return H5T_NATIVE_UINT8;
+  if constexpr (std::is_same_v<T, std::uint64_t>) return H5T_NATIVE_UINT64;
+  if constexpr (std::is_same_v<T, std::int64_t>) return H5T_NATIVE_INT64;
+}
+
+Handle string_type(std::size_t size) {
+  Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+  H5Tset_size(type, std::max<std::size_t>(size, 1));
+  H5Tset_cset(type, H5T_CSET_UTF8);
+  H5Tset_strpad(type, H5T_STR_NULLPAD);
+  return type;
+}
+
+double machine_bytes() {
+  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+}
+
+}  // namespace
+
+std::string to_string(const Shape& shape) {
+  std::string text = "(";
+  for (std::size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+  return text + ")";
+}
+
+std::string hdf5_version() {
+  unsigned major = 0;
+  unsigned minor = 0;
+  unsigned release = 0;
+  H5get_libversion(&major, &minor, &release);
+  return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(release);
+}
+
+// --- writing -----------------------------------------------------------------------------------------
+
+struct Hdf5Writer::Impl {
+  Handle file;
+
+  Handle group(const std::string& path) const {
+    const Handle create(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
+    H5Pset_create_intermediate_group(create, 1);
+    if (path == "/") return {H5Gopen2(file, "/", H5P_DEFAULT), H5Gclose};
+    // Group by group, so that an existing path is opened.
+    std::size_t end = 0;
+    while (end != std::string::npos) {
+      end = path.find('/', end + 1);
+      const std::string part = path.substr(0, end);
+      if (H5Lexists(file, part.c_str(), H5P_DEFAULT) <= 0) {
+        const Handle made(H5Gcreate2(file, part.c_str(), create, H5P_DEFAULT, H5P_DEFAULT), H5Gclose);
+        check(made.good(), "create group " + part);
+      }
+    }
+    return {H5Gopen2(file, path.c_str(), H5P_DEFAULT), H5Gclose};
+  }
+
+  void attribute(const std::string& group_path, const std::string& name, hid_t type, hid_t space,
+                 const void* value) const {
+    const Handle parent = group(group_path);
+    const Handle made(H5Acreate2(parent, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+    check(made.good() && H5Awrite(made, type, value) >= 0, "write attribute " + name);
+  }
+};
+
+Hdf5Writer::Hdf5Writer(const std::string& content) {
+  silence();
+  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  H5Pset_fapl_core(access, 1 << 20, 0);
+  impl_.reset(new Impl{Handle(H5Fcreate("memory.h5", H5F_ACC_TRUNC, H5P_DEFAULT, access), H5Fclose)});
+  check(impl_->file.good(), "start a file in memory");
+  attribute("/", "format", std::string("tempera"));
+  attribute("/", "format_version", kFormatVersion);
+  attribute("/", "content", content);
+}
+
+Hdf5Writer::~Hdf5Writer() = default;
+
+void Hdf5Writer::attribute(const std::string& group, const std::string& name, const std::string& value) {
+  const Handle space(H5Screate(H5S_SCALAR), H5Sclose);
+  const Handle type = string_type(value.size());
+  impl_->attribute(group, name, type, space, value.c_str());
+}
+
+void Hdf5Writer::attribute(const std::string& group, const std::string& name, std::int64_t value) {
+  const Handle space(H5Screate(H5S_SCALAR), H5Sclose);
+  impl_->attribute(group, name, H5T_NATIVE_INT64, space, &value);
+}
+
+void Hdf5Writer::attribute(const std::string& group, const std::string& name, double value) {
+  const Handle space(H5Screate(H5S_SCALAR), H5Sclose);
+  impl_->attribute(group, name, H5T_NATIVE_DOUBLE, space, &value);
+}
+
+void Hdf5Writer::attribute(const std::string& group, const std::string& name, const std::vector<std::int64_t>& value) {
+  const hsize_t size = value.size();
+  const Handle space(H5Screate_simple(1, &size, nullptr), H5Sclose);
+  impl_->attribute(group, name, H5T_NATIVE_INT64, space, value.data());
+}
+
+template <FileNumber T>
+void Hdf5Writer::dataset(const std::string& path, const Shape& shape, const T* values) {
+  const std::size_t slash = path.rfind('/');
+  const Handle parent = impl_->group(slash == 0 ? "/" : path.substr(0, slash));
+  const std::vector<hsize_t> dims(shape.begin(), shape.end());
+  const Handle space(H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr), H5Sclose);
+  const Handle create(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  H5Pset_obj_track_times(create, 0);
+  std::uint64_t size = 1;
+  for (const std::uint64_t n : shape) size *= n;
+  // Bytes of pictures and samples compress well; parameters do not and are written often.
+  if (std::is_same_v<T, std::uint8_t> && size > 4096) {
+    std::vector<hsize_t> chunk = dims;
+    hsize_t row = 1;
+    for (std::size_t i = 1; i < dims.size(); ++i) row *= dims[i];
+    chunk[0] = std::max<hsize_t>(1, std::min<hsize_t>(dims[0], (hsize_t{1} << 20) / std::max<hsize_t>(row, 1)));
+    H5Pset_chunk(create, static_cast<int>(chunk.size()), chunk.data());
+    H5Pset_deflate(create, 4);
+  }
+  const Handle made(H5Dcreate2(parent, path.substr(slash + 1).c_str(), native_type<T>(), space, H5P_DEFAULT, create,
+                               H5P_DEFAULT),
+                    H5Dclose);
+  check(made.good() && H5Dwrite(made, native_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0,
+        "write dataset " + path);
+}
+
+void Hdf5Writer::write(const std::filesystem::path& path) {
+  check(H5Fflush(impl_->file, H5F_SCOPE_GLOBAL) >= 0, "flush");
+  const ssize_t size = H5Fget_file_image(impl_->file, nullptr, 0);
+  check(size > 0, "measure the file");
+  std::string image(static_cast<std::size_t>(size), '\0');
+  check(H5Fget_file_image(impl_->file, image.data(), image.size()) == size, "copy the file");
+  write_file(path, image);
+}
+
+// --- reading -----------------------------------------------------------------------------------------
+
+struct Hdf5Reader::Impl {
+  std::string name;
+  Handle file;
+
+  [[nodiscard]] Handle open_dataset(const std::string& path) const {
+    return {H5Dopen2(file, path.c_str(), H5P_DEFAULT), H5Dclose};
+  }
+  [[nodiscard]] H5T_class_t type_class(const std::string& path) const {
+    const Handle set = open_dataset(path);
+    const Handle type(H5Dget_type(set), H5Tclose);
+    return H5Tget_class(type);
+  }
+  [[nodiscard]] Handle open_attribute(const std::string& group, const std::string& attribute) const {
+    if (H5Aexists_by_name(file, group.c_str(), attribute.c_str(), H5P_DEFAULT) <= 0) return {-1, H5Aclose};
+    return {H5Aopen_by_name(file, group.c_str(), attribute.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose};
+  }
+};
+
+Hdf5Reader::Hdf5Reader(const std::filesystem::path& path) {
+  silence();
+  require_exists(path);
+  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+  impl_.reset(new Impl{path.string(), Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose)});
+  if (!impl_->file.good()) throw DataError(path.string() + ": expected an HDF5 file, found something else or a truncated one");
+  if (const auto version = number_attribute("/", "format_version"); version && *version > kFormatVersion) {
+    throw DataError(path.string() + ": format version " + std::to_string(static_cast<std::int64_t>(*version)) +
+                    " is newer than this program reads (" + std::to_string(kFormatVersion) + ")");
+  }
+}
+
+Hdf5Reader::~Hdf5Reader() = default;
+
+const std::string& Hdf5Reader::name() const { return impl_->name; }
+
+void Hdf5Reader::fail(const std::string& path, const std::string& problem) const {
+  throw DataError(impl_->name + ": " + path + ": " + problem);
+}
+
+bool Hdf5Reader::has(const std::string& path) const {
+  std::size_t end = 0;
+  while (end != std::string::npos) {
+    end = path.find('/', end + 1);
+    if (H5Lexists(impl_->file, path.substr(0, end).c_str(), H5P_DEFAULT) <= 0) return false;
+  }
+  return H5Oexists_by_name(impl_->file, path.c_str(), H5P_DEFAULT) > 0;
+}
+
+std::vector<std::string> Hdf5Reader::children(const std::string& group) const {
+  std::vector<std::string> names;
+  const auto collect = [](hid_t, const char* name, const H5L_info_t*, void* out) -> herr_t {
+    static_cast<std::vector<std::string>*>(out)->emplace_back(name);
+    return 0;
+  };
+  H5Literate_by_name(impl_->file, group.c_str(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect, &names, H5P_DEFAULT);
+  return names;
+}
+
+std::optional<std::string> Hdf5Reader::text_attribute(const std::string& group, const std::string& name) const {
+  const Handle attribute = impl_->open_attribute(group, name);
+  if (!attribute.good()) return std::nullopt;
+  const Handle type(H5Aget_type(attribute), H5Tclose);
+  const Handle space(H5Aget_space(attribute), H5Sclose);
+  if (H5Tget_class(type) != H5T_STRING || H5Sget_simple_extent_npoints(space) != 1) return std::nullopt;
+  if (H5Tis_variable_str(type) > 0) {
+    char* text = nullptr;
+    const Handle memory(H5Tcopy(type), H5Tclose);
+    if (H5Aread(attribute, memory, &text) < 0 || text == nullptr) return std::nullopt;
+    std::string result(text);
+    H5free_memory(text);
+    return result;
+  }
+  const std::size_t size = H5Tget_size(type);
+  if (size > (1U << 20)) return std::nullopt;
+  std::string text(size, '\0');
+  if (H5Aread(attribute, type, text.data()) < 0) return std::nullopt;
+  text.resize(::strnlen(text.data(), size));
+  return text;
+}
+
+std::optional<double> Hdf5Reader::number_attribute(const std::string& group, const std::string& name) const {
+  const Handle attribute = impl_->open_attribute(group, name);
+  if (!attribute.good()) return std::nullopt;
+  const Handle type(H5Aget_type(attribute), H5Tclose);
+  const Handle space(H5Aget_space(attribute), H5Sclose);
+  const H5T_class_t kind = H5Tget_class(type);
+  double value = 0.0;
+  if ((kind != H5T_INTEGER && kind != H5T_FLOAT) || H5Sget_simple_extent_npoints(space) != 1 ||
+      H5Aread(attribute, H5T_NATIVE_DOUBLE, &value) < 0) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+std::vector<std::int64_t> Hdf5Reader::integers_attribute(const std::string& group, const std::string& name) const {
+  const Handle attribute = impl_->open_attribute(group, name);
+  if (!attribute.good()) return {};
+  const Handle type(H5Aget_type(attribute), H5Tclose);
+  const Handle space(H5Aget_space(attribute), H5Sclose);
+  const hssize_t count = H5Sget_simple_extent_npoints(space);
+  if (H5Tget_class(type) != H5T_INTEGER || count < 1 || count > 16) return {};
+  std::vector<std::int64_t> values(static_cast<std::size_t>(count));
+  if (H5Aread(attribute, H5T_NATIVE_INT64, values.data()) < 0) return {};
+  return values;
+}
+
+Shape Hdf5Reader::shape(const std::string& path) const {
+  if (!has(path)) fail(path, "expected a dataset, found nothing");
+  const Handle set = impl_->open_dataset(path);
+  if (!set.good()) fail(path, "expected a dataset, found something else");
+  const Handle space(H5Dget_space(set), H5Sclose);
+  const int rank = H5Sget_simple_extent_ndims(space);
+  if (rank < 0 || H5Sget_simple_extent_type(space) == H5S_NULL) fail(path, "has no shape");
+  std::vector<hsize_t> dims(static_cast<std::size_t>(rank));
+  H5Sget_simple_extent_dims(space, dims.data(), nullptr);
+  Shape shape(dims.begin(), dims.end());
+  double count = 1.0;
+  for (const std::uint64_t n : shape) count *= static_cast<double>(n);
+  if (count * 4.0 > 0.8 * machine_bytes()) fail(path, "shape " + to_string(shape) + " does not fit into the memory of this machine");
+  return shape;
+}
+
+bool Hdf5Reader::is_integer(const std::string& path) const { return impl_->type_class(path) == H5T_INTEGER; }
+
+bool Hdf5Reader::is_byte(const std::string& path) const {
+  const Handle set = impl_->open_dataset(path);
+  const Handle type(H5Dget_type(set), H5Tclose);
+  return H5Tget_class(type) == H5T_INTEGER && H5Tget_size(type) == 1 && H5Tget_sign(type) == H5T_SGN_NONE;
+}
+
+template <FileNumber T>
+void Hdf5Reader::dataset(const std::string& path, const Shape& expected, T* values, bool allow_non_finite) const {
+  const Shape found = shape(path);
+  if (found != expected) fail(path, "expected shape " + to_string(expected) + ", found " + to_string(found));
+  const H5T_class_t kind = impl_->type_class(path);
+  if (std::is_floating_point_v<T> ? kind != H5T_FLOAT : kind != H5T_INTEGER) {
+    fail(path, std::is_floating_point_v<T> ? "expected float32 or float64, found another type"
+                                           : "expected integers, found another type");
+  }
+  const Handle set = impl_->open_dataset(path);
+  if (H5Dread(set, native_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) fail(path, "cannot be read (damaged file?)");
+  if constexpr (std::is_floating_point_v<T>) {
+    std::uint64_t count = 1;
+    for (const std::uint64_t n : found) count *= n;
+    for (std::uint64_t i = 0; i < count && !allow_non_finite; ++i) {
+      if (!std::isfinite(values[i])) fail(path, "expected finite numbers, found one that is not");
+    }
+  }
+}
+
+#define TEMPERA_INSTANTIATE(T)                                                     \
+  template void Hdf5Writer::dataset(const std::string&, const Shape&, const T*);  \
+  template void Hdf5Reader::dataset(const std::string&, const Shape&, T*, bool) const;
+TEMPERA_INSTANTIATE(float)
+TEMPERA_INSTANTIATE(double)
+TEMPERA_INSTANTIATE(std::uint8_t)
+TEMPERA_INSTANTIATE(std::uint64_t)
+TEMPERA_INSTANTIATE(std::int64_t)
+#undef TEMPERA_INSTANTIATE
+
+}  // namespace tempera

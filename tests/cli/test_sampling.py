@@ -1,0 +1,240 @@
+"""Sampling, pictures, `info` and `data`: the files are written by one library and read by another."""
+
+import gzip
+import io
+import struct
+import unittest
+
+import h5py
+import numpy as np
+
+from harness import (CliTest, Rbm, check_finite_params, datasets, png_size, random_bits, random_rbm, run, run_json,
+                     visible_moments, write_data)
+
+COUNT, SWEEPS = 4000, 50
+STANDARD_ERRORS = 4.5  # two-sided p = 7e-6 for each mean
+
+
+def sample_args(model, out, *more, count=COUNT, sweeps=SWEEPS, seed=1):
+    """Independent chains from the reference machine, `sweeps` sweeps each."""
+    return ("sample", model, "--count", count, "--sweeps", sweeps, "--start", "reference", "--ladder", "none",
+            "--seed", seed, "--out", out, *more)
+
+
+def largest_deviation(means, expected, n):
+    """The largest distance of `n`-sample means of bits from their expectation, in standard errors."""
+    return (np.abs(means - expected) / np.sqrt(expected * (1 - expected) / n)).max()
+
+
+class Sample(CliTest):
+    def setUp(self):
+        super().setUp()
+        # Coupled: independent pixels of the same means are 9 standard errors away in <v_i v_j>. Mixing: the second
+        # eigenvalue of a sweep is 0.52, so that 50 sweeps leave nothing of the start.
+        self.rbm = random_rbm(3, 6, 5, largest=2.0)
+        self.model = self.rbm.write(self.dir / "model.h5")
+
+    def sample(self, *more, model=None, **options):
+        """The visible samples of one call."""
+        out = self.dir / "samples.h5"
+        run(*sample_args(model or self.model, out, *more, **options))
+        return datasets(out)["samples/visible"]
+
+    def deviations(self, samples, rbm):
+        """Largest deviations of the means and of the means of products of two pixels."""
+        samples = samples.astype(float)
+        means, products = visible_moments(rbm)
+        pairs = np.triu_indices(len(means), 1)
+        return (largest_deviation(samples.mean(axis=0), means, len(samples)),
+                largest_deviation((samples.T @ samples / len(samples))[pairs], products[pairs], len(samples)))
+
+    def test_file_layout_and_picture(self):
+        out, picture = self.dir / "s.h5", self.dir / "s.png"
+        run(*sample_args(self.model, out, "--png", picture, count=100))
+        with h5py.File(out, "r") as file:
+            self.assertEqual((file.attrs["format"], file.attrs["format_version"], file.attrs["content"]),
+                             ("tempera", 1, "samples"))
+            visible = file["samples/visible"]
+            self.assertEqual((visible.shape, visible.dtype), ((100, 6), np.uint8))
+            self.assertLessEqual(visible[()].max(), 1)
+        self.assertGreater(min(png_size(picture)), 0)
+        self.assertEqual(sorted(path.name for path in self.dir.iterdir()), ["model.h5", "s.h5", "s.png"])
+
+    def test_any_count(self):
+        for count in (1, 63, 64, 65, 130):
+            with self.subTest(count=count):
+                self.assertEqual(self.sample(count=count, sweeps=1).shape, (count, 6))
+
+    def test_moments_equal_enumeration(self):
+        mean_deviation, product_deviation = self.deviations(self.sample(), self.rbm)
+        self.assertLess(mean_deviation, STANDARD_ERRORS)
+        self.assertLess(product_deviation, STANDARD_ERRORS)
+
+    def test_planted_shift_of_the_biases_is_seen(self):
+        fault = Rbm(self.rbm.weights, self.rbm.visible_bias + 0.3, self.rbm.hidden_bias)
+        samples = self.sample(model=fault.write(self.dir / "fault.h5"))
+        self.assertGreater(self.deviations(samples, self.rbm)[0], STANDARD_ERRORS)
+
+    def test_planted_lack_of_coupling_is_seen(self):
+        """Independent pixels with the right means must fail the test of products."""
+        means, _ = visible_moments(self.rbm)
+        fault = Rbm(np.zeros((6, 5)), np.log(means / (1 - means)), np.zeros(5))
+        samples = self.sample(model=fault.write(self.dir / "fault.h5"))
+        mean_deviation, product_deviation = self.deviations(samples, self.rbm)
+        self.assertLess(mean_deviation, STANDARD_ERRORS)
+        self.assertGreater(product_deviation, STANDARD_ERRORS)
+
+    def test_the_seed_decides_and_threads_do_not(self):
+        first = self.sample("--threads", 1, count=200)
+        for threads in (1, 2, 3):
+            np.testing.assert_array_equal(first, self.sample("--threads", threads, count=200))
+        self.assertTrue((first != self.sample("--threads", 1, count=200, seed=2)).any())
+
+    def test_json_is_one_object(self):
+        run_json(*sample_args(self.model, self.dir / "s.h5", count=10))
+
+
+class Pictures(CliTest):
+    def test_features(self):
+        model = random_rbm(1, 16, 9).write(self.dir / "model.h5")
+        run("features", model, "--out", self.dir / "f.png", "--shape", "4x4")
+        width, height = png_size(self.dir / "f.png")
+        self.assertGreaterEqual(width * height, 16 * 9)
+
+    def test_features_of_a_file_that_knows_its_shape(self):
+        model = random_rbm(1, 15, 4).write(self.dir / "model.h5")
+        with h5py.File(model, "a") as file:
+            file["model"].attrs["visible_shape"] = (3, 5)
+        run("features", model, "--out", self.dir / "f.png")
+        png_size(self.dir / "f.png")
+
+
+class Info(CliTest):
+    def test_every_kind_of_file(self):
+        model = random_rbm(1, 16, 5).write(self.dir / "model.h5")
+        samples, run_dir = self.dir / "samples.h5", self.dir / "run"
+        data = write_data(self.dir / "data.h5", train=random_bits(0, 10, 16))
+        run(*sample_args(model, samples, count=10, sweeps=1))
+        run("train", "--data", data, "--model", "bernoulli-rbm", "--hidden", 5, "--trainer", "cd", "--updates", 20,
+            "--seed", 1, "--out", run_dir)
+        for path, words in ((model, ("bernoulli-rbm", "16", "5")), (run_dir / "checkpoint.h5", ("bernoulli-rbm", "20")),
+                            (samples, ("samples", "10", "16")),
+                            (data, ("data", "10", "16"))):
+            with self.subTest(file=path.name):
+                said = run("info", path).stdout
+                for word in words:
+                    self.assertIn(word, said)
+                run_json("info", path)
+
+
+def idx(values):
+    """The bytes of an IDX file of unsigned bytes."""
+    return struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape) + values.tobytes()
+
+
+class Data(CliTest):
+    CASES = random_bits(5, 30, 16)
+    GREY = np.random.default_rng(6).integers(0, 256, (20, 4, 3), dtype=np.uint8)
+
+    def converted(self, path, *more):
+        """/train/x of the file that `tempera data PATH --out` writes."""
+        out = self.dir / "converted.h5"
+        run("data", path, "--out", out, *more)
+        with h5py.File(out, "r") as file:
+            self.assertEqual((file.attrs["format"], file.attrs["format_version"], file.attrs["content"]),
+                             ("tempera", 1, "data"))
+            return file["train/x"][()]
+
+    def test_numpy(self):
+        for name, array in (("c.npy", self.CASES), ("fortran.npy", np.asfortranarray(self.CASES)),
+                            ("float.npy", self.CASES.astype("f4")), ("double.npy", self.CASES.astype("f8"))):
+            with self.subTest(name=name):
+                np.save(self.dir / name, array)
+                np.testing.assert_array_equal(self.converted(self.dir / name), self.CASES)
+
+    def test_numpy_archives(self):
+        np.savez(self.dir / "stored.npz", x=self.CASES)
+        np.savez_compressed(self.dir / "deflated.npz", x=self.CASES)
+        for name in ("stored.npz", "deflated.npz"):
+            with self.subTest(name=name):
+                np.testing.assert_array_equal(self.converted(self.dir / name), self.CASES)
+
+    def test_csv(self):
+        text = io.StringIO()
+        np.savetxt(text, self.CASES, fmt="%d", delimiter=",")
+        for name, body in (("unix.csv", text.getvalue()), ("windows.csv", text.getvalue().replace("\n", "\r\n")),
+                           ("no-last-newline.csv", text.getvalue().rstrip("\n"))):
+            with self.subTest(name=name):
+                (self.dir / name).write_bytes(body.encode())
+                np.testing.assert_array_equal(self.converted(self.dir / name), self.CASES)
+
+    def test_idx(self):
+        for name, values in (("flat-idx2-ubyte", self.CASES), ("grey-idx3-ubyte", self.GREY)):
+            with self.subTest(name=name):
+                (self.dir / name).write_bytes(idx(values))
+                with gzip.open(self.dir / f"{name}.gz", "wb") as file:
+                    file.write(idx(values))
+                expected = values.reshape(len(values), -1)
+                np.testing.assert_array_equal(self.converted(self.dir / name), expected)
+                np.testing.assert_array_equal(self.converted(self.dir / f"{name}.gz"), expected)
+
+    def test_our_own_file_keeps_its_splits(self):
+        splits = {name: random_bits(seed, 5 + seed, 16) for seed, name in enumerate(("train", "valid", "test"))}
+        run("data", write_data(self.dir / "data.h5", **splits), "--out", self.dir / "copy.h5")
+        found = datasets(self.dir / "copy.h5")
+        for name, cases in splits.items():
+            np.testing.assert_array_equal(found[f"{name}/x"], cases)
+
+    def test_data_file_without_attributes(self):
+        with h5py.File(self.dir / "bare.h5", "w") as file:
+            file["train/x"] = self.CASES
+        np.testing.assert_array_equal(self.converted(self.dir / "bare.h5"), self.CASES)
+
+    def test_converted_data_trains(self):
+        np.save(self.dir / "c.npy", self.CASES)
+        self.converted(self.dir / "c.npy")
+        run("train", "--data", self.dir / "converted.h5", "--model", "bernoulli-rbm", "--hidden", 3, "--trainer", "cd",
+            "--updates", 10, "--seed", 1, "--out", self.dir / "run")
+        check_finite_params(self.dir / "run" / "checkpoint.h5")
+
+    def test_binarize(self):
+        threshold = self.converted("digits", "--binarize", "threshold")
+        self.assertEqual(set(np.unique(threshold)), {0, 1})
+        grey = self.converted("digits")
+        self.assertGreater(len(np.unique(grey)), 2)
+        self.assertGreater(grey[threshold == 1].min(), grey[threshold == 0].max())
+
+    def test_digits(self):
+        self.assertIn(64, numbers(run_json("data", "digits")))
+        run("data", "digits", "--out", self.dir / "digits.h5")
+        found = datasets(self.dir / "digits.h5")
+        sizes = {split: found[f"{split}/x"].shape for split in ("train", "valid", "test")}
+        self.assertEqual(sum(n for n, _ in sizes.values()), 1797)
+        self.assertEqual({width for _, width in sizes.values()}, {64})
+
+    def test_bars_and_stripes(self):
+        run("data", "bars-and-stripes", "--out", self.dir / "bars.h5")
+        cases = datasets(self.dir / "bars.h5")["train/x"]
+        side = round(cases.shape[1] ** 0.5)
+        self.assertEqual(side * side, cases.shape[1])
+        for image in cases.reshape(-1, side, side):
+            rows_agree, columns_agree = (image == image[:1]).all(), (image == image[:, :1]).all()
+            self.assertTrue(rows_agree or columns_agree, image)
+
+    def test_synthetic_data_ignore_the_seed_option(self):
+        first, second = (self.converted("modes", "--seed", seed) for seed in (1, 2))
+        np.testing.assert_array_equal(first, second)
+        self.assertFalse(np.array_equal(first, self.converted("modes:7")))
+
+
+def numbers(value):
+    """Every number anywhere in a JSON value."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [number for item in value for number in numbers(item)]
+    return [value] if isinstance(value, (int, float)) else []
+
+
+if __name__ == "__main__":
+    unittest.main()

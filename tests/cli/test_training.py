@@ -1,0 +1,276 @@
+"""Training: the run directory, identical bytes across threads, stops and resumes, and survival of any kill."""
+
+import os
+import random
+import shutil
+import signal
+import time
+import tomllib
+import unittest
+
+import h5py
+import numpy as np
+
+from harness import (FULL, CliTest, check_finite_params, class_folder, compare_datasets, datasets, differences,
+                     png_size, read_metrics, run, run_json, start)
+
+TRAINERS = ("cd", "sml")
+OPTIMIZERS = ("sgd", "adam")
+
+
+def train_args(out, *more, trainer="sml", updates=200, seed=1):
+    """A small run on 8x8 binary digits: two blocks of chains, the last one short, and a short last batch."""
+    chains = ("--chains", 100) if trainer == "sml" else ()
+    return ("train", "--data", "digits", "--binarize", "threshold", "--model", "bernoulli-rbm", "--hidden", 12,
+            "--trainer", trainer, *chains, "--batch", 100, "--updates", updates, "--seed", seed, "--out", out, *more)
+
+
+class RunDirectory(CliTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.run_dir = class_folder(cls) / "run"
+        run(*train_args(cls.run_dir, "--report-every", 50))
+
+    def test_every_promised_file_is_there(self):
+        for name in ("config.toml", "checkpoint.h5", "metrics.csv", "features.png", "samples.png"):
+            self.assertTrue((self.run_dir / name).is_file(), name)
+        for name in ("features.png", "samples.png"):
+            self.assertGreaterEqual(min(png_size(self.run_dir / name)), 8)
+
+    def test_nothing_temporary_is_left(self):
+        self.assertEqual({path.name for path in self.run_dir.iterdir()} - {"checkpoints"},
+                         {"config.toml", "checkpoint.h5", "metrics.csv", "features.png", "samples.png"})
+
+    def test_metrics_have_one_row_per_report(self):
+        updates = [int(row["update"]) for row in read_metrics(self.run_dir)]
+        self.assertEqual(updates, sorted(set(updates)))
+        self.assertLessEqual({50, 100, 150, 200}, set(updates))
+
+    def test_checkpoint_is_readable_with_h5py(self):
+        with h5py.File(self.run_dir / "checkpoint.h5", "r") as file:
+            self.assertEqual(file.attrs["format"], "tempera")
+            self.assertEqual(file.attrs["format_version"], 1)
+            self.assertEqual(file.attrs["content"], "checkpoint")
+            model = file["model"]
+            self.assertEqual(model.attrs["kind"], "bernoulli-rbm")
+            self.assertEqual((model.attrs["n_visible"], model.attrs["n_hidden"]), (64, 12))
+            if "visible_shape" in model.attrs:
+                self.assertEqual(list(model.attrs["visible_shape"]), [8, 8])
+            shapes = {name: (field.shape, field.dtype) for name, field in model["params"].items()}
+            single = np.dtype("f4")
+            self.assertEqual(shapes, {"weights": ((64, 12), single), "visible_bias": ((64,), single),
+                                      "hidden_bias": ((12,), single)})
+            self.assertEqual(model["reference/visible_bias"].shape, (64,))
+            self.assertIn("state", file)
+            self.assertEqual(file["provenance"].attrs["seed"], 1)
+            self.assertIn("version", file["provenance"].attrs)
+
+    def test_parameters_are_finite_and_have_moved(self):
+        params = check_finite_params(self.run_dir / "checkpoint.h5")
+        self.assertGreater(np.abs(params["weights"]).max(), 0.05)
+
+    def test_the_run_has_learned_something(self):
+        """Measured exactly; independent pixels are the machine at beta = 0."""
+        trained = run_json("loglik", self.run_dir, "--data", "digits", "--binarize", "threshold", "--split", "test",
+                           "--method", "exact")
+        data = self.dir / "digits.h5"
+        run("data", "digits", "--binarize", "threshold", "--out", data)
+        cases = datasets(data)
+        means = np.clip(cases["train/x"].mean(axis=0), 1e-3, 1 - 1e-3)
+        test = cases["test/x"].astype(float)
+        independent = (test * np.log(means) + (1 - test) * np.log(1 - means)).sum(axis=1).mean()
+        self.assertGreater(trained["log_likelihood"], independent)
+
+    def test_config_holds_every_value_and_reproduces_the_run(self):
+        config = tomllib.loads((self.run_dir / "config.toml").read_text())
+        values = [value for section in (config, *(v for v in config.values() if isinstance(v, dict)))
+                  for value in section.values()]
+        self.assertIn(12, values)
+        self.assertIn(200, values)
+        again = self.dir / "again"
+        run("train", "--config", self.run_dir / "config.toml", "--out", again)
+        compare_datasets(self.run_dir / "checkpoint.h5", again / "checkpoint.h5")
+
+    def test_options_override_the_config(self):
+        other = self.dir / "other"
+        run("train", "--config", self.run_dir / "config.toml", "--hidden", 5, "--updates", 20, "--out", other)
+        self.assertEqual(check_finite_params(other / "checkpoint.h5")["weights"].shape, (64, 5))
+
+    def test_train_json_is_one_object(self):
+        run_json(*train_args(self.dir / "run", updates=20))
+
+
+class SameBytes(CliTest):
+    def test_stop_and_resume(self):
+        """With a constant rate, the first 100 of 200 updates are a run of 100 updates."""
+        for trainer in TRAINERS:
+            for optimizer in OPTIMIZERS:
+                with self.subTest(trainer=trainer, optimizer=optimizer):
+                    options = ("--optimizer", optimizer, "--schedule", "constant", "--force")
+                    whole, halves = self.dir / "whole", self.dir / "halves"
+                    run(*train_args(whole, *options, trainer=trainer))
+                    run(*train_args(halves, *options, trainer=trainer, updates=100))
+                    self.assertTrue(differences(whole / "checkpoint.h5", halves / "checkpoint.h5"))
+                    run("resume", halves, "--updates", 200)
+                    compare_datasets(whole / "checkpoint.h5", halves / "checkpoint.h5")
+
+    def test_stop_in_the_middle_of_an_epoch(self):
+        whole, parts = self.dir / "whole", self.dir / "parts"
+        run(*train_args(whole, "--schedule", "constant", updates=37))
+        run(*train_args(parts, "--schedule", "constant", updates=5))
+        for updates in (6, 19, 37):
+            run("resume", parts, "--updates", updates)
+        compare_datasets(whole / "checkpoint.h5", parts / "checkpoint.h5")
+
+    def test_threads(self):
+        for trainer in TRAINERS:
+            with self.subTest(trainer=trainer):
+                for threads in (1, 2, 3):
+                    run(*train_args(self.dir / f"{trainer}-{threads}", "--threads", threads, trainer=trainer))
+                for threads in (2, 3):
+                    compare_datasets(self.dir / f"{trainer}-1" / "checkpoint.h5",
+                                     self.dir / f"{trainer}-{threads}" / "checkpoint.h5")
+
+    def test_resume_with_other_threads(self):
+        whole, halves = self.dir / "whole", self.dir / "halves"
+        run(*train_args(whole, "--schedule", "constant", "--threads", 1))
+        run(*train_args(halves, "--schedule", "constant", "--threads", 3, updates=100))
+        run("resume", halves, "--updates", 200, "--threads", 2)
+        compare_datasets(whole / "checkpoint.h5", halves / "checkpoint.h5")
+
+    def test_same_command_twice(self):
+        for name in ("first", "second"):
+            run(*train_args(self.dir / name))
+        compare_datasets(self.dir / "first" / "checkpoint.h5", self.dir / "second" / "checkpoint.h5")
+
+    def test_planted_other_seed_is_seen(self):
+        for trainer in TRAINERS:
+            with self.subTest(trainer=trainer):
+                paths = [self.dir / f"{trainer}-{seed}" for seed in (1, 2)]
+                for seed, path in zip((1, 2), paths):
+                    run(*train_args(path, trainer=trainer, seed=seed))
+                differ = differences(paths[0] / "checkpoint.h5", paths[1] / "checkpoint.h5")
+                self.assertIn("model/params/weights", differ)
+
+    def test_planted_single_bit_is_seen(self):
+        run(*train_args(self.dir / "run", updates=20))
+        checkpoint, fault = self.dir / "run" / "checkpoint.h5", self.dir / "fault.h5"
+        for name, value in datasets(checkpoint).items():
+            if value.dtype.kind not in "fiu" or value.size == 0:
+                continue
+            with self.subTest(dataset=name):
+                shutil.copy(checkpoint, fault)
+                flipped = bytearray(value.tobytes())
+                flipped[-1] ^= 1
+                with h5py.File(fault, "a") as file:
+                    file[name][...] = np.frombuffer(bytes(flipped), value.dtype).reshape(value.shape)
+                self.assertEqual(differences(checkpoint, fault), [name])
+
+
+class Interruption(CliTest):
+    """SIGINT and SIGTERM: a checkpoint is written, the exit code is 130, nothing is lost."""
+
+    def updates_for(self, seconds, **options):
+        """About as many updates, in steps of 20, as this machine makes in `seconds`, twenty reports included."""
+        begin = time.monotonic()
+        run(*train_args(self.dir / "speed", "--report-every", 100, updates=2000, **options))
+        return max(2000, int(2000 * seconds / (time.monotonic() - begin)) // 20 * 20)
+
+    def interrupt(self, args, run_dir, number):
+        """Start training, send the signal once metrics.csv has three rows; return the exit code."""
+        process = start(*args)
+        try:
+            deadline = time.monotonic() + 60
+            while process.poll() is None and time.monotonic() < deadline:
+                if (run_dir / "metrics.csv").exists() and len(read_metrics(run_dir)) >= 3:
+                    process.send_signal(number)
+                    return process.wait(timeout=30)
+                time.sleep(0.01)
+            self.fail(f"training ended ({process.poll()}) before three rows of metrics.csv could be read")
+        finally:
+            process.kill()
+            process.wait()
+
+    def test_an_interrupted_run_resumes_to_the_same_bytes(self):
+        updates = self.updates_for(seconds=2)
+        options = ("--report-every", updates // 20)
+        whole = self.dir / "whole"
+        run(*train_args(whole, *options, updates=updates))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(signal=number.name):
+                part = self.dir / number.name
+                code = self.interrupt(train_args(part, *options, updates=updates), part, number)
+                self.assertEqual(code, 130)
+                check_finite_params(part / "checkpoint.h5")
+                self.assertTrue(differences(whole / "checkpoint.h5", part / "checkpoint.h5"), "interrupted too late")
+                run("resume", part)
+                compare_datasets(whole / "checkpoint.h5", part / "checkpoint.h5")
+                reports = [[row["update"] for row in read_metrics(path)] for path in (whole, part)]
+                self.assertLessEqual(set(reports[0]), set(reports[1]), "a report was lost")
+
+    def test_an_interrupted_resume_can_be_resumed(self):
+        updates = self.updates_for(seconds=2)
+        options = ("--report-every", updates // 20, "--schedule", "constant")
+        run_dir = self.dir / "run"
+        run(*train_args(run_dir, *options, updates=20))
+        code = self.interrupt(("resume", run_dir, "--updates", updates), run_dir, signal.SIGINT)
+        self.assertEqual(code, 130)
+        run("resume", run_dir, "--updates", updates)
+        whole = self.dir / "whole"
+        run(*train_args(whole, *options, updates=updates))
+        compare_datasets(whole / "checkpoint.h5", run_dir / "checkpoint.h5")
+
+
+class Kill(CliTest):
+    """SIGKILL at random times: every checkpoint opens, and the run goes on from it."""
+
+    KILLS = 30 if FULL else 5
+    KEEP = 3
+    FOREVER = 100_000_000
+
+    def check_files(self, run_dir):
+        """Every checkpoint must open and be finite; returns the newest update of the kept history."""
+        kept = [path for path in (run_dir / "checkpoints").iterdir() if path.suffix == ".h5"]
+        for path in [run_dir / "checkpoint.h5", *kept]:
+            check_finite_params(path)
+        return max((int(path.stem) for path in kept), default=0)
+
+    def test_every_kill_can_be_survived(self):
+        delay = random.Random(1)
+        run_dir, copy = self.dir / "run", self.dir / "copy"
+        options = ("--checkpoint-every", 5, "--keep", self.KEEP, "--report-every", 100, "--schedule", "constant")
+        args = train_args(run_dir, *options, updates=self.FOREVER)
+        for kill in range(self.KILLS):
+            with self.subTest(kill=kill):
+                process = start(*args)
+                try:
+                    self.wait_for(run_dir / "checkpoint.h5", process)
+                    time.sleep(delay.uniform(0.02, 0.4))
+                    self.assertIsNone(process.poll(), "training ended by itself")
+                finally:
+                    process.kill()
+                    process.wait()
+                newest = self.check_files(run_dir)
+                self.assertGreaterEqual(newest, 5)
+                shutil.rmtree(copy, ignore_errors=True)
+                shutil.copytree(run_dir, copy)
+                run("resume", copy, "--updates", newest + 20)
+                self.check_files(copy)
+                kept = [path for path in (copy / "checkpoints").iterdir() if path.suffix == ".h5"]
+                self.assertLessEqual(len(kept), self.KEEP)
+                args = ("resume", run_dir, "--updates", self.FOREVER)
+        whole = self.dir / "whole"
+        run(*train_args(whole, *options, updates=newest + 20), timeout=120)
+        compare_datasets(whole / "checkpoint.h5", copy / "checkpoint.h5")
+
+    def wait_for(self, path, process):
+        """Wait until the file exists."""
+        deadline = time.monotonic() + 30
+        while not os.path.exists(path):
+            self.assertIsNone(process.poll(), "training ended by itself")
+            self.assertLess(time.monotonic(), deadline, f"{path} was not written")
+            time.sleep(0.005)
+
+
+if __name__ == "__main__":
+    unittest.main()
