@@ -61,7 +61,11 @@ std::string to_toml(const TrainConfig& config) {
   std::string text = "# Every value of this run. tempera train --config FILE --out DIR repeats it.\n";
   TrainConfig::visit(
       [&text](const char* name, const char* help, const auto& field) {
-        text += std::string("\n# ") + help + "\n" + name + " = " + toml::format(toml::value(field)) + "\n";
+        toml::value value(field);
+        if constexpr (std::is_same_v<std::remove_cvref_t<decltype(field)>, std::vector<std::int64_t>>) {
+          if (field.size() == 1) value = field.front();  // one layer reads better as a number
+        }
+        text += std::string("\n# ") + help + "\n" + name + " = " + toml::format(value) + "\n";
       },
       config);
   return text;

@@ -27,7 +27,7 @@ int main(int argc, char** argv) {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return program.exit(error);
-    return fail(ExitCode::kUsage, std::string(error.what()) + " (see tempera --help)");
+    return fail(ExitCode::kUsage, error.what());
   } catch (const tempera::Error& error) {
     return fail(error.code(), error.what());
   } catch (const std::bad_alloc&) {

@@ -30,6 +30,15 @@ Model model_of(const Hdf5Reader& file, bool& has_reference) {
     file.fail("/model", "attribute 'kind': expected '" + std::string(Model::kKind) + "', found '" + *kind + "'");
   }
   const Shape shape = matrix_shape(file, "/model/params/weights");
+  const auto must_fit = [&](const std::string& bias, std::uint64_t size) {
+    const Shape found = file.shape(bias);
+    if (found != Shape{size}) {
+      file.fail(bias, "expected shape " + to_string(Shape{size}) + " as weights has shape " + to_string(shape) +
+                          ", found " + to_string(found));
+    }
+  };
+  must_fit("/model/params/visible_bias", shape[0]);
+  must_fit("/model/params/hidden_bias", shape[1]);
   Vector reference = Vector::Zero(static_cast<Index>(shape[0]));
   has_reference = file.has("/model/reference/visible_bias");
   if (has_reference) file.dataset("/model/reference/visible_bias", {shape[0]}, reference.data());
@@ -95,6 +104,8 @@ void read_checkpoint(const fs::path& path, const Model& model, TrainState<Model>
   if (!(model_of(file, has_reference) == model)) {
     file.fail("/model", "does not fit the configuration and data of this run");
   }
+  Model::Params result = model.zero_params();
+  file.fields("/model/params", result);  // refused where damaged, although training goes on from /state
   file.fields("/state", state);
 }
 

@@ -47,11 +47,11 @@ hid_t native_type() {
   if constexpr (std::is_same_v<T, std::int64_t>) return H5T_NATIVE_INT64;
 }
 
-Handle string_type(std::size_t size) {
+/// Text of any length, as h5py reads it: a variable-length UTF-8 string.
+Handle string_type() {
   Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
-  H5Tset_size(type, std::max<std::size_t>(size, 1));
+  H5Tset_size(type, H5T_VARIABLE);
   H5Tset_cset(type, H5T_CSET_UTF8);
-  H5Tset_strpad(type, H5T_STR_NULLPAD);
   return type;
 }
 
@@ -120,8 +120,9 @@ Hdf5Writer::~Hdf5Writer() = default;
 
 void Hdf5Writer::attribute(const std::string& group, const std::string& name, const std::string& value) {
   const Handle space(H5Screate(H5S_SCALAR), H5Sclose);
-  const Handle type = string_type(value.size());
-  impl_->attribute(group, name, type, space, value.c_str());
+  const Handle type = string_type();
+  const char* text = value.c_str();
+  impl_->attribute(group, name, type, space, &text);
 }
 
 void Hdf5Writer::attribute(const std::string& group, const std::string& name, std::int64_t value) {
