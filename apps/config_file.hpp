@@ -8,8 +8,8 @@
 
 namespace tempera::apps {
 
-/// Overrides the fields that the file names. Throws NoInputError, or ConfigError naming every unknown key and every
-/// value of a wrong type at once.
+/// Overrides the fields that the file names. Throws NoInputError, or ConfigError naming every unknown key and
+/// every value of a wrong type at once.
 void read_config(const std::filesystem::path& path, TrainConfig& config);
 
 /// Every field, with its help as a comment.

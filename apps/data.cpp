@@ -44,15 +44,19 @@ int run(const Options& options) {
       constant += same ? 1 : 0;
     }
     const double density = static_cast<double>(ones) / static_cast<double>(table.rows * table.columns);
-    Json row = {{"rows", table.rows}, {"density_of_ones", density}, {"constant_columns", constant}, {"not_finite", not_finite}};
+    Json row = {{"rows", table.rows},
+                {"density_of_ones", density},
+                {"constant_columns", constant},
+                {"not_finite", not_finite}};
     if (low <= high) {
       row["minimum"] = low;
       row["maximum"] = high;
     }
     json["splits"][split] = row;
-    text += format("\n  %-5s %lld rows, values %g to %g, density of ones %.4f, %lld constant columns, %lld not finite",
-                   split.c_str(), static_cast<long long>(table.rows), low, high, density,
-                   static_cast<long long>(constant), static_cast<long long>(not_finite));
+    text += format(
+        "\n  %-5s %lld rows, values %g to %g, density of ones %.4f, %lld constant columns, %lld not finite",
+        split.c_str(), static_cast<long long>(table.rows), low, high, density,
+        static_cast<long long>(constant), static_cast<long long>(not_finite));
   }
   for (const auto& [note, words] : data.notes) text += "\n  " + note + ": " + words;
   if (!options.out.empty()) {
@@ -86,7 +90,9 @@ void setup_data(CLI::App& program, int& exit_code) {
       ->check(CLI::IsMember({"none", "threshold", "sample"}))
       ->capture_default_str();
   app.add_option("--out", options->out, "HDF5 file to write");
-  app.add_option("--seed", options->seed, "seed of --binarize sample")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--seed", options->seed, "seed of --binarize sample")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   add_common_options(app, options->common);
   app.callback([options, &exit_code] { exit_code = run(*options); });
 }

@@ -20,7 +20,8 @@ int run(const Options& options) {
     json[name] = value;
     text += "\n  " + words;
   };
-  if (const auto content = file.text_attribute("/", "content")) say("content", *content, "content: " + *content);
+  if (const auto content = file.text_attribute("/", "content"))
+    say("content", *content, "content: " + *content);
   if (file.has("/model")) {
     const ModelFile model = read_model(path);
     say("kind", std::string(Model::kKind), "kind: " + std::string(Model::kKind));
@@ -50,7 +51,8 @@ int run(const Options& options) {
   }
   if (file.has("/provenance")) {
     for (const char* name : {"version", "git_revision", "command_line"}) {
-      if (const auto value = file.text_attribute("/provenance", name)) say(name, *value, std::string(name) + ": " + *value);
+      if (const auto value = file.text_attribute("/provenance", name))
+        say(name, *value, std::string(name) + ": " + *value);
     }
   }
   print_result(options.common, json, text);

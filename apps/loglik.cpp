@@ -22,7 +22,8 @@ struct Options {
 
 int run(const Options& options) {
   std::vector<Violation> violations;
-  if (options.chains < 2) violations.push_back({"chains", std::to_string(options.chains), "must be at least 2"});
+  if (options.chains < 2)
+    violations.push_back({"chains", std::to_string(options.chains), "must be at least 2"});
   if (options.betas < 2) violations.push_back({"betas", std::to_string(options.betas), "must be at least 2"});
   if (!violations.empty()) throw ConfigError(violations);
 
@@ -34,7 +35,8 @@ int run(const Options& options) {
     cases = data_for_model(file, data, options.split, options.binarize, options.seed);
     if (!file.has_reference && data.splits.count("train") > 0) {
       const BinaryData train = data_for_model(file, data, "train", options.binarize, options.seed);
-      file.model = Model(file.model.n_visible(), file.model.n_hidden(), smoothed_logits(train.means(), train.n_cases()));
+      file.model = Model(file.model.n_visible(), file.model.n_hidden(),
+                         smoothed_logits(train.means(), train.n_cases()));
       log(options.common, "reference machine: the file holds none, fitted to the train split");
     }
   }
@@ -46,16 +48,18 @@ int run(const Options& options) {
     if (options.method == "exact") {
       log_partition = exact_log_partition(file.model, file.theta, workers, show_on(line));
     } else {
-      const auto weights = annealed_log_weights(
-          file.model, file.theta, published_betas(options.betas), static_cast<std::uint64_t>(options.chains),
-          StreamFactory{static_cast<std::uint64_t>(options.seed)}, Purpose::kAnnealing, workers, show_on(line));
+      const auto weights = annealed_log_weights(file.model, file.theta, published_betas(options.betas),
+                                                static_cast<std::uint64_t>(options.chains),
+                                                StreamFactory{static_cast<std::uint64_t>(options.seed)},
+                                                Purpose::kAnnealing, workers, show_on(line));
       log_partition = log_partition_from_weights(file.model.reference_log_partition(), weights);
     }
   }
   if (log_partition.effective_fraction < kLowEffectiveFraction) {
-    warn(format("only %.1f %% of the AIS chains count (effective sample size); log Z is probably too low and the "
-                "likelihood too high: use more --betas",
-                100.0 * log_partition.effective_fraction));
+    warn(format(
+        "only %.1f %% of the AIS chains count (effective sample size); log Z is probably too low and the "
+        "likelihood too high: use more --betas",
+        100.0 * log_partition.effective_fraction));
   }
 
   Json json = {{"method", options.method},
@@ -65,7 +69,8 @@ int run(const Options& options) {
                             log_partition.standard_error, options.method.c_str());
   if (options.method == "ais") {
     json["effective_fraction"] = log_partition.effective_fraction;
-    text += format("\neffective chains %.1f of %lld", log_partition.effective_fraction * static_cast<double>(options.chains),
+    text += format("\neffective chains %.1f of %lld",
+                   log_partition.effective_fraction * static_cast<double>(options.chains),
                    static_cast<long long>(options.chains));
   }
   if (!options.data.empty()) {
@@ -78,8 +83,9 @@ int run(const Options& options) {
     json["log_likelihood_se"] = likelihood.standard_error;
     json["n"] = likelihood.n_cases;
     json["split"] = options.split;
-    text += format("\nlog-likelihood   %.5f +- %.5f nats per case (%llu cases, split %s)", likelihood.log_likelihood,
-                   likelihood.standard_error, static_cast<unsigned long long>(likelihood.n_cases), options.split.c_str());
+    text += format("\nlog-likelihood   %.5f +- %.5f nats per case (%llu cases, split %s)",
+                   likelihood.log_likelihood, likelihood.standard_error,
+                   static_cast<unsigned long long>(likelihood.n_cases), options.split.c_str());
   }
   print_result(options.common, json, text);
   return 0;
@@ -89,11 +95,13 @@ int run(const Options& options) {
 
 void setup_loglik(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App& app = *program.add_subcommand("loglik", "log Z of a model and mean log-likelihood of data, in nats");
+  CLI::App& app =
+      *program.add_subcommand("loglik", "log Z of a model and mean log-likelihood of data, in nats");
   app.add_option("MODEL", options->model, "model file, checkpoint or run directory")->required();
   app.add_option("--data", options->data, "data set; without it log Z alone is estimated");
   app.add_option("--split", options->split, "train, valid or test")->capture_default_str();
-  app.add_option("--binarize", options->binarize, "none, threshold or sample; none uses the rule of the model's run")
+  app.add_option("--binarize", options->binarize,
+                 "none, threshold or sample; none uses the rule of the model's run")
       ->check(CLI::IsMember({"none", "threshold", "sample"}))
       ->capture_default_str();
   app.add_option("--method", options->method, "exact (enumeration, smaller layer up to 25 units) or ais")

@@ -27,14 +27,15 @@ Model model_of(const Hdf5Reader& file, bool& has_reference) {
   if (!file.has("/model")) file.fail("/model", "expected a model, found nothing");
   if (!kind) file.fail("/model", "attribute 'kind' is missing or no text");
   if (*kind != Model::kKind) {
-    file.fail("/model", "attribute 'kind': expected '" + std::string(Model::kKind) + "', found '" + *kind + "'");
+    file.fail("/model",
+              "attribute 'kind': expected '" + std::string(Model::kKind) + "', found '" + *kind + "'");
   }
   const Shape shape = matrix_shape(file, "/model/params/weights");
   const auto must_fit = [&](const std::string& bias, std::uint64_t size) {
     const Shape found = file.shape(bias);
     if (found != Shape{size}) {
-      file.fail(bias, "expected shape " + to_string(Shape{size}) + " as weights has shape " + to_string(shape) +
-                          ", found " + to_string(found));
+      file.fail(bias, "expected shape " + to_string(Shape{size}) + " as weights has shape " +
+                          to_string(shape) + ", found " + to_string(found));
     }
   };
   must_fit("/model/params/visible_bias", shape[0]);
@@ -85,7 +86,8 @@ void write_checkpoint(const fs::path& path, const Model& model, const TrainState
                       const ModelNotes& notes) {
   Hdf5Writer file("checkpoint");
   file.attribute("/model", "kind", std::string(Model::kKind));
-  for (const auto& [name, size] : model.shape()) file.attribute("/model", name, static_cast<std::int64_t>(size));
+  for (const auto& [name, size] : model.shape())
+    file.attribute("/model", name, static_cast<std::int64_t>(size));
   if (!notes.visible_shape.empty()) file.attribute("/model", "visible_shape", notes.visible_shape);
   file.attribute("/model", "binarize", notes.binarization.method);
   file.attribute("/model", "binarize_maximum", notes.binarization.maximum);
@@ -99,7 +101,8 @@ void write_checkpoint(const fs::path& path, const Model& model, const TrainState
 
 void read_checkpoint(const fs::path& path, const Model& model, TrainState<Model>& state) {
   const Hdf5Reader file(path);
-  if (!file.has("/state")) file.fail("/state", "expected the state of a training run, found nothing: no checkpoint");
+  if (!file.has("/state"))
+    file.fail("/state", "expected the state of a training run, found nothing: no checkpoint");
   bool has_reference = false;
   if (!(model_of(file, has_reference) == model)) {
     file.fail("/model", "does not fit the configuration and data of this run");

@@ -50,8 +50,8 @@ void write_provenance(Hdf5Writer& file, const std::string& command_line, std::in
 /// The words of this process' command line.
 std::string command_line();
 
-/// Bits of a split for a model: converted as `method` says, or as the model's own file says where that is "none".
-/// Throws DataError where the widths differ.
+/// Bits of a split for a model: converted as `method` says, or as the model's own file says where that is
+/// "none". Throws DataError where the widths differ.
 BinaryData data_for_model(const ModelFile& file, const DataFile& data, const std::string& split,
                           const std::string& method, std::int64_t seed);
 

@@ -36,7 +36,8 @@ void setup_resume(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App& app = *program.add_subcommand("resume", "continue a run from its latest checkpoint");
   app.add_option("DIR", options->directory, "run directory")->required();
-  app.add_option("--updates", options->updates, "total number of updates to reach; as configured where not given")
+  app.add_option("--updates", options->updates,
+                 "total number of updates to reach; as configured where not given")
       ->check(CLI::PositiveNumber);
   add_common_options(app, options->common);
   app.callback([options, &exit_code] { exit_code = run(*options); });

@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kMetricsHeader =
     "update,epoch,seconds,learning_rate,gradient_norm,step_norm,data_free_energy,chain_free_energy,"
-    "validation_log_likelihood,validation_standard_error,log_partition,log_partition_standard_error,effective_fraction";
+    "validation_log_likelihood,validation_standard_error,log_partition,log_partition_standard_error,"
+    "effective_fraction";
 
 /// Validation likelihoods during training: exact up to this many enumerated units, AIS beyond.
 constexpr Index kExactValidationUnits = 14;
@@ -31,7 +32,8 @@ struct Validation {
   LogPartition log_partition;
 };
 
-/// Drops the rows after `update`: they belong to work that the checkpoint does not hold. Returns the seconds so far.
+/// Drops the rows after `update`: they belong to work that the checkpoint does not hold. Returns the seconds
+/// so far.
 double truncate_metrics(const fs::path& path, std::uint64_t update) {
   if (!fs::exists(path)) {
     write_file(path, std::string(kMetricsHeader) + "\n");
@@ -84,7 +86,8 @@ bool holds_run(const fs::path& directory) {
 }
 
 void remove_run(const fs::path& directory) {
-  for (const char* name : {"config.toml", "checkpoint.h5", "metrics.csv", "features.png", "samples.png", "checkpoints"}) {
+  for (const char* name :
+       {"config.toml", "checkpoint.h5", "metrics.csv", "features.png", "samples.png", "checkpoints"}) {
     fs::remove_all(directory / name);
   }
 }
@@ -94,7 +97,8 @@ std::vector<double> free_energies(const Model& model, const Model::Params& theta
   std::vector<double> values(static_cast<std::size_t>(data.n_cases()));
   workers.for_each(words_for(data.n_cases()), [&](Index b) {
     const Index last = std::min(data.n_cases(), (b + 1) * kLanes);
-    for (Index n = b * kLanes; n < last; ++n) values[static_cast<std::size_t>(n)] = model.free_energy(theta, data.row(n));
+    for (Index n = b * kLanes; n < last; ++n)
+      values[static_cast<std::size_t>(n)] = model.free_energy(theta, data.row(n));
   });
   return values;
 }
@@ -104,11 +108,12 @@ LogPartition exact_log_partition(const Model& model, const Model::Params& theta,
   if (model.enumerated_units() > Model::kMaxEnumeratedUnits) {
     throw ConfigError({{"method", "exact",
                         "needs at most " + std::to_string(Model::kMaxEnumeratedUnits) +
-                            " units in the smaller layer, this model has " + std::to_string(model.enumerated_units()) +
-                            "; use --method ais"}});
+                            " units in the smaller layer, this model has " +
+                            std::to_string(model.enumerated_units()) + "; use --method ais"}});
   }
   return log_partition_from_chunks(
-      model.exact_chunks(), [&](Index chunk) { return model.log_partition_chunk(theta, 1.0, chunk); }, workers, progress);
+      model.exact_chunks(), [&](Index chunk) { return model.log_partition_chunk(theta, 1.0, chunk); },
+      workers, progress);
 }
 
 std::pair<Index, Index> picture_shape(const std::vector<std::int64_t>& visible_shape, Index n_visible) {
@@ -116,12 +121,14 @@ std::pair<Index, Index> picture_shape(const std::vector<std::int64_t>& visible_s
   return {1, n_visible};
 }
 
-void write_features(const ModelFile& file, const fs::path& png) {
+Vector filter_norms(const ModelFile& file) { return file.theta.weights.colwise().norm(); }
+
+void write_features(const ModelFile& file, const Vector& importance, const fs::path& png) {
   const auto [height, width] = picture_shape(file.visible_shape, file.model.n_visible());
-  const Vector norms = file.theta.weights.colwise().norm();
-  std::vector<Index> order(static_cast<std::size_t>(norms.size()));
+  std::vector<Index> order(static_cast<std::size_t>(importance.size()));
   std::iota(order.begin(), order.end(), Index{0});
-  std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return norms[a] > norms[b]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](Index a, Index b) { return importance[a] > importance[b]; });
   std::vector<std::vector<float>> tiles;
   for (const Index j : order) {
     const Vector filter = file.theta.weights.col(j);
@@ -137,14 +144,16 @@ std::vector<std::vector<float>> mean_visible_tiles(const Model& model, const Mod
   LaneMatrix mean;
   count = std::min<Index>(count, static_cast<Index>(chains.n_chains));
   for (Index n = 0; n < count; ++n) {
-    if (n % kLanes == 0) model.mean_visible(theta, chains.blocks[static_cast<std::size_t>(n / kLanes)], work, mean);
+    if (n % kLanes == 0)
+      model.mean_visible(theta, chains.blocks[static_cast<std::size_t>(n / kLanes)], work, mean);
     const Vector tile = mean.col(n % kLanes);
     tiles.emplace_back(tile.begin(), tile.end());
   }
   return tiles;
 }
 
-int run_training(const fs::path& directory, const TrainConfig& config, bool resume, const CommonOptions& common) {
+int run_training(const fs::path& directory, const TrainConfig& config, bool resume,
+                 const CommonOptions& common) {
   const DataFile data = load_data(config.data);
   const Table& table = data.split("train");
   if (const auto violations = validate(config, table.columns, table.rows); !violations.empty()) {
@@ -155,7 +164,8 @@ int run_training(const fs::path& directory, const TrainConfig& config, bool resu
   const BinaryData train_data = binarize(data, "train", rule, seed);
   const bool validates = config.validate_every > 0;
   if (validates && data.splits.count("valid") == 0) {
-    throw ConfigError({{"validate-every", std::to_string(config.validate_every), "the data has no valid split"}});
+    throw ConfigError(
+        {{"validate-every", std::to_string(config.validate_every), "the data has no valid split"}});
   }
   const BinaryData valid_data = validates ? binarize(data, "valid", rule, seed) : BinaryData();
 
@@ -163,9 +173,11 @@ int run_training(const fs::path& directory, const TrainConfig& config, bool resu
   const Eigen::VectorXd means = train_data.means();
   const Index constant = ((means.array() == 0.0) || (means.array() == 1.0)).count();
   if (constant > 0 && !common.quiet) {
-    warn(std::to_string(constant) + " of " + std::to_string(train_data.n_visible()) + " columns are constant");
+    warn(std::to_string(constant) + " of " + std::to_string(train_data.n_visible()) +
+         " columns are constant");
   }
-  const Model model(train_data.n_visible(), config.hidden.front(), smoothed_logits(means, train_data.n_cases()));
+  const Model model(train_data.n_visible(), config.hidden.front(),
+                    smoothed_logits(means, train_data.n_cases()));
   TrainState<Model> state = initial_state(model, train_data, config, workers);
   const fs::path latest = directory / "checkpoint.h5";
   const fs::path history = directory / "checkpoints";
@@ -194,11 +206,13 @@ int run_training(const fs::path& directory, const TrainConfig& config, bool resu
     if (model.enumerated_units() <= kExactValidationUnits) {
       result.log_partition = exact_log_partition(model, theta, workers, {});
     } else {
-      const auto weights = annealed_log_weights(model, theta, published_betas(kValidationBetas), kValidationChains,
-                                                StreamFactory{seed}, Purpose::kValidation, workers);
+      const auto weights =
+          annealed_log_weights(model, theta, published_betas(kValidationBetas), kValidationChains,
+                               StreamFactory{seed}, Purpose::kValidation, workers);
       result.log_partition = log_partition_from_weights(model.reference_log_partition(), weights);
     }
-    result.likelihood = mean_log_likelihood(free_energies(model, theta, valid_data, workers), result.log_partition);
+    result.likelihood =
+        mean_log_likelihood(free_energies(model, theta, valid_data, workers), result.log_partition);
     return result;
   };
 
@@ -206,7 +220,8 @@ int run_training(const fs::path& directory, const TrainConfig& config, bool resu
   const auto seconds = [&] {
     return seconds_before + std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   };
-  const double start = static_cast<double>(state.update) / static_cast<double>(total_updates(config, train_data.n_cases()));
+  const double start =
+      static_cast<double>(state.update) / static_cast<double>(total_updates(config, train_data.n_cases()));
   bool stopped_early = false;
   bool stopped_by_signal = false;
   std::string score;
@@ -221,8 +236,9 @@ int run_training(const fs::path& directory, const TrainConfig& config, bool resu
           std::string cells = ",,,,";
           if (validate_now) {
             const Validation v = measure();
-            cells = format("%.6f,%.6f,%.6f,%.6f,%.4f", v.likelihood.log_likelihood, v.likelihood.standard_error,
-                           v.log_partition.value, v.log_partition.standard_error, v.log_partition.effective_fraction);
+            cells = format("%.6f,%.6f,%.6f,%.6f,%.4f", v.likelihood.log_likelihood,
+                           v.likelihood.standard_error, v.log_partition.value, v.log_partition.standard_error,
+                           v.log_partition.effective_fraction);
             score = format(", validation %.3f nats", v.likelihood.log_likelihood);
             ++now.validations_since_best;
             if (v.likelihood.log_likelihood > now.best_validation) {
@@ -233,20 +249,23 @@ int run_training(const fs::path& directory, const TrainConfig& config, bool resu
                 write_checkpoint(history / (std::to_string(now.update) + ".h5"), model, now, notes);
               }
             }
-            stopped_early =
-                config.patience > 0 && now.validations_since_best >= static_cast<std::uint64_t>(config.patience);
+            stopped_early = config.patience > 0 &&
+                            now.validations_since_best >= static_cast<std::uint64_t>(config.patience);
           }
           if (validate_now || last || report.update % static_cast<std::uint64_t>(config.report_every) == 0) {
             append_line(metrics, format("%llu,%llu,%.3f,%.6g,%.6g,%.6g,%.6f,%.6f,",
                                         static_cast<unsigned long long>(report.update),
-                                        static_cast<unsigned long long>(report.epoch), seconds(), report.learning_rate,
-                                        report.gradient_norm, report.step_norm, report.data_free_energy,
-                                        report.chain_free_energy) +
+                                        static_cast<unsigned long long>(report.epoch), seconds(),
+                                        report.learning_rate, report.gradient_norm, report.step_norm,
+                                        report.data_free_energy, report.chain_free_energy) +
                                      cells);
           }
           const double rate = static_cast<double>(report.update) / static_cast<double>(report.total);
-          line.show(rate, format("%.0f updates/s", (rate - start) * static_cast<double>(report.total) /
-                                                       std::max(1e-9, seconds() - seconds_before)) + score, start);
+          line.show(rate,
+                    format("%.0f updates/s", (rate - start) * static_cast<double>(report.total) /
+                                                 std::max(1e-9, seconds() - seconds_before)) +
+                        score,
+                    start);
           stopped_by_signal = interrupted();
           if (!last && !stopped_early && !stopped_by_signal &&
               report.update % static_cast<std::uint64_t>(config.checkpoint_every) == 0) {
@@ -258,19 +277,20 @@ int run_training(const fs::path& directory, const TrainConfig& config, bool resu
   }
   save();
   if (stopped_by_signal) {
-    log(common, "stopped by a signal at update " + std::to_string(state.update) + "; tempera resume " + directory.string() +
-                    " goes on");
+    log(common, "stopped by a signal at update " + std::to_string(state.update) + "; tempera resume " +
+                    directory.string() + " goes on");
     return static_cast<int>(ExitCode::kInterrupted);
   }
   if (stopped_early && state.best_update != state.update) {
     const fs::path best = history / (std::to_string(state.best_update) + ".h5");
     read_checkpoint(best, model, state);
     write_checkpoint(latest, model, state, notes);
-    log(common, "early stopping: back to the best validation likelihood, at update " + std::to_string(state.update));
+    log(common,
+        "early stopping: back to the best validation likelihood, at update " + std::to_string(state.update));
   }
 
   const ModelFile result = read_model(latest);
-  write_features(result, directory / "features.png");
+  write_features(result, filter_norms(result), directory / "features.png");
   Chains<Model> chains =
       reference_chains(model, result.theta, 100, StreamFactory{seed}, Purpose::kSampling, workers);
   Works<Model> works;
@@ -287,7 +307,8 @@ int run_training(const fs::path& directory, const TrainConfig& config, bool resu
   if (validates) json["best_validation_log_likelihood"] = state.best_validation;
   print_result(common, json,
                format("trained %s for %llu updates in %.1f s: %s", std::string(Model::kKind).c_str(),
-                      static_cast<unsigned long long>(state.update), seconds(), directory.c_str()) + score);
+                      static_cast<unsigned long long>(state.update), seconds(), directory.c_str()) +
+                   score);
   return 0;
 }
 

@@ -12,13 +12,16 @@ namespace tempera::apps {
 bool holds_run(const std::filesystem::path& directory);
 void remove_run(const std::filesystem::path& directory);
 
-/// Trains until the configured end, a signal, or early stopping. Starts from the checkpoint where `resume` and there
-/// is one. Prints the summary and returns the exit code.
+/// Trains until the configured end, a signal, or early stopping. Starts from the checkpoint where `resume`
+/// and there is one. Prints the summary and returns the exit code.
 int run_training(const std::filesystem::path& directory, const TrainConfig& config, bool resume,
                  const CommonOptions& common);
 
-/// Pictures of a model: its filters, sorted by norm, and expected visibles of samples.
-void write_features(const ModelFile& file, const std::filesystem::path& png);
+/// Euclidean norm of the filter of each hidden unit.
+Vector filter_norms(const ModelFile& file);
+
+/// Picture of the filters, most important first.
+void write_features(const ModelFile& file, const Vector& importance, const std::filesystem::path& png);
 
 /// Height and width of the visibles as a picture: the file's, or one row of n.
 std::pair<Index, Index> picture_shape(const std::vector<std::int64_t>& visible_shape, Index n_visible);

@@ -23,12 +23,14 @@ struct Options {
 };
 
 /// Unpacks a layer of every chain: one row of bytes per chain.
-void write_layer(Hdf5Writer& file, const std::string& path, const Chains<Model>& chains, BitLayer Model::State::*layer) {
+void write_layer(Hdf5Writer& file, const std::string& path, const Chains<Model>& chains,
+                 BitLayer Model::State::*layer) {
   const std::size_t units = (chains.blocks.front().*layer).size();
   std::vector<std::uint8_t> rows(chains.n_chains * units);
   for (std::uint64_t n = 0; n < chains.n_chains; ++n) {
     const BitLayer& bits = chains.blocks[n / kLanes].*layer;
-    for (std::size_t i = 0; i < units; ++i) rows[n * units + i] = static_cast<std::uint8_t>(bits[i] >> (n % kLanes) & 1);
+    for (std::size_t i = 0; i < units; ++i)
+      rows[n * units + i] = static_cast<std::uint8_t>(bits[i] >> (n % kLanes) & 1);
   }
   file.dataset(path, {chains.n_chains, units}, rows.data());
 }
@@ -36,7 +38,8 @@ void write_layer(Hdf5Writer& file, const std::string& path, const Chains<Model>&
 int run(Options& options) {
   std::vector<Violation> violations;
   if (options.count < 1) violations.push_back({"count", std::to_string(options.count), "must be at least 1"});
-  if (options.sweeps < 0) violations.push_back({"sweeps", std::to_string(options.sweeps), "must be at least 0"});
+  if (options.sweeps < 0)
+    violations.push_back({"sweeps", std::to_string(options.sweeps), "must be at least 0"});
   if (!violations.empty()) throw ConfigError(violations);
   if (options.out.empty() && options.png.empty()) throw UsageError("sample: --out or --png is required");
   const ModelFile file = read_model(options.model);
@@ -52,7 +55,8 @@ int run(Options& options) {
       options.data = config.data;
     }
     if (options.data.empty()) throw UsageError("sample: --start data needs --data");
-    const BinaryData data = data_for_model(file, load_data(options.data), "train", options.binarize, options.seed);
+    const BinaryData data =
+        data_for_model(file, load_data(options.data), "train", options.binarize, options.seed);
     const std::vector<Index> order = epoch_order(data.n_cases(), streams, 0);
     chains = data_chains(file.model, file.theta, count, data, order, streams, Purpose::kSampling, workers);
   } else {
@@ -66,7 +70,8 @@ int run(Options& options) {
     const auto total = static_cast<std::uint64_t>(options.sweeps);
     constexpr std::uint64_t kStride = 20;
     for (std::uint64_t done = 0; done < total; done += kStride) {
-      advance(file.model, file.theta, std::min(kStride, total - done), streams, Purpose::kSampling, chains, works, workers);
+      advance(file.model, file.theta, std::min(kStride, total - done), streams, Purpose::kSampling, chains,
+              works, workers);
       progress(static_cast<double>(std::min(done + kStride, total)) / static_cast<double>(total));
     }
   }
@@ -83,13 +88,15 @@ int run(Options& options) {
   }
   if (!options.png.empty()) {
     const auto [height, width] = picture_shape(file.visible_shape, file.model.n_visible());
-    write_png(tile_grid(mean_visible_tiles(file.model, file.theta, chains, 100), height, width, ColourMap::kGrey),
-              options.png);
+    write_png(
+        tile_grid(mean_visible_tiles(file.model, file.theta, chains, 100), height, width, ColourMap::kGrey),
+        options.png);
   }
-  print_result(options.common,
-               {{"count", options.count}, {"sweeps", options.sweeps}, {"out", options.out}, {"png", options.png}},
-               format("%lld samples, %lld sweeps each from the %s", static_cast<long long>(options.count),
-                      static_cast<long long>(options.sweeps), options.start.c_str()));
+  print_result(
+      options.common,
+      {{"count", options.count}, {"sweeps", options.sweeps}, {"out", options.out}, {"png", options.png}},
+      format("%lld samples, %lld sweeps each from the %s", static_cast<long long>(options.count),
+             static_cast<long long>(options.sweeps), options.start.c_str()));
   return 0;
 }
 
@@ -101,12 +108,15 @@ void setup_sample(CLI::App& program, int& exit_code) {
   app.add_option("MODEL", options->model, "model file, checkpoint or run directory")->required();
   app.add_option("--count", options->count, "samples: one chain each")->capture_default_str();
   app.add_option("--sweeps", options->sweeps, "Gibbs sweeps of each chain")->capture_default_str();
-  app.add_option("--ladder", options->ladder, "none: plain Gibbs")->check(CLI::IsMember({"none"}))->capture_default_str();
+  app.add_option("--ladder", options->ladder, "none: plain Gibbs")
+      ->check(CLI::IsMember({"none"}))
+      ->capture_default_str();
   app.add_option("--start", options->start, "where chains start: reference (independent units) or data")
       ->check(CLI::IsMember({"reference", "data"}))
       ->capture_default_str();
   app.add_option("--data", options->data, "data set of --start data; a run directory knows its own");
-  app.add_option("--binarize", options->binarize, "none, threshold or sample; none uses the rule of the model's run")
+  app.add_option("--binarize", options->binarize,
+                 "none, threshold or sample; none uses the rule of the model's run")
       ->check(CLI::IsMember({"none", "threshold", "sample"}))
       ->capture_default_str();
   app.add_option("--out", options->out, "HDF5 file of the samples");

@@ -28,7 +28,9 @@ int run(Options& options, const CLI::App& app) {
   if (const auto violations = validate(config); !violations.empty()) throw ConfigError(violations);
   const std::filesystem::path out = options.out;
   if (holds_run(out)) {
-    if (!options.force) throw WriteError(options.out + ": holds a run already; --force replaces it, tempera resume continues it");
+    if (!options.force)
+      throw WriteError(options.out +
+                       ": holds a run already; --force replaces it, tempera resume continues it");
     // Refuse bad input before anything of the old run goes.
     const DataFile data = load_data(config.data);
     const Table& table = data.split("train");
@@ -59,7 +61,8 @@ void setup_train(CLI::App& program, int& exit_code) {
         }
       },
       options->config);
-  app.add_option("--config", options->config_file, "TOML file with any of these options; the command line overrides it");
+  app.add_option("--config", options->config_file,
+                 "TOML file with any of these options; the command line overrides it");
   app.add_option("--out", options->out, "run directory")->required();
   app.add_flag("--force", options->force, "replace a run that is there already");
   add_common_options(app, options->common);

@@ -34,7 +34,8 @@ std::vector<Index> BinaryData::distinct_cases() const {
     return std::lexicographical_compare(x.begin(), x.end(), y.begin(), y.end());
   };
   std::stable_sort(order.begin(), order.end(), less);
-  const auto last = std::unique(order.begin(), order.end(), [&](Index a, Index b) { return !less(a, b) && !less(b, a); });
+  const auto last =
+      std::unique(order.begin(), order.end(), [&](Index a, Index b) { return !less(a, b) && !less(b, a); });
   order.erase(last, order.end());
   std::sort(order.begin(), order.end());
   return order;

@@ -14,7 +14,8 @@ LogPartition log_partition_from_weights(double reference_log_partition, std::spa
   double sum = 0.0;
   double sum_of_squares = 0.0;
   for (const double log_weight : log_weights) {
-    if (!std::isfinite(log_weight)) throw NumericalError("annealed importance sampling: a log-weight is not finite");
+    if (!std::isfinite(log_weight))
+      throw NumericalError("annealed importance sampling: a log-weight is not finite");
     const double w = std::exp(log_weight - largest);
     sum += w;
     sum_of_squares += w * w;
@@ -34,9 +35,11 @@ LogPartition log_partition_from_chunks(Index chunks, const std::function<double(
   std::vector<double> part(kStride);
   for (Index first = 0; first < chunks; first += kStride) {
     const Index count = std::min(kStride, chunks - first);
-    workers.for_each(count, [&](Index i) { part[static_cast<std::size_t>(i)] = log_sum_of_chunk(first + i); });
+    workers.for_each(count,
+                     [&](Index i) { part[static_cast<std::size_t>(i)] = log_sum_of_chunk(first + i); });
     for (Index i = 0; i < count; ++i) total.add(part[static_cast<std::size_t>(i)]);
-    if (progress && progress(static_cast<double>(first + count) / static_cast<double>(chunks)) == Control::kStop) {
+    if (progress &&
+        progress(static_cast<double>(first + count) / static_cast<double>(chunks)) == Control::kStop) {
       return {std::numeric_limits<double>::quiet_NaN(), 0.0, 1.0};
     }
   }

@@ -1,6 +1,6 @@
+#include <array>
 #include <boost/random/bernoulli_distribution.hpp>
 #include <boost/random/discrete_distribution.hpp>
-#include <array>
 #include <cstdlib>
 
 #include "tempera/core/errors.hpp"
@@ -24,8 +24,8 @@ std::string shipped(const std::string& file) {
   throw NoInputError(file + ": not found in " + places.front() + "; set TEMPERA_DATA_DIR");
 }
 
-/// 4 x 4 images, all rows or all columns uniform (MacKay 2003, p. 524): 16 + 16 equally likely draws, of which the empty
-/// and the full image occur twice. Entropy 3.379 nats. All splits are the whole distribution.
+/// 4 x 4 images, all rows or all columns uniform (MacKay 2003, p. 524): 16 + 16 equally likely draws, of
+/// which the empty and the full image occur twice. Entropy 3.379 nats. All splits are the whole distribution.
 void bars_and_stripes(DataFile& data) {
   Table table;
   table.rows = 32;
@@ -44,8 +44,8 @@ void bars_and_stripes(DataFile& data) {
   data.notes["source"] = "bars-and-stripes, 4 x 4, generated";
 }
 
-/// Five random modes of 28 x 28 fair bits with unequal weights and flip probabilities (Desjardins et al. 2010 settings).
-/// Entropy 78.826 nats.
+/// Five random modes of 28 x 28 fair bits with unequal weights and flip probabilities (Desjardins et al. 2010
+/// settings). Entropy 78.826 nats.
 void modes(std::uint64_t seed, DataFile& data) {
   constexpr Index kColumns = 784;
   constexpr std::array<double, 5> kWeights = {.3314, .2262, .0812, .0254, .3358};
@@ -57,7 +57,8 @@ void modes(std::uint64_t seed, DataFile& data) {
     for (Index i = 0; i < kColumns; ++i) mode[m].push_back(static_cast<std::uint8_t>(engine() & 1));
   }
   std::uint64_t step = 1;
-  for (const auto& [split, rows] : {std::pair<const char*, Index>{"train", 50000}, {"valid", 10000}, {"test", 10000}}) {
+  for (const auto& [split, rows] :
+       {std::pair<const char*, Index>{"train", 50000}, {"valid", 10000}, {"test", 10000}}) {
     Table table;
     table.rows = rows;
     table.columns = kColumns;

@@ -18,7 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void bad(const std::string& name, const std::string& problem) { throw DataError(name + ": " + problem); }
+[[noreturn]] void bad(const std::string& name, const std::string& problem) {
+  throw DataError(name + ": " + problem);
+}
 
 /// rows x columns from a shape of any rank: the first axis counts cases, the others are one case.
 void set_shape(const std::string& name, const Shape& shape, Table& table) {
@@ -57,9 +59,12 @@ void append_numbers(std::string_view raw, std::vector<float>& out) {
 }
 
 Table parse_npy(const std::string& name, std::string_view bytes, std::vector<std::int64_t>& visible_shape) {
-  if (bytes.size() < 12 || bytes.substr(0, 6) != "\x93NUMPY") bad(name, "expected a NumPy array, found something else");
+  if (bytes.size() < 12 || bytes.substr(0, 6) != "\x93NUMPY")
+    bad(name, "expected a NumPy array, found something else");
   const bool long_header = bytes[6] > 1;
-  const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(bytes[i])); };
+  const auto byte = [&](std::size_t i) {
+    return static_cast<std::size_t>(static_cast<unsigned char>(bytes[i]));
+  };
   const std::size_t start = long_header ? 12 : 10;
   std::size_t length = byte(8) | byte(9) << 8;
   if (long_header) length |= byte(10) << 16 | byte(11) << 24;
@@ -80,7 +85,8 @@ Table parse_npy(const std::string& name, std::string_view bytes, std::vector<std
   Shape shape;
   std::istringstream in(dims);
   for (std::string part; std::getline(in, part, ',');) {
-    if (part.find_first_not_of(' ') != std::string::npos) shape.push_back(std::strtoull(part.c_str(), nullptr, 10));
+    if (part.find_first_not_of(' ') != std::string::npos)
+      shape.push_back(std::strtoull(part.c_str(), nullptr, 10));
   }
   Table table;
   set_shape(name, shape, table);
@@ -88,9 +94,11 @@ Table parse_npy(const std::string& name, std::string_view bytes, std::vector<std
   const auto count = static_cast<std::size_t>(table.rows * table.columns);
   const std::size_t item = type.size() == 3 ? static_cast<std::size_t>(type[2] - '0') : 0;
   const std::string_view raw = bytes.substr(start + length);
-  if (item == 0 || item > 8 || type[0] == '>') bad(name, "numbers of NumPy type '" + type + "' are not supported");
+  if (item == 0 || item > 8 || type[0] == '>')
+    bad(name, "numbers of NumPy type '" + type + "' are not supported");
   if (raw.size() != count * item) {
-    bad(name, "expected " + std::to_string(count * item) + " bytes of numbers, found " + std::to_string(raw.size()));
+    bad(name, "expected " + std::to_string(count * item) + " bytes of numbers, found " +
+                  std::to_string(raw.size()));
   }
   const std::string kind = type.substr(1);
   if (kind == "u1" || kind == "b1") {
@@ -120,7 +128,8 @@ Table parse_npy(const std::string& name, std::string_view bytes, std::vector<std
       auto copy = values;
       for (Index r = 0; r < table.rows; ++r) {
         for (Index c = 0; c < table.columns; ++c) {
-          values[static_cast<std::size_t>(r * table.columns + c)] = copy[static_cast<std::size_t>(c * table.rows + r)];
+          values[static_cast<std::size_t>(r * table.columns + c)] =
+              copy[static_cast<std::size_t>(c * table.rows + r)];
         }
       }
     };
@@ -137,12 +146,14 @@ Table parse_npy(const std::string& name, std::string_view bytes, std::vector<std
 /// Arrays x, or train_x, valid_x, test_x, or the only one.
 void load_npz(const std::string& name, DataFile& data) {
   int error = 0;
-  const std::unique_ptr<zip_t, int (*)(zip_t*)> archive(zip_open(name.c_str(), ZIP_RDONLY, &error), zip_close);
+  const std::unique_ptr<zip_t, int (*)(zip_t*)> archive(zip_open(name.c_str(), ZIP_RDONLY, &error),
+                                                        zip_close);
   if (!archive) bad(name, "expected a .npz archive, found something else or a truncated one");
   const zip_int64_t count = zip_get_num_entries(archive.get(), 0);
   for (zip_int64_t i = 0; i < count; ++i) {
     zip_stat_t entry;
-    if (zip_stat_index(archive.get(), static_cast<zip_uint64_t>(i), 0, &entry) != 0) bad(name, "damaged archive");
+    if (zip_stat_index(archive.get(), static_cast<zip_uint64_t>(i), 0, &entry) != 0)
+      bad(name, "damaged archive");
     const std::string member = entry.name;
     std::string split;
     for (const char* known : {"train", "valid", "test"}) {
@@ -154,7 +165,8 @@ void load_npz(const std::string& name, DataFile& data) {
     std::string bytes(entry.size, '\0');
     const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> file(
         zip_fopen_index(archive.get(), static_cast<zip_uint64_t>(i), 0), zip_fclose);
-    if (!file || zip_fread(file.get(), bytes.data(), bytes.size()) != static_cast<zip_int64_t>(bytes.size())) {
+    if (!file ||
+        zip_fread(file.get(), bytes.data(), bytes.size()) != static_cast<zip_int64_t>(bytes.size())) {
       bad(name, member + " cannot be unpacked");
     }
     data.splits[split] = parse_npy(name + ":" + member, bytes, data.visible_shape);
@@ -171,7 +183,8 @@ std::string gunzip(const std::string& name) {
   std::string bytes;
   char buffer[1 << 16];
   int n = 0;
-  while ((n = gzread(file.get(), buffer, sizeof buffer)) > 0) bytes.append(buffer, static_cast<std::size_t>(n));
+  while ((n = gzread(file.get(), buffer, sizeof buffer)) > 0)
+    bytes.append(buffer, static_cast<std::size_t>(n));
   int error = Z_OK;
   gzerror(file.get(), &error);
   if (n < 0 || (error != Z_OK && error != Z_STREAM_END)) bad(name, "truncated or damaged gzip data");
@@ -179,7 +192,9 @@ std::string gunzip(const std::string& name) {
 }
 
 Table parse_idx(const std::string& name, const std::string& bytes, std::vector<std::int64_t>& visible_shape) {
-  const auto byte = [&](std::size_t i) { return static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[i])); };
+  const auto byte = [&](std::size_t i) {
+    return static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[i]));
+  };
   if (bytes.size() < 4 || byte(0) != 0 || byte(1) != 0 || byte(2) != 8) {
     bad(name, "expected an IDX file of unsigned bytes, found something else");
   }
@@ -195,7 +210,8 @@ Table parse_idx(const std::string& name, const std::string& bytes, std::vector<s
   if (rank > 2) visible_shape.assign(shape.begin() + 1, shape.end());
   const auto count = static_cast<std::size_t>(table.rows * table.columns);
   if (bytes.size() != 4 + 4 * rank + count) {
-    bad(name, "expected " + std::to_string(count) + " values, found " + std::to_string(bytes.size() - 4 - 4 * rank));
+    bad(name, "expected " + std::to_string(count) + " values, found " +
+                  std::to_string(bytes.size() - 4 - 4 * rank));
   }
   table.bytes.assign(bytes.begin() + static_cast<std::ptrdiff_t>(4 + 4 * rank), bytes.end());
   return table;
@@ -234,8 +250,8 @@ Table parse_csv(const std::string& name, const std::string& text) {
     if (is_header) continue;
     if (table.columns == 0) table.columns = count;
     if (count != table.columns) {
-      bad(name, "line " + std::to_string(number) + ": expected " + std::to_string(table.columns) + " values, found " +
-                    std::to_string(count));
+      bad(name, "line " + std::to_string(number) + ": expected " + std::to_string(table.columns) +
+                    " values, found " + std::to_string(count));
     }
     ++table.rows;
   }
@@ -322,7 +338,8 @@ DataFile load_data(const std::string& name, bool allow_non_finite) {
                     std::to_string(data.columns()));
     }
     for (const float x : table.floats) {
-      if (!allow_non_finite && !std::isfinite(x)) bad(name, "/" + split + "/x: found a number that is not finite");
+      if (!allow_non_finite && !std::isfinite(x))
+        bad(name, "/" + split + "/x: found a number that is not finite");
     }
   }
   std::int64_t product = 1;

@@ -54,12 +54,14 @@ void write_file(const fs::path& path, std::string_view bytes) {
   temporary += ".tmp-" + std::to_string(::getpid());
   Descriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
   if (!file.is_open()) fail(path, errno);
-  if (!file.write_all(bytes) || !file.sync() || !file.close() || ::rename(temporary.c_str(), path.c_str()) != 0) {
+  if (!file.write_all(bytes) || !file.sync() || !file.close() ||
+      ::rename(temporary.c_str(), path.c_str()) != 0) {
     const int error = errno;
     ::unlink(temporary.c_str());
     fail(path, error);
   }
-  const Descriptor directory(path.has_parent_path() ? path.parent_path() : fs::path("."), O_RDONLY | O_DIRECTORY);
+  const Descriptor directory(path.has_parent_path() ? path.parent_path() : fs::path("."),
+                             O_RDONLY | O_DIRECTORY);
   if (directory.is_open() && !directory.sync()) fail(path, errno);
 }
 

@@ -135,7 +135,8 @@ void Hdf5Writer::attribute(const std::string& group, const std::string& name, do
   impl_->attribute(group, name, H5T_NATIVE_DOUBLE, space, &value);
 }
 
-void Hdf5Writer::attribute(const std::string& group, const std::string& name, const std::vector<std::int64_t>& value) {
+void Hdf5Writer::attribute(const std::string& group, const std::string& name,
+                           const std::vector<std::int64_t>& value) {
   const hsize_t size = value.size();
   const Handle space(H5Screate_simple(1, &size, nullptr), H5Sclose);
   impl_->attribute(group, name, H5T_NATIVE_INT64, space, value.data());
@@ -156,12 +157,13 @@ void Hdf5Writer::dataset(const std::string& path, const Shape& shape, const T* v
     std::vector<hsize_t> chunk = dims;
     hsize_t row = 1;
     for (std::size_t i = 1; i < dims.size(); ++i) row *= dims[i];
-    chunk[0] = std::max<hsize_t>(1, std::min<hsize_t>(dims[0], (hsize_t{1} << 20) / std::max<hsize_t>(row, 1)));
+    chunk[0] =
+        std::max<hsize_t>(1, std::min<hsize_t>(dims[0], (hsize_t{1} << 20) / std::max<hsize_t>(row, 1)));
     H5Pset_chunk(create, static_cast<int>(chunk.size()), chunk.data());
     H5Pset_deflate(create, 4);
   }
-  const Handle made(H5Dcreate2(parent, path.substr(slash + 1).c_str(), native_type<T>(), space, H5P_DEFAULT, create,
-                               H5P_DEFAULT),
+  const Handle made(H5Dcreate2(parent, path.substr(slash + 1).c_str(), native_type<T>(), space, H5P_DEFAULT,
+                               create, H5P_DEFAULT),
                     H5Dclose);
   check(made.good() && H5Dwrite(made, native_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0,
         "write dataset " + path);
@@ -202,9 +204,11 @@ Hdf5Reader::Hdf5Reader(const std::filesystem::path& path) {
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
   impl_.reset(new Impl{path.string(), Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose)});
-  if (!impl_->file.good()) throw DataError(path.string() + ": expected an HDF5 file, found something else or a truncated one");
+  if (!impl_->file.good())
+    throw DataError(path.string() + ": expected an HDF5 file, found something else or a truncated one");
   if (const auto version = number_attribute("/", "format_version"); version && *version > kFormatVersion) {
-    throw DataError(path.string() + ": format version " + std::to_string(static_cast<std::int64_t>(*version)) +
+    throw DataError(path.string() + ": format version " +
+                    std::to_string(static_cast<std::int64_t>(*version)) +
                     " is newer than this program reads (" + std::to_string(kFormatVersion) + ")");
   }
 }
@@ -232,11 +236,13 @@ std::vector<std::string> Hdf5Reader::children(const std::string& group) const {
     static_cast<std::vector<std::string>*>(out)->emplace_back(name);
     return 0;
   };
-  H5Literate_by_name(impl_->file, group.c_str(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect, &names, H5P_DEFAULT);
+  H5Literate_by_name(impl_->file, group.c_str(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect, &names,
+                     H5P_DEFAULT);
   return names;
 }
 
-std::optional<std::string> Hdf5Reader::text_attribute(const std::string& group, const std::string& name) const {
+std::optional<std::string> Hdf5Reader::text_attribute(const std::string& group,
+                                                      const std::string& name) const {
   const Handle attribute = impl_->open_attribute(group, name);
   if (!attribute.good()) return std::nullopt;
   const Handle type(H5Aget_type(attribute), H5Tclose);
@@ -272,7 +278,8 @@ std::optional<double> Hdf5Reader::number_attribute(const std::string& group, con
   return value;
 }
 
-std::vector<std::int64_t> Hdf5Reader::integers_attribute(const std::string& group, const std::string& name) const {
+std::vector<std::int64_t> Hdf5Reader::integers_attribute(const std::string& group,
+                                                         const std::string& name) const {
   const Handle attribute = impl_->open_attribute(group, name);
   if (!attribute.good()) return {};
   const Handle type(H5Aget_type(attribute), H5Tclose);
@@ -296,7 +303,8 @@ Shape Hdf5Reader::shape(const std::string& path) const {
   Shape shape(dims.begin(), dims.end());
   double count = 1.0;
   for (const std::uint64_t n : shape) count *= static_cast<double>(n);
-  if (count * 4.0 > 0.8 * machine_bytes()) fail(path, "shape " + to_string(shape) + " does not fit into the memory of this machine");
+  if (count * 4.0 > 0.8 * machine_bytes())
+    fail(path, "shape " + to_string(shape) + " does not fit into the memory of this machine");
   return shape;
 }
 
@@ -309,7 +317,8 @@ bool Hdf5Reader::is_byte(const std::string& path) const {
 }
 
 template <FileNumber T>
-void Hdf5Reader::dataset(const std::string& path, const Shape& expected, T* values, bool allow_non_finite) const {
+void Hdf5Reader::dataset(const std::string& path, const Shape& expected, T* values,
+                         bool allow_non_finite) const {
   const Shape found = shape(path);
   if (found != expected) fail(path, "expected shape " + to_string(expected) + ", found " + to_string(found));
   const H5T_class_t kind = impl_->type_class(path);
@@ -318,7 +327,8 @@ void Hdf5Reader::dataset(const std::string& path, const Shape& expected, T* valu
                                            : "expected integers, found another type");
   }
   const Handle set = impl_->open_dataset(path);
-  if (H5Dread(set, native_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) fail(path, "cannot be read (damaged file?)");
+  if (H5Dread(set, native_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
+    fail(path, "cannot be read (damaged file?)");
   if constexpr (std::is_floating_point_v<T>) {
     std::uint64_t count = 1;
     for (const std::uint64_t n : found) count *= n;
@@ -328,8 +338,8 @@ void Hdf5Reader::dataset(const std::string& path, const Shape& expected, T* valu
   }
 }
 
-#define TEMPERA_INSTANTIATE(T)                                                     \
-  template void Hdf5Writer::dataset(const std::string&, const Shape&, const T*);  \
+#define TEMPERA_INSTANTIATE(T)                                                   \
+  template void Hdf5Writer::dataset(const std::string&, const Shape&, const T*); \
   template void Hdf5Reader::dataset(const std::string&, const Shape&, T*, bool) const;
 TEMPERA_INSTANTIATE(float)
 TEMPERA_INSTANTIATE(double)

@@ -14,7 +14,9 @@ namespace {
 
 using Colour = std::array<std::uint8_t, 3>;
 
-std::uint8_t level(float x) { return static_cast<std::uint8_t>(std::lround(255.0F * std::clamp(x, 0.0F, 1.0F))); }
+std::uint8_t level(float x) {
+  return static_cast<std::uint8_t>(std::lround(255.0F * std::clamp(x, 0.0F, 1.0F)));
+}
 
 Colour colour_of(float x, float scale, ColourMap map) {
   if (map == ColourMap::kGrey) return {level(x), level(x), level(x)};
@@ -30,7 +32,8 @@ Colour colour_of(float x, float scale, ColourMap map) {
 Image tile_grid(const std::vector<std::vector<float>>& tiles, Index height, Index width, ColourMap map) {
   const auto count = static_cast<Index>(tiles.size());
   const double aspect = static_cast<double>(height) / static_cast<double>(width);
-  const Index across = std::max<Index>(1, static_cast<Index>(std::ceil(std::sqrt(static_cast<double>(count) * aspect))));
+  const Index across =
+      std::max<Index>(1, static_cast<Index>(std::ceil(std::sqrt(static_cast<double>(count) * aspect))));
   const Index down = (count + across - 1) / across;
   const Index zoom = std::clamp<Index>(32 / std::max(height, width), 1, 8);
   const Index gap = 2;
@@ -46,8 +49,10 @@ Image tile_grid(const std::vector<std::vector<float>>& tiles, Index height, Inde
     const Index left = gap + n % across * (width * zoom + gap);
     for (Index r = 0; r < height * zoom; ++r) {
       for (Index c = 0; c < width * zoom; ++c) {
-        const Colour colour = colour_of(tile[static_cast<std::size_t>(r / zoom * width + c / zoom)], scale, map);
-        std::copy(colour.begin(), colour.end(), image.rgb.begin() + ((top + r) * image.columns + left + c) * 3);
+        const Colour colour =
+            colour_of(tile[static_cast<std::size_t>(r / zoom * width + c / zoom)], scale, map);
+        std::copy(colour.begin(), colour.end(),
+                  image.rgb.begin() + ((top + r) * image.columns + left + c) * 3);
       }
     }
   }

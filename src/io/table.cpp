@@ -10,7 +10,8 @@ namespace {
 
 bool is_binary(const Table& table) {
   return std::all_of(table.bytes.begin(), table.bytes.end(), [](std::uint8_t x) { return x <= 1; }) &&
-         std::all_of(table.floats.begin(), table.floats.end(), [](float x) { return x == 0.0F || x == 1.0F; });
+         std::all_of(table.floats.begin(), table.floats.end(),
+                     [](float x) { return x == 0.0F || x == 1.0F; });
 }
 
 }  // namespace
@@ -31,7 +32,8 @@ Binarization binarization_for(const DataFile& data, const std::string& method) {
     for (Index k = 0; k < table.rows * table.columns; ++k) {
       const double x = table.at(k);
       if (x < 0 && method != "none") {
-        throw DataError(data.name + ": /" + split_name + "/x: grey values must not be negative, found " + std::to_string(x));
+        throw DataError(data.name + ": /" + split_name + "/x: grey values must not be negative, found " +
+                        std::to_string(x));
       }
       maximum = std::max(maximum, x);
     }
@@ -43,12 +45,14 @@ Binarization binarization_for(const DataFile& data, const std::string& method) {
   return {method, maximum};
 }
 
-BinaryData binarize(const DataFile& data, const std::string& split, const Binarization& rule, std::uint64_t seed) {
+BinaryData binarize(const DataFile& data, const std::string& split, const Binarization& rule,
+                    std::uint64_t seed) {
   const Table& table = data.split(split);
   std::vector<std::uint8_t> bits(static_cast<std::size_t>(table.rows * table.columns));
   const auto split_number = static_cast<std::uint64_t>(split == "train" ? 0 : split == "valid" ? 1 : 2);
   for (Index n = 0; n < table.rows; ++n) {
-    StreamEngine engine = StreamFactory{seed}.engine(Purpose::kBinarize, split_number, static_cast<std::uint32_t>(n));
+    StreamEngine engine =
+        StreamFactory{seed}.engine(Purpose::kBinarize, split_number, static_cast<std::uint32_t>(n));
     for (Index i = 0; i < table.columns; ++i) {
       const Index k = n * table.columns + i;
       const double x = table.at(k);
@@ -59,7 +63,8 @@ BinaryData binarize(const DataFile& data, const std::string& split, const Binari
         on = x > rule.maximum / 2;
       } else {
         if (x != 0.0 && x != 1.0) {
-          throw DataError(data.name + ": values are not all 0 or 1; say --binarize threshold or --binarize sample");
+          throw DataError(data.name +
+                          ": values are not all 0 or 1; say --binarize threshold or --binarize sample");
         }
         on = x != 0.0;
       }

@@ -24,7 +24,8 @@ void load_cases(const BinaryData& data, std::span<const Index> cases, BitLayer& 
     for (std::size_t c = 0; c < tile.size(); ++c) tile[c] = c < cases.size() ? data.row(cases[c])[word] : 0;
     transpose_bits(tile);
     const Index count = std::min(kLanes, n - first);
-    for (Index i = 0; i < count; ++i) layer[static_cast<std::size_t>(first + i)] = tile[static_cast<std::size_t>(i)];
+    for (Index i = 0; i < count; ++i)
+      layer[static_cast<std::size_t>(first + i)] = tile[static_cast<std::size_t>(i)];
   }
 }
 

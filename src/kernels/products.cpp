@@ -12,16 +12,16 @@ void input_from_rows(const Matrix& weights, std::span<const Word> rows, const Ve
   out.noalias() += weights.transpose() * scratch.unpacked;
 }
 
-void input_from_columns(const Matrix& weights, std::span<const Word> columns, const Vector& bias, LaneMatrix& out,
-                        ProductScratch& scratch) {
+void input_from_columns(const Matrix& weights, std::span<const Word> columns, const Vector& bias,
+                        LaneMatrix& out, ProductScratch& scratch) {
   unpack_lanes(columns, scratch.unpacked);
   out.resize(weights.rows(), kLanes);
   out.colwise() = bias;
   out.noalias() += weights * scratch.unpacked;
 }
 
-void add_products(std::span<const Word> rows, const LaneMatrix& columns, const LaneFloats& weight, Matrix& sums,
-                  ProductScratch& scratch) {
+void add_products(std::span<const Word> rows, const LaneMatrix& columns, const LaneFloats& weight,
+                  Matrix& sums, ProductScratch& scratch) {
   unpack_lanes(rows, scratch.unpacked);
   const Eigen::Map<const Eigen::Array<float, 1, kLanes>> lane_weight(weight.data());
   scratch.weighted = scratch.unpacked.array().rowwise() * lane_weight;

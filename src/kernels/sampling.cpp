@@ -59,7 +59,8 @@ void sample_units(const LaneMatrix& input, const LaneFloats& beta, std::span<con
 void mean_units(const LaneMatrix& input, const LaneFloats& beta, LaneMatrix& mean) {
   const Eigen::Map<const LaneArray> lane_beta(beta.data());
   mean.resize(input.rows(), kLanes);
-  for (Index i = 0; i < input.rows(); ++i) mean.row(i).array() = (lane_beta * input.row(i).array()).logistic();
+  for (Index i = 0; i < input.rows(); ++i)
+    mean.row(i).array() = (lane_beta * input.row(i).array()).logistic();
 }
 
 void add_softplus(const LaneMatrix& input, const LaneFloats& beta, LaneDoubles& out) {

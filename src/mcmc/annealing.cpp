@@ -34,8 +34,9 @@ std::vector<double> published_betas(Index n) {
 }
 
 template <HasReference M>
-std::vector<double> annealed_log_weights(const M& model, const typename M::Params& theta, std::span<const double> betas,
-                                         std::uint64_t n_chains, const StreamFactory& streams, Purpose purpose,
+std::vector<double> annealed_log_weights(const M& model, const typename M::Params& theta,
+                                         std::span<const double> betas, std::uint64_t n_chains,
+                                         const StreamFactory& streams, Purpose purpose,
                                          const Workers& workers, const Progress& progress) {
   Chains<M> chains = reference_chains(model, theta, n_chains, streams, purpose, workers);
   const auto n_blocks = static_cast<Index>(chains.blocks.size());
@@ -74,7 +75,8 @@ std::vector<double> annealed_log_weights(const M& model, const typename M::Param
 }
 
 template std::vector<double> annealed_log_weights(const BernoulliRbm&, const BernoulliRbm::Params&,
-                                                  std::span<const double>, std::uint64_t, const StreamFactory&, Purpose,
-                                                  const Workers&, const Progress&);
+                                                  std::span<const double>, std::uint64_t,
+                                                  const StreamFactory&, Purpose, const Workers&,
+                                                  const Progress&);
 
 }  // namespace tempera

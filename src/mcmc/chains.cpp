@@ -37,8 +37,8 @@ Chains<M> start_chains(std::uint64_t n, const StreamFactory& streams, Purpose pu
 }  // namespace
 
 template <HasReference M>
-Chains<M> reference_chains(const M& model, const typename M::Params& theta, std::uint64_t n, const StreamFactory& streams,
-                           Purpose purpose, const Workers& workers) {
+Chains<M> reference_chains(const M& model, const typename M::Params& theta, std::uint64_t n,
+                           const StreamFactory& streams, Purpose purpose, const Workers& workers) {
   return start_chains<M>(n, streams, purpose, workers,
                          [&](Index, typename M::State& x, typename M::Work& work, const LaneStream& stream) {
                            model.sample_reference(theta, x, work, stream);
@@ -46,24 +46,26 @@ Chains<M> reference_chains(const M& model, const typename M::Params& theta, std:
 }
 
 template <EnergyModel M>
-Chains<M> data_chains(const M& model, const typename M::Params& theta, std::uint64_t n, const BinaryData& data,
-                      std::span<const Index> cases, const StreamFactory& streams, Purpose purpose,
-                      const Workers& workers) {
-  return start_chains<M>(n, streams, purpose, workers,
-                         [&](Index b, typename M::State& x, typename M::Work& work, const LaneStream& stream) {
-                           std::vector<Index> lanes;
-                           for (Index c = b * kLanes; c < (b + 1) * kLanes; ++c) {
-                             lanes.push_back(cases[static_cast<std::size_t>(c) % cases.size()]);
-                           }
-                           model.load(data, lanes, x);
-                           model.infer(theta, x, work);
-                           model.sample_latents(theta, constant_beta(1.0F), x, work, stream);
-                         });
+Chains<M> data_chains(const M& model, const typename M::Params& theta, std::uint64_t n,
+                      const BinaryData& data, std::span<const Index> cases, const StreamFactory& streams,
+                      Purpose purpose, const Workers& workers) {
+  return start_chains<M>(
+      n, streams, purpose, workers,
+      [&](Index b, typename M::State& x, typename M::Work& work, const LaneStream& stream) {
+        std::vector<Index> lanes;
+        for (Index c = b * kLanes; c < (b + 1) * kLanes; ++c) {
+          lanes.push_back(cases[static_cast<std::size_t>(c) % cases.size()]);
+        }
+        model.load(data, lanes, x);
+        model.infer(theta, x, work);
+        model.sample_latents(theta, constant_beta(1.0F), x, work, stream);
+      });
 }
 
 template <EnergyModel M>
-void advance(const M& model, const typename M::Params& theta, std::uint64_t sweeps, const StreamFactory& streams,
-             Purpose purpose, Chains<M>& chains, Works<M>& works, const Workers& workers) {
+void advance(const M& model, const typename M::Params& theta, std::uint64_t sweeps,
+             const StreamFactory& streams, Purpose purpose, Chains<M>& chains, Works<M>& works,
+             const Workers& workers) {
   works.resize(chains.blocks.size());
   const LaneFloats beta = constant_beta(1.0F);
   workers.for_each(static_cast<Index>(chains.blocks.size()), [&](Index b) {
@@ -76,12 +78,12 @@ void advance(const M& model, const typename M::Params& theta, std::uint64_t swee
   chains.sweeps += sweeps;
 }
 
-template Chains<BernoulliRbm> reference_chains(const BernoulliRbm&, const BernoulliRbm::Params&, std::uint64_t,
-                                               const StreamFactory&, Purpose, const Workers&);
+template Chains<BernoulliRbm> reference_chains(const BernoulliRbm&, const BernoulliRbm::Params&,
+                                               std::uint64_t, const StreamFactory&, Purpose, const Workers&);
 template Chains<BernoulliRbm> data_chains(const BernoulliRbm&, const BernoulliRbm::Params&, std::uint64_t,
-                                          const BinaryData&, std::span<const Index>, const StreamFactory&, Purpose,
-                                          const Workers&);
-template void advance(const BernoulliRbm&, const BernoulliRbm::Params&, std::uint64_t, const StreamFactory&, Purpose,
-                      Chains<BernoulliRbm>&, Works<BernoulliRbm>&, const Workers&);
+                                          const BinaryData&, std::span<const Index>, const StreamFactory&,
+                                          Purpose, const Workers&);
+template void advance(const BernoulliRbm&, const BernoulliRbm::Params&, std::uint64_t, const StreamFactory&,
+                      Purpose, Chains<BernoulliRbm>&, Works<BernoulliRbm>&, const Workers&);
 
 }  // namespace tempera

@@ -31,7 +31,8 @@ BernoulliRbm::BernoulliRbm(Index n_visible, Index n_hidden, Vector reference_bia
     : n_visible_(n_visible), n_hidden_(n_hidden), reference_bias_(std::move(reference_bias)) {}
 
 bool BernoulliRbm::operator==(const BernoulliRbm& other) const {
-  return n_visible_ == other.n_visible_ && n_hidden_ == other.n_hidden_ && reference_bias_ == other.reference_bias_;
+  return n_visible_ == other.n_visible_ && n_hidden_ == other.n_hidden_ &&
+         reference_bias_ == other.reference_bias_;
 }
 
 BernoulliRbm::Params BernoulliRbm::zero_params() const {
@@ -87,9 +88,11 @@ void BernoulliRbm::mean_latents(const Params& /*theta*/, const LaneFloats& beta,
   mean_units(work.hidden_input, beta, work.hidden_mean);
 }
 
-void BernoulliRbm::accumulate(const State& x, const Work& work, const LaneFloats& weight, Index slice, Params& sums) const {
+void BernoulliRbm::accumulate(const State& x, const Work& work, const LaneFloats& weight, Index slice,
+                              Params& sums) const {
   const auto first = static_cast<std::size_t>(slice * kLanes);
-  const std::span<const Word> rows(x.visible.data() + first, static_cast<std::size_t>(sums.visible_bias.size()));
+  const std::span<const Word> rows(x.visible.data() + first,
+                                   static_cast<std::size_t>(sums.visible_bias.size()));
   ProductScratch scratch;
   add_products(rows, work.hidden_mean, weight, sums.weights, scratch);
   add_bits(rows, weight, sums.visible_bias);
@@ -121,7 +124,8 @@ void BernoulliRbm::uncenter(const Offsets& offsets, Params& direction) const {
   direction.hidden_bias.noalias() -= direction.weights.transpose() * offsets.visible;
 }
 
-void BernoulliRbm::sample_reference(const Params& theta, State& x, Work& work, const LaneStream& stream) const {
+void BernoulliRbm::sample_reference(const Params& theta, State& x, Work& work,
+                                    const LaneStream& stream) const {
   LaneFloats zero{};
   work.visible_input.setZero(n_visible_, kLanes);
   sample_units(work.visible_input, zero, view(reference_bias_), stream, 0, x.visible);
@@ -135,7 +139,9 @@ double BernoulliRbm::reference_log_partition() const {
   return sum;
 }
 
-Index BernoulliRbm::exact_chunks() const { return Index{1} << std::max<Index>(0, enumerated_units() - kChunkBits); }
+Index BernoulliRbm::exact_chunks() const {
+  return Index{1} << std::max<Index>(0, enumerated_units() - kChunkBits);
+}
 
 double BernoulliRbm::log_partition_chunk(const Params& theta, double beta, Index chunk) const {
   // Enumerate the layer with fewer units ("outer"), sum the other one ("inner") out in closed form.
@@ -207,7 +213,8 @@ BernoulliRbm::Offsets BernoulliRbm::initial_offsets(const Eigen::VectorXd& visib
 Vector smoothed_logits(const Eigen::VectorXd& means, Index n_cases) {
   const auto n = static_cast<double>(n_cases);
   Vector logits(means.size());
-  for (Index i = 0; i < means.size(); ++i) logits[i] = static_cast<float>(logit((means[i] * n + 1.0) / (n + 2.0)));
+  for (Index i = 0; i < means.size(); ++i)
+    logits[i] = static_cast<float>(logit((means[i] * n + 1.0) / (n + 2.0)));
   return logits;
 }
 

@@ -10,7 +10,8 @@ struct Workers::Arena {
 };
 
 Workers::Workers(int threads)
-    : threads_(threads > 0 ? threads : tbb::info::default_concurrency()), arena_(new Arena{tbb::task_arena(threads_)}) {}
+    : threads_(threads > 0 ? threads : tbb::info::default_concurrency()),
+      arena_(new Arena{tbb::task_arena(threads_)}) {}
 
 Workers::~Workers() = default;
 

@@ -50,7 +50,8 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
   check.one_of("schedule", config.schedule, {"constant", "linear", "inverse"});
   check.one_of("optimizer", config.optimizer, {"sgd", "adam"});
   if (config.hidden.size() != 1) {
-    check.add("hidden", std::to_string(config.hidden.size()) + " layers", "bernoulli-rbm has one hidden layer");
+    check.add("hidden", std::to_string(config.hidden.size()) + " layers",
+              "bernoulli-rbm has one hidden layer");
   }
   for (const std::int64_t n : config.hidden) check.at_least("hidden", n, 1);
   check.at_least("batch", config.batch, 1);
@@ -60,7 +61,8 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
   check.at_least("epochs", config.epochs, 0);
   check.in_range("lr", config.lr, config.lr > 0, "must be above 0");
   check.in_range("decay-updates", config.decay_updates, config.decay_updates > 0, "must be above 0");
-  check.in_range("momentum", config.momentum, config.momentum >= 0 && config.momentum < 1, "must be in [0, 1)");
+  check.in_range("momentum", config.momentum, config.momentum >= 0 && config.momentum < 1,
+                 "must be in [0, 1)");
   check.in_range("l1", config.l1, config.l1 >= 0, "must be at least 0");
   check.in_range("l2", config.l2, config.l2 >= 0, "must be at least 0");
   check.in_range("clip", config.clip, config.clip >= 0, "must be at least 0");
@@ -76,15 +78,18 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
   check.at_least("seed", config.seed, 0);
 
   if (n_visible > 0 && !config.hidden.empty()) {
-    const double machine = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+    const double machine =
+        static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
     const auto visible = static_cast<double>(n_visible);
     const auto hidden = static_cast<double>(config.hidden.front());
-    const double chains = static_cast<double>(std::max(config.chains, config.batch) + 2 * std::min(config.batch, n_cases));
+    const double chains =
+        static_cast<double>(std::max(config.chains, config.batch) + 2 * std::min(config.batch, n_cases));
     // Parameters, gradient, optimiser moments, average, a file image; two float layers per chain.
     const double bytes = 8.0 * 4.0 * visible * hidden + 3.0 * 4.0 * chains * (visible + hidden);
     if (bytes > machine) {
       check.add("hidden", std::to_string(config.hidden.front()),
-                "needs about " + text(bytes / 0x1p30) + " GiB of memory, this machine has " + text(machine / 0x1p30));
+                "needs about " + text(bytes / 0x1p30) + " GiB of memory, this machine has " +
+                    text(machine / 0x1p30));
     }
   }
   return check.violations;

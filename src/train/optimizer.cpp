@@ -28,8 +28,8 @@ double squared_norm(const T& value, const Workers& workers) {
 }
 
 template <EnergyModel M>
-void direction_from_gradient(const OptimizerStep& step, const typename M::Params& theta, Optimizer<M>& optimizer,
-                             typename M::Params& gradient, const Workers& workers) {
+void direction_from_gradient(const OptimizerStep& step, const typename M::Params& theta,
+                             Optimizer<M>& optimizer, typename M::Params& gradient, const Workers& workers) {
   const auto rate = static_cast<float>(step.learning_rate);
   const auto scale = static_cast<float>(step.gradient_scale);
   const auto momentum = static_cast<float>(step.momentum);
@@ -67,7 +67,7 @@ void direction_from_gradient(const OptimizerStep& step, const typename M::Params
 }
 
 template double squared_norm(const BernoulliRbm::Params&, const Workers&);
-template void direction_from_gradient(const OptimizerStep&, const BernoulliRbm::Params&, Optimizer<BernoulliRbm>&,
-                                      BernoulliRbm::Params&, const Workers&);
+template void direction_from_gradient(const OptimizerStep&, const BernoulliRbm::Params&,
+                                      Optimizer<BernoulliRbm>&, BernoulliRbm::Params&, const Workers&);
 
 }  // namespace tempera

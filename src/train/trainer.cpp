@@ -44,7 +44,8 @@ void positive_phase(const M& model, const typename M::Params& theta, const Binar
   workers.for_each(static_cast<Index>(n_blocks), [&](Index b) {
     const auto i = static_cast<std::size_t>(b);
     const std::size_t first = i * kLanes;
-    model.load(data, batch.subspan(first, std::min<std::size_t>(kLanes, batch.size() - first)), phase.blocks[i]);
+    model.load(data, batch.subspan(first, std::min<std::size_t>(kLanes, batch.size() - first)),
+               phase.blocks[i]);
     model.infer(theta, phase.blocks[i], phase.works[i]);
     model.mean_latents(theta, constant_beta(1.0F), phase.works[i]);
   });
@@ -52,8 +53,9 @@ void positive_phase(const M& model, const typename M::Params& theta, const Binar
 
 /// Chains that start at the batch: contrastive divergence.
 template <EnergyModel M>
-void restart_at_data(const M& model, const typename M::Params& theta, const Phase<M>& positive, std::uint64_t update,
-                     std::uint64_t sweeps, const StreamFactory& streams, Chains<M>& chains, const Workers& workers) {
+void restart_at_data(const M& model, const typename M::Params& theta, const Phase<M>& positive,
+                     std::uint64_t update, std::uint64_t sweeps, const StreamFactory& streams,
+                     Chains<M>& chains, const Workers& workers) {
   chains.blocks = positive.blocks;
   chains.n_chains = positive.n_chains;
   chains.sweeps = update * (sweeps + 1);
@@ -68,8 +70,8 @@ void restart_at_data(const M& model, const typename M::Params& theta, const Phas
 
 /// Mean statistics of one slice over the chains of a population, summed along a fixed tree over the blocks.
 template <EnergyModel M>
-typename M::Params mean_statistics(const M& model, const std::vector<typename M::State>& blocks, const Works<M>& works,
-                                   std::uint64_t n_chains, Index slice) {
+typename M::Params mean_statistics(const M& model, const std::vector<typename M::State>& blocks,
+                                   const Works<M>& works, std::uint64_t n_chains, Index slice) {
   const auto weight = static_cast<float>(1.0 / static_cast<double>(n_chains));
   return sum_tree(
       static_cast<Index>(blocks.size()),
@@ -84,7 +86,8 @@ typename M::Params mean_statistics(const M& model, const std::vector<typename M:
 
 template <EnergyModel M>
 double mean_free_energy(const M& model, const typename M::Params& theta,
-                        const std::vector<typename M::State>& blocks, Works<M>& works, std::uint64_t n_chains) {
+                        const std::vector<typename M::State>& blocks, Works<M>& works,
+                        std::uint64_t n_chains) {
   LaneDoubles values;
   double sum = 0.0;
   for (std::size_t i = 0; i < blocks.size(); ++i) {
@@ -101,8 +104,9 @@ void require_finite(double squared, const char* what, std::string_view field, st
 }
 
 template <EnergyModel M>
-UpdateReport update_once(const M& model, const BinaryData& data, const TrainConfig& config, std::uint64_t total,
-                         TrainState<M>& state, Scratch<M>& scratch, const Workers& workers) {
+UpdateReport update_once(const M& model, const BinaryData& data, const TrainConfig& config,
+                         std::uint64_t total, TrainState<M>& state, Scratch<M>& scratch,
+                         const Workers& workers) {
   const StreamFactory streams{static_cast<std::uint64_t>(config.seed)};
   const auto n_cases = static_cast<std::uint64_t>(data.n_cases());
   const std::uint64_t batch_size = std::min(static_cast<std::uint64_t>(config.batch), n_cases);
@@ -141,7 +145,8 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   workers.for_each(model.slices(), [&](Index slice) {
     auto part = mean_statistics(model, scratch.positive.blocks, scratch.positive.works, batch.size(), slice);
     if (slice == 0) latent_means = M::latent_sums(part);
-    add_scaled(part, -1.0F, mean_statistics(model, chains.blocks, scratch.negative_works, chains.n_chains, slice));
+    add_scaled(part, -1.0F,
+               mean_statistics(model, chains.blocks, scratch.negative_works, chains.n_chains, slice));
     model.insert_slice(slice, part, gradient);
   });
 
@@ -171,11 +176,13 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   if (config.centering) state.offsets.hidden += kOffsetRate * (latent_means - state.offsets.hidden);
   ++state.update;
   if (config.average) {
-    // Polynomial-decay averaging (Shamir & Zhang 2013): no horizon, so a longer run continues the same average.
-    const double weight = std::min(1.0, (kAverageOrder + 1.0) / (static_cast<double>(state.update) + kAverageOrder));
+    // Polynomial-decay averaging (Shamir & Zhang 2013): no horizon, so a longer run continues the same
+    // average.
+    const double weight =
+        std::min(1.0, (kAverageOrder + 1.0) / (static_cast<double>(state.update) + kAverageOrder));
     const auto w = static_cast<float>(weight);
-    for_each_field([w](std::string_view, auto& mean, const auto& now) { mean += w * (now - mean); }, state.average,
-                   state.theta);
+    for_each_field([w](std::string_view, auto& mean, const auto& now) { mean += w * (now - mean); },
+                   state.average, state.theta);
   }
   report.update = state.update;
   report.total = total;
@@ -210,7 +217,8 @@ std::vector<Index> epoch_order(Index n_cases, const StreamFactory& streams, std:
 }
 
 template <EnergyModel M>
-TrainState<M> initial_state(const M& model, const BinaryData& data, const TrainConfig& config, const Workers& workers) {
+TrainState<M> initial_state(const M& model, const BinaryData& data, const TrainConfig& config,
+                            const Workers& workers) {
   const StreamFactory streams{static_cast<std::uint64_t>(config.seed)};
   TrainState<M> state;
   state.theta = model.initial_params(streams, config.init);

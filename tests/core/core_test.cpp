@@ -82,7 +82,11 @@ TEST(Tasks, EveryTaskRunsOnceAndExceptionsComeBack) {
   std::vector<int> runs(1000);
   workers.for_each(1000, [&](Index i) { ++runs[static_cast<std::size_t>(i)]; });
   EXPECT_EQ(runs, std::vector<int>(1000, 1));
-  EXPECT_THROW(workers.for_each(10, [](Index i) { if (i == 4) throw std::runtime_error("task"); }), std::runtime_error);
+  EXPECT_THROW(workers.for_each(10,
+                                [](Index i) {
+                                  if (i == 4) throw std::runtime_error("task");
+                                }),
+               std::runtime_error);
 }
 
 TEST(Tasks, SumTreePairsByIndex) {

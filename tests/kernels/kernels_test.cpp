@@ -120,7 +120,8 @@ TEST(Sampling, BitsAreTheStatedComparison) {
   int differing = 0;
   for (Index i = 0; i < 7; ++i) {
     for (std::uint32_t c = 0; c < 64; ++c) {
-      const auto words = r123::Philox4x32()(stream.counter(static_cast<std::uint32_t>(2 + i / 4), c), stream.key());
+      const auto words =
+          r123::Philox4x32()(stream.counter(static_cast<std::uint32_t>(2 + i / 4), c), stream.key());
       const double u = (static_cast<double>(words[static_cast<std::size_t>(i % 4)] >> 8) + 0.5) * 0x1p-24;
       const double b = beta[c];
       const double p = sigmoid(b * input(i, c) + (1 - b) * reference[static_cast<std::size_t>(i)]);

@@ -7,7 +7,6 @@
 #include "tempera/estimate/likelihood.hpp"
 #include "tempera/mcmc/annealing.hpp"
 #include "tempera/mcmc/chains.hpp"
-#include "tempera/core/errors.hpp"
 #include "tempera/models/bernoulli_rbm.hpp"
 #include "tempera/train/trainer.hpp"
 
@@ -19,7 +18,9 @@ TEST(Annealing, PublishedScheduleIsDenseNearOne) {
   EXPECT_EQ(betas.front(), 0.0);
   EXPECT_EQ(betas.back(), 1.0);
   for (std::size_t k = 1; k < betas.size(); ++k) ASSERT_GT(betas[k], betas[k - 1]);
-  const auto below = [&](double x) { return std::lower_bound(betas.begin(), betas.end(), x) - betas.begin(); };
+  const auto below = [&](double x) {
+    return std::lower_bound(betas.begin(), betas.end(), x) - betas.begin();
+  };
   EXPECT_NEAR(static_cast<double>(below(0.5)), 10001.0 / 21, 3);
   EXPECT_NEAR(static_cast<double>(below(0.9)), 10001.0 * 11 / 21, 3);
   EXPECT_EQ(published_betas(2), (std::vector<double>{0.0, 1.0}));
@@ -31,14 +32,15 @@ TEST(Annealing, AgreesWithEnumerationAndSeesAFault) {
   LogSumExp exact;
   for (Index k = 0; k < model.exact_chunks(); ++k) exact.add(model.log_partition_chunk(theta, 1.0, k));
   const Workers workers(2);
-  const auto weights =
-      annealed_log_weights(model, theta, published_betas(500), 640, StreamFactory{2}, Purpose::kAnnealing, workers);
+  const auto weights = annealed_log_weights(model, theta, published_betas(500), 640, StreamFactory{2},
+                                            Purpose::kAnnealing, workers);
   ASSERT_EQ(weights.size(), 640U);
   const LogPartition estimate = log_partition_from_weights(model.reference_log_partition(), weights);
   EXPECT_NEAR(estimate.value, exact.value(), 4 * estimate.standard_error);
   EXPECT_LT(estimate.standard_error, 0.03);
   // Planted fault: the wrong log Z at beta = 0.
-  const LogPartition wrong = log_partition_from_weights(model.reference_log_partition() + std::log(2.0), weights);
+  const LogPartition wrong =
+      log_partition_from_weights(model.reference_log_partition() + std::log(2.0), weights);
   EXPECT_GT(std::abs(wrong.value - exact.value()), 4 * wrong.standard_error);
 }
 
@@ -89,12 +91,14 @@ TEST(Training, ThreadsDoNotChangeTheStateAndSeedsDo) {
     config.seed = seed;
     const Workers workers(threads);
     auto state = initial_state(model, data, config, workers);
-    train<BernoulliRbm>(model, data, config, state, [](const auto&, auto&) { return Control::kContinue; }, workers);
+    train<BernoulliRbm>(
+        model, data, config, state, [](const auto&, auto&) { return Control::kContinue; }, workers);
     return state;
   };
   for (const char* trainer : {"cd", "sml"}) {
     const auto one = run(1, 1, trainer);
-    for (const int threads : {2, 3, 5}) EXPECT_TRUE(equal_fields(one, run(threads, 1, trainer))) << threads << trainer;
+    for (const int threads : {2, 3, 5})
+      EXPECT_TRUE(equal_fields(one, run(threads, 1, trainer))) << threads << trainer;
     EXPECT_FALSE(equal_fields(one, run(1, 2, trainer)));
   }
 }

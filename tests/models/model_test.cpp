@@ -27,7 +27,8 @@ BernoulliRbm::Params random_params(const BernoulliRbm& model, double scale, std:
   return theta;
 }
 
-double energy(const BernoulliRbm::Params& theta, const BernoulliRbm& model, double beta, unsigned v, unsigned h) {
+double energy(const BernoulliRbm::Params& theta, const BernoulliRbm& model, double beta, unsigned v,
+              unsigned h) {
   double sum = 0;
   for (Index i = 0; i < model.n_visible(); ++i) {
     if ((v >> i & 1) == 0) continue;
@@ -97,7 +98,8 @@ TEST(BernoulliRbm, FreeEnergiesSumLatentsOut) {
 }
 
 /// Mean log-likelihood of weighted cases by enumeration.
-double log_likelihood(const BernoulliRbm& model, const BernoulliRbm::Params& theta, const std::vector<Word>& cases) {
+double log_likelihood(const BernoulliRbm& model, const BernoulliRbm::Params& theta,
+                      const std::vector<Word>& cases) {
   double sum = 0;
   for (const Word& v : cases) sum -= model.free_energy(theta, {&v, 1});
   return sum / static_cast<double>(cases.size()) - exact_log_z(theta, model, 1.0);
@@ -200,7 +202,8 @@ double invariance_chi_square(const BernoulliRbm& model, const BernoulliRbm::Para
     }
     for (unsigned c = 0; c < 64; ++c) {
       unsigned v = 0;
-      for (Index i = 0; i < kVisible; ++i) v |= static_cast<unsigned>(x.visible[static_cast<std::size_t>(i)] >> c & 1) << i;
+      for (Index i = 0; i < kVisible; ++i)
+        v |= static_cast<unsigned>(x.visible[static_cast<std::size_t>(i)] >> c & 1) << i;
       counts[v] += 1;
     }
   }
@@ -222,7 +225,8 @@ TEST(BernoulliRbm, SweepLeavesTheTemperedLawInvariant) {
     double degrees = 0;
     // Threshold p = 1e-4 for 31 degrees of freedom: 66.6.
     EXPECT_LT(invariance_chi_square(model, theta, theta, beta, degrees), 66.6);
-    EXPECT_GT(invariance_chi_square(model, theta, faulty, beta, degrees), 66.6) << "the planted fault must be seen";
+    EXPECT_GT(invariance_chi_square(model, theta, faulty, beta, degrees), 66.6)
+        << "the planted fault must be seen";
   }
 }
 

@@ -29,7 +29,9 @@ struct AnyFieldVisitor {
 }  // namespace detail
 
 template <class T>
-concept Fielded = requires(T& value) { std::remove_cvref_t<T>::visit(detail::AnyFieldVisitor{}, value); };
+concept Fielded = requires(T& value) {
+  std::remove_cvref_t<T>::visit(detail::AnyFieldVisitor{}, value);
+};
 
 template <class T>
 concept Scalar = std::is_arithmetic_v<std::remove_cvref_t<T>>;
@@ -44,9 +46,10 @@ concept VectorOfFielded = IsVectorOfFielded<std::remove_cvref_t<T>>::value;
 /// A field that holds numbers in one contiguous piece of memory.
 template <class T>
 concept ArrayField = requires(T& array) {
-  { array.data() };
-  { array.size() };
-} && !VectorOfFielded<T>;
+  {array.data()};
+  {array.size()};
+}
+&&!VectorOfFielded<T>;
 
 /// Calls f(name, field of first, field of each of rest...) for every field.
 template <class F, class T, class... Rest>

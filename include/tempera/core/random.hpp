@@ -36,7 +36,8 @@ class StreamEngine {
   static constexpr result_type min() { return 0; }
   static constexpr result_type max() { return 0xffffffffU; }
 
-  StreamEngine(r123::Philox4x32::key_type key, r123::Philox4x32::ctr_type counter) : key_(key), counter_(counter) {}
+  StreamEngine(r123::Philox4x32::key_type key, r123::Philox4x32::ctr_type counter)
+      : key_(key), counter_(counter) {}
 
   result_type operator()() {
     if (used_ == 4) {
@@ -54,7 +55,8 @@ class StreamEngine {
   unsigned used_ = 4;
 };
 
-/// The draws of one purpose at one step, for consecutive chains starting at `first_chain`: what a kernel needs.
+/// The draws of one purpose at one step, for consecutive chains starting at `first_chain`: what a kernel
+/// needs.
 struct LaneStream {
   std::uint64_t seed = 0;
   Purpose purpose = Purpose::kChains;

@@ -19,10 +19,12 @@ struct Likelihood {
 Likelihood mean_log_likelihood(std::span<const double> free_energies, const LogPartition& log_partition);
 
 /// log of the total probability that the estimate gives to distinct cases. Above 0 it contradicts itself.
-double log_total_probability(std::span<const double> free_energies_of_distinct_cases, const LogPartition& log_partition);
+double log_total_probability(std::span<const double> free_energies_of_distinct_cases,
+                             const LogPartition& log_partition);
 
-/// Throws NumericalError where the total probability of distinct cases exceeds 1 by more than the error bar of
-/// log Z allows (3 standard errors): log Z is then far too low, and the likelihood is nonsense.
-void require_possible(std::span<const double> free_energies_of_distinct_cases, const LogPartition& log_partition);
+/// Throws NumericalError where the total probability of distinct cases exceeds 1 by more than the error bar
+/// of log Z allows (3 standard errors): log Z is then far too low, and the likelihood is nonsense.
+void require_possible(std::span<const double> free_energies_of_distinct_cases,
+                      const LogPartition& log_partition);
 
 }  // namespace tempera

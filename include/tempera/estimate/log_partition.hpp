@@ -17,7 +17,8 @@ struct LogPartition {
   double effective_fraction = 1.0;
 };
 
-/// Below this fraction of effective samples an AIS estimate is dominated by few chains and flatters the model.
+/// Below this fraction of effective samples an AIS estimate is dominated by few chains and flatters the
+/// model.
 inline constexpr double kLowEffectiveFraction = 0.05;
 
 /// log Z(0) + log mean exp(log_weights). Standard error by the delta method, sqrt(relvar(w) / n); effective

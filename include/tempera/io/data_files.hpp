@@ -1,7 +1,7 @@
 // Data sets: built-in ones and files, as tables of numbers, and their conversion to binary data.
 //
-// Formats: HDF5 (ours, or /samples with /labels), IDX (plain or gzip), NumPy .npy and .npz, .csv. The NumPy and IDX
-// headers are read here from their documented layout; zlib and libzip unpack.
+// Formats: HDF5 (ours, or /samples with /labels), IDX (plain or gzip), NumPy .npy and .npz, .csv. The NumPy
+// and IDX headers are read here from their documented layout; zlib and libzip unpack.
 #pragma once
 
 #include <filesystem>
@@ -28,10 +28,10 @@ struct Table {
 };
 
 struct DataFile {
-  std::string name;                        // as the user gave it
-  std::map<std::string, Table> splits;     // "train", "valid", "test"
+  std::string name;                     // as the user gave it
+  std::map<std::string, Table> splits;  // "train", "valid", "test"
   std::map<std::string, std::vector<std::int64_t>> labels;
-  std::vector<std::int64_t> visible_shape;  // empty where unknown
+  std::vector<std::int64_t> visible_shape;   // empty where unknown
   std::map<std::string, std::string> notes;  // source, licence, ...
 
   [[nodiscard]] Index columns() const { return splits.begin()->second.columns; }
@@ -39,11 +39,12 @@ struct DataFile {
   [[nodiscard]] const Table& split(const std::string& split) const;
 };
 
-/// A built-in name or a path. Throws NoInputError or DataError; every table has rows, columns and finite numbers only
-/// unless `allow_non_finite`.
+/// A built-in name or a path. Throws NoInputError or DataError; every table has rows, columns and finite
+/// numbers only unless `allow_non_finite`.
 DataFile load_data(const std::string& name, bool allow_non_finite = false);
 
-/// Built-in sets: digits, bars-and-stripes, modes[:seed], fashion-mnist. Returns false where the name is not one.
+/// Built-in sets: digits, bars-and-stripes, modes[:seed], fashion-mnist. Returns false where the name is not
+/// one.
 bool load_builtin(const std::string& name, DataFile& data);
 
 void write_data(const DataFile& data, const std::filesystem::path& path);
@@ -54,12 +55,13 @@ struct Binarization {
   double maximum = 1.0;         // grey value that stands for 1
 };
 
-/// The rule for a data set: largest grey value over all its splits (1 at least). Throws DataError for grey data with
-/// method "none", and for values that are not grey levels.
+/// The rule for a data set: largest grey value over all its splits (1 at least). Throws DataError for grey
+/// data with method "none", and for values that are not grey levels.
 Binarization binarization_for(const DataFile& data, const std::string& method);
 
-/// Bits of one split. threshold: value > maximum / 2; sample: one Bernoulli(value / maximum) draw per value, a function
-/// of seed, split and position.
-BinaryData binarize(const DataFile& data, const std::string& split, const Binarization& rule, std::uint64_t seed);
+/// Bits of one split. threshold: value > maximum / 2; sample: one Bernoulli(value / maximum) draw per value,
+/// a function of seed, split and position.
+BinaryData binarize(const DataFile& data, const std::string& split, const Binarization& rule,
+                    std::uint64_t seed);
 
 }  // namespace tempera

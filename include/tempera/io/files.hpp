@@ -7,8 +7,8 @@
 
 namespace tempera {
 
-/// Writes `bytes` to a temporary name in the same directory, flushes, fsyncs and renames. Throws WriteError, leaving
-/// what was there before and no temporary file.
+/// Writes `bytes` to a temporary name in the same directory, flushes, fsyncs and renames. Throws WriteError,
+/// leaving what was there before and no temporary file.
 void write_file(const std::filesystem::path& path, std::string_view bytes);
 
 /// Appends one line and flushes it to the system. Throws WriteError.

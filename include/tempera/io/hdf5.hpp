@@ -1,8 +1,9 @@
 // HDF5 files, read defensively and written as one piece.
 //
-// A writer builds the file in memory and hands the bytes to write_file: the HDF5 library never sees a disk that
-// fills up, and a reader never sees half a file. A reader treats every file as untrusted: type, shape and size are
-// checked before memory is taken, and every error names file, dataset, what was expected and what was found.
+// A writer builds the file in memory and hands the bytes to write_file: the HDF5 library never sees a disk
+// that fills up, and a reader never sees half a file. A reader treats every file as untrusted: type, shape
+// and size are checked before memory is taken, and every error names file, dataset, what was expected and
+// what was found.
 #pragma once
 
 #include <cstdint>
@@ -27,12 +28,13 @@ std::string to_string(const Shape& shape);  // "(784, 500)"
 
 /// Types of numbers in files.
 template <class T>
-concept FileNumber = std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, std::uint8_t> ||
-                     std::is_same_v<T, std::uint64_t> || std::is_same_v<T, std::int64_t>;
+concept FileNumber = std::is_same_v<T, float> || std::is_same_v<T, double> ||
+    std::is_same_v<T, std::uint8_t> || std::is_same_v<T, std::uint64_t> || std::is_same_v<T, std::int64_t>;
 
 class Hdf5Writer {
  public:
-  /// Starts a file with the root attributes of the format; content is "model", "checkpoint", "samples" or "data".
+  /// Starts a file with the root attributes of the format; content is "model", "checkpoint", "samples" or
+  /// "data".
   explicit Hdf5Writer(const std::string& content);
   ~Hdf5Writer();
   Hdf5Writer(const Hdf5Writer&) = delete;
@@ -48,11 +50,12 @@ class Hdf5Writer {
   template <FileNumber T>
   void dataset(const std::string& path, const Shape& shape, const T* values);
 
-  /// Every field of a struct below `group`: arrays as datasets, scalars as attributes, nested structs as groups;
-  /// a vector of structs as one dataset per field with a leading axis. Empty arrays are left out.
+  /// Every field of a struct below `group`: arrays as datasets, scalars as attributes, nested structs as
+  /// groups; a vector of structs as one dataset per field with a leading axis. Empty arrays are left out.
   template <class T>
   void fields(const std::string& group, const T& value) {
-    for_each_field([&](std::string_view name, const auto& field) { field_(group, std::string(name), field); }, value);
+    for_each_field([&](std::string_view name, const auto& field) { field_(group, std::string(name), field); },
+                   value);
   }
 
   /// Writes the file. Throws WriteError.
@@ -114,24 +117,29 @@ class Hdf5Reader {
   [[nodiscard]] bool has(const std::string& path) const;
   [[nodiscard]] std::vector<std::string> children(const std::string& group) const;
 
-  [[nodiscard]] std::optional<std::string> text_attribute(const std::string& group, const std::string& name) const;
-  [[nodiscard]] std::optional<double> number_attribute(const std::string& group, const std::string& name) const;
-  [[nodiscard]] std::vector<std::int64_t> integers_attribute(const std::string& group, const std::string& name) const;
+  [[nodiscard]] std::optional<std::string> text_attribute(const std::string& group,
+                                                          const std::string& name) const;
+  [[nodiscard]] std::optional<double> number_attribute(const std::string& group,
+                                                       const std::string& name) const;
+  [[nodiscard]] std::vector<std::int64_t> integers_attribute(const std::string& group,
+                                                             const std::string& name) const;
 
   /// Shape of a dataset. Throws DataError where there is none or it would not fit into memory.
   [[nodiscard]] Shape shape(const std::string& path) const;
   [[nodiscard]] bool is_integer(const std::string& path) const;
   [[nodiscard]] bool is_byte(const std::string& path) const;
 
-  /// Reads a dataset of exactly this shape; float targets take float32 and float64, finite values only; integer
-  /// targets take integers.
+  /// Reads a dataset of exactly this shape; float targets take float32 and float64, finite values only;
+  /// integer targets take integers.
   template <FileNumber T>
   void dataset(const std::string& path, const Shape& shape, T* values, bool allow_non_finite = false) const;
 
-  /// Fills every field of a struct whose arrays have the shapes that the file must have. Arrays of size 0 are skipped.
+  /// Fills every field of a struct whose arrays have the shapes that the file must have. Arrays of size 0 are
+  /// skipped.
   template <class T>
   void fields(const std::string& group, T& value) const {
-    for_each_field([&](std::string_view name, auto& field) { field_(group, std::string(name), field); }, value);
+    for_each_field([&](std::string_view name, auto& field) { field_(group, std::string(name), field); },
+                   value);
   }
 
   /// DataError about one dataset of this file.

@@ -23,13 +23,13 @@ void input_from_rows(const Matrix& weights, std::span<const Word> rows, const Ve
 
 /// out(i, c) = bias(i) + sum_j weights(i, j) columns[j].c: the input of the row units from the column units.
 /// Shapes: weights n x m, columns m words, bias n, out n x 64. Cost 64 n m additions.
-void input_from_columns(const Matrix& weights, std::span<const Word> columns, const Vector& bias, LaneMatrix& out,
-                        ProductScratch& scratch);
+void input_from_columns(const Matrix& weights, std::span<const Word> columns, const Vector& bias,
+                        LaneMatrix& out, ProductScratch& scratch);
 
 /// sums(i, j) += sum_c weight[c] rows[i].c columns(j, c): statistics of binary rows with real-valued columns,
 /// contracted over the chains. Shapes: rows n words, columns m x 64, sums n x m. Cost 64 n m.
-void add_products(std::span<const Word> rows, const LaneMatrix& columns, const LaneFloats& weight, Matrix& sums,
-                  ProductScratch& scratch);
+void add_products(std::span<const Word> rows, const LaneMatrix& columns, const LaneFloats& weight,
+                  Matrix& sums, ProductScratch& scratch);
 
 /// sums(i) += sum_c weight[c] rows[i].c.
 void add_bits(std::span<const Word> rows, const LaneFloats& weight, Vector& sums);

@@ -35,20 +35,21 @@ LaneFloats constant_beta(float beta);
 
 /// n chains drawn from the machine at beta = 0.
 template <HasReference M>
-Chains<M> reference_chains(const M& model, const typename M::Params& theta, std::uint64_t n, const StreamFactory& streams,
-                           Purpose purpose, const Workers& workers);
+Chains<M> reference_chains(const M& model, const typename M::Params& theta, std::uint64_t n,
+                           const StreamFactory& streams, Purpose purpose, const Workers& workers);
 
-/// n chains whose visibles are cases of a data set, in the order given (repeating it where it is shorter), and whose
-/// latents are drawn given them.
+/// n chains whose visibles are cases of a data set, in the order given (repeating it where it is shorter),
+/// and whose latents are drawn given them.
 template <EnergyModel M>
-Chains<M> data_chains(const M& model, const typename M::Params& theta, std::uint64_t n, const BinaryData& data,
-                      std::span<const Index> cases, const StreamFactory& streams, Purpose purpose,
-                      const Workers& workers);
+Chains<M> data_chains(const M& model, const typename M::Params& theta, std::uint64_t n,
+                      const BinaryData& data, std::span<const Index> cases, const StreamFactory& streams,
+                      Purpose purpose, const Workers& workers);
 
 /// `sweeps` sweeps of every chain at beta = 1, blocks in parallel. Leaves the cache of every Work current.
 /// The draws are those of (purpose, chains.sweeps ...).
 template <EnergyModel M>
-void advance(const M& model, const typename M::Params& theta, std::uint64_t sweeps, const StreamFactory& streams,
-             Purpose purpose, Chains<M>& chains, Works<M>& works, const Workers& workers);
+void advance(const M& model, const typename M::Params& theta, std::uint64_t sweeps,
+             const StreamFactory& streams, Purpose purpose, Chains<M>& chains, Works<M>& works,
+             const Workers& workers);
 
 }  // namespace tempera

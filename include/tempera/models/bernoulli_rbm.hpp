@@ -71,7 +71,8 @@ class BernoulliRbm {
 
   /// reference_bias: logits of the visibles at beta = 0, n_visible values.
   BernoulliRbm(Index n_visible, Index n_hidden, Vector reference_bias);
-  BernoulliRbm(Index n_visible, Index n_hidden) : BernoulliRbm(n_visible, n_hidden, Vector::Zero(n_visible)) {}
+  BernoulliRbm(Index n_visible, Index n_hidden)
+      : BernoulliRbm(n_visible, n_hidden, Vector::Zero(n_visible)) {}
 
   [[nodiscard]] Index n_visible() const { return n_visible_; }
   [[nodiscard]] Index n_hidden() const { return n_hidden_; }
@@ -85,7 +86,8 @@ class BernoulliRbm {
 
   // --- EnergyModel -------------------------------------------------------------------------------
   // theta: parameters; beta: one inverse temperature per chain; x: a block; stream: the draws of this step,
-  // for the chains of this block. Every draw has a site of its own, so sweep and sample_latents may share a step.
+  // for the chains of this block. Every draw has a site of its own, so sweep and sample_latents may share a
+  // step.
 
   /// Visibles of up to 64 cases; the other lanes are 0.
   void load(const BinaryData& data, std::span<const Index> cases, State& x) const;
@@ -95,14 +97,17 @@ class BernoulliRbm {
   void sample_latents(const Params& theta, const LaneFloats& beta, State& x, const Work& work,
                       const LaneStream& stream) const;
   /// v ~ p_beta(v | h), then h ~ p_beta(h | v). Cost: two products, 128 n_visible n_hidden additions.
-  void sweep(const Params& theta, const LaneFloats& beta, State& x, Work& work, const LaneStream& stream) const;
+  void sweep(const Params& theta, const LaneFloats& beta, State& x, Work& work,
+             const LaneStream& stream) const;
   /// F_beta(v) = -(beta a + (1 - beta) r)'v - sum_j softplus(beta (c_j + W_j'v)); float inputs, double sums.
-  void free_energy(const Params& theta, const LaneFloats& beta, const State& x, Work& work, LaneDoubles& out) const;
+  void free_energy(const Params& theta, const LaneFloats& beta, const State& x, Work& work,
+                   LaneDoubles& out) const;
   /// work.hidden_mean = sigmoid(beta (c + W'v)).
   void mean_latents(const Params& theta, const LaneFloats& beta, Work& work) const;
-  /// Adds sum_c weight[c] (v_c hbar_c', v_c, hbar_c), hbar = work.hidden_mean, restricted to one slice: a range of
-  /// visibles; slice 0 also holds the hidden biases.
-  void accumulate(const State& x, const Work& work, const LaneFloats& weight, Index slice, Params& sums) const;
+  /// Adds sum_c weight[c] (v_c hbar_c', v_c, hbar_c), hbar = work.hidden_mean, restricted to one slice: a
+  /// range of visibles; slice 0 also holds the hidden biases.
+  void accumulate(const State& x, const Work& work, const LaneFloats& weight, Index slice,
+                  Params& sums) const;
 
   [[nodiscard]] Index slices() const { return words_for(n_visible_); }
   [[nodiscard]] Params zero_slice(Index slice) const;
@@ -111,8 +116,8 @@ class BernoulliRbm {
   /// Gradient of (W, a, c) -> gradient in the coordinates of the centred energy
   /// -(v - mu)'W(h - nu) - a'(v - mu) - c'(h - nu): G_W - g_a nu' - mu g_c' (Melchior et al. 2016).
   void center(const Offsets& offsets, Params& gradient) const;
-  /// Direction in centred coordinates -> direction of (W, a, c): d_a - D_W nu, d_c - D_W' mu. Offsets may therefore
-  /// move at any time without changing the law of the machine.
+  /// Direction in centred coordinates -> direction of (W, a, c): d_a - D_W nu, d_c - D_W' mu. Offsets may
+  /// therefore move at any time without changing the law of the machine.
   void uncenter(const Offsets& offsets, Params& direction) const;
 
   // --- HasReference ------------------------------------------------------------------------------
@@ -126,8 +131,9 @@ class BernoulliRbm {
   [[nodiscard]] Index enumerated_units() const { return std::min(n_visible_, n_hidden_); }
   /// The states are enumerated in this many chunks of equal size.
   [[nodiscard]] Index exact_chunks() const;
-  /// log of the sum of exp(-E_beta) over the states of one chunk, the other layer summed out. Gray code order,
-  /// double. Cost: 2^enumerated_units() / exact_chunks() x units of the larger layer softplus evaluations.
+  /// log of the sum of exp(-E_beta) over the states of one chunk, the other layer summed out. Gray code
+  /// order, double. Cost: 2^enumerated_units() / exact_chunks() x units of the larger layer softplus
+  /// evaluations.
   [[nodiscard]] double log_partition_chunk(const Params& theta, double beta, Index chunk) const;
 
   // --- one case, exactly -------------------------------------------------------------------------
@@ -151,7 +157,9 @@ class BernoulliRbm {
   }
 
  private:
-  [[nodiscard]] std::uint32_t hidden_site() const { return static_cast<std::uint32_t>((n_visible_ + 3) / 4 * 4); }
+  [[nodiscard]] std::uint32_t hidden_site() const {
+    return static_cast<std::uint32_t>((n_visible_ + 3) / 4 * 4);
+  }
   [[nodiscard]] std::uint32_t redraw_site() const {
     return hidden_site() + static_cast<std::uint32_t>((n_hidden_ + 3) / 4 * 4);
   }
@@ -163,8 +171,8 @@ class BernoulliRbm {
 
 static_assert(HasReference<BernoulliRbm> && HasExactLogZ<BernoulliRbm>);
 
-/// Logits of the mean of binary data, the best independent model: means are smoothed by one imaginary case of each
-/// value, so that constant columns stay finite.
+/// Logits of the mean of binary data, the best independent model: means are smoothed by one imaginary case of
+/// each value, so that constant columns stay finite.
 [[nodiscard]] Vector smoothed_logits(const Eigen::VectorXd& means, Index n_cases);
 
 }  // namespace tempera

@@ -29,7 +29,8 @@ class Workers {
   template <class Task>
   void for_each(Index count, Task&& task) const {
     using Callable = std::remove_reference_t<Task>;
-    run(count, [](void* callable, Index i) { (*static_cast<Callable*>(callable))(i); },
+    run(
+        count, [](void* callable, Index i) { (*static_cast<Callable*>(callable))(i); },
         const_cast<void*>(static_cast<const void*>(std::addressof(task))));
   }
 
@@ -67,7 +68,9 @@ auto sum_tree(Index count, Leaf&& leaf, Add&& add) {
 /// sum_tree of numbers.
 template <class Leaf>
 double sum_doubles(Index count, Leaf&& leaf) {
-  return count == 0 ? 0.0 : sum_tree(count, std::forward<Leaf>(leaf), [](double& into, double from) { into += from; });
+  return count == 0
+             ? 0.0
+             : sum_tree(count, std::forward<Leaf>(leaf), [](double& into, double from) { into += from; });
 }
 
 }  // namespace tempera

@@ -54,7 +54,8 @@ struct TrainConfig {
     f("updates", "parameter updates in total", s.updates...);
     f("epochs", "passes over the data; 0 leaves the length to --updates", s.epochs...);
     f("lr", "learning rate at the start", s.lr...);
-    f("schedule", "learning rate: constant, linear (to 0 at the last update), inverse (lr / (1 + t / decay-updates))",
+    f("schedule",
+      "learning rate: constant, linear (to 0 at the last update), inverse (lr / (1 + t / decay-updates))",
       s.schedule...);
     f("decay-updates", "updates after which the inverse schedule has halved the rate", s.decay_updates...);
     f("optimizer", "sgd or adam", s.optimizer...);
@@ -74,8 +75,9 @@ struct TrainConfig {
   }
 };
 
-/// Every constraint that the configuration breaks; n_visible and n_cases are those of the training data, 0 where
-/// not yet known.
-std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visible = 0, std::int64_t n_cases = 0);
+/// Every constraint that the configuration breaks; n_visible and n_cases are those of the training data, 0
+/// where not yet known.
+std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visible = 0,
+                                std::int64_t n_cases = 0);
 
 }  // namespace tempera

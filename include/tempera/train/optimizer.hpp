@@ -32,8 +32,8 @@ struct OptimizerStep {
 /// Turns `gradient` (ascent, in place) into the direction to add to the parameters, decay included.
 /// sgd: m <- momentum m + lr g. adam: beta1 = momentum or 0.9, beta2 = 0.999, epsilon = 1e-8.
 template <EnergyModel M>
-void direction_from_gradient(const OptimizerStep& step, const typename M::Params& theta, Optimizer<M>& optimizer,
-                             typename M::Params& gradient, const Workers& workers);
+void direction_from_gradient(const OptimizerStep& step, const typename M::Params& theta,
+                             Optimizer<M>& optimizer, typename M::Params& gradient, const Workers& workers);
 
 /// Sum of squares over all fields, double, in a fixed order.
 template <Fielded T>

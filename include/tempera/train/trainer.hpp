@@ -1,7 +1,8 @@
 // Maximum-likelihood training as composition of values: positive phase, negative phase, step.
 //
-// CD and SML differ only in where the negative chains start: at the batch (Hinton 2002), or where the previous
-// update left them (stochastic maximum likelihood, Younes 1999; persistent contrastive divergence, Tieleman 2008).
+// CD and SML differ only in where the negative chains start: at the batch (Hinton 2002), or where the
+// previous update left them (stochastic maximum likelihood, Younes 1999; persistent contrastive divergence,
+// Tieleman 2008).
 #pragma once
 
 #include <functional>
@@ -41,7 +42,9 @@ struct TrainState {
   }
 
   /// The model that training offers for use: the average where there is one.
-  [[nodiscard]] const typename M::Params& result() const { return average.weights.size() > 0 ? average : theta; }
+  [[nodiscard]] const typename M::Params& result() const {
+    return average.weights.size() > 0 ? average : theta;
+  }
 };
 
 /// What one update did.
@@ -69,10 +72,11 @@ double learning_rate(const TrainConfig& config, std::uint64_t t, std::uint64_t t
 std::vector<Index> epoch_order(Index n_cases, const StreamFactory& streams, std::uint64_t epoch);
 
 template <EnergyModel M>
-TrainState<M> initial_state(const M& model, const BinaryData& data, const TrainConfig& config, const Workers& workers);
+TrainState<M> initial_state(const M& model, const BinaryData& data, const TrainConfig& config,
+                            const Workers& workers);
 
-/// Updates `state` until the configured total, or until the observer stops it; the observer sees every update.
-/// Throws NumericalError, naming update and field, as soon as a gradient or a step is not finite.
+/// Updates `state` until the configured total, or until the observer stops it; the observer sees every
+/// update. Throws NumericalError, naming update and field, as soon as a gradient or a step is not finite.
 template <EnergyModel M>
 void train(const M& model, const BinaryData& data, const TrainConfig& config, TrainState<M>& state,
            const Observer<M>& observer, const Workers& workers);

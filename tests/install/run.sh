@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Installs the build tree given, builds a program that knows only the installation, and runs both.
+set -eu
+build=$1
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cmake --install "$build" --prefix "$work/prefix" > /dev/null
+cmake -S "$here/consumer" -B "$work/consumer" -G Ninja -DCMAKE_PREFIX_PATH="$work/prefix" > /dev/null
+cmake --build "$work/consumer" > "$work/log" || { cat "$work/log"; exit 1; }
+test "$("$work/consumer/consumer" | wc -l)" -eq 6
+"$work/prefix/bin/tempera" --version
+test -s "$work/prefix/share/tempera/digits.h5"
