@@ -23,7 +23,7 @@ struct TrainConfig {
   std::int64_t epochs = 0;  // 0: as `updates` says
   double lr = 0.3;
   std::string schedule = "inverse";
-  double decay_updates = 1000.0;
+  double decay_updates = 2500.0;
   std::string optimizer = "sgd";
   double momentum = 0.0;
   double l1 = 0.0;
