@@ -25,7 +25,8 @@ int run(const Options& options) {
   for (const auto& [split, table] : data.splits) {
     double low = INFINITY;
     double high = -INFINITY;
-    std::int64_t ones = 0;
+    bool binary = true;
+    double sum = 0;
     std::int64_t not_finite = 0;
     std::int64_t constant = 0;
     for (Index i = 0; i < table.columns; ++i) {
@@ -38,25 +39,30 @@ int run(const Options& options) {
         }
         low = std::min(low, x);
         high = std::max(high, x);
-        ones += x == 1.0 ? 1 : 0;
+        binary = binary && (x == 0.0 || x == 1.0);
+        sum += x;
         same = same && x == table.at(i);
       }
       constant += same ? 1 : 0;
     }
-    const double density = static_cast<double>(ones) / static_cast<double>(table.rows * table.columns);
+    const auto finite =
+        static_cast<double>(std::max<std::int64_t>(1, table.rows * table.columns - not_finite));
+    const double mean = sum / finite;
     Json row = {{"rows", table.rows},
-                {"density_of_ones", density},
+                {"binary", binary},
+                {"mean", mean},
                 {"constant_columns", constant},
                 {"not_finite", not_finite}};
+    if (binary) row["density_of_ones"] = mean;
     if (low <= high) {
       row["minimum"] = low;
       row["maximum"] = high;
     }
     json["splits"][split] = row;
-    text += format(
-        "\n  %-5s %lld rows, values %g to %g, density of ones %.4f, %lld constant columns, %lld not finite",
-        split.c_str(), static_cast<long long>(table.rows), low, high, density,
-        static_cast<long long>(constant), static_cast<long long>(not_finite));
+    text += format("\n  %-5s %lld rows, values %g to %g, %s %.4f, %lld constant columns, %lld not finite",
+                   split.c_str(), static_cast<long long>(table.rows), low, high,
+                   binary ? "density of ones" : "mean", mean, static_cast<long long>(constant),
+                   static_cast<long long>(not_finite));
   }
   for (const auto& [note, words] : data.notes) text += "\n  " + note + ": " + words;
   if (!options.out.empty()) {

@@ -285,6 +285,7 @@ int run_training(const fs::path& directory, const TrainConfig& config, bool resu
     const fs::path best = history / (std::to_string(state.best_update) + ".h5");
     read_checkpoint(best, model, state);
     write_checkpoint(latest, model, state, notes);
+    score = format(", validation %.3f nats", state.best_validation);
     log(common,
         "early stopping: back to the best validation likelihood, at update " + std::to_string(state.update));
   }
