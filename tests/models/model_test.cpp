@@ -69,7 +69,6 @@ TEST(BernoulliRbm, ChunksAgreeWithOneLayerOfMoreThanOneChunk) {
   const auto theta = random_params(model, 0.8, 4);
   ASSERT_GT(model.exact_chunks(), 1);
   LogSumExp total;
-  BinaryData all;
   for (unsigned v = 0; v < 1U << 14; ++v) {
     const Word row = v;
     total.add(-model.free_energy(theta, {&row, 1}));

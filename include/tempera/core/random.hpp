@@ -26,7 +26,7 @@ enum class Purpose : std::uint8_t {
   kSampling = 5,        // `tempera sample`
   kDataSet = 6,         // synthetic data sets
   kBinarize = 7,        // random binarisation of grey data
-  kValidation = 8,      // likelihood estimates during training (chains only: step as in annealing)
+  kValidation = 8,      // likelihood estimates during training
 };
 
 /// A run of draws of one chain at one step, as a uniform random bit generator for Boost.Random.
