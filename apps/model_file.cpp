@@ -68,9 +68,7 @@ ModelFile read_model(const fs::path& argument) {
     rule = {*method, file.number_attribute("/model", "binarize_maximum").value_or(1.0)};
   }
   std::vector<std::int64_t> shape = file.integers_attribute("/model", "visible_shape");
-  std::int64_t product = 1;
-  for (const std::int64_t n : shape) product *= n;
-  if (product != model.n_visible()) shape.clear();
+  if (!is_shape_of(shape, model.n_visible())) shape.clear();
   return {path, std::move(model), std::move(theta), has_reference, shape, rule};
 }
 

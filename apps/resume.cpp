@@ -27,7 +27,7 @@ int run(const Options& options) {
     config.epochs = 0;
   }
   catch_signals();
-  return run_training(directory, config, true, options.common);
+  return run_training(directory, config, Start::kCheckpoint, options.common);
 }
 
 }  // namespace

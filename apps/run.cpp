@@ -58,6 +58,15 @@ double truncate_metrics(const fs::path& path, std::uint64_t update) {
   return seconds;
 }
 
+void remove_run(const fs::path& directory) {
+  for (const char* name :
+       {"config.toml", "checkpoint.h5", "metrics.csv", "features.png", "samples.png", "checkpoints"}) {
+    std::error_code error;
+    fs::remove_all(directory / name, error);
+    if (error) throw WriteError((directory / name).string() + ": cannot be removed: " + error.message());
+  }
+}
+
 void remove_temporaries(const fs::path& directory) {
   if (!fs::exists(directory)) return;
   for (const auto& entry : fs::directory_iterator(directory)) {
@@ -83,13 +92,6 @@ void prune_checkpoints(const fs::path& directory, std::int64_t keep, std::uint64
 
 bool holds_run(const fs::path& directory) {
   return fs::exists(directory / "config.toml") || fs::exists(directory / "checkpoint.h5");
-}
-
-void remove_run(const fs::path& directory) {
-  for (const char* name :
-       {"config.toml", "checkpoint.h5", "metrics.csv", "features.png", "samples.png", "checkpoints"}) {
-    fs::remove_all(directory / name);
-  }
 }
 
 std::vector<double> free_energies(const Model& model, const Model::Params& theta, const BinaryData& data,
@@ -152,7 +154,7 @@ std::vector<std::vector<float>> mean_visible_tiles(const Model& model, const Mod
   return tiles;
 }
 
-int run_training(const fs::path& directory, const TrainConfig& config, bool resume,
+int run_training(const fs::path& directory, const TrainConfig& config, Start start_from,
                  const CommonOptions& common) {
   const DataFile data = load_data(config.data);
   const Table& table = data.split("train");
@@ -182,8 +184,10 @@ int run_training(const fs::path& directory, const TrainConfig& config, bool resu
   const fs::path latest = directory / "checkpoint.h5";
   const fs::path history = directory / "checkpoints";
   const fs::path metrics = directory / "metrics.csv";
+  // Nothing of an old run goes before everything that could be refused was refused.
+  if (start_from == Start::kAnew && holds_run(directory)) remove_run(directory);
   const bool has_checkpoint = fs::exists(latest);
-  if (resume && has_checkpoint) read_checkpoint(latest, model, state);
+  if (has_checkpoint) read_checkpoint(latest, model, state);
 
   const ModelNotes notes{data.visible_shape, rule, command_line(), config.seed};
   make_directories(history);
@@ -231,10 +235,8 @@ int run_training(const fs::path& directory, const TrainConfig& config, bool resu
         model, train_data, config, state,
         [&](const UpdateReport& report, TrainState<Model>& now) {
           const bool last = report.update == report.total;
-          const bool validate_now =
-              validates && (report.update % static_cast<std::uint64_t>(config.validate_every) == 0 || last);
           std::string cells = ",,,,";
-          if (validate_now) {
+          if (is_validated(config, report.update, report.total)) {
             const Validation v = measure();
             cells = format("%.6f,%.6f,%.6f,%.6f,%.4f", v.likelihood.log_likelihood,
                            v.likelihood.standard_error, v.log_partition.value, v.log_partition.standard_error,
@@ -252,7 +254,7 @@ int run_training(const fs::path& directory, const TrainConfig& config, bool resu
             stopped_early = config.patience > 0 &&
                             now.validations_since_best >= static_cast<std::uint64_t>(config.patience);
           }
-          if (validate_now || last || report.update % static_cast<std::uint64_t>(config.report_every) == 0) {
+          if (is_reported(config, report.update, report.total)) {
             append_line(metrics, format("%llu,%llu,%.3f,%.6g,%.6g,%.6g,%.6f,%.6f,",
                                         static_cast<unsigned long long>(report.update),
                                         static_cast<unsigned long long>(report.epoch), seconds(),

@@ -8,13 +8,17 @@
 
 namespace tempera::apps {
 
-/// Files of a run that a new run may overwrite with --force.
+/// Whether a directory holds files of a run.
 bool holds_run(const std::filesystem::path& directory);
-void remove_run(const std::filesystem::path& directory);
 
-/// Trains until the configured end, a signal, or early stopping. Starts from the checkpoint where `resume`
-/// and there is one. Prints the summary and returns the exit code.
-int run_training(const std::filesystem::path& directory, const TrainConfig& config, bool resume,
+enum class Start {
+  kAnew,        // files of an earlier run are removed, once configuration and data have been accepted
+  kCheckpoint,  // from the checkpoint where there is one
+};
+
+/// Trains until the configured end, a signal, or early stopping. Prints the summary and returns the exit
+/// code.
+int run_training(const std::filesystem::path& directory, const TrainConfig& config, Start start_from,
                  const CommonOptions& common);
 
 /// Euclidean norm of the filter of each hidden unit.

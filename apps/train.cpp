@@ -27,19 +27,10 @@ int run(Options& options, const CLI::App& app) {
       config, options.config);
   if (const auto violations = validate(config); !violations.empty()) throw ConfigError(violations);
   const std::filesystem::path out = options.out;
-  if (holds_run(out)) {
-    if (!options.force)
-      throw WriteError(options.out +
-                       ": holds a run already; --force replaces it, tempera resume continues it");
-    // Refuse bad input before anything of the old run goes.
-    const DataFile data = load_data(config.data);
-    const Table& table = data.split("train");
-    if (const auto v = validate(config, table.columns, table.rows); !v.empty()) throw ConfigError(v);
-    (void)binarization_for(data, config.binarize);
-    remove_run(out);
-  }
+  if (holds_run(out) && !options.force)
+    throw WriteError(options.out + ": holds a run already; --force replaces it, tempera resume continues it");
   catch_signals();
-  return run_training(out, config, false, options.common);
+  return run_training(out, config, Start::kAnew, options.common);
 }
 
 }  // namespace

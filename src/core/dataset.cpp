@@ -41,4 +41,13 @@ std::vector<Index> BinaryData::distinct_cases() const {
   return order;
 }
 
+bool is_shape_of(const std::vector<std::int64_t>& shape, Index n) {
+  std::int64_t left = n;
+  for (const std::int64_t size : shape) {
+    if (size < 1 || left % size != 0) return false;
+    left /= size;
+  }
+  return !shape.empty() && left == 1;
+}
+
 }  // namespace tempera

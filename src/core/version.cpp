@@ -3,6 +3,8 @@
 #include <Eigen/Core>
 #include <boost/version.hpp>
 
+#include "revision.hpp"
+
 namespace tempera {
 
 const char* version() { return TEMPERA_VERSION; }

@@ -326,7 +326,8 @@ DataFile load_data(const std::string& name, bool allow_non_finite) {
       load_npz(name, data);
     } else if (ends_with(name, ".csv")) {
       data.splits["train"] = parse_csv(name, read_file(name));
-    } else if (ends_with(name, ".gz") || name.find("idx") != std::string::npos || ends_with(name, "ubyte")) {
+    } else if (ends_with(name, ".gz") || ends_with(name, "ubyte") ||
+               fs::path(name).filename().string().find("idx") != std::string::npos) {
       data.splits["train"] = parse_idx(name, gunzip(name), data.visible_shape);
     } else {
       load_hdf5(name, allow_non_finite, data);
@@ -342,9 +343,7 @@ DataFile load_data(const std::string& name, bool allow_non_finite) {
         bad(name, "/" + split + "/x: found a number that is not finite");
     }
   }
-  std::int64_t product = 1;
-  for (const std::int64_t n : data.visible_shape) product *= n;
-  if (!data.visible_shape.empty() && product != data.columns()) data.visible_shape.clear();
+  if (!is_shape_of(data.visible_shape, data.columns())) data.visible_shape.clear();
   return data;
 }
 

@@ -134,10 +134,12 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   });
 
   UpdateReport report;
-  report.data_free_energy =
-      mean_free_energy(model, state.theta, scratch.positive.blocks, scratch.positive.works, batch.size());
-  report.chain_free_energy =
-      mean_free_energy(model, state.theta, chains.blocks, scratch.negative_works, chains.n_chains);
+  if (is_reported(config, state.update + 1, total)) {
+    report.data_free_energy =
+        mean_free_energy(model, state.theta, scratch.positive.blocks, scratch.positive.works, batch.size());
+    report.chain_free_energy =
+        mean_free_energy(model, state.theta, chains.blocks, scratch.negative_works, chains.n_chains);
+  }
 
   // Gradient: data mean minus model mean of the statistics, slice by slice.
   typename M::Params& gradient = scratch.gradient;
@@ -196,6 +198,16 @@ std::uint64_t total_updates(const TrainConfig& config, Index n_cases) {
   if (config.epochs == 0) return static_cast<std::uint64_t>(config.updates);
   const std::int64_t batch = std::min<std::int64_t>(config.batch, n_cases);
   return static_cast<std::uint64_t>(config.epochs * ((n_cases + batch - 1) / batch));
+}
+
+bool is_validated(const TrainConfig& config, std::uint64_t update, std::uint64_t total) {
+  return config.validate_every > 0 &&
+         (update % static_cast<std::uint64_t>(config.validate_every) == 0 || update == total);
+}
+
+bool is_reported(const TrainConfig& config, std::uint64_t update, std::uint64_t total) {
+  return is_validated(config, update, total) || update == total ||
+         update % static_cast<std::uint64_t>(config.report_every) == 0;
 }
 
 double learning_rate(const TrainConfig& config, std::uint64_t t, std::uint64_t total) {

@@ -102,22 +102,22 @@ class RunDirectory(CliTest):
 
 class SameBytes(CliTest):
     def test_stop_and_resume(self):
-        """With a constant rate, the first 100 of 200 updates are a run of 100 updates."""
-        for trainer in TRAINERS:
-            for optimizer in OPTIMIZERS:
-                with self.subTest(trainer=trainer, optimizer=optimizer):
-                    options = ("--optimizer", optimizer, "--schedule", "constant", "--force")
-                    whole, halves = self.dir / "whole", self.dir / "halves"
-                    run(*train_args(whole, *options, trainer=trainer))
-                    run(*train_args(halves, *options, trainer=trainer, updates=100))
-                    self.assertTrue(differences(whole / "checkpoint.h5", halves / "checkpoint.h5"))
-                    run("resume", halves, "--updates", 200)
-                    compare_datasets(whole / "checkpoint.h5", halves / "checkpoint.h5")
+        """The first 100 of 200 updates are a run of 100 updates: no default has a horizon."""
+        for trainer, optimizer, more in ((t, o, m) for t in TRAINERS for o in OPTIMIZERS
+                                         for m in ((), ("--schedule", "constant", "--no-average"))):
+            with self.subTest(trainer=trainer, optimizer=optimizer, more=more):
+                options = ("--optimizer", optimizer, "--force", *more)
+                whole, halves = self.dir / "whole", self.dir / "halves"
+                run(*train_args(whole, *options, trainer=trainer))
+                run(*train_args(halves, *options, trainer=trainer, updates=100))
+                self.assertTrue(differences(whole / "checkpoint.h5", halves / "checkpoint.h5"))
+                run("resume", halves, "--updates", 200)
+                compare_datasets(whole / "checkpoint.h5", halves / "checkpoint.h5")
 
     def test_stop_in_the_middle_of_an_epoch(self):
         whole, parts = self.dir / "whole", self.dir / "parts"
-        run(*train_args(whole, "--schedule", "constant", updates=37))
-        run(*train_args(parts, "--schedule", "constant", updates=5))
+        run(*train_args(whole, updates=37))
+        run(*train_args(parts, updates=5))
         for updates in (6, 19, 37):
             run("resume", parts, "--updates", updates)
         compare_datasets(whole / "checkpoint.h5", parts / "checkpoint.h5")
@@ -133,8 +133,8 @@ class SameBytes(CliTest):
 
     def test_resume_with_other_threads(self):
         whole, halves = self.dir / "whole", self.dir / "halves"
-        run(*train_args(whole, "--schedule", "constant", "--threads", 1))
-        run(*train_args(halves, "--schedule", "constant", "--threads", 3, updates=100))
+        run(*train_args(whole, "--threads", 1))
+        run(*train_args(halves, "--threads", 3, updates=100))
         run("resume", halves, "--updates", 200, "--threads", 2)
         compare_datasets(whole / "checkpoint.h5", halves / "checkpoint.h5")
 

@@ -1,232 +1,332 @@
-// Obligations of every model, checked by enumeration.
+// The obligations of every model, checked by enumeration. A new model adds a Specimen and its name below.
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 
-#include "tempera/core/math.hpp"
+#include "specimens.hpp"
 #include "tempera/mcmc/chains.hpp"
-#include "tempera/models/bernoulli_rbm.hpp"
 
 namespace tempera {
 namespace {
 
-constexpr Index kVisible = 5;
-constexpr Index kHidden = 4;
+template <class M>
+class EveryModel : public testing::Test {
+ protected:
+  using S = Specimen<M>;
+  using Params = typename M::Params;
+  static constexpr unsigned kVisibles = 1U << S::kVisible;
+  static constexpr unsigned kLatents = 1U << S::kLatent;
 
-BernoulliRbm small_model() {
-  Vector reference(kVisible);
-  reference << 0.3F, -0.2F, 0.0F, 1.0F, -1.0F;
-  return {kVisible, kHidden, reference};
-}
-
-BernoulliRbm::Params random_params(const BernoulliRbm& model, double scale, std::uint64_t seed) {
-  auto theta = model.initial_params(StreamFactory{seed}, scale);
-  const auto other = model.initial_params(StreamFactory{seed + 1000}, scale);
-  theta.visible_bias = other.weights.col(0);
-  theta.hidden_bias = other.weights.row(1).transpose();
-  return theta;
-}
-
-double energy(const BernoulliRbm::Params& theta, const BernoulliRbm& model, double beta, unsigned v,
-              unsigned h) {
-  double sum = 0;
-  for (Index i = 0; i < model.n_visible(); ++i) {
-    if ((v >> i & 1) == 0) continue;
-    sum += beta * theta.visible_bias[i] + (1 - beta) * model.reference_bias()[i];
-    for (Index j = 0; j < model.n_hidden(); ++j) sum += (h >> j & 1) != 0 ? beta * theta.weights(i, j) : 0.0;
+  static double log_weight(const Params& theta, double beta, unsigned v) {
+    LogSumExp sum;
+    for (unsigned h = 0; h < kLatents; ++h) sum.add(-S::energy(theta, beta, v, h));
+    return sum.value();
   }
-  for (Index j = 0; j < model.n_hidden(); ++j) sum += (h >> j & 1) != 0 ? beta * theta.hidden_bias[j] : 0.0;
-  return -sum;
-}
-
-double brute_log_z(const BernoulliRbm::Params& theta, const BernoulliRbm& model, double beta) {
-  LogSumExp total;
-  for (unsigned v = 0; v < 1U << model.n_visible(); ++v) {
-    for (unsigned h = 0; h < 1U << model.n_hidden(); ++h) total.add(-energy(theta, model, beta, v, h));
+  static double brute_log_z(const Params& theta, double beta) {
+    LogSumExp sum;
+    for (unsigned v = 0; v < kVisibles; ++v) sum.add(log_weight(theta, beta, v));
+    return sum.value();
   }
-  return total.value();
-}
+  static double exact_log_z(const M& model, const Params& theta, double beta) {
+    LogSumExp sum;
+    for (Index k = 0; k < model.exact_chunks(); ++k) sum.add(model.log_partition_chunk(theta, beta, k));
+    return sum.value();
+  }
 
-double exact_log_z(const BernoulliRbm::Params& theta, const BernoulliRbm& model, double beta) {
-  LogSumExp total;
-  for (Index k = 0; k < model.exact_chunks(); ++k) total.add(model.log_partition_chunk(theta, beta, k));
-  return total.value();
-}
-
-TEST(BernoulliRbm, ExactLogZEqualsBruteForceAtEveryBeta) {
-  for (const auto& [visible, hidden] : {std::pair<Index, Index>{5, 4}, {3, 6}, {1, 1}, {13, 3}}) {
-    const BernoulliRbm model(visible, hidden, Vector::Constant(visible, 0.4F));
-    const auto theta = random_params(model, 1.5, 3);
-    for (const double beta : {0.0, 0.35, 1.0}) {
-      EXPECT_NEAR(exact_log_z(theta, model, beta), brute_log_z(theta, model, beta), 1e-10);
+  /// Calls visit(first, x) with a block whose lane c holds visible state first + c, until all were there.
+  static void for_every_visible(const M& model,
+                                const std::function<void(unsigned, typename M::State&)>& visit) {
+    for (unsigned first = 0; first < kVisibles; first += kLanes) {
+      auto x = model.zero_state();
+      for (unsigned c = 0; c < kLanes; ++c) S::set(x, c, (first + c) % kVisibles, 0);
+      visit(first, x);
     }
-    EXPECT_NEAR(exact_log_z(theta, model, 0.0), model.reference_log_partition(), 1e-6);
   }
+
+  /// Weighted sums of -dE/dtheta over blocks, over all slices.
+  static Params statistics(const M& model, const Params& theta,
+                           const std::vector<double>& weight_of_visible) {
+    Params total = model.zero_params();
+    for (Index slice = 0; slice < model.slices(); ++slice) {
+      Params part = model.zero_slice(slice);
+      for_every_visible(model, [&](unsigned first, typename M::State& x) {
+        typename M::Work work;
+        model.infer(theta, x, work);
+        model.mean_latents(theta, constant_beta(1.0F), work);
+        LaneFloats weight{};
+        for (unsigned c = 0; c < kLanes && first + c < kVisibles; ++c)
+          weight[c] = static_cast<float>(weight_of_visible[first + c]);
+        model.accumulate(x, work, weight, slice, part);
+      });
+      model.insert_slice(slice, part, total);
+    }
+    return total;
+  }
+
+  /// Which uniforms a chain meets.
+  enum class Draws { kIndependent, kRepeated };
+
+  /// Chi-square statistic over all states (v, h) of independent chains that start from the exact law of
+  /// `theta` at beta and make three sweeps with the parameters `used`, beside its degrees of freedom. States
+  /// that expect fewer than 5 visits are one class.
+  static std::pair<double, double> chi_square_after_sweeps(const M& model, const Params& theta,
+                                                           const Params& used, float beta,
+                                                           Draws draws = Draws::kIndependent) {
+    constexpr unsigned kBlocks = 1500;
+    const double log_z = brute_log_z(theta, beta);
+    std::vector<double> probability;
+    for (unsigned v = 0; v < kVisibles; ++v) {
+      for (unsigned h = 0; h < kLatents; ++h)
+        probability.push_back(std::exp(-S::energy(theta, beta, v, h) - log_z));
+    }
+    const StreamFactory streams{11};
+    std::vector<double> counts(probability.size());
+    typename M::Work work;
+    auto x = model.zero_state();
+    for (unsigned b = 0; b < kBlocks; ++b) {
+      for (unsigned c = 0; c < kLanes; ++c) {
+        double u = streams.engine(Purpose::kDataSet, 1, b * 64 + c)() * 0x1p-32;
+        unsigned state = 0;
+        while (state + 1 < probability.size() && u >= probability[state]) u -= probability[state++];
+        S::set(x, c, state / kLatents, state % kLatents);
+      }
+      for (std::uint64_t k = 1; k <= 3; ++k) {
+        const std::uint64_t step = draws == Draws::kRepeated ? 1 : k;
+        model.sweep(used, constant_beta(beta), x, work, streams.lanes(Purpose::kSampling, step, b * 64));
+      }
+      for (unsigned c = 0; c < kLanes; ++c) counts[S::visible(x, c) * kLatents + S::latent(x, c)] += 1;
+    }
+    double statistic = 0;
+    double degrees = -1;
+    double rare = 0;
+    double rare_expected = 0;
+    for (std::size_t k = 0; k < counts.size(); ++k) {
+      const double expected = probability[k] * kBlocks * kLanes;
+      if (expected < 5) {
+        rare += counts[k];
+        rare_expected += expected;
+        continue;
+      }
+      statistic += (counts[k] - expected) * (counts[k] - expected) / expected;
+      degrees += 1;
+    }
+    if (rare_expected > 0) {
+      statistic += (rare - rare_expected) * (rare - rare_expected) / rare_expected;
+      degrees += 1;
+    }
+    return {statistic, degrees};
+  }
+
+  /// Wilson-Hilferty normal score of a chi-square statistic; above 3.72 has p < 1e-4.
+  static double score(const std::pair<double, double>& chi_square) {
+    const auto [statistic, degrees] = chi_square;
+    return (std::cbrt(statistic / degrees) - (1 - 2 / (9 * degrees))) / std::sqrt(2 / (9 * degrees));
+  }
+  static constexpr double kRejected = 3.72;
+};
+
+using Models = testing::Types<BernoulliRbm>;
+
+class ModelNames {
+ public:
+  template <class M>
+  static std::string GetName(int) {
+    return std::string(M::kKind);
+  }
+};
+TYPED_TEST_SUITE(EveryModel, Models, ModelNames);
+
+TYPED_TEST(EveryModel, ExactLogZEqualsBruteForceAtEveryBeta) {
+  using S = Specimen<TypeParam>;
+  const TypeParam model = S::model();
+  const auto theta = S::params(1.5, 3);
+  for (const double beta : {0.0, 0.35, 1.0})
+    EXPECT_NEAR(this->exact_log_z(model, theta, beta), this->brute_log_z(theta, beta), 1e-10);
+  EXPECT_NEAR(model.reference_log_partition(), this->brute_log_z(theta, 0.0), 1e-6);
 }
 
-TEST(BernoulliRbm, ChunksAgreeWithOneLayerOfMoreThanOneChunk) {
-  const BernoulliRbm model(14, 15);
-  const auto theta = random_params(model, 0.8, 4);
-  ASSERT_GT(model.exact_chunks(), 1);
-  LogSumExp total;
-  for (unsigned v = 0; v < 1U << 14; ++v) {
-    const Word row = v;
-    total.add(-model.free_energy(theta, {&row, 1}));
-  }
-  EXPECT_NEAR(exact_log_z(theta, model, 1.0), total.value(), 1e-9);
+TYPED_TEST(EveryModel, FreeEnergySumsTheLatentsOut) {
+  using S = Specimen<TypeParam>;
+  const TypeParam model = S::model();
+  const auto theta = S::params(1.0, 5);
+  this->for_every_visible(model, [&](unsigned first, typename TypeParam::State& x) {
+    typename TypeParam::Work work;
+    model.infer(theta, x, work);
+    for (const float beta : {0.0F, 0.6F, 1.0F}) {
+      LaneDoubles free;
+      model.free_energy(theta, constant_beta(beta), x, work, free);
+      for (unsigned c = 0; c < kLanes && first + c < this->kVisibles; ++c)
+        EXPECT_NEAR(free[c], -this->log_weight(theta, beta, first + c), 1e-5);
+    }
+  });
 }
 
-TEST(BernoulliRbm, FreeEnergiesSumLatentsOut) {
-  const BernoulliRbm model = small_model();
-  const auto theta = random_params(model, 1.0, 5);
+TYPED_TEST(EveryModel, FreeEnergyKnowsEachChainsBeta) {
+  using S = Specimen<TypeParam>;
+  const TypeParam model = S::model();
+  const auto theta = S::params(1.0, 5);
+  LaneFloats beta;
+  for (unsigned c = 0; c < kLanes; ++c) beta[c] = static_cast<float>(c) / 63.0F;
   auto x = model.zero_state();
-  for (Index i = 0; i < kVisible; ++i) {
-    for (unsigned c = 0; c < 32; ++c) x.visible[static_cast<std::size_t>(i)] |= Word{c >> i & 1} << c;
-  }
-  BernoulliRbm::Work work;
+  for (unsigned c = 0; c < kLanes; ++c) S::set(x, c, c % this->kVisibles, 0);
+  typename TypeParam::Work work;
   model.infer(theta, x, work);
-  for (const float beta : {0.0F, 0.6F, 1.0F}) {
-    LaneDoubles free;
-    model.free_energy(theta, constant_beta(beta), x, work, free);
-    for (unsigned v = 0; v < 32; ++v) {
-      LogSumExp sum;
-      for (unsigned h = 0; h < 16; ++h) sum.add(-energy(theta, model, beta, v, h));
-      EXPECT_NEAR(free[v], -sum.value(), 1e-5);
-    }
+  LaneDoubles free;
+  model.free_energy(theta, beta, x, work, free);
+  for (unsigned c = 0; c < kLanes; ++c)
+    EXPECT_NEAR(free[c], -this->log_weight(theta, beta[c], c % this->kVisibles), 1e-5);
+}
+
+TYPED_TEST(EveryModel, OneCaseExactlyEqualsTheSumOverLatents) {
+  using S = Specimen<TypeParam>;
+  const TypeParam model = S::model();
+  const auto theta = S::params(1.0, 5);
+  for (unsigned v = 0; v < this->kVisibles; ++v) {
+    const Word row = v;
+    EXPECT_NEAR(model.free_energy(theta, {&row, 1}), -this->log_weight(theta, 1.0, v), 1e-12);
   }
 }
 
-/// Mean log-likelihood of weighted cases by enumeration.
-double log_likelihood(const BernoulliRbm& model, const BernoulliRbm::Params& theta,
-                      const std::vector<Word>& cases) {
-  double sum = 0;
-  for (const Word& v : cases) sum -= model.free_energy(theta, {&v, 1});
-  return sum / static_cast<double>(cases.size()) - exact_log_z(theta, model, 1.0);
-}
-
-TEST(BernoulliRbm, AccumulateIsTheGradientOfTheExactLogLikelihood) {
-  const BernoulliRbm model = small_model();
-  const auto theta = random_params(model, 0.7, 6);
-  const std::vector<Word> cases = {3, 17, 30, 8};
-  // Positive part from the cases; negative part from all 32 visibles with their exact probabilities.
-  auto data = model.zero_state();
-  auto every = model.zero_state();
-  LaneFloats data_weight{};
-  LaneFloats model_weight{};
-  const double log_z = exact_log_z(theta, model, 1.0);
-  for (std::size_t c = 0; c < 32; ++c) {
-    const Word v = c;
-    model_weight[c] = static_cast<float>(std::exp(-model.free_energy(theta, {&v, 1}) - log_z));
-    if (c < cases.size()) data_weight[c] = 0.25F;
-    for (Index i = 0; i < kVisible; ++i) {
-      every.visible[static_cast<std::size_t>(i)] |= (v >> i & 1) << c;
-      if (c < cases.size()) data.visible[static_cast<std::size_t>(i)] |= (cases[c] >> i & 1) << c;
-    }
-  }
-  auto gradient = model.zero_slice(0);
-  auto negative = model.zero_slice(0);
-  BernoulliRbm::Work work;
-  model.infer(theta, data, work);
-  model.mean_latents(theta, constant_beta(1.0F), work);
-  model.accumulate(data, work, data_weight, 0, gradient);
-  model.infer(theta, every, work);
-  model.mean_latents(theta, constant_beta(1.0F), work);
-  model.accumulate(every, work, model_weight, 0, negative);
-  add_scaled(gradient, -1.0F, negative);
-  auto shifted = theta;
-  int checked = 0;
+TYPED_TEST(EveryModel, StatisticsAreTheGradientOfTheExactLogLikelihood) {
+  using S = Specimen<TypeParam>;
+  const TypeParam model = S::model();
+  auto theta = S::params(0.7, 6);
+  const std::vector<unsigned> cases = {3, 17, 30, 8};
+  const auto log_likelihood = [&] {
+    double sum = 0;
+    for (const unsigned v : cases) sum += this->log_weight(theta, 1.0, v);
+    return sum / static_cast<double>(cases.size()) - this->brute_log_z(theta, 1.0);
+  };
+  std::vector<double> data_weight(this->kVisibles);
+  std::vector<double> model_weight(this->kVisibles);
+  for (const unsigned v : cases) data_weight[v] += 1.0 / static_cast<double>(cases.size());
+  for (unsigned v = 0; v < this->kVisibles; ++v)
+    model_weight[v] = std::exp(this->log_weight(theta, 1.0, v) - this->brute_log_z(theta, 1.0));
+  auto gradient = this->statistics(model, theta, data_weight);
+  add_scaled(gradient, -1.0F, this->statistics(model, theta, model_weight));
+  Index checked = 0;
+  double largest = 0;
   for_each_field(
       [&](std::string_view name, auto& parameter, const auto& derivative) {
         for (Index k = 0; k < parameter.size(); ++k) {
           const float saved = parameter.data()[k];
           constexpr float kStep = 1.0F / 64;
           parameter.data()[k] = saved + kStep;
-          const double up = log_likelihood(model, shifted, cases);
+          const double up = log_likelihood();
           parameter.data()[k] = saved - kStep;
-          const double down = log_likelihood(model, shifted, cases);
+          const double down = log_likelihood();
           parameter.data()[k] = saved;
           EXPECT_NEAR(derivative.data()[k], (up - down) / (2.0 * kStep), 2e-4) << name << " " << k;
+          largest = std::max(largest, std::abs(static_cast<double>(derivative.data()[k])));
           ++checked;
         }
       },
-      shifted, gradient);
-  EXPECT_EQ(checked, kVisible * kHidden + kVisible + kHidden);
+      theta, gradient);
+  Index parameters = 0;
+  for_each_field([&](std::string_view, const auto& field) { parameters += field.size(); }, theta);
+  EXPECT_EQ(checked, parameters);
+  EXPECT_GT(largest, 0.05) << "a gradient of zeros would pass any tolerance";
 }
 
-TEST(BernoulliRbm, CentringKeepsTheInnerProductOfGradientAndDirection) {
+TYPED_TEST(EveryModel, CentringKeepsTheInnerProductOfGradientAndDirection) {
   // uncenter is the transpose of center: <g, T' d> = <T g, d> for every g and d.
-  const BernoulliRbm model = small_model();
-  auto g = random_params(model, 1.0, 7);
-  auto d = random_params(model, 1.0, 8);
-  const BernoulliRbm::Offsets offsets{Vector::Constant(kVisible, 0.3F), Vector::Constant(kHidden, 0.6F)};
+  using S = Specimen<TypeParam>;
+  const TypeParam model = S::model();
+  const auto g = S::params(1.0, 7);
+  const auto d = S::params(1.0, 8);
   const auto inner = [](const auto& a, const auto& b) {
-    return (a.weights.array() * b.weights.array()).sum() + a.visible_bias.dot(b.visible_bias) +
-           a.hidden_bias.dot(b.hidden_bias);
+    double sum = 0;
+    for_each_field(
+        [&sum](std::string_view, const auto& x, const auto& y) { sum += (x.array() * y.array()).sum(); }, a,
+        b);
+    return sum;
   };
   auto centred = g;
   auto direction = d;
-  model.center(offsets, centred);
-  model.uncenter(offsets, direction);
+  model.center(S::offsets(), centred);
+  model.uncenter(S::offsets(), direction);
   EXPECT_NEAR(inner(g, direction), inner(centred, d), 1e-4);
+  EXPECT_GT(std::abs(inner(g, direction) - inner(g, d)), 1e-2) << "offsets must act at all";
 }
 
-/// Chi-square statistic of visited visibles against exact probabilities at beta, over independent chains that
-/// start from the exact law and make three sweeps with the parameters `used`.
-double invariance_chi_square(const BernoulliRbm& model, const BernoulliRbm::Params& theta,
-                             const BernoulliRbm::Params& used, float beta, double& degrees) {
-  constexpr int kBlocks = 1500;
-  std::vector<double> probability(32);
-  for (unsigned v = 0; v < 32; ++v) {
-    LogSumExp sum;
-    for (unsigned h = 0; h < 16; ++h) sum.add(-energy(theta, model, beta, v, h));
-    probability[v] = std::exp(sum.value() - brute_log_z(theta, model, beta));
-  }
-  const StreamFactory streams{11};
-  std::vector<double> counts(32);
-  BernoulliRbm::Work work;
-  auto x = model.zero_state();
-  for (int b = 0; b < kBlocks; ++b) {
-    std::fill(x.visible.begin(), x.visible.end(), 0);
-    const auto first = static_cast<std::uint32_t>(b * 64);
-    for (std::uint32_t c = 0; c < 64; ++c) {
-      double u = streams.engine(Purpose::kDataSet, 1, first + c)() * 0x1p-32;
-      unsigned v = 0;
-      while (v < 31 && u >= probability[v]) u -= probability[v++];
-      for (Index i = 0; i < kVisible; ++i) x.visible[static_cast<std::size_t>(i)] |= Word{v >> i & 1} << c;
-    }
-    model.infer(used, x, work);
-    model.sample_latents(used, constant_beta(beta), x, work, streams.lanes(Purpose::kSampling, 0, first));
-    for (std::uint64_t k = 1; k <= 3; ++k) {
-      model.sweep(used, constant_beta(beta), x, work, streams.lanes(Purpose::kSampling, k, first));
-    }
-    for (unsigned c = 0; c < 64; ++c) {
-      unsigned v = 0;
-      for (Index i = 0; i < kVisible; ++i)
-        v |= static_cast<unsigned>(x.visible[static_cast<std::size_t>(i)] >> c & 1) << i;
-      counts[v] += 1;
-    }
-  }
-  double statistic = 0;
-  for (unsigned v = 0; v < 32; ++v) {
-    const double expected = probability[v] * kBlocks * 64;
-    statistic += (counts[v] - expected) * (counts[v] - expected) / expected;
-  }
-  degrees = 31;
-  return statistic;
-}
-
-TEST(BernoulliRbm, SweepLeavesTheTemperedLawInvariant) {
-  const BernoulliRbm model = small_model();
-  const auto theta = random_params(model, 0.8, 9);
+TYPED_TEST(EveryModel, SweepLeavesTheTemperedLawInvariant) {
+  using S = Specimen<TypeParam>;
+  using Base = EveryModel<TypeParam>;
+  const TypeParam model = S::model();
+  const auto theta = S::params(0.8, 9);
   auto faulty = theta;
-  faulty.weights(0, 0) += 0.5F;
+  bool planted = false;
+  for_each_field(
+      [&planted](std::string_view, auto& field) {
+        if (!planted) field.data()[0] += 0.5F;
+        planted = true;
+      },
+      faulty);
   for (const float beta : {0.5F, 1.0F}) {
-    double degrees = 0;
-    // Threshold p = 1e-4 for 31 degrees of freedom: 66.6.
-    EXPECT_LT(invariance_chi_square(model, theta, theta, beta, degrees), 66.6);
-    EXPECT_GT(invariance_chi_square(model, theta, faulty, beta, degrees), 66.6)
-        << "the planted fault must be seen";
+    const auto run = [&](const auto& used, auto draws) {
+      return this->score(this->chi_square_after_sweeps(model, theta, used, beta, draws));
+    };
+    EXPECT_LT(run(theta, Base::Draws::kIndependent), this->kRejected);
+    EXPECT_GT(run(faulty, Base::Draws::kIndependent), this->kRejected) << "planted: one wrong parameter";
+    EXPECT_GT(run(theta, Base::Draws::kRepeated), this->kRejected)
+        << "planted: the same uniforms every sweep";
   }
+}
+
+TYPED_TEST(EveryModel, ReferenceDrawsFollowTheLawAtBetaZero) {
+  using S = Specimen<TypeParam>;
+  const TypeParam model = S::model();
+  const auto theta = S::params(0.8, 10);
+  const Workers workers(1);
+  const auto chains = reference_chains(model, theta, 96000, StreamFactory{12}, Purpose::kSampling, workers);
+  std::vector<double> counts(this->kVisibles);
+  for (const auto& x : chains.blocks) {
+    for (unsigned c = 0; c < kLanes; ++c) counts[S::visible(x, c)] += 1;
+  }
+  const auto test = [&](double beta) {
+    double statistic = 0;
+    for (unsigned v = 0; v < this->kVisibles; ++v) {
+      const double expected =
+          96000 * std::exp(this->log_weight(theta, beta, v) - this->brute_log_z(theta, beta));
+      statistic += (counts[v] - expected) * (counts[v] - expected) / expected;
+    }
+    return this->score({statistic, this->kVisibles - 1.0});
+  };
+  EXPECT_LT(test(0.0), this->kRejected);
+  EXPECT_GT(test(0.1), this->kRejected) << "planted: draws of another beta";
+}
+
+// --- obligations of one kind alone ---------------------------------------------------------------------
+
+TEST(BernoulliRbm, ExactLogZOfEveryShape) {
+  for (const auto& [visible, hidden] : {std::pair<Index, Index>{3, 6}, {1, 1}, {13, 3}}) {
+    const BernoulliRbm model(visible, hidden, Vector::Constant(visible, 0.4F));
+    auto theta = model.initial_params(StreamFactory{3}, 1.5);
+    theta.hidden_bias = theta.weights.row(0).transpose();
+    LogSumExp total;
+    for (unsigned v = 0; v < 1U << visible; ++v) {
+      const Word row = v;
+      total.add(-model.free_energy(theta, {&row, 1}));
+    }
+    LogSumExp exact;
+    for (Index k = 0; k < model.exact_chunks(); ++k) exact.add(model.log_partition_chunk(theta, 1.0, k));
+    EXPECT_NEAR(exact.value(), total.value(), 1e-10);
+  }
+}
+
+TEST(BernoulliRbm, ChunksOfAnEnumerationAddUp) {
+  const BernoulliRbm model(14, 15);
+  const auto theta = model.initial_params(StreamFactory{4}, 0.8);
+  ASSERT_GT(model.exact_chunks(), 1);
+  LogSumExp total;
+  for (unsigned v = 0; v < 1U << 14; ++v) {
+    const Word row = v;
+    total.add(-model.free_energy(theta, {&row, 1}));
+  }
+  LogSumExp exact;
+  for (Index k = 0; k < model.exact_chunks(); ++k) exact.add(model.log_partition_chunk(theta, 1.0, k));
+  EXPECT_NEAR(exact.value(), total.value(), 1e-9);
 }
 
 }  // namespace

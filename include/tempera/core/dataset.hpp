@@ -39,4 +39,7 @@ class BinaryData {
   std::vector<Word> words_;
 };
 
+/// Whether `shape` has positive sizes whose product is n: the shape of a case as a picture, say.
+[[nodiscard]] bool is_shape_of(const std::vector<std::int64_t>& shape, Index n);
+
 }  // namespace tempera

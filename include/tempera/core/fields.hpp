@@ -89,6 +89,14 @@ template <Fielded T>
   return bytes;
 }
 
+/// Numbers held by the arrays of a struct of Eigen arrays.
+template <Fielded T>
+[[nodiscard]] Index size_of(const T& value) {
+  Index size = 0;
+  for_each_field([&size](std::string_view, const auto& field) { size += field.size(); }, value);
+  return size;
+}
+
 /// Name of the first field with a number that is not finite, or an empty view.
 template <Fielded T>
 [[nodiscard]] std::string_view first_non_finite(const T& value) {

@@ -26,6 +26,16 @@ using Shape = std::vector<std::uint64_t>;
 
 std::string to_string(const Shape& shape);  // "(784, 500)"
 
+/// Shape of an array in a file: (rows, columns) of a matrix, (size) of a vector.
+template <class A>
+Shape shape_of(const A& array) {
+  if constexpr (requires { requires A::ColsAtCompileTime != 1; }) {
+    return {static_cast<std::uint64_t>(array.rows()), static_cast<std::uint64_t>(array.cols())};
+  } else {
+    return {static_cast<std::uint64_t>(array.size())};
+  }
+}
+
 /// Types of numbers in files.
 template <class T>
 concept FileNumber = std::is_same_v<T, float> || std::is_same_v<T, double> ||
@@ -91,13 +101,7 @@ class Hdf5Writer {
       }
     } else {
       if (field.size() == 0) return;
-      Shape shape{static_cast<std::uint64_t>(field.size())};
-      if constexpr (requires { field.cols(); }) {
-        if (field.cols() > 1 || std::remove_cvref_t<F>::ColsAtCompileTime != 1) {
-          shape = {static_cast<std::uint64_t>(field.rows()), static_cast<std::uint64_t>(field.cols())};
-        }
-      }
-      dataset(group + "/" + name, shape, field.data());
+      dataset(group + "/" + name, shape_of(field), field.data());
     }
   }
 
@@ -176,13 +180,7 @@ class Hdf5Reader {
       field = static_cast<F>(*found);
     } else {
       if (field.size() == 0) return;
-      Shape shape{static_cast<std::uint64_t>(field.size())};
-      if constexpr (requires { field.cols(); }) {
-        if (field.cols() > 1 || std::remove_cvref_t<F>::ColsAtCompileTime != 1) {
-          shape = {static_cast<std::uint64_t>(field.rows()), static_cast<std::uint64_t>(field.cols())};
-        }
-      }
-      dataset(group + "/" + name, shape, field.data());
+      dataset(group + "/" + name, shape_of(field), field.data());
     }
   }
 

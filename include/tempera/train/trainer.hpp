@@ -42,9 +42,7 @@ struct TrainState {
   }
 
   /// The model that training offers for use: the average where there is one.
-  [[nodiscard]] const typename M::Params& result() const {
-    return average.weights.size() > 0 ? average : theta;
-  }
+  [[nodiscard]] const typename M::Params& result() const { return size_of(average) > 0 ? average : theta; }
 };
 
 /// What one update did.
@@ -55,8 +53,9 @@ struct UpdateReport {
   double learning_rate = 0.0;
   double gradient_norm = 0.0;  // of the mean log-likelihood, centred coordinates, before clipping
   double step_norm = 0.0;
-  double data_free_energy = 0.0;   // mean over the batch, before the update
-  double chain_free_energy = 0.0;  // mean over the negative chains, before the update
+  // Means over the batch and over the negative chains, before the update; of reported updates only.
+  double data_free_energy = std::numeric_limits<double>::quiet_NaN();
+  double chain_free_energy = std::numeric_limits<double>::quiet_NaN();
 };
 
 template <EnergyModel M>
@@ -64,6 +63,10 @@ using Observer = std::function<Control(const UpdateReport&, TrainState<M>&)>;
 
 /// Updates that the configuration asks for in total: --updates, or --epochs in updates.
 std::uint64_t total_updates(const TrainConfig& config, Index n_cases);
+
+/// Whether update number `update` is validated, and whether it gets a row in metrics.csv.
+bool is_validated(const TrainConfig& config, std::uint64_t update, std::uint64_t total);
+bool is_reported(const TrainConfig& config, std::uint64_t update, std::uint64_t total);
 
 /// Learning rate of update t = 0, 1, ...
 double learning_rate(const TrainConfig& config, std::uint64_t t, std::uint64_t total);

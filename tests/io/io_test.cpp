@@ -1,0 +1,207 @@
+// Files from the inside; tests/cli reads and writes them from the other side, with h5py.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "tempera/core/errors.hpp"
+#include "tempera/core/random.hpp"
+#include "tempera/io/data_files.hpp"
+#include "tempera/io/files.hpp"
+#include "tempera/io/hdf5.hpp"
+#include "tempera/io/image.hpp"
+
+namespace tempera {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Io : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("tempera-io-" + std::to_string(::getpid()) + "-" +
+                                           testing::UnitTest::GetInstance()->current_test_info()->name());
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  [[nodiscard]] fs::path file(const std::string& name) const { return folder_ / name; }
+  static void put(const fs::path& path, std::string_view bytes) {
+    std::ofstream(path, std::ios::binary) << bytes;
+  }
+
+  fs::path folder_;
+};
+
+struct Inner {
+  Vector values;
+  template <class F, class... S>
+  static void visit(F&& f, S&&... s) {
+    f("values", s.values...);
+  }
+};
+
+struct Everything {
+  Matrix matrix;
+  Vector vector;
+  std::uint64_t count = 0;
+  double number = 0;
+  Inner inner;
+  std::vector<Inner> list;
+  Vector empty;
+  template <class F, class... S>
+  static void visit(F&& f, S&&... s) {
+    f("matrix", s.matrix...);
+    f("vector", s.vector...);
+    f("count", s.count...);
+    f("number", s.number...);
+    f("inner", s.inner...);
+    f("list", s.list...);
+    f("empty", s.empty...);
+  }
+};
+
+Everything example() {
+  Everything value;
+  value.matrix = Matrix::Random(3, 5);
+  value.vector = Vector::Random(4);
+  value.count = 1234567890123;
+  value.number = -1.0 / 3.0;
+  value.inner.values = Vector::Random(2);
+  value.list = {{Vector::Random(6)}, {Vector::Random(6)}};
+  return value;
+}
+
+Everything blank() {
+  Everything value = example();
+  value.matrix.setZero();
+  value.vector.setZero();
+  value.count = 0;
+  value.number = 0;
+  value.inner.values.setZero();
+  for (Inner& inner : value.list) inner.values.setZero();
+  return value;
+}
+
+TEST_F(Io, FieldsComeBackBitForBit) {
+  const Everything written = example();
+  Hdf5Writer out("model");
+  out.fields("/thing", written);
+  out.write(file("a.h5"));
+  Everything read = blank();
+  Hdf5Reader(file("a.h5")).fields("/thing", read);
+  EXPECT_TRUE(equal_fields(written, read));
+  read.list[1].values[5] += 1e-7F;
+  EXPECT_FALSE(equal_fields(written, read)) << "one changed number must be seen";
+}
+
+TEST_F(Io, AReaderNamesWhatItExpectedAndFound) {
+  Hdf5Writer out("model");
+  out.fields("/thing", example());
+  out.write(file("a.h5"));
+  Everything read = blank();
+  read.matrix.resize(5, 3);
+  try {
+    Hdf5Reader(file("a.h5")).fields("/thing", read);
+    FAIL() << "a transposed array was taken";
+  } catch (const DataError& error) {
+    const std::string text = error.what();
+    for (const char* part : {"a.h5", "/thing/matrix", "(5, 3)", "(3, 5)"})
+      EXPECT_NE(text.find(part), std::string::npos) << text;
+  }
+}
+
+/// Every damaged version of `bytes` must load, or be refused with DataError; nothing else may happen.
+void survive_damage(const fs::path& path, const std::string& bytes,
+                    const std::function<void(const fs::path&)>& load) {
+  int refused = 0;
+  const auto attempt = [&](const std::string& damaged) {
+    std::ofstream(path, std::ios::binary) << damaged;
+    try {
+      load(path);
+    } catch (const DataError&) {
+      ++refused;
+    }
+  };
+  attempt(bytes);
+  EXPECT_EQ(refused, 0) << "the undamaged file must load";
+  const std::size_t stride = std::max<std::size_t>(1, bytes.size() / 150);
+  for (std::size_t length = 0; length < bytes.size(); length += stride) attempt(bytes.substr(0, length));
+  EXPECT_GT(refused, 0) << "a truncated file must not load";
+  StreamEngine engine = StreamFactory{3}.engine(Purpose::kDataSet, 0);
+  for (int k = 0; k < 400; ++k) {
+    std::string damaged = bytes;
+    // Headers are where damage hurts: half of the changes go to the first 200 bytes.
+    const std::size_t range = k % 2 == 0 ? std::min<std::size_t>(200, bytes.size()) : bytes.size();
+    damaged[engine() % range] = static_cast<char>(engine());
+    attempt(damaged);
+  }
+}
+
+TEST_F(Io, DamagedHdf5IsRefusedNeverFatal) {
+  Hdf5Writer out("model");
+  out.fields("/thing", example());
+  out.write(file("a.h5"));
+  survive_damage(file("b.h5"), read_file(file("a.h5")), [](const fs::path& path) {
+    const Hdf5Reader reader(path);
+    Everything read = blank();
+    reader.fields("/thing", read);
+  });
+}
+
+TEST_F(Io, DamagedNumpyIsRefusedNeverFatal) {
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }";
+  header.resize(117, ' ');
+  header += '\n';
+  std::string bytes =
+      std::string("\x93NUMPY\x01", 7) + '\0' + static_cast<char>(header.size()) + '\0' + header;
+  for (int k = 0; k < 12; ++k) {
+    const auto value = static_cast<float>(k) / 11.0F;
+    char raw[4];
+    std::memcpy(raw, &value, 4);
+    bytes.append(raw, 4);
+  }
+  put(file("a.npy"), bytes);
+  const DataFile data = load_data(file("a.npy").string());
+  EXPECT_EQ(data.columns(), 4);
+  EXPECT_FLOAT_EQ(static_cast<float>(data.splits.begin()->second.at(11)), 1.0F);
+  survive_damage(file("b.npy"), bytes, [](const fs::path& path) { (void)load_data(path.string(), true); });
+}
+
+TEST_F(Io, DamagedIdxIsRefusedNeverFatal) {
+  std::string bytes("\0\0\x08\x03\0\0\0\x02\0\0\0\x02\0\0\0\x03", 16);
+  bytes += "abcdefghijkl";
+  put(file("a-idx3-ubyte"), bytes);
+  const DataFile data = load_data(file("a-idx3-ubyte").string());
+  EXPECT_EQ(data.columns(), 6);
+  EXPECT_EQ(data.visible_shape, (std::vector<std::int64_t>{2, 3}));
+  survive_damage(file("b-idx3-ubyte"), bytes, [](const fs::path& path) { (void)load_data(path.string()); });
+}
+
+TEST_F(Io, AFileIsWrittenWholeOrNotAtAll) {
+  write_file(file("a"), "first");
+  write_file(file("a"), "second");
+  EXPECT_EQ(read_file(file("a")), "second");
+  fs::create_directory(file("directory"));
+  EXPECT_THROW(write_file(file("directory"), "x"), WriteError);
+  EXPECT_THROW(write_file(file("missing") / "a", "x"), WriteError);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 2)
+      << "no temporary file may stay";
+}
+
+TEST_F(Io, TilesStandWhereTheyShould) {
+  // Two tiles of 1 x 2: white then black; black then white.
+  const Image image = tile_grid({{1.0F, 0.0F}, {0.0F, 1.0F}}, 1, 2, ColourMap::kGrey);
+  const auto pixel = [&](Index r, Index c) {
+    return image.rgb[static_cast<std::size_t>((r * image.columns + c) * 3)];
+  };
+  const Index zoom = 8;
+  EXPECT_EQ(pixel(2, 2), 255);
+  EXPECT_EQ(pixel(2, 2 + zoom), 0);
+  write_png(image, file("a.png"));
+  EXPECT_EQ(read_file(file("a.png")).substr(1, 3), "PNG");
+}
+
+}  // namespace
+}  // namespace tempera
