@@ -8,6 +8,12 @@
 namespace tempera::apps {
 namespace {
 
+std::string one_line(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
 template <class T>
 bool assign(const toml::value& value, T& field) {
   if constexpr (std::is_same_v<T, double>) {
@@ -33,14 +39,20 @@ bool assign(const toml::value& value, T& field) {
 }  // namespace
 
 void read_config(const std::filesystem::path& path, TrainConfig& config) {
-  std::istringstream text(read_file(path));
+  const std::string content = read_file(path);
+  // The parser recurses; a configuration has no reason to nest.
+  int depth = 0;
+  for (const char c : content) {
+    depth += c == '[' || c == '{' ? 1 : c == ']' || c == '}' ? -1 : 0;
+    if (depth > 16)
+      throw ConfigError({{path.string(), "not TOML", "arrays and tables are nested too deeply"}});
+  }
+  std::istringstream text(content);
   toml::value root;
   try {
     root = toml::parse(text, path.string());
   } catch (const std::exception& error) {
-    std::string message = error.what();
-    std::replace(message.begin(), message.end(), '\n', ' ');
-    throw ConfigError({{path.string(), "not TOML", message}});
+    throw ConfigError({{path.string(), "not TOML", one_line(error.what())}});
   }
   std::vector<Violation> violations;
   for (const auto& [key, value] : root.as_table()) {
@@ -49,10 +61,11 @@ void read_config(const std::filesystem::path& path, TrainConfig& config) {
         [&, &key = key, &value = value](const char* name, const char*, auto& field) {
           if (key != name) return;
           known = true;
-          if (!assign(value, field)) violations.push_back({key, toml::format(value), "has the wrong type"});
+          if (!assign(value, field))
+            violations.push_back({key, one_line(toml::format(value)), "has the wrong type"});
         },
         config);
-    if (!known) violations.push_back({key, toml::format(value), "is not a known option"});
+    if (!known) violations.push_back({key, one_line(toml::format(value)), "is not a known option"});
   }
   if (!violations.empty()) throw ConfigError(violations);
 }

@@ -1,10 +1,13 @@
 // tempera data
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
 #include "options.hpp"
 #include "tempera/core/errors.hpp"
 #include "tempera/io/data_files.hpp"
+#include "tempera/io/hdf5.hpp"
+#include "tempera/train/trainer.hpp"
 
 namespace tempera::apps {
 namespace {
@@ -14,11 +17,65 @@ struct Options {
   std::string data;
   std::string binarize = "none";
   std::string out;
+  double valid = 0.0;
+  double test = 0.0;
   std::int64_t seed = 1;
 };
 
+/// Cases of a table, in the order given.
+Table rows_of(const Table& table, std::span<const Index> rows) {
+  Table part;
+  part.rows = static_cast<Index>(rows.size());
+  part.columns = table.columns;
+  for (const Index n : rows) {
+    const Index first = n * table.columns;
+    if (table.is_bytes()) {
+      part.bytes.insert(part.bytes.end(), table.bytes.begin() + first,
+                        table.bytes.begin() + first + table.columns);
+    } else {
+      part.floats.insert(part.floats.end(), table.floats.begin() + first,
+                         table.floats.begin() + first + table.columns);
+    }
+  }
+  return part;
+}
+
+/// Deals the cases of the only split at random into train, valid and test.
+void deal(DataFile& data, double valid, double test, std::uint64_t seed) {
+  if (data.splits.size() != 1 || data.splits.count("train") == 0)
+    throw UsageError(data.name + ": has splits already; --valid and --test deal out a single one");
+  const Table all = std::move(data.splits.at("train"));
+  const std::vector<std::int64_t> labels = data.labels["train"];
+  data.splits.clear();
+  data.labels.clear();
+  const std::vector<Index> order = permutation(all.rows, StreamFactory{seed}.engine(Purpose::kDataSet, 0));
+  const auto count = [&](double fraction) {
+    return static_cast<std::size_t>(std::llround(fraction * static_cast<double>(all.rows)));
+  };
+  const std::size_t n_valid = count(valid);
+  const std::size_t n_test = count(test);
+  if (n_valid + n_test >= order.size() || (valid > 0 && n_valid == 0) || (test > 0 && n_test == 0))
+    throw ConfigError({{"valid, test", format("%g, %g", valid, test), "must leave cases in every split"}});
+  std::span<const Index> left(order);
+  const auto take = [&](const std::string& split, std::size_t n) {
+    if (n == 0) return;
+    std::vector<Index> rows(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(n));
+    std::sort(rows.begin(), rows.end());
+    left = left.subspan(n);
+    data.splits[split] = rows_of(all, rows);
+    for (const Index k : rows) {
+      if (!labels.empty()) data.labels[split].push_back(labels[static_cast<std::size_t>(k)]);
+    }
+  };
+  take("valid", n_valid);
+  take("test", n_test);
+  take("train", left.size());
+}
+
 int run(const Options& options) {
   DataFile data = load_data(options.data, true);
+  if (options.valid > 0 || options.test > 0)
+    deal(data, options.valid, options.test, static_cast<std::uint64_t>(options.seed));
   Json json = {{"data", options.data}, {"columns", data.columns()}};
   if (!data.visible_shape.empty()) json["visible_shape"] = data.visible_shape;
   std::string text = options.data + ": " + std::to_string(data.columns()) + " columns";
@@ -64,12 +121,16 @@ int run(const Options& options) {
                    binary ? "density of ones" : "mean", mean, static_cast<long long>(constant),
                    static_cast<long long>(not_finite));
   }
+  if (!data.visible_shape.empty())
+    text += "\n  shape " + to_string(Shape(data.visible_shape.begin(), data.visible_shape.end()));
+  for (const auto& [split, y] : data.labels) text += "\n  " + split + " labels: " + std::to_string(y.size());
   for (const auto& [note, words] : data.notes) text += "\n  " + note + ": " + words;
   if (!options.out.empty()) {
     if (options.binarize != "none") {
-      const Binarization rule = binarization_for(data, options.binarize);
+      const Binarization rule =
+          binarization_for(data, options.binarize, static_cast<std::uint64_t>(options.seed));
       for (auto& [split, table] : data.splits) {
-        const BinaryData bits = binarize(data, split, rule, static_cast<std::uint64_t>(options.seed));
+        const BinaryData bits = binarize(data, split, rule);
         Table binary;
         binary.rows = table.rows;
         binary.columns = table.columns;
@@ -90,13 +151,21 @@ int run(const Options& options) {
 
 void setup_data(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App& app = *program.add_subcommand("data", "describe a data set, convert it to HDF5, binarise it");
+  CLI::App& app =
+      *program.add_subcommand("data", "describe a data set, convert it to HDF5, split it, binarise it");
   app.add_option("DATA", options->data, "built-in name or file (HDF5, IDX, .npy, .npz, .csv)")->required();
   app.add_option("--binarize", options->binarize, "none, threshold or sample")
       ->check(CLI::IsMember({"none", "threshold", "sample"}))
       ->capture_default_str();
   app.add_option("--out", options->out, "HDF5 file to write");
-  app.add_option("--seed", options->seed, "seed of --binarize sample")
+  app.add_option("--valid", options->valid,
+                 "fraction of the cases of an unsplit set that becomes the valid split")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--test", options->test, "fraction that becomes the test split")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--seed", options->seed, "seed of --binarize sample and of the splits")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   add_common_options(app, options->common);

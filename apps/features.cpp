@@ -16,18 +16,7 @@ struct Options {
 
 int run(const Options& options) {
   ModelFile file = read_model(options.model);
-  if (!options.shape.empty()) {
-    long long height = 0;
-    long long width = 0;
-    char rest = 0;
-    if (std::sscanf(options.shape.c_str(), "%lldx%lld%c", &height, &width, &rest) != 2 || height < 1 ||
-        width < 1 || height > file.model.n_visible() || width > file.model.n_visible() ||
-        height * width != file.model.n_visible()) {
-      throw UsageError("--shape " + options.shape + ": expected HEIGHTxWIDTH with " +
-                       std::to_string(file.model.n_visible()) + " values in all");
-    }
-    file.visible_shape = {height, width};
-  }
+  if (!options.shape.empty()) file.visible_shape = parse_shape(options.shape, file.model.n_visible());
   Vector importance = filter_norms(file);
   if (options.sort == "usage") {
     const Hdf5Reader checkpoint(file.path);
@@ -37,7 +26,17 @@ int run(const Options& options) {
     checkpoint.dataset("/state/offsets/hidden", {static_cast<std::uint64_t>(importance.size())},
                        importance.data());
   }
-  write_features(file, importance, options.out);
+  if (std::filesystem::path(options.out).extension() == ".h5") {
+    Hdf5Writer out("features");
+    const Matrix filters = file.theta.weights.transpose();
+    out.dataset("/features/filters", shape_of(filters), filters.data());
+    out.dataset("/features/" + options.sort, shape_of(importance), importance.data());
+    if (!file.visible_shape.empty()) out.attribute("/", "visible_shape", file.visible_shape);
+    write_provenance(out, command_line(), 0);
+    out.write(options.out);
+  } else {
+    write_features(file, importance, options.out);
+  }
   print_result(options.common, {{"out", options.out}, {"filters", file.model.n_hidden()}},
                format("%lld filters, largest %s first: %s", static_cast<long long>(file.model.n_hidden()),
                       options.sort.c_str(), options.out.c_str()));
@@ -48,9 +47,12 @@ int run(const Options& options) {
 
 void setup_features(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App& app = *program.add_subcommand("features", "picture of the learned filters, each normalised");
+  CLI::App& app =
+      *program.add_subcommand("features", "learned filters, as a picture (each normalised) or HDF5");
   app.add_option("MODEL", options->model, "model file, checkpoint or run directory")->required();
-  app.add_option("--out", options->out, "PNG file")->required();
+  app.add_option("--out", options->out,
+                 "PNG file, or .h5: /features/filters (n_hidden, n_visible) with what --sort measures")
+      ->required();
   app.add_option("--shape", options->shape,
                  "HEIGHTxWIDTH of the visibles; the file's where not given, else one row");
   app.add_option("--sort", options->sort,

@@ -22,12 +22,14 @@ struct Options {
 
 int run(const Options& options) {
   std::vector<Violation> violations;
-  if (options.chains < 2)
-    violations.push_back({"chains", std::to_string(options.chains), "must be at least 2"});
-  if (options.betas < 2) violations.push_back({"betas", std::to_string(options.betas), "must be at least 2"});
+  require_between(violations, "chains", options.chains, 2, kMaxChains);
+  require_between(violations, "betas", options.betas, 2, std::int64_t{1} << 31);
   if (!violations.empty()) throw ConfigError(violations);
 
   ModelFile file = read_model(options.model);
+  require_memory("chains", options.chains,
+                 8.0 * static_cast<double>(options.chains) *
+                     static_cast<double>(file.model.n_visible() + file.model.n_hidden()));
   const Workers workers(options.common.threads);
   BinaryData cases;
   if (!options.data.empty()) {

@@ -1,4 +1,5 @@
 // The command `tempera`: one file per subcommand, see options.hpp.
+#include <filesystem>
 #include <iostream>
 #include <new>
 
@@ -30,6 +31,8 @@ int main(int argc, char** argv) {
     return fail(ExitCode::kUsage, error.what());
   } catch (const tempera::Error& error) {
     return fail(error.code(), error.what());
+  } catch (const std::filesystem::filesystem_error& error) {
+    return fail(ExitCode::kCannotWrite, error.what());
   } catch (const std::bad_alloc&) {
     return fail(ExitCode::kInternal, "out of memory");
   } catch (const std::exception& error) {

@@ -5,6 +5,8 @@
 #include <limits>
 #include <sstream>
 
+#include "options.hpp"
+
 #include "tempera/core/version.hpp"
 #include "tempera/io/files.hpp"
 
@@ -65,7 +67,9 @@ ModelFile read_model(const fs::path& argument) {
   file.fields("/model/params", theta);
   Binarization rule;
   if (const auto method = file.text_attribute("/model", "binarize")) {
-    rule = {*method, file.number_attribute("/model", "binarize_maximum").value_or(1.0)};
+    rule = {*method, file.number_attribute("/model", "binarize_maximum").value_or(1.0),
+            static_cast<std::uint64_t>(
+                std::clamp(file.number_attribute("/model", "binarize_seed").value_or(0.0), 0.0, 0x1p53))};
   }
   std::vector<std::int64_t> shape = file.integers_attribute("/model", "visible_shape");
   if (!is_shape_of(shape, model.n_visible())) shape.clear();
@@ -89,6 +93,7 @@ void write_checkpoint(const fs::path& path, const Model& model, const TrainState
   if (!notes.visible_shape.empty()) file.attribute("/model", "visible_shape", notes.visible_shape);
   file.attribute("/model", "binarize", notes.binarization.method);
   file.attribute("/model", "binarize_maximum", notes.binarization.maximum);
+  file.attribute("/model", "binarize_seed", static_cast<std::int64_t>(notes.binarization.seed));
   file.fields("/model/params", state.result());
   file.dataset("/model/reference/visible_bias", {static_cast<std::uint64_t>(model.n_visible())},
                model.reference_bias().data());
@@ -107,7 +112,12 @@ void read_checkpoint(const fs::path& path, const Model& model, TrainState<Model>
   }
   Model::Params result = model.zero_params();
   file.fields("/model/params", result);  // refused where damaged, although training goes on from /state
+  const std::uint64_t n_chains = state.chains.n_chains;
   file.fields("/state", state);
+  if (state.chains.n_chains != n_chains) {
+    file.fail("/state/chains", "expected " + std::to_string(n_chains) + " chains, found " +
+                                   std::to_string(state.chains.n_chains));
+  }
 }
 
 std::string command_line() {
@@ -127,9 +137,19 @@ BinaryData data_for_model(const ModelFile& file, const DataFile& data, const std
     throw DataError(data.name + ": has " + std::to_string(table.columns) + " columns, the model has " +
                     std::to_string(file.model.n_visible()) + " visible units");
   }
-  Binarization rule = file.binarization;
-  if (rule.method == "none" || method != "none") rule = binarization_for(data, method);
-  return binarize(data, split, rule, static_cast<std::uint64_t>(seed));
+  const bool own_rule = method == "none" && file.binarization.method != "none";
+  Binarization rule =
+      binarization_for(data, own_rule ? file.binarization.method : method, static_cast<std::uint64_t>(seed));
+  if (own_rule && rule.method != "none") {
+    if (rule.maximum > file.binarization.maximum) {
+      throw DataError(data.name +
+                      format(": largest value %g, but the model was trained on grey values up to %g; "
+                             "say --binarize threshold or --binarize sample for this data's own range",
+                             rule.maximum, file.binarization.maximum));
+    }
+    rule = file.binarization;
+  }
+  return binarize(data, split, rule);
 }
 
 }  // namespace tempera::apps

@@ -50,8 +50,9 @@ void write_provenance(Hdf5Writer& file, const std::string& command_line, std::in
 /// The words of this process' command line.
 std::string command_line();
 
-/// Bits of a split for a model: converted as `method` says, or as the model's own file says where that is
-/// "none". Throws DataError where the widths differ.
+/// Bits of a split for a model: grey values are converted as `method` says (with `seed`), or as the model's
+/// own file says where that is "none". Throws DataError where the widths differ, or where the data goes
+/// beyond the largest grey value that the model's rule knows.
 BinaryData data_for_model(const ModelFile& file, const DataFile& data, const std::string& split,
                           const std::string& method, std::int64_t seed);
 

@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "tempera/core/errors.hpp"
+#include "tempera/core/memory.hpp"
 
 namespace tempera::apps {
 namespace {
@@ -33,16 +34,37 @@ void log(const CommonOptions& common, const std::string& line) {
 void warn(const std::string& line) { std::cerr << "tempera: warning: " << line << '\n'; }
 
 void print_result(const CommonOptions& common, const Json& json, const std::string& text) {
-  std::cout << (common.json ? json.dump() : text) << std::endl;
+  // Names of files may hold any bytes; JSON holds UTF-8.
+  std::cout << (common.json ? json.dump(-1, ' ', false, Json::error_handler_t::replace) : text) << std::endl;
+  if (!std::cout) throw WriteError("standard output: cannot be written");
+}
+
+void require_between(std::vector<Violation>& violations, const std::string& field, std::int64_t value,
+                     std::int64_t least, std::int64_t most) {
+  if (value < least)
+    violations.push_back({field, std::to_string(value), "must be at least " + std::to_string(least)});
+  if (value > most)
+    violations.push_back({field, std::to_string(value), "must be at most " + std::to_string(most)});
+}
+
+void require_memory(const std::string& field, std::int64_t value, double bytes) {
+  if (bytes <= physical_memory()) return;
+  throw ConfigError({{field, std::to_string(value),
+                      format("needs about %.3g GiB of memory, this machine has %.3g", bytes / 0x1p30,
+                             physical_memory() / 0x1p30)}});
 }
 
 std::string format(const char* pattern, ...) {
-  char buffer[512];
   va_list arguments;
+  va_list again;
   va_start(arguments, pattern);
-  std::vsnprintf(buffer, sizeof buffer, pattern, arguments);
+  va_copy(again, arguments);
+  std::string text(static_cast<std::size_t>(std::max(0, std::vsnprintf(nullptr, 0, pattern, arguments))),
+                   ' ');
+  std::vsnprintf(text.data(), text.size() + 1, pattern, again);
+  va_end(again);
   va_end(arguments);
-  return buffer;
+  return text;
 }
 
 ProgressLine::ProgressLine(const CommonOptions& common, std::string label)

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "tempera/core/errors.hpp"
 #include "tempera/core/observer.hpp"
 
 namespace tempera::apps {
@@ -26,6 +27,15 @@ void log(const CommonOptions& common, const std::string& line);
 void warn(const std::string& line);
 /// The result of a command: `json` with --json, else `text`, on standard output.
 void print_result(const CommonOptions& common, const Json& json, const std::string& text);
+
+/// The chain of a draw has 32 bits.
+inline constexpr std::int64_t kMaxChains = std::int64_t{1} << 31;
+
+/// Adds a violation where a value is out of [least, most].
+void require_between(std::vector<Violation>& violations, const std::string& field, std::int64_t value,
+                     std::int64_t least, std::int64_t most);
+/// Throws ConfigError where `bytes`, the need of this value of a field, go beyond the machine's memory.
+void require_memory(const std::string& field, std::int64_t value, double bytes);
 
 std::string format(const char* pattern, ...) __attribute__((format(printf, 1, 2)));
 

@@ -20,6 +20,11 @@ int run(const Options& options) {
   if (!std::filesystem::exists(directory / "config.toml")) {
     throw NoInputError(options.directory + ": no checkpoint of a run to resume (no config.toml)");
   }
+  if (!std::filesystem::exists(directory / "checkpoint.h5")) {
+    throw NoInputError(
+        options.directory +
+        ": holds no checkpoint.h5; copy the latest file of checkpoints/ there to go on from it");
+  }
   TrainConfig config;
   read_config(directory / "config.toml", config);
   if (options.updates > 0) {

@@ -22,6 +22,9 @@ constexpr const char* kMetricsHeader =
     "validation_log_likelihood,validation_standard_error,log_partition,log_partition_standard_error,"
     "effective_fraction";
 
+/// A picture with more filters than this shows none of them.
+constexpr std::size_t kMaxTiles = 1024;
+
 /// Validation likelihoods during training: exact up to this many enumerated units, AIS beyond.
 constexpr Index kExactValidationUnits = 14;
 constexpr std::uint64_t kValidationChains = 64;
@@ -58,13 +61,35 @@ double truncate_metrics(const fs::path& path, std::uint64_t update) {
   return seconds;
 }
 
-void remove_run(const fs::path& directory) {
-  for (const char* name :
-       {"config.toml", "checkpoint.h5", "metrics.csv", "features.png", "samples.png", "checkpoints"}) {
-    std::error_code error;
-    fs::remove_all(directory / name, error);
-    if (error) throw WriteError((directory / name).string() + ": cannot be removed: " + error.message());
+void remove_file(const fs::path& path) {
+  std::error_code error;
+  fs::remove(path, error);
+  if (error) throw WriteError(path.string() + ": cannot be removed: " + error.message());
+}
+
+/// Updates of the checkpoints in a history, latest first. Other files are nobody's business.
+std::vector<std::uint64_t> checkpoint_updates(const fs::path& history) {
+  std::vector<std::uint64_t> updates;
+  if (!fs::exists(history)) return updates;
+  for (const auto& entry : fs::directory_iterator(history)) {
+    const std::string stem = entry.path().stem().string();
+    if (entry.path().extension() == ".h5" && stem.find_first_not_of("0123456789") == std::string::npos) {
+      updates.push_back(std::strtoull(stem.c_str(), nullptr, 10));
+    }
   }
+  std::sort(updates.rbegin(), updates.rend());
+  return updates;
+}
+
+fs::path checkpoint_of(const fs::path& history, std::uint64_t update) {
+  return history / (std::to_string(update) + ".h5");
+}
+
+/// What a run leaves beside its latest checkpoint and its configuration.
+void remove_products(const fs::path& directory) {
+  for (const std::uint64_t update : checkpoint_updates(directory / "checkpoints"))
+    remove_file(checkpoint_of(directory / "checkpoints", update));
+  for (const char* name : {"metrics.csv", "features.png", "samples.png"}) remove_file(directory / name);
 }
 
 void remove_temporaries(const fs::path& directory) {
@@ -75,23 +100,21 @@ void remove_temporaries(const fs::path& directory) {
 }
 
 void prune_checkpoints(const fs::path& directory, std::int64_t keep, std::uint64_t best) {
-  std::vector<std::uint64_t> updates;
-  for (const auto& entry : fs::directory_iterator(directory)) {
-    const std::string stem = entry.path().stem().string();
-    if (entry.path().extension() == ".h5" && stem.find_first_not_of("0123456789") == std::string::npos) {
-      updates.push_back(std::strtoull(stem.c_str(), nullptr, 10));
-    }
-  }
-  std::sort(updates.rbegin(), updates.rend());
+  const std::vector<std::uint64_t> updates = checkpoint_updates(directory);
   for (std::size_t i = static_cast<std::size_t>(keep); i < updates.size(); ++i) {
-    if (updates[i] != best) fs::remove(directory / (std::to_string(updates[i]) + ".h5"));
+    if (updates[i] != best) remove_file(checkpoint_of(directory, updates[i]));
   }
 }
 
 }  // namespace
 
 bool holds_run(const fs::path& directory) {
-  return fs::exists(directory / "config.toml") || fs::exists(directory / "checkpoint.h5");
+  for (const char* name : {"config.toml", "checkpoint.h5"}) {
+    std::error_code error;
+    if (fs::exists(directory / name, error)) return true;
+    if (error) throw WriteError(directory.string() + ": cannot be used: " + error.message());
+  }
+  return false;
 }
 
 std::vector<double> free_energies(const Model& model, const Model::Params& theta, const BinaryData& data,
@@ -123,6 +146,18 @@ std::pair<Index, Index> picture_shape(const std::vector<std::int64_t>& visible_s
   return {1, n_visible};
 }
 
+std::vector<std::int64_t> parse_shape(const std::string& text, Index n_visible) {
+  long long height = 0;
+  long long width = 0;
+  char rest = 0;
+  if (std::sscanf(text.c_str(), "%lldx%lld%c", &height, &width, &rest) != 2 ||
+      !is_shape_of({height, width}, n_visible)) {
+    throw UsageError("--shape " + text + ": expected HEIGHTxWIDTH with " + std::to_string(n_visible) +
+                     " values in all");
+  }
+  return {height, width};
+}
+
 Vector filter_norms(const ModelFile& file) { return file.theta.weights.colwise().norm(); }
 
 void write_features(const ModelFile& file, const Vector& importance, const fs::path& png) {
@@ -132,6 +167,7 @@ void write_features(const ModelFile& file, const Vector& importance, const fs::p
   std::stable_sort(order.begin(), order.end(),
                    [&](Index a, Index b) { return importance[a] > importance[b]; });
   std::vector<std::vector<float>> tiles;
+  order.resize(std::min<std::size_t>(order.size(), kMaxTiles));
   for (const Index j : order) {
     const Vector filter = file.theta.weights.col(j);
     tiles.emplace_back(filter.begin(), filter.end());
@@ -161,15 +197,15 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
   if (const auto violations = validate(config, table.columns, table.rows); !violations.empty()) {
     throw ConfigError(violations);
   }
-  const Binarization rule = binarization_for(data, config.binarize);
   const auto seed = static_cast<std::uint64_t>(config.seed);
-  const BinaryData train_data = binarize(data, "train", rule, seed);
+  const Binarization rule = binarization_for(data, config.binarize, seed);
+  const BinaryData train_data = binarize(data, "train", rule);
   const bool validates = config.validate_every > 0;
   if (validates && data.splits.count("valid") == 0) {
     throw ConfigError(
         {{"validate-every", std::to_string(config.validate_every), "the data has no valid split"}});
   }
-  const BinaryData valid_data = validates ? binarize(data, "valid", rule, seed) : BinaryData();
+  const BinaryData valid_data = validates ? binarize(data, "valid", rule) : BinaryData();
 
   const Workers workers(common.threads);
   const Eigen::VectorXd means = train_data.means();
@@ -184,24 +220,30 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
   const fs::path latest = directory / "checkpoint.h5";
   const fs::path history = directory / "checkpoints";
   const fs::path metrics = directory / "metrics.csv";
-  // Nothing of an old run goes before everything that could be refused was refused.
-  if (start_from == Start::kAnew && holds_run(directory)) remove_run(directory);
-  const bool has_checkpoint = fs::exists(latest);
-  if (has_checkpoint) read_checkpoint(latest, model, state);
+  const bool goes_on = start_from == Start::kCheckpoint;
+  if (goes_on) {
+    read_checkpoint(latest, model, state);
+    if (state.update > total_updates(config, train_data.n_cases())) {
+      throw ConfigError(
+          {{"updates", std::to_string(config.updates),
+            "must be at least " + std::to_string(state.update) + ", the updates already made"}});
+    }
+  }
 
   const ModelNotes notes{data.visible_shape, rule, command_line(), config.seed};
   make_directories(history);
+  const DirectoryLock lock(directory);
   remove_temporaries(directory);
   remove_temporaries(history);
+  // An old run that is replaced goes once the first checkpoint of the new one is safe.
+  if (!goes_on) write_checkpoint(latest, model, state, notes);
   write_file(directory / "config.toml", to_toml(config));
-  if (!has_checkpoint) write_checkpoint(latest, model, state, notes);
+  if (!goes_on) remove_products(directory);
   const double seconds_before = truncate_metrics(metrics, state.update);
 
   const auto save = [&] {
-    if (config.keep > 0) {
-      write_checkpoint(history / (std::to_string(state.update) + ".h5"), model, state, notes);
-      prune_checkpoints(history, config.keep, config.patience > 0 ? state.best_update : 0);
-    }
+    if (config.keep > 0) write_checkpoint(checkpoint_of(history, state.update), model, state, notes);
+    prune_checkpoints(history, config.keep, config.patience > 0 ? state.best_update : 0);
     write_checkpoint(latest, model, state, notes);
   };
   const auto measure = [&] {
@@ -228,6 +270,7 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
       static_cast<double>(state.update) / static_cast<double>(total_updates(config, train_data.n_cases()));
   bool stopped_early = false;
   bool stopped_by_signal = false;
+  bool warned = false;
   std::string score;
   {
     ProgressLine line(common, "training");
@@ -243,12 +286,22 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
                            v.log_partition.effective_fraction);
             score = format(", validation %.3f nats", v.likelihood.log_likelihood);
             ++now.validations_since_best;
-            if (v.likelihood.log_likelihood > now.best_validation) {
+            const bool trusted = v.log_partition.effective_fraction >= kLowEffectiveFraction;
+            if (!trusted && !warned) {
+              warn(format(
+                  "validation at update %llu: only %.1f %% of the AIS chains count; such estimates flatter "
+                  "the model and are never taken as the best",
+                  static_cast<unsigned long long>(report.update),
+                  100.0 * v.log_partition.effective_fraction));
+              warned = true;
+            }
+            if (trusted && v.likelihood.log_likelihood > now.best_validation) {
               now.best_validation = v.likelihood.log_likelihood;
               now.best_update = report.update;
               now.validations_since_best = 0;
               if (config.patience > 0) {
-                write_checkpoint(history / (std::to_string(now.update) + ".h5"), model, now, notes);
+                write_checkpoint(checkpoint_of(history, now.update), model, now, notes);
+                prune_checkpoints(history, config.keep, now.best_update);
               }
             }
             stopped_early = config.patience > 0 &&
@@ -284,8 +337,7 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
     return static_cast<int>(ExitCode::kInterrupted);
   }
   if (stopped_early && state.best_update != state.update) {
-    const fs::path best = history / (std::to_string(state.best_update) + ".h5");
-    read_checkpoint(best, model, state);
+    read_checkpoint(checkpoint_of(history, state.best_update), model, state);
     write_checkpoint(latest, model, state, notes);
     score = format(", validation %.3f nats", state.best_validation);
     log(common,

@@ -12,8 +12,8 @@ namespace tempera::apps {
 bool holds_run(const std::filesystem::path& directory);
 
 enum class Start {
-  kAnew,        // files of an earlier run are removed, once configuration and data have been accepted
-  kCheckpoint,  // from the checkpoint where there is one
+  kAnew,        // an earlier run goes once the first checkpoint of the new one is written
+  kCheckpoint,  // from the latest checkpoint
 };
 
 /// Trains until the configured end, a signal, or early stopping. Prints the summary and returns the exit
@@ -24,11 +24,14 @@ int run_training(const std::filesystem::path& directory, const TrainConfig& conf
 /// Euclidean norm of the filter of each hidden unit.
 Vector filter_norms(const ModelFile& file);
 
-/// Picture of the filters, most important first.
+/// Picture of the filters, most important first, at most 1024 of them.
 void write_features(const ModelFile& file, const Vector& importance, const std::filesystem::path& png);
 
 /// Height and width of the visibles as a picture: the file's, or one row of n.
 std::pair<Index, Index> picture_shape(const std::vector<std::int64_t>& visible_shape, Index n_visible);
+
+/// Shape given as HEIGHTxWIDTH, which must hold n_visible values. Throws UsageError.
+std::vector<std::int64_t> parse_shape(const std::string& text, Index n_visible);
 
 /// P(v = 1 | h) of the first chains, as tiles.
 std::vector<std::vector<float>> mean_visible_tiles(const Model& model, const Model::Params& theta,

@@ -19,6 +19,7 @@ struct Options {
   std::string binarize = "none";
   std::string out;
   std::string png;
+  std::string shape;
   std::int64_t seed = 1;
 };
 
@@ -37,12 +38,15 @@ void write_layer(Hdf5Writer& file, const std::string& path, const Chains<Model>&
 
 int run(Options& options) {
   std::vector<Violation> violations;
-  if (options.count < 1) violations.push_back({"count", std::to_string(options.count), "must be at least 1"});
-  if (options.sweeps < 0)
-    violations.push_back({"sweeps", std::to_string(options.sweeps), "must be at least 0"});
+  require_between(violations, "count", options.count, 1, kMaxChains);
+  require_between(violations, "sweeps", options.sweeps, 0, std::int64_t{1} << 53);
   if (!violations.empty()) throw ConfigError(violations);
   if (options.out.empty() && options.png.empty()) throw UsageError("sample: --out or --png is required");
-  const ModelFile file = read_model(options.model);
+  ModelFile file = read_model(options.model);
+  if (!options.shape.empty()) file.visible_shape = parse_shape(options.shape, file.model.n_visible());
+  require_memory("count", options.count,
+                 12.0 * static_cast<double>(options.count) *
+                     static_cast<double>(file.model.n_visible() + file.model.n_hidden()));
   const Workers workers(options.common.threads);
   const StreamFactory streams{static_cast<std::uint64_t>(options.seed)};
   const auto count = static_cast<std::uint64_t>(options.count);
@@ -121,6 +125,8 @@ void setup_sample(CLI::App& program, int& exit_code) {
       ->capture_default_str();
   app.add_option("--out", options->out, "HDF5 file of the samples");
   app.add_option("--png", options->png, "picture of P(v = 1 | h) of the first 100 chains");
+  app.add_option("--shape", options->shape,
+                 "HEIGHTxWIDTH of the visibles in the picture; the file's where not given, else one row");
   app.add_option("--seed", options->seed, "seed")->check(CLI::NonNegativeNumber)->capture_default_str();
   add_common_options(app, options->common);
   app.callback([options, &exit_code] { exit_code = run(*options); });

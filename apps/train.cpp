@@ -25,6 +25,9 @@ int run(Options& options, const CLI::App& app) {
         if (app.count("--" + name) > 0) chosen = given;
       },
       config, options.config);
+  // A run remembers its data wherever it is resumed from.
+  if (std::error_code error; std::filesystem::exists(config.data, error) && !is_builtin(config.data))
+    config.data = std::filesystem::absolute(config.data).string();
   if (const auto violations = validate(config); !violations.empty()) throw ConfigError(violations);
   const std::filesystem::path out = options.out;
   if (holds_run(out) && !options.force)

@@ -19,7 +19,10 @@ ALLOWED = {
 # Outside headers that only some layers may include.
 RESTRICTED = {
     r"tbb/|oneapi/": {"parallel"},
-    r"hdf5\.h|H5": {"io"},
+    r"(.*/)?hdf5\.h$|H5": {"io"},
+    r"(thread|mutex|atomic|future|condition_variable)$": {"parallel"},
+    r"(zip|zlib|png)\.h$": {"io"},
+    r"toml": {"apps"},
     r"mpi\.h": {"parallel"},
     r"CLI/": {"apps"},
     r"nlohmann/": {"apps"},
@@ -46,6 +49,8 @@ def offences(root: pathlib.Path):
             if not match:
                 continue
             header = match[1]
+            if ".." in header.split("/"):
+                yield f"{relative}:{number}: include by layer, not by path: {header}"
             own = re.match(r"tempera/(\w+)/", header)
             if own and layer != "apps" and own[1] != layer and own[1] not in ALLOWED[layer]:
                 yield f"{relative}:{number}: layer '{layer}' must not include '{own[1]}'"

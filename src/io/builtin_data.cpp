@@ -87,28 +87,37 @@ void fashion_mnist(DataFile& data) {
   }
   data.splits["train"] = load_data(folder + "train-images-idx3-ubyte.gz").splits.at("train");
   data.splits["test"] = load_data(folder + "t10k-images-idx3-ubyte.gz").splits.at("train");
+  for (const auto& [split, file] :
+       {std::pair<const char*, const char*>{"train", "train-labels-idx1-ubyte.gz"},
+        {"test", "t10k-labels-idx1-ubyte.gz"}}) {
+    data.labels[split] = load_idx_labels(folder + file, data.splits.at(split).rows);
+  }
   data.visible_shape = {28, 28};
   data.notes["source"] = "Debian package dataset-fashion-mnist";
 }
 
 }  // namespace
 
+bool is_builtin(const std::string& name) {
+  return name == "digits" || name == "bars-and-stripes" || name == "modes" || name.rfind("modes:", 0) == 0 ||
+         name == "fashion-mnist";
+}
+
 bool load_builtin(const std::string& name, DataFile& data) {
+  if (!is_builtin(name)) return false;
   if (name == "digits") {
     data = load_data(shipped("digits.h5"));
     data.name = name;
   } else if (name == "bars-and-stripes") {
     bars_and_stripes(data);
-  } else if (name == "modes" || name.rfind("modes:", 0) == 0) {
+  } else if (name == "fashion-mnist") {
+    fashion_mnist(data);
+  } else {
     const std::string seed = name.size() > 6 ? name.substr(6) : "0";
     if (seed.empty() || seed.find_first_not_of("0123456789") != std::string::npos || seed.size() > 18) {
       throw NoInputError(name + ": the seed after 'modes:' must be a whole number");
     }
     modes(std::strtoull(seed.c_str(), nullptr, 10), data);
-  } else if (name == "fashion-mnist") {
-    fashion_mnist(data);
-  } else {
-    return false;
   }
   return true;
 }

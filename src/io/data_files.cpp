@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "tempera/core/errors.hpp"
+#include "tempera/core/memory.hpp"
 #include "tempera/io/files.hpp"
 #include "tempera/io/hdf5.hpp"
 
@@ -43,6 +44,22 @@ void compact(Table& table) {
   std::transform(table.floats.begin(), table.floats.end(), table.bytes.begin(),
                  [](float x) { return static_cast<std::uint8_t>(x); });
   table.floats.clear();
+}
+
+/// Everything that read(buffer, size) gives until it returns 0, piece by piece: what an archive claims of its
+/// size is not believed, and one that unpacks to more than a quarter of the memory is refused.
+template <class Read>
+std::string unpack(const std::string& name, Read&& read) {
+  std::string bytes;
+  std::string buffer(std::size_t{1} << 20, '\0');
+  for (;;) {
+    const std::ptrdiff_t n = read(buffer.data(), buffer.size());
+    if (n < 0) bad(name, "truncated or damaged compressed data");
+    if (n == 0) return bytes;
+    bytes.append(buffer, 0, static_cast<std::size_t>(n));
+    if (static_cast<double>(bytes.size()) > 0.25 * physical_memory())
+      bad(name, "unpacks to more than the memory of this machine allows");
+  }
 }
 
 // --- NumPy: magic, version, header length, a Python dictionary, raw numbers ---------------------------
@@ -161,14 +178,12 @@ void load_npz(const std::string& name, DataFile& data) {
     }
     if (member == "x.npy" || count == 1) split = "train";
     if (split.empty()) continue;
-    if (static_cast<double>(entry.size) > 0x1p36) bad(name, member + " is too large");
-    std::string bytes(entry.size, '\0');
     const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> file(
         zip_fopen_index(archive.get(), static_cast<zip_uint64_t>(i), 0), zip_fclose);
-    if (!file ||
-        zip_fread(file.get(), bytes.data(), bytes.size()) != static_cast<zip_int64_t>(bytes.size())) {
-      bad(name, member + " cannot be unpacked");
-    }
+    if (!file) bad(name, member + " cannot be unpacked");
+    const std::string bytes = unpack(name, [&file](char* buffer, std::size_t size) {
+      return static_cast<std::ptrdiff_t>(zip_fread(file.get(), buffer, size));
+    });
     data.splits[split] = parse_npy(name + ":" + member, bytes, data.visible_shape);
   }
   if (data.splits.empty()) bad(name, "holds no array named x or train_x");
@@ -180,14 +195,12 @@ std::string gunzip(const std::string& name) {
   require_exists(name);
   const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(name.c_str(), "rb"), gzclose);
   if (!file) bad(name, "cannot be opened");
-  std::string bytes;
-  char buffer[1 << 16];
-  int n = 0;
-  while ((n = gzread(file.get(), buffer, sizeof buffer)) > 0)
-    bytes.append(buffer, static_cast<std::size_t>(n));
+  const std::string bytes = unpack(name, [&file](char* buffer, std::size_t size) {
+    return static_cast<std::ptrdiff_t>(gzread(file.get(), buffer, static_cast<unsigned>(size)));
+  });
   int error = Z_OK;
   gzerror(file.get(), &error);
-  if (n < 0 || (error != Z_OK && error != Z_STREAM_END)) bad(name, "truncated or damaged gzip data");
+  if ((error != Z_OK && error != Z_STREAM_END)) bad(name, "truncated or damaged gzip data");
   return bytes;
 }
 
@@ -221,15 +234,17 @@ Table parse_idx(const std::string& name, const std::string& bytes, std::vector<s
 
 Table parse_csv(const std::string& name, const std::string& text) {
   Table table;
-  std::istringstream lines(text);
+  std::istringstream lines(text.rfind("\xEF\xBB\xBF", 0) == 0 ? text.substr(3) : text);
   Index number = 0;
   for (std::string line; std::getline(lines, line);) {
     ++number;
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.empty()) continue;
     Index count = 0;
+    line += ',';  // so that an empty last cell is a cell
     std::istringstream cells(line);
-    bool is_header = false;
+    bool may_be_header = number == 1;
+    Index words = 0;
     for (std::string cell; std::getline(cells, cell, ',');) {
       const std::size_t start = cell.find_first_not_of(" \t");
       const std::size_t end = cell.find_last_not_of(" \t");
@@ -238,16 +253,15 @@ Table parse_csv(const std::string& name, const std::string& text) {
       const char* last = start == std::string::npos ? cell.data() : cell.data() + end + 1;
       const auto [stop, status] = std::from_chars(first, last, value);
       if (first == last || status != std::errc() || stop != last) {
-        if (number == 1 && count == 0) {
-          is_header = true;
-          break;
-        }
+        ++words;
+        if (may_be_header && count == 0) continue;  // a header is words alone
         bad(name, "line " + std::to_string(number) + ": expected a number, found '" + cell + "'");
       }
+      if (words > 0) bad(name, "line 1: words and numbers are mixed: neither a header nor a case");
       table.floats.push_back(value);
       ++count;
     }
-    if (is_header) continue;
+    if (words > 0) continue;
     if (table.columns == 0) table.columns = count;
     if (count != table.columns) {
       bad(name, "line " + std::to_string(number) + ": expected " + std::to_string(table.columns) +
@@ -282,25 +296,40 @@ Table read_table(const Hdf5Reader& file, const std::string& path, bool allow_non
   return table;
 }
 
+/// Labels: one whole number per case, of any type of number.
+std::vector<std::int64_t> read_labels(const Hdf5Reader& file, const std::string& path, Index rows) {
+  const Shape shape{static_cast<std::uint64_t>(rows)};
+  std::vector<std::int64_t> labels(static_cast<std::size_t>(rows));
+  if (file.is_integer(path)) {
+    file.dataset(path, shape, labels.data());
+    return labels;
+  }
+  std::vector<double> values(labels.size());
+  file.dataset(path, shape, values.data());
+  for (std::size_t n = 0; n < labels.size(); ++n) {
+    if (values[n] != std::floor(values[n]) || std::abs(values[n]) > 0x1p53)
+      file.fail(path, "expected whole numbers as labels, found " + std::to_string(values[n]));
+    labels[n] = static_cast<std::int64_t>(values[n]);
+  }
+  return labels;
+}
+
 void load_hdf5(const std::string& name, bool allow_non_finite, DataFile& data) {
   const Hdf5Reader file(name);
   for (const char* split : {"train", "valid", "test"}) {
     const std::string group = "/" + std::string(split);
     if (!file.has(group + "/x")) continue;
     data.splits[split] = read_table(file, group + "/x", allow_non_finite);
-    if (file.has(group + "/y") && file.is_integer(group + "/y")) {
-      const Shape shape = file.shape(group + "/y");
-      if (shape.size() == 1) {
-        data.labels[split].resize(shape[0]);
-        file.dataset(group + "/y", shape, data.labels[split].data());
-      }
-    }
+    if (file.has(group + "/y"))
+      data.labels[split] = read_labels(file, group + "/y", data.splits.at(split).rows);
   }
   if (data.splits.empty() && file.has("/samples") && !file.has("/samples/visible")) {
     data.splits["train"] = read_table(file, "/samples", allow_non_finite);
   } else if (data.splits.empty() && file.has("/samples/visible")) {
     data.splits["train"] = read_table(file, "/samples/visible", allow_non_finite);
   }
+  if (data.splits.count("train") > 0 && data.labels.empty() && file.has("/labels"))
+    data.labels["train"] = read_labels(file, "/labels", data.splits.at("train").rows);
   if (data.splits.empty()) bad(name, "holds no /train/x, /valid/x, /test/x or /samples");
   data.visible_shape = file.integers_attribute("/", "visible_shape");
   if (data.visible_shape.empty()) data.visible_shape = file.integers_attribute("/", "image_shape");
@@ -345,6 +374,16 @@ DataFile load_data(const std::string& name, bool allow_non_finite) {
   }
   if (!is_shape_of(data.visible_shape, data.columns())) data.visible_shape.clear();
   return data;
+}
+
+std::vector<std::int64_t> load_idx_labels(const std::string& name, Index rows) {
+  const std::string bytes = gunzip(name);
+  const auto count = static_cast<std::size_t>(rows);
+  if (bytes.size() != 8 + count || bytes.compare(0, 4, std::string("\0\0\x08\x01", 4)) != 0)
+    bad(name, "expected an IDX file of " + std::to_string(rows) + " labels");
+  std::vector<std::int64_t> labels;
+  for (std::size_t n = 0; n < count; ++n) labels.push_back(static_cast<unsigned char>(bytes[8 + n]));
+  return labels;
 }
 
 void write_data(const DataFile& data, const fs::path& path) {

@@ -1,6 +1,7 @@
 #include "tempera/io/files.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -49,7 +50,12 @@ class Descriptor {
 
 }  // namespace
 
-void write_file(const fs::path& path, std::string_view bytes) {
+void write_file(const fs::path& target, std::string_view bytes) {
+  // A link is followed, and what is no file (a device, say) is not replaced by one.
+  std::error_code unknown;
+  const fs::path path = fs::is_symlink(target, unknown) ? fs::weakly_canonical(target, unknown) : target;
+  if (fs::exists(path, unknown) && !fs::is_regular_file(path, unknown))
+    throw WriteError(path.string() + ": cannot be written: there is something that is no regular file");
   fs::path temporary = path;
   temporary += ".tmp-" + std::to_string(::getpid());
   Descriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
@@ -89,5 +95,16 @@ void require_exists(const fs::path& path) {
   std::error_code error;
   if (!fs::exists(path, error)) throw NoInputError(path.string() + ": no such file");
 }
+
+DirectoryLock::DirectoryLock(const fs::path& directory)
+    : fd_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (fd_ < 0) fail(directory, errno);
+  if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+    ::close(fd_);
+    throw WriteError(directory.string() + ": another process is training here");
+  }
+}
+
+DirectoryLock::~DirectoryLock() { ::close(fd_); }
 
 }  // namespace tempera

@@ -1,12 +1,12 @@
 #include "tempera/io/hdf5.hpp"
 
 #include <hdf5.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
 #include <limits>
 
+#include "tempera/core/memory.hpp"
 #include "tempera/io/files.hpp"
 
 namespace tempera {
@@ -53,10 +53,6 @@ Handle string_type() {
   H5Tset_size(type, H5T_VARIABLE);
   H5Tset_cset(type, H5T_CSET_UTF8);
   return type;
-}
-
-double machine_bytes() {
-  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
 }
 
 }  // namespace
@@ -303,7 +299,8 @@ Shape Hdf5Reader::shape(const std::string& path) const {
   Shape shape(dims.begin(), dims.end());
   double count = 1.0;
   for (const std::uint64_t n : shape) count *= static_cast<double>(n);
-  if (count * 4.0 > 0.8 * machine_bytes())
+  // What reads it may hold an 8-byte number and a float of each.
+  if (count * 12.0 > 0.8 * physical_memory())
     fail(path, "shape " + to_string(shape) + " does not fit into the memory of this machine");
   return shape;
 }

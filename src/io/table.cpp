@@ -24,13 +24,15 @@ const Table& DataFile::split(const std::string& wanted) const {
   throw DataError(name + ": has no split '" + wanted + "', only " + names);
 }
 
-Binarization binarization_for(const DataFile& data, const std::string& method) {
+Binarization binarization_for(const DataFile& data, const std::string& method, std::uint64_t seed) {
   double maximum = 1.0;
   bool binary = true;
   for (const auto& [split_name, table] : data.splits) {
     binary = binary && is_binary(table);
     for (Index k = 0; k < table.rows * table.columns; ++k) {
       const double x = table.at(k);
+      if (!std::isfinite(x))
+        throw DataError(data.name + ": /" + split_name + "/x: found a number that is not finite");
       if (x < 0 && method != "none") {
         throw DataError(data.name + ": /" + split_name + "/x: grey values must not be negative, found " +
                         std::to_string(x));
@@ -38,21 +40,20 @@ Binarization binarization_for(const DataFile& data, const std::string& method) {
       maximum = std::max(maximum, x);
     }
   }
-  if (binary) return {"none", 1.0};
+  if (binary) return {};
   if (method == "none") {
     throw DataError(data.name + ": values are not all 0 or 1; say --binarize threshold or --binarize sample");
   }
-  return {method, maximum};
+  return {method, maximum, seed};
 }
 
-BinaryData binarize(const DataFile& data, const std::string& split, const Binarization& rule,
-                    std::uint64_t seed) {
+BinaryData binarize(const DataFile& data, const std::string& split, const Binarization& rule) {
   const Table& table = data.split(split);
   std::vector<std::uint8_t> bits(static_cast<std::size_t>(table.rows * table.columns));
   const auto split_number = static_cast<std::uint64_t>(split == "train" ? 0 : split == "valid" ? 1 : 2);
   for (Index n = 0; n < table.rows; ++n) {
     StreamEngine engine =
-        StreamFactory{seed}.engine(Purpose::kBinarize, split_number, static_cast<std::uint32_t>(n));
+        StreamFactory{rule.seed}.engine(Purpose::kBinarize, split_number, static_cast<std::uint32_t>(n));
     for (Index i = 0; i < table.columns; ++i) {
       const Index k = n * table.columns + i;
       const double x = table.at(k);

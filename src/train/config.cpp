@@ -1,11 +1,11 @@
 #include "tempera/train/config.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <initializer_list>
+
+#include "tempera/core/memory.hpp"
 
 namespace tempera {
 namespace {
@@ -20,6 +20,10 @@ class Checker {
  public:
   void at_least(const char* field, std::int64_t value, std::int64_t least) {
     if (value < least) add(field, std::to_string(value), "must be at least " + std::to_string(least));
+  }
+  void within(const char* field, std::int64_t value, std::int64_t least, std::int64_t most) {
+    at_least(field, value, least);
+    if (value > most) add(field, std::to_string(value), "must be at most " + std::to_string(most));
   }
   void in_range(const char* field, double value, bool good, const char* constraint) {
     if (!good || !std::isfinite(value)) add(field, text(value), constraint);
@@ -49,16 +53,18 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
   check.one_of("trainer", config.trainer, {"cd", "sml"});
   check.one_of("schedule", config.schedule, {"constant", "linear", "inverse"});
   check.one_of("optimizer", config.optimizer, {"sgd", "adam"});
+  // Chains and sites of a draw have 32 bits, its step 56.
+  constexpr std::int64_t kMany = std::int64_t{1} << 31;
   if (config.hidden.size() != 1) {
     check.add("hidden", std::to_string(config.hidden.size()) + " layers",
               "bernoulli-rbm has one hidden layer");
   }
-  for (const std::int64_t n : config.hidden) check.at_least("hidden", n, 1);
-  check.at_least("batch", config.batch, 1);
-  check.at_least("chains", config.chains, 0);
-  check.at_least("sweeps", config.sweeps, 1);
-  check.at_least("updates", config.updates, 1);
-  check.at_least("epochs", config.epochs, 0);
+  for (const std::int64_t n : config.hidden) check.within("hidden", n, 1, kMany);
+  check.within("batch", config.batch, 1, kMany);
+  check.within("chains", config.chains, 0, kMany);
+  check.within("sweeps", config.sweeps, 1, kMany);
+  check.within("updates", config.updates, 1, kMany);
+  check.within("epochs", config.epochs, 0, kMany);
   check.in_range("lr", config.lr, config.lr > 0, "must be above 0");
   check.in_range("decay-updates", config.decay_updates, config.decay_updates > 0, "must be above 0");
   check.in_range("momentum", config.momentum, config.momentum >= 0 && config.momentum < 1,
@@ -78,18 +84,17 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
   check.at_least("seed", config.seed, 0);
 
   if (n_visible > 0 && !config.hidden.empty()) {
-    const double machine =
-        static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
     const auto visible = static_cast<double>(n_visible);
     const auto hidden = static_cast<double>(config.hidden.front());
-    const double chains =
-        static_cast<double>(std::max(config.chains, config.batch) + 2 * std::min(config.batch, n_cases));
-    // Parameters, gradient, optimiser moments, average, a file image; two float layers per chain.
-    const double bytes = 8.0 * 4.0 * visible * hidden + 3.0 * 4.0 * chains * (visible + hidden);
-    if (bytes > machine) {
+    const auto blocks = [](std::int64_t n) { return std::ceil(static_cast<double>(n) / 64.0); };
+    const std::int64_t batch = std::min(config.batch, n_cases);
+    const double chains = 64.0 * (blocks(config.chains > 0 ? config.chains : batch) + blocks(batch));
+    // Parameters, gradient, optimiser moments, average, a file image; float layers of each chain.
+    const double bytes = 8.0 * 4.0 * visible * hidden + 4.0 * chains * (visible + 2.0 * hidden);
+    if (bytes > physical_memory()) {
       check.add("hidden", std::to_string(config.hidden.front()),
                 "needs about " + text(bytes / 0x1p30) + " GiB of memory, this machine has " +
-                    text(machine / 0x1p30));
+                    text(physical_memory() / 0x1p30));
     }
   }
   return check.violations;

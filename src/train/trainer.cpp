@@ -173,6 +173,8 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   report.step_norm = std::sqrt(squared_step);
   if (config.centering) model.uncenter(state.offsets, gradient);
   add_scaled(state.theta, 1.0F, gradient);
+  if (const auto field = first_non_finite(state.theta); !field.empty())
+    require_finite(std::numeric_limits<double>::infinity(), "new value", field, state.update + 1);
 
   // Offsets move freely: the stored parameters are those of the plain energy, whose law no offset changes.
   if (config.centering) state.offsets.hidden += kOffsetRate * (latent_means - state.offsets.hidden);
@@ -218,10 +220,13 @@ double learning_rate(const TrainConfig& config, std::uint64_t t, std::uint64_t t
 }
 
 std::vector<Index> epoch_order(Index n_cases, const StreamFactory& streams, std::uint64_t epoch) {
-  std::vector<Index> order(static_cast<std::size_t>(n_cases));
+  return permutation(n_cases, streams.engine(Purpose::kShuffle, epoch));
+}
+
+std::vector<Index> permutation(Index n, StreamEngine engine) {
+  std::vector<Index> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), Index{0});
-  StreamEngine engine = streams.engine(Purpose::kShuffle, epoch);
-  for (std::size_t i = order.size(); i > 1; --i) {  // Fisher & Yates
+  for (std::size_t i = order.size(); i > 1; --i) {
     const boost::random::uniform_int_distribution<std::size_t> below(0, i - 1);
     std::swap(order[i - 1], order[below(engine)]);
   }

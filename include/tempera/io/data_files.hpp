@@ -43,9 +43,15 @@ struct DataFile {
 /// numbers only unless `allow_non_finite`.
 DataFile load_data(const std::string& name, bool allow_non_finite = false);
 
+/// Whether a name is that of a built-in set.
+bool is_builtin(const std::string& name);
+
 /// Built-in sets: digits, bars-and-stripes, modes[:seed], fashion-mnist. Returns false where the name is not
 /// one.
 bool load_builtin(const std::string& name, DataFile& data);
+
+/// Labels of an IDX file of one axis with `rows` values, plain or gzip.
+std::vector<std::int64_t> load_idx_labels(const std::string& name, Index rows);
 
 void write_data(const DataFile& data, const std::filesystem::path& path);
 
@@ -53,15 +59,15 @@ void write_data(const DataFile& data, const std::filesystem::path& path);
 struct Binarization {
   std::string method = "none";  // none, threshold, sample
   double maximum = 1.0;         // grey value that stands for 1
+  std::uint64_t seed = 0;       // of the draws of "sample"
 };
 
 /// The rule for a data set: largest grey value over all its splits (1 at least). Throws DataError for grey
-/// data with method "none", and for values that are not grey levels.
-Binarization binarization_for(const DataFile& data, const std::string& method);
+/// data with method "none", and for values that are not grey levels. Binary data needs no rule: "none".
+Binarization binarization_for(const DataFile& data, const std::string& method, std::uint64_t seed);
 
 /// Bits of one split. threshold: value > maximum / 2; sample: one Bernoulli(value / maximum) draw per value,
-/// a function of seed, split and position.
-BinaryData binarize(const DataFile& data, const std::string& split, const Binarization& rule,
-                    std::uint64_t seed);
+/// a function of the rule's seed, split and position.
+BinaryData binarize(const DataFile& data, const std::string& split, const Binarization& rule);
 
 }  // namespace tempera

@@ -20,6 +20,19 @@ std::string read_file(const std::filesystem::path& path);
 /// Creates a directory and its parents. Throws WriteError.
 void make_directories(const std::filesystem::path& path);
 
+/// Keeps other processes of this program out of a directory for its lifetime. Throws WriteError where another
+/// has it. Leaves no file behind.
+class DirectoryLock {
+ public:
+  explicit DirectoryLock(const std::filesystem::path& directory);
+  ~DirectoryLock();
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
+
+ private:
+  int fd_;
+};
+
 /// Throws NoInputError where nothing of that name exists.
 void require_exists(const std::filesystem::path& path);
 

@@ -6,6 +6,7 @@
 // what was found.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -177,6 +178,9 @@ class Hdf5Reader {
     } else if constexpr (Scalar<F>) {
       const auto found = number_attribute(group, name);
       if (!found) fail(group, "attribute '" + name + "' is missing");
+      // Counts are whole numbers that a double holds exactly.
+      if (std::is_integral_v<F> && !(*found >= 0 && *found <= 0x1p53 && *found == std::floor(*found)))
+        fail(group, "attribute '" + name + "': expected a count, found " + std::to_string(*found));
       field = static_cast<F>(*found);
     } else {
       if (field.size() == 0) return;

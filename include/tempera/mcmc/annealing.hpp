@@ -9,7 +9,8 @@
 
 namespace tempera {
 
-/// n inverse temperatures 0 = beta_1 < ... < beta_n = 1 in the proportions of Salakhutdinov & Murray (2008):
+/// n inverse temperatures 0 = beta_1 < ... < beta_n = 1, dense near 1 as in Salakhutdinov & Murray (2008), in
+/// the proportions 1 : 10 : 10 of the code published with Desjardins et al. (2010):
 /// 1/21 of the steps on [0, 0.5], 10/21 on [0.5, 0.9] and 10/21 on [0.9, 1], each evenly spaced. n >= 2.
 std::vector<double> published_betas(Index n);
 

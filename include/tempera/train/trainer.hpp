@@ -71,6 +71,9 @@ bool is_reported(const TrainConfig& config, std::uint64_t update, std::uint64_t 
 /// Learning rate of update t = 0, 1, ...
 double learning_rate(const TrainConfig& config, std::uint64_t t, std::uint64_t total);
 
+/// 0 ... n-1 in random order (Fisher & Yates).
+std::vector<Index> permutation(Index n, StreamEngine engine);
+
 /// Cases 0 ... n-1 in the order of one epoch: a function of the seed and the epoch.
 std::vector<Index> epoch_order(Index n_cases, const StreamFactory& streams, std::uint64_t epoch);
 
