@@ -166,6 +166,7 @@ void setup_data(CLI::App& program, int& exit_code) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   app.add_option("--seed", options->seed, "seed of --binarize sample and of the splits")
+      ->check(whole_number())
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   add_common_options(app, options->common);

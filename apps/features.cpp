@@ -37,9 +37,12 @@ int run(const Options& options) {
   } else {
     write_features(file, importance, options.out);
   }
-  print_result(options.common, {{"out", options.out}, {"filters", file.model.n_hidden()}},
-               format("%lld filters, largest %s first: %s", static_cast<long long>(file.model.n_hidden()),
-                      options.sort.c_str(), options.out.c_str()));
+  const bool all = std::filesystem::path(options.out).extension() == ".h5";
+  print_result(
+      options.common, {{"out", options.out}, {"filters", file.model.n_hidden()}},
+      format("%lld filters, %s: %s", static_cast<long long>(file.model.n_hidden()),
+             all ? "in the order of the hidden units" : ("largest " + options.sort + " first").c_str(),
+             options.out.c_str()));
   return 0;
 }
 

@@ -109,9 +109,14 @@ void setup_loglik(CLI::App& program, int& exit_code) {
   app.add_option("--method", options->method, "exact (enumeration, smaller layer up to 25 units) or ais")
       ->check(CLI::IsMember({"exact", "ais"}))
       ->capture_default_str();
-  app.add_option("--chains", options->chains, "AIS chains")->capture_default_str();
-  app.add_option("--betas", options->betas, "AIS inverse temperatures, dense near 1")->capture_default_str();
-  app.add_option("--seed", options->seed, "seed")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--chains", options->chains, "AIS chains")->check(whole_number())->capture_default_str();
+  app.add_option("--betas", options->betas, "AIS inverse temperatures, dense near 1")
+      ->check(whole_number())
+      ->capture_default_str();
+  app.add_option("--seed", options->seed, "seed")
+      ->check(whole_number())
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   add_common_options(app, options->common);
   app.callback([options, &exit_code] { exit_code = run(*options); });
 }

@@ -27,7 +27,10 @@ int main(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return program.exit(error);
+    if (error.get_exit_code() == 0) {
+      program.exit(error);
+      return std::cout.flush() ? 0 : fail(ExitCode::kCannotWrite, "standard output: cannot be written");
+    }
     return fail(ExitCode::kUsage, error.what());
   } catch (const tempera::Error& error) {
     return fail(error.code(), error.what());

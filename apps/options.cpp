@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <charconv>
 #include <csignal>
 #include <cstdarg>
 #include <cstdio>
@@ -23,8 +24,22 @@ void add_common_options(CLI::App& app, CommonOptions& common) {
   app.add_flag("--json", common.json, "one JSON object on standard output and nothing else there");
   app.add_flag("--quiet", common.quiet, "no progress, only errors and warnings");
   app.add_option("--threads", common.threads, "threads; 0 takes every core")
+      ->check(whole_number())
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
+}
+
+const CLI::Validator& whole_number() {
+  static const CLI::Validator validator(
+      [](std::string& text) {
+        std::int64_t value = 0;
+        const char* first = text.data() + (!text.empty() && text.front() == '+' ? 1 : 0);
+        const auto [end, status] = std::from_chars(first, text.data() + text.size(), value);
+        if (status == std::errc() && end == text.data() + text.size()) return std::string();
+        return "'" + text + "' is not a whole number that 64 bits hold";
+      },
+      "", "whole number");
+  return validator;
 }
 
 void log(const CommonOptions& common, const std::string& line) {

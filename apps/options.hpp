@@ -21,6 +21,9 @@ struct CommonOptions {
 
 void add_common_options(CLI::App& app, CommonOptions& common);
 
+/// Refuses integers that 64 bits do not hold: the parser would take the nearest one that they do.
+const CLI::Validator& whole_number();
+
 /// A line on standard error, unless --quiet.
 void log(const CommonOptions& common, const std::string& line);
 /// A warning on standard error, always.

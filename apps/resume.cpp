@@ -43,6 +43,7 @@ void setup_resume(CLI::App& program, int& exit_code) {
   app.add_option("DIR", options->directory, "run directory")->required();
   app.add_option("--updates", options->updates,
                  "total number of updates to reach; as configured where not given")
+      ->check(whole_number())
       ->check(CLI::PositiveNumber);
   add_common_options(app, options->common);
   app.callback([options, &exit_code] { exit_code = run(*options); });

@@ -110,8 +110,12 @@ void setup_sample(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App& app = *program.add_subcommand("sample", "draw samples by Gibbs sampling, to HDF5 and PNG");
   app.add_option("MODEL", options->model, "model file, checkpoint or run directory")->required();
-  app.add_option("--count", options->count, "samples: one chain each")->capture_default_str();
-  app.add_option("--sweeps", options->sweeps, "Gibbs sweeps of each chain")->capture_default_str();
+  app.add_option("--count", options->count, "samples: one chain each")
+      ->check(whole_number())
+      ->capture_default_str();
+  app.add_option("--sweeps", options->sweeps, "Gibbs sweeps of each chain")
+      ->check(whole_number())
+      ->capture_default_str();
   app.add_option("--ladder", options->ladder, "none: plain Gibbs")
       ->check(CLI::IsMember({"none"}))
       ->capture_default_str();
@@ -127,7 +131,10 @@ void setup_sample(CLI::App& program, int& exit_code) {
   app.add_option("--png", options->png, "picture of P(v = 1 | h) of the first 100 chains");
   app.add_option("--shape", options->shape,
                  "HEIGHTxWIDTH of the visibles in the picture; the file's where not given, else one row");
-  app.add_option("--seed", options->seed, "seed")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--seed", options->seed, "seed")
+      ->check(whole_number())
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   add_common_options(app, options->common);
   app.callback([options, &exit_code] { exit_code = run(*options); });
 }

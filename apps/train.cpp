@@ -50,8 +50,11 @@ void setup_train(CLI::App& program, int& exit_code) {
           option = app.add_option("--" + name, field, help);
         }
         option->capture_default_str();
+        if constexpr (std::is_same_v<std::remove_cvref_t<decltype(field)>, std::int64_t>) {
+          option->check(whole_number());
+        }
         if constexpr (std::is_same_v<std::remove_cvref_t<decltype(field)>, std::vector<std::int64_t>>) {
-          option->delimiter(',');
+          option->delimiter(',')->check(whole_number());
         }
       },
       options->config);

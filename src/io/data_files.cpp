@@ -184,6 +184,7 @@ void load_npz(const std::string& name, DataFile& data) {
     const std::string bytes = unpack(name, [&file](char* buffer, std::size_t size) {
       return static_cast<std::ptrdiff_t>(zip_fread(file.get(), buffer, size));
     });
+    if (bytes.size() != entry.size) bad(name, member + " has not the size that the archive claims");
     data.splits[split] = parse_npy(name + ":" + member, bytes, data.visible_shape);
   }
   if (data.splits.empty()) bad(name, "holds no array named x or train_x");

@@ -53,7 +53,9 @@ class Descriptor {
 void write_file(const fs::path& target, std::string_view bytes) {
   // A link is followed, and what is no file (a device, say) is not replaced by one.
   std::error_code unknown;
-  const fs::path path = fs::is_symlink(target, unknown) ? fs::weakly_canonical(target, unknown) : target;
+  fs::path path = target;
+  for (int links = 0; links < 40 && fs::is_symlink(path, unknown); ++links)
+    path = path.parent_path() / fs::read_symlink(path, unknown);
   if (fs::exists(path, unknown) && !fs::is_regular_file(path, unknown))
     throw WriteError(path.string() + ": cannot be written: there is something that is no regular file");
   fs::path temporary = path;
