@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
   tempera::apps::setup_features(program, exit_code);
   tempera::apps::setup_info(program, exit_code);
   tempera::apps::setup_data(program, exit_code);
+  tempera::apps::setup_bench(program, exit_code);
   const auto fail = [](ExitCode code, const std::string& message) {
     std::cerr << "tempera: error: " << message << '\n';
     return static_cast<int>(code);

@@ -178,12 +178,12 @@ void write_features(const ModelFile& file, const Vector& importance, const fs::p
 std::vector<std::vector<float>> mean_visible_tiles(const Model& model, const Model::Params& theta,
                                                    const Chains<Model>& chains, Index count) {
   std::vector<std::vector<float>> tiles;
-  Model::Work work;
+  Model::Scratch scratch;
   LaneMatrix mean;
   count = std::min<Index>(count, static_cast<Index>(chains.n_chains));
   for (Index n = 0; n < count; ++n) {
     if (n % kLanes == 0)
-      model.mean_visible(theta, chains.blocks[static_cast<std::size_t>(n / kLanes)], work, mean);
+      model.mean_visible(theta, chains.blocks[static_cast<std::size_t>(n / kLanes)], scratch, mean);
     const Vector tile = mean.col(n % kLanes);
     tiles.emplace_back(tile.begin(), tile.end());
   }
@@ -346,13 +346,13 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
 
   const ModelFile result = read_model(latest);
   write_features(result, filter_norms(result), directory / "features.png");
-  Chains<Model> chains =
-      reference_chains(model, result.theta, 100, StreamFactory{seed}, Purpose::kSampling, workers);
-  Works<Model> works;
+  Chains<Model> chains = reference_chains(model, 100, StreamFactory{seed}, Purpose::kSampling, workers);
+  Workspace<Model> workspace;
+  workspace.fit(model, chains.n_chains, workers);
   if (!state.chains.blocks.empty()) {
     chains = state.chains;
   } else {
-    advance(model, result.theta, 1000, StreamFactory{seed}, Purpose::kSampling, chains, works, workers);
+    advance(model, result.theta, 1000, StreamFactory{seed}, Purpose::kSampling, chains, workspace, workers);
   }
   const auto [height, width] = picture_shape(data.visible_shape, model.n_visible());
   write_png(tile_grid(mean_visible_tiles(model, result.theta, chains, 100), height, width, ColourMap::kGrey),

@@ -64,10 +64,11 @@ int run(Options& options) {
     const std::vector<Index> order = epoch_order(data.n_cases(), streams, 0);
     chains = data_chains(file.model, file.theta, count, data, order, streams, Purpose::kSampling, workers);
   } else {
-    chains = reference_chains(file.model, file.theta, count, streams, Purpose::kSampling, workers);
+    chains = reference_chains(file.model, count, streams, Purpose::kSampling, workers);
   }
   catch_signals();
-  Works<Model> works;
+  Workspace<Model> workspace;
+  workspace.fit(file.model, count, workers);
   {
     ProgressLine line(options.common, "sampling");
     const Progress progress = show_on(line);
@@ -75,7 +76,7 @@ int run(Options& options) {
     constexpr std::uint64_t kStride = 20;
     for (std::uint64_t done = 0; done < total; done += kStride) {
       advance(file.model, file.theta, std::min(kStride, total - done), streams, Purpose::kSampling, chains,
-              works, workers);
+              workspace, workers);
       progress(static_cast<double>(std::min(done + kStride, total)) / static_cast<double>(total));
     }
   }

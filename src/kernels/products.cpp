@@ -1,39 +1,93 @@
 #include "tempera/kernels/products.hpp"
 
-#include "tempera/kernels/bits.hpp"
+#include <algorithm>
+#include <bit>
+
+#include "simd.hpp"
 
 namespace tempera {
+namespace {
 
-void input_from_rows(const Matrix& weights, std::span<const Word> rows, const Vector& bias, LaneMatrix& out,
-                     ProductScratch& scratch) {
-  unpack_lanes(rows, scratch.unpacked);
-  out.resize(weights.cols(), kLanes);
-  out.colwise() = bias;
-  out.noalias() += weights.transpose() * scratch.unpacked;
+std::size_t size(Index n) { return static_cast<std::size_t>(n); }
+
+void grow(Vector& memory, std::size_t floats) {
+  if (size(memory.size()) < floats) memory.resize(static_cast<Index>(floats));
 }
 
-void input_from_columns(const Matrix& weights, std::span<const Word> columns, const Vector& bias,
-                        LaneMatrix& out, ProductScratch& scratch) {
-  unpack_lanes(columns, scratch.unpacked);
-  out.resize(weights.rows(), kLanes);
-  out.colwise() = bias;
-  out.noalias() += weights * scratch.unpacked;
+/// Words of one block in a packed panel.
+std::size_t block_stride(std::size_t n_units) { return simd::max_strips(n_units) * simd::kLanes; }
+
+void look_up(const simd::LookupOperand& weights, const PackedPanel& packed, Index n_out,
+             std::span<float* const> out, ProductScratch& scratch) {
+  grow(scratch.tables, simd::kLookupTableFloats);
+  simd::look_up(weights, size(n_out),
+                {packed.bits.data(), block_stride(packed.n_units), packed.groups.data(), packed.n_strips,
+                 packed.n_blocks, packed.lanes.data(), out.data()},
+                scratch.tables.data());
 }
 
-void add_products(std::span<const Word> rows, const LaneMatrix& columns, const LaneFloats& weight,
-                  Matrix& sums, ProductScratch& scratch) {
-  unpack_lanes(rows, scratch.unpacked);
-  const Eigen::Map<const Eigen::Array<float, 1, kLanes>> lane_weight(weight.data());
-  scratch.weighted = scratch.unpacked.array().rowwise() * lane_weight;
-  sums.noalias() += scratch.weighted * columns.transpose();
+}  // namespace
+
+void pack(std::span<const BitBlock> blocks, PackedPanel& packed) {
+  packed.n_blocks = blocks.size();
+  packed.n_units = blocks.front().units.size();
+  const std::size_t stride = block_stride(packed.n_units);
+  if (size(packed.bits.size()) < stride * packed.n_blocks)
+    packed.bits.resize(static_cast<Index>(stride * packed.n_blocks));
+  const std::size_t groups = simd::max_strips(packed.n_units) * simd::kMaxGroupsPerStrip;
+  if (packed.groups.size() < groups) packed.groups.resize(groups);
+  std::array<const Word*, kMaxPanel> units;
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    units[b] = blocks[b].units.data();
+    packed.lanes[b] = size(blocks[b].lanes);
+  }
+  packed.n_strips = simd::pack(units.data(), packed.n_blocks, packed.n_units, packed.lanes.data(),
+                               packed.bits.data(), stride, packed.groups.data());
+}
+
+void input_from_rows(const Matrix& weights, const PackedPanel& rows, UnitRange columns, const Vector& bias,
+                     std::span<float* const> out, ProductScratch& scratch) {
+  look_up({weights.data() + columns.first, weights.cols(), false, rows.n_units, bias.data() + columns.first},
+          rows, columns.size(), out, scratch);
+}
+
+void input_from_columns(const Matrix& weights, const PackedPanel& columns, UnitRange rows, const Vector& bias,
+                        std::span<float* const> out, ProductScratch& scratch) {
+  look_up({weights.data() + rows.first * weights.cols(), weights.cols(), true, columns.n_units,
+           bias.data() + rows.first},
+          columns, rows.size(), out, scratch);
+}
+
+void add_products(std::span<const WeightedBlock> blocks, UnitRange columns, Sums mode, Matrix& sums,
+                  ProductScratch& scratch) {
+  const std::size_t n = blocks.size();
+  const std::size_t rows = size(sums.rows());
+  grow(scratch.tables, simd::kOuterScratchFloats);
+  // Partial sums alive at a time: one for each level of the tree above pairs of blocks.
+  grow(scratch.levels, (std::bit_width((n + 1) / 2) + 1) * rows * simd::kOuterColumns);
+  for (Index j = columns.first; j < columns.last; j += kProductColumns) {
+    simd::add_outer(blocks.data(), n, rows, size(j), size(std::min(kProductColumns, columns.last - j)),
+                    mode == Sums::kSet, sums.data() + j, sums.cols(), scratch.tables.data(),
+                    scratch.levels.data());
+  }
+}
+
+void add_counts(const BitBlock& rows, std::span<const Word> columns,
+                Eigen::Matrix<std::uint32_t, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>& counts) {
+  simd::add_counts(rows.units.data(), rows.units.size(), columns.data(), columns.size(), size(rows.lanes),
+                   counts.data());
 }
 
 void add_bits(std::span<const Word> rows, const LaneFloats& weight, Vector& sums) {
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    float sum = 0;
-    for (std::size_t c = 0; c < weight.size(); ++c) sum += ((rows[i] >> c) & 1) != 0 ? weight[c] : 0.0F;
-    sums[static_cast<Index>(i)] += sum;
-  }
+  simd::add_bits(rows.data(), rows.size(), weight.data(), sums.data());
+}
+
+void add_dots(const BitBlock& units, const Vector& coefficient, LaneDoubles& out) {
+  simd::add_dots(units.units.data(), coefficient.data(), units.units.size(), size(units.lanes), out.data());
+}
+
+void add_masked_rows(const BitBlock& units, const LaneMatrix& input, LaneDoubles& out) {
+  simd::add_masked_rows(units.units.data(), input.data(), units.units.size(), size(units.lanes), out.data());
 }
 
 }  // namespace tempera

@@ -38,35 +38,55 @@ std::vector<double> annealed_log_weights(const M& model, const typename M::Param
                                          std::span<const double> betas, std::uint64_t n_chains,
                                          const StreamFactory& streams, Purpose purpose,
                                          const Workers& workers, const Progress& progress) {
-  Chains<M> chains = reference_chains(model, theta, n_chains, streams, purpose, workers);
+  Chains<M> chains = reference_chains(model, n_chains, streams, purpose, workers);
   const auto n_blocks = static_cast<Index>(chains.blocks.size());
-  Works<M> works(chains.blocks.size());
+  Workspace<M> workspace;
+  workspace.fit(model, n_chains, workers);
   std::vector<double> log_weights(chains.blocks.size() * kLanes, 0.0);
-  workers.for_each(n_blocks, [&](Index b) {
+  infer(model, theta, chains.blocks, workspace, workers);
+
+  // The weight of step k and the latents at its beta, both from the cache.
+  const auto weigh = [&](Index b, std::size_t k) {
     const auto i = static_cast<std::size_t>(b);
-    model.infer(theta, chains.blocks[i], works[i]);
-  });
+    LaneDoubles hotter;
+    LaneDoubles colder;
+    model.free_energy(theta, constant_beta(static_cast<float>(betas[k - 1])), chains.blocks[i],
+                      workspace.works[i], hotter);
+    const LaneFloats beta = constant_beta(static_cast<float>(betas[k]));
+    model.free_energy(theta, beta, chains.blocks[i], workspace.works[i], colder);
+    for (std::size_t c = 0; c < kLanes; ++c) log_weights[i * kLanes + c] += hotter[c] - colder[c];
+    if (k + 1 == betas.size()) return;  // a last sweep would change no weight
+    workspace.betas[i] = beta;
+    model.sample_latents(beta, chains.blocks[i], workspace.works[i], streams.lanes(purpose, k).block(b));
+  };
+  const Cut cut(n_blocks, workers.threads(), 1);
+  const auto run = [&](Index task, std::size_t slot, std::size_t k, Index stage) {
+    const UnitRange units = cut.units(task, model.stage_units(stage));
+    if (units.size() == 0) return;
+    model.resample(stage, units, theta,
+                   workspace.panel(chains.blocks, cut.first_block(task), cut.block_count(task)),
+                   workspace.scratch[slot], streams.lanes(purpose, k).block(cut.first_block(task)));
+  };
 
   // Some betas at a time, so that progress is seen between them.
   constexpr std::size_t kStride = 20;
   for (std::size_t first = 1; first < betas.size(); first += kStride) {
     const std::size_t last = std::min(first + kStride, betas.size());
-    workers.for_each(n_blocks, [&](Index b) {
-      const auto i = static_cast<std::size_t>(b);
-      LaneDoubles colder;
-      LaneDoubles hotter;
+    if (cut.parts == 1) {
+      workers.for_each(cut.tasks(), [&](Index task, std::size_t slot) {
+        for (std::size_t k = first; k < last; ++k) {
+          for (Index b = 0; b < cut.block_count(task); ++b) weigh(cut.first_block(task) + b, k);
+          for (Index stage = 0; stage < model.stages() && k + 1 < betas.size(); ++stage)
+            run(task, slot, k, stage);
+        }
+      });
+    } else {
       for (std::size_t k = first; k < last; ++k) {
-        const LaneFloats beta_before = constant_beta(static_cast<float>(betas[k - 1]));
-        const LaneFloats beta = constant_beta(static_cast<float>(betas[k]));
-        model.free_energy(theta, beta_before, chains.blocks[i], works[i], hotter);
-        model.free_energy(theta, beta, chains.blocks[i], works[i], colder);
-        for (std::size_t c = 0; c < kLanes; ++c) log_weights[i * kLanes + c] += hotter[c] - colder[c];
-        if (k + 1 == betas.size()) break;  // the last sweep would change no weight
-        const LaneStream stream = streams.lanes(purpose, k, static_cast<std::uint32_t>(b * kLanes));
-        model.sample_latents(theta, beta, chains.blocks[i], works[i], stream);
-        model.sweep(theta, beta, chains.blocks[i], works[i], stream);
+        workers.for_each(n_blocks, [&](Index b) { weigh(b, k); });
+        for (Index stage = 0; stage < model.stages() && k + 1 < betas.size(); ++stage)
+          workers.for_each(cut.tasks(), [&](Index task, std::size_t slot) { run(task, slot, k, stage); });
       }
-    });
+    }
     const double fraction = static_cast<double>(last - 1) / static_cast<double>(betas.size() - 1);
     if (progress && progress(fraction) == Control::kStop) return {};
   }

@@ -1,10 +1,12 @@
 #include "tempera/models/bernoulli_rbm.hpp"
 
+#include <array>
 #include <bit>
 #include <boost/random/normal_distribution.hpp>
 #include <limits>
 
 #include "tempera/core/math.hpp"
+#include "tempera/core/sum_tree.hpp"
 #include "tempera/kernels/bits.hpp"
 #include "tempera/kernels/sampling.hpp"
 
@@ -16,13 +18,31 @@ constexpr Index kChunkBits = 12;
 
 std::span<const float> view(const Vector& v) { return {v.data(), static_cast<std::size_t>(v.size())}; }
 
-/// out[c] = sum_i coefficient_i bit c of layer[i].
-void dot_bits(std::span<const Word> layer, const Vector& coefficient, LaneDoubles& out) {
-  out.fill(0.0);
-  for (std::size_t i = 0; i < layer.size(); ++i) {
-    const double value = coefficient[static_cast<Index>(i)];
-    for (std::size_t c = 0; c < out.size(); ++c) out[c] += ((layer[i] >> c) & 1) != 0 ? value : 0.0;
-  }
+/// Units that are made and sampled at a time, so that their inputs stay near: a multiple of kUnitAlignment
+/// and of the tile of the products.
+constexpr Index kPart = 40;
+
+/// Calls f(part) for the parts of a range.
+template <class F>
+void for_each_part(UnitRange units, F&& f) {
+  for (Index first = units.first; first < units.last; first += kPart)
+    f(UnitRange{first, std::min(units.last, first + kPart)});
+}
+
+/// Packs one layer of every block of a panel.
+void pack_layer(const Panel<BernoulliRbm>& panel, BitLayer BernoulliRbm::State::*layer, PackedPanel& packed) {
+  std::array<BitBlock, kMaxPanel> blocks;
+  for (std::size_t b = 0; b < panel.states.size(); ++b)
+    blocks[b] = {panel.states[b].*layer, panel.works[b].lanes};
+  pack({blocks.data(), panel.states.size()}, packed);
+}
+
+/// Rows `first` ... of one matrix per block.
+std::array<float*, kMaxPanel> hidden_inputs(const Panel<BernoulliRbm>& panel, Index first) {
+  std::array<float*, kMaxPanel> rows;
+  for (std::size_t b = 0; b < panel.works.size(); ++b)
+    rows[b] = panel.works[b].hidden_input.row(first).data();
+  return rows;
 }
 
 }  // namespace
@@ -39,8 +59,12 @@ BernoulliRbm::Params BernoulliRbm::zero_params() const {
   return {Matrix::Zero(n_visible_, n_hidden_), Vector::Zero(n_visible_), Vector::Zero(n_hidden_)};
 }
 
-BernoulliRbm::State BernoulliRbm::zero_state() const {
+BernoulliRbm::State BernoulliRbm::new_state() const {
   return {BitLayer(static_cast<std::size_t>(n_visible_)), BitLayer(static_cast<std::size_t>(n_hidden_))};
+}
+
+BernoulliRbm::Work BernoulliRbm::new_work(Index lanes) const {
+  return {lanes, LaneMatrix::Zero(n_hidden_, kLanes), LaneMatrix::Zero(n_hidden_, kLanes)};
 }
 
 BernoulliRbm::Offsets BernoulliRbm::zero_offsets() const {
@@ -51,86 +75,113 @@ void BernoulliRbm::load(const BinaryData& data, std::span<const Index> cases, St
   load_cases(data, cases, x.visible);
 }
 
-void BernoulliRbm::infer(const Params& theta, const State& x, Work& work) const {
-  input_from_rows(theta.weights, x.visible, theta.hidden_bias, work.hidden_input, work.scratch);
-  work.dots_current = false;
-}
-
-void BernoulliRbm::sample_latents(const Params& /*theta*/, const LaneFloats& beta, State& x, const Work& work,
-                                  const LaneStream& stream) const {
-  sample_units(work.hidden_input, beta, {}, stream, redraw_site(), x.hidden);
-}
-
-void BernoulliRbm::sweep(const Params& theta, const LaneFloats& beta, State& x, Work& work,
-                         const LaneStream& stream) const {
-  input_from_columns(theta.weights, x.hidden, theta.visible_bias, work.visible_input, work.scratch);
-  sample_units(work.visible_input, beta, view(reference_bias_), stream, 0, x.visible);
-  infer(theta, x, work);
-  sample_units(work.hidden_input, beta, {}, stream, hidden_site(), x.hidden);
-}
-
-void BernoulliRbm::free_energy(const Params& theta, const LaneFloats& beta, const State& x, Work& work,
-                               LaneDoubles& out) const {
-  if (!work.dots_current) {
-    dot_bits(x.visible, theta.visible_bias, work.bias_dot);
-    dot_bits(x.visible, reference_bias_, work.reference_dot);
-    work.dots_current = true;
+void BernoulliRbm::resample(Index stage, UnitRange units, const Params& theta,
+                            const Panel<BernoulliRbm>& panel, Scratch& scratch,
+                            const LaneStream& stream) const {
+  if (stage == 0) {
+    pack_layer(panel, &State::hidden, scratch.packed);
+    if (scratch.input.rows() < kPart * panel.blocks()) scratch.input.resize(kPart * panel.blocks(), kLanes);
+    std::array<float*, kMaxPanel> inputs;
+    for (Index b = 0; b < panel.blocks(); ++b)
+      inputs[static_cast<std::size_t>(b)] = scratch.input.row(b * kPart).data();
+    for_each_part(units, [&](UnitRange part) {
+      input_from_columns(theta.weights, scratch.packed, part, theta.visible_bias, inputs, scratch.products);
+      for (std::size_t b = 0; b < panel.states.size(); ++b) {
+        sample_units(inputs[b], part, panel.betas[b], view(reference_bias_), panel.works[b].lanes,
+                     stream.block(static_cast<Index>(b)), 0, panel.states[b].visible);
+      }
+    });
+  } else {
+    pack_layer(panel, &State::visible, scratch.packed);
+    for_each_part(units, [&](UnitRange part) {
+      const auto inputs = hidden_inputs(panel, part.first);
+      input_from_rows(theta.weights, scratch.packed, part, theta.hidden_bias, inputs, scratch.products);
+      for (std::size_t b = 0; b < panel.states.size(); ++b) {
+        sample_units(inputs[b], part, panel.betas[b], {}, panel.works[b].lanes,
+                     stream.block(static_cast<Index>(b)), hidden_site(), panel.states[b].hidden);
+      }
+    });
   }
+}
+
+void BernoulliRbm::infer(UnitRange units, const Params& theta, const Panel<BernoulliRbm>& panel,
+                         Scratch& scratch) const {
+  pack_layer(panel, &State::visible, scratch.packed);
+  input_from_rows(theta.weights, scratch.packed, units, theta.hidden_bias, hidden_inputs(panel, units.first),
+                  scratch.products);
+}
+
+void BernoulliRbm::mean_latents(UnitRange units, const Panel<BernoulliRbm>& panel) const {
+  for (std::size_t b = 0; b < panel.works.size(); ++b) {
+    Work& work = panel.works[b];
+    mean_units(work.hidden_input, units, panel.betas[b], work.lanes, work.hidden_mean);
+  }
+}
+
+void BernoulliRbm::sample_latents(const LaneFloats& beta, State& x, const Work& work,
+                                  const LaneStream& stream) const {
+  sample_units(work.hidden_input.data(), {0, n_hidden_}, beta, {}, work.lanes, stream, redraw_site(),
+               x.hidden);
+}
+
+void BernoulliRbm::free_energy(const Params& theta, const LaneFloats& beta, const State& x, const Work& work,
+                               LaneDoubles& out) const {
+  LaneDoubles bias_dot{};
+  LaneDoubles reference_dot{};
+  add_dots({x.visible, work.lanes}, theta.visible_bias, bias_dot);
+  add_dots({x.visible, work.lanes}, reference_bias_, reference_dot);
   out.fill(0.0);
-  add_softplus(work.hidden_input, beta, out);
+  add_softplus(work.hidden_input, beta, work.lanes, out);
   for (std::size_t c = 0; c < out.size(); ++c) {
     const double b = beta[c];
-    out[c] = -(out[c] + b * work.bias_dot[c] + (1.0 - b) * work.reference_dot[c]);
+    out[c] =
+        static_cast<Index>(c) < work.lanes ? -(out[c] + b * bias_dot[c] + (1.0 - b) * reference_dot[c]) : 0.0;
   }
 }
 
-void BernoulliRbm::mean_latents(const Params& /*theta*/, const LaneFloats& beta, Work& work) const {
-  mean_units(work.hidden_input, beta, work.hidden_mean);
-}
-
-void BernoulliRbm::accumulate(const State& x, const Work& work, const LaneFloats& weight, Index slice,
+void BernoulliRbm::accumulate(std::span<const State> states, std::span<const Work> works,
+                              std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
                               Params& sums) const {
-  const auto first = static_cast<std::size_t>(slice * kLanes);
-  const std::span<const Word> rows(x.visible.data() + first,
-                                   static_cast<std::size_t>(sums.visible_bias.size()));
-  ProductScratch scratch;
-  add_products(rows, work.hidden_mean, weight, sums.weights, scratch);
-  add_bits(rows, weight, sums.visible_bias);
-  if (slice == 0) {
-    const Eigen::Map<const Eigen::Matrix<float, kLanes, 1>> lane_weight(weight.data());
-    sums.hidden_bias.noalias() += work.hidden_mean * lane_weight;
+  const UnitRange hidden = slice_latents(slice);
+  scratch.blocks.clear();
+  for (std::size_t b = 0; b < states.size(); ++b) {
+    scratch.blocks.push_back({states[b].visible.data(), works[b].hidden_mean.data(), weights[b].data(),
+                              static_cast<std::size_t>(works[b].lanes)});
   }
+  add_products(scratch.blocks, hidden, mode, sums.weights, scratch.products);
+  const auto n_blocks = static_cast<Index>(states.size());
+  const auto add = [](Vector& into, const Vector& from) { into += from; };
+  const auto put = [mode](auto&& sum, const Vector& value) {
+    if (mode == Sums::kSet) sum.setZero();
+    sum += value;
+  };
+  put(sums.hidden_bias.segment(hidden.first, hidden.size()),
+      sum_tree(
+          n_blocks,
+          [&](Index block) {
+            const auto b = static_cast<std::size_t>(block);
+            const Eigen::Map<const Vector> weight(weights[b].data(), works[b].lanes);
+            return Vector(works[b].hidden_mean.block(hidden.first, 0, hidden.size(), works[b].lanes) *
+                          weight);
+          },
+          add));
+  if (slice > 0) return;
+  put(sums.visible_bias, sum_tree(
+                             n_blocks,
+                             [&](Index block) {
+                               const auto b = static_cast<std::size_t>(block);
+                               Vector part = Vector::Zero(n_visible_);
+                               add_bits(states[b].visible, weights[b], part);
+                               return part;
+                             },
+                             add));
 }
 
-BernoulliRbm::Params BernoulliRbm::zero_slice(Index slice) const {
-  const Index rows = std::min(kLanes, n_visible_ - slice * kLanes);
-  return {Matrix::Zero(rows, n_hidden_), Vector::Zero(rows), Vector::Zero(slice == 0 ? n_hidden_ : 0)};
-}
-
-void BernoulliRbm::insert_slice(Index slice, const Params& part, Params& whole) const {
-  const Index first = slice * kLanes;
-  whole.weights.middleRows(first, part.weights.rows()) = part.weights;
-  whole.visible_bias.segment(first, part.visible_bias.size()) = part.visible_bias;
-  if (slice == 0) whole.hidden_bias = part.hidden_bias;
-}
-
-void BernoulliRbm::center(const Offsets& offsets, Params& gradient) const {
-  gradient.weights.noalias() -= gradient.visible_bias * offsets.hidden.transpose();
-  gradient.weights.noalias() -= offsets.visible * gradient.hidden_bias.transpose();
-}
-
-void BernoulliRbm::uncenter(const Offsets& offsets, Params& direction) const {
-  direction.visible_bias.noalias() -= direction.weights * offsets.hidden;
-  direction.hidden_bias.noalias() -= direction.weights.transpose() * offsets.visible;
-}
-
-void BernoulliRbm::sample_reference(const Params& theta, State& x, Work& work,
-                                    const LaneStream& stream) const {
-  LaneFloats zero{};
-  work.visible_input.setZero(n_visible_, kLanes);
-  sample_units(work.visible_input, zero, view(reference_bias_), stream, 0, x.visible);
-  infer(theta, x, work);
-  sample_units(work.hidden_input, zero, {}, stream, hidden_site(), x.hidden);
+void BernoulliRbm::sample_reference(Index lanes, State& x, const LaneStream& stream) const {
+  const LaneFloats zero{};
+  const LaneMatrix input = LaneMatrix::Zero(std::max(n_visible_, n_hidden_), kLanes);
+  sample_units(input.data(), {0, n_visible_}, zero, view(reference_bias_), lanes, stream, 0, x.visible);
+  sample_units(input.data(), {0, n_hidden_}, zero, {}, lanes, stream, hidden_site(), x.hidden);
 }
 
 double BernoulliRbm::reference_log_partition() const {
@@ -190,11 +241,18 @@ double BernoulliRbm::free_energy(const Params& theta, std::span<const Word> row)
   return -bias - (input.max(0.0) + (-input.abs()).exp().log1p()).sum();
 }
 
-void BernoulliRbm::mean_visible(const Params& theta, const State& x, Work& work, LaneMatrix& mean) const {
+void BernoulliRbm::mean_visible(const Params& theta, const State& x, Scratch& scratch,
+                                LaneMatrix& mean) const {
+  const BitBlock hidden{x.hidden, kLanes};
+  pack({&hidden, 1}, scratch.packed);
+  scratch.input.resize(n_visible_, kLanes);
+  float* const input = scratch.input.data();
+  input_from_columns(theta.weights, scratch.packed, {0, n_visible_}, theta.visible_bias, {&input, 1},
+                     scratch.products);
   LaneFloats one;
   one.fill(1.0F);
-  input_from_columns(theta.weights, x.hidden, theta.visible_bias, work.visible_input, work.scratch);
-  mean_units(work.visible_input, one, mean);
+  mean.resize(n_visible_, kLanes);
+  mean_units(scratch.input, {0, n_visible_}, one, kLanes, mean);
 }
 
 BernoulliRbm::Params BernoulliRbm::initial_params(const StreamFactory& streams, double weight_scale) const {

@@ -46,9 +46,9 @@ Workers::Workers(int threads)
 
 Workers::~Workers() = default;
 
-void Workers::run(Index count, void (*invoke)(void*, Index), void* task) const {
+void Workers::run(Index count, void (*invoke)(void*, Index, std::size_t), void* task) const {
   if (threads_ == 1) {
-    for (Index i = 0; i < count; ++i) invoke(task, i);
+    for (Index i = 0; i < count; ++i) invoke(task, i, 0);
     return;
   }
   char begin = 0;
@@ -59,7 +59,7 @@ void Workers::run(Index count, void (*invoke)(void*, Index), void* task) const {
         Index{0}, count,
         [&](Index i) {
           acquire(&begin);
-          invoke(task, i);
+          invoke(task, i, static_cast<std::size_t>(tbb::this_task_arena::current_thread_index()));
           release(&end);
         },
         tbb::simple_partitioner());

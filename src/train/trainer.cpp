@@ -6,6 +6,7 @@
 #include <string>
 
 #include "tempera/core/errors.hpp"
+#include "tempera/models/bernoulli_rbm.hpp"
 
 namespace tempera {
 namespace {
@@ -15,90 +16,102 @@ constexpr float kOffsetRate = 0.01F;
 /// The average weighs update t like (t / now)^kAverageOrder: about the last tenth of the run.
 constexpr double kAverageOrder = 9.0;
 
-/// A phase: blocks of states with the expected statistics that they give.
+/// A phase: states with the expected statistics that they give.
 template <EnergyModel M>
 struct Phase {
   std::vector<typename M::State> blocks;
-  Works<M> works;
-  std::uint64_t n_chains = 0;
+  Workspace<M> workspace;
 };
 
-/// Scratch of the training loop, reused by every update.
+/// Memory of the training loop, reused by every update.
 template <EnergyModel M>
 struct Scratch {
   std::vector<Index> order;
   std::uint64_t order_epoch = std::numeric_limits<std::uint64_t>::max();
   Phase<M> positive;
   Chains<M> data_chains;
-  Works<M> negative_works;
+  Workspace<M> negative;
   typename M::Params gradient;
 };
 
 template <EnergyModel M>
 void positive_phase(const M& model, const typename M::Params& theta, const BinaryData& data,
                     std::span<const Index> batch, Phase<M>& phase, const Workers& workers) {
-  phase.n_chains = batch.size();
-  const auto n_blocks = static_cast<std::size_t>(words_for(static_cast<Index>(batch.size())));
-  phase.blocks.resize(n_blocks);
-  phase.works.resize(n_blocks);
-  workers.for_each(static_cast<Index>(n_blocks), [&](Index b) {
-    const auto i = static_cast<std::size_t>(b);
-    const std::size_t first = i * kLanes;
-    model.load(data, batch.subspan(first, std::min<std::size_t>(kLanes, batch.size() - first)),
-               phase.blocks[i]);
-    model.infer(theta, phase.blocks[i], phase.works[i]);
-    model.mean_latents(theta, constant_beta(1.0F), phase.works[i]);
+  const Index n_blocks = words_for(static_cast<Index>(batch.size()));
+  phase.blocks.resize(static_cast<std::size_t>(n_blocks), model.new_state());
+  phase.workspace.fit(model, batch.size(), workers);
+  workers.for_each(n_blocks, [&](Index b) {
+    const auto first = static_cast<std::size_t>(b * kLanes);
+    const auto lanes = static_cast<std::size_t>(lanes_of(batch.size(), b));
+    model.load(data, batch.subspan(first, lanes), phase.blocks[static_cast<std::size_t>(b)]);
   });
+  infer(model, theta, phase.blocks, phase.workspace, workers);
+  mean_latents(model, phase.blocks, phase.workspace, workers);
 }
 
 /// Chains that start at the batch: contrastive divergence.
 template <EnergyModel M>
-void restart_at_data(const M& model, const typename M::Params& theta, const Phase<M>& positive,
-                     std::uint64_t update, std::uint64_t sweeps, const StreamFactory& streams,
-                     Chains<M>& chains, const Workers& workers) {
+void restart_at_data(const M& model, const Phase<M>& positive, std::uint64_t n_chains, std::uint64_t update,
+                     std::uint64_t sweeps, const StreamFactory& streams, Chains<M>& chains,
+                     const Workers& workers) {
   chains.blocks = positive.blocks;
-  chains.n_chains = positive.n_chains;
+  chains.n_chains = n_chains;
   chains.sweeps = update * (sweeps + 1);
+  const LaneStream stream = streams.lanes(Purpose::kPositiveChains, chains.sweeps);
   workers.for_each(static_cast<Index>(chains.blocks.size()), [&](Index b) {
     const auto i = static_cast<std::size_t>(b);
-    model.sample_latents(
-        theta, constant_beta(1.0F), chains.blocks[i], positive.works[i],
-        streams.lanes(Purpose::kPositiveChains, chains.sweeps, static_cast<std::uint32_t>(b * kLanes)));
+    model.sample_latents(constant_beta(1.0F), chains.blocks[i], positive.workspace.works[i], stream.block(b));
   });
   ++chains.sweeps;
 }
 
-/// Mean statistics of one slice over the chains of a population, summed along a fixed tree over the blocks.
+std::vector<LaneFloats> block_weights(std::size_t n_blocks, std::uint64_t n_chains, double value) {
+  std::vector<LaneFloats> weights;
+  for (std::size_t b = 0; b < n_blocks; ++b)
+    weights.push_back(lane_weights(n_chains, static_cast<Index>(b), static_cast<float>(value)));
+  return weights;
+}
+
+/// Gradient of the mean log-likelihood: data mean minus model mean of the statistics. Returns the mean of the
+/// latents over the data.
 template <EnergyModel M>
-typename M::Params mean_statistics(const M& model, const std::vector<typename M::State>& blocks,
-                                   const Works<M>& works, std::uint64_t n_chains, Index slice) {
-  const auto weight = static_cast<float>(1.0 / static_cast<double>(n_chains));
-  return sum_tree(
-      static_cast<Index>(blocks.size()),
-      [&](Index b) {
-        auto part = model.zero_slice(slice);
-        const auto i = static_cast<std::size_t>(b);
-        model.accumulate(blocks[i], works[i], lane_weights(n_chains, b, weight), slice, part);
-        return part;
-      },
-      [](auto& into, const auto& from) { add_scaled(into, 1.0F, from); });
+Vector fill_gradient(const M& model, const Phase<M>& positive, std::uint64_t n_cases, const Chains<M>& chains,
+                     Scratch<M>& scratch, const Workers& workers) {
+  const auto data_weights =
+      block_weights(positive.blocks.size(), n_cases, 1.0 / static_cast<double>(n_cases));
+  const auto chain_weights =
+      block_weights(chains.blocks.size(), chains.n_chains, -1.0 / static_cast<double>(chains.n_chains));
+  Vector latent_means(model.latents());
+  workers.for_each(model.slices(), [&](Index slice, std::size_t slot) {
+    auto& memory = scratch.negative.scratch[slot];
+    model.accumulate(positive.blocks, positive.workspace.works, data_weights, slice, Sums::kSet, memory,
+                     scratch.gradient);
+    const UnitRange latents = model.slice_latents(slice);
+    latent_means.segment(latents.first, latents.size()) =
+        M::latent_sums(scratch.gradient).segment(latents.first, latents.size());
+    model.accumulate(chains.blocks, scratch.negative.works, chain_weights, slice, Sums::kAdd, memory,
+                     scratch.gradient);
+  });
+  return latent_means;
 }
 
 template <EnergyModel M>
 double mean_free_energy(const M& model, const typename M::Params& theta,
-                        const std::vector<typename M::State>& blocks, Works<M>& works,
-                        std::uint64_t n_chains) {
-  LaneDoubles values;
-  double sum = 0.0;
-  for (std::size_t i = 0; i < blocks.size(); ++i) {
-    model.free_energy(theta, constant_beta(1.0F), blocks[i], works[i], values);
-    for (std::size_t c = 0; c < kLanes && i * kLanes + c < n_chains; ++c) sum += values[c];
-  }
-  return sum / static_cast<double>(n_chains);
+                        const std::vector<typename M::State>& blocks, const Workspace<M>& workspace,
+                        std::uint64_t n_chains, const Workers& workers) {
+  std::vector<double> sums(blocks.size());
+  workers.for_each(static_cast<Index>(blocks.size()), [&](Index b) {
+    const auto i = static_cast<std::size_t>(b);
+    LaneDoubles values;
+    model.free_energy(theta, constant_beta(1.0F), blocks[i], workspace.works[i], values);
+    for (Index c = 0; c < workspace.works[i].lanes; ++c) sums[i] += values[static_cast<std::size_t>(c)];
+  });
+  return sum_doubles(static_cast<Index>(sums.size()),
+                     [&](Index b) { return sums[static_cast<std::size_t>(b)]; }) /
+         static_cast<double>(n_chains);
 }
 
-void require_finite(double squared, const char* what, std::string_view field, std::uint64_t update) {
-  if (std::isfinite(squared)) return;
+[[noreturn]] void fail_not_finite(const char* what, std::string_view field, std::uint64_t update) {
   throw NumericalError("update " + std::to_string(update) + ": the " + what + " of '" + std::string(field) +
                        "' is not finite; the last checkpoint is kept (a smaller --lr may help)");
 }
@@ -126,68 +139,42 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   const Purpose purpose = persistent ? Purpose::kChains : Purpose::kPositiveChains;
   const auto sweeps = static_cast<std::uint64_t>(config.sweeps);
   if (!persistent) {
-    restart_at_data(model, state.theta, scratch.positive, state.update, sweeps, streams, chains, workers);
+    restart_at_data(model, scratch.positive, batch.size(), state.update, sweeps, streams, chains, workers);
   }
-  advance(model, state.theta, sweeps, streams, purpose, chains, scratch.negative_works, workers);
-  workers.for_each(static_cast<Index>(chains.blocks.size()), [&](Index b) {
-    model.mean_latents(state.theta, constant_beta(1.0F), scratch.negative_works[static_cast<std::size_t>(b)]);
-  });
+  scratch.negative.fit(model, chains.n_chains, workers);
+  advance(model, state.theta, sweeps, streams, purpose, chains, scratch.negative, workers);
+  mean_latents(model, chains.blocks, scratch.negative, workers);
 
   UpdateReport report;
   if (is_reported(config, state.update + 1, total)) {
-    report.data_free_energy =
-        mean_free_energy(model, state.theta, scratch.positive.blocks, scratch.positive.works, batch.size());
+    report.data_free_energy = mean_free_energy(model, state.theta, scratch.positive.blocks,
+                                               scratch.positive.workspace, batch.size(), workers);
     report.chain_free_energy =
-        mean_free_energy(model, state.theta, chains.blocks, scratch.negative_works, chains.n_chains);
+        mean_free_energy(model, state.theta, chains.blocks, scratch.negative, chains.n_chains, workers);
   }
-
-  // Gradient: data mean minus model mean of the statistics, slice by slice.
-  typename M::Params& gradient = scratch.gradient;
-  Vector latent_means;
-  workers.for_each(model.slices(), [&](Index slice) {
-    auto part = mean_statistics(model, scratch.positive.blocks, scratch.positive.works, batch.size(), slice);
-    if (slice == 0) latent_means = M::latent_sums(part);
-    add_scaled(part, -1.0F,
-               mean_statistics(model, chains.blocks, scratch.negative_works, chains.n_chains, slice));
-    model.insert_slice(slice, part, gradient);
-  });
-
-  if (config.centering) model.center(state.offsets, gradient);
-  const double squared_gradient = squared_norm(gradient, workers);
-  require_finite(squared_gradient, "gradient", first_non_finite(gradient), state.update + 1);
-  report.gradient_norm = std::sqrt(squared_gradient);
-  report.learning_rate = learning_rate(config, state.update, total);
+  const Vector latent_means = fill_gradient(model, scratch.positive, batch.size(), chains, scratch, workers);
 
   OptimizerStep step;
   step.adam = config.optimizer == "adam";
-  step.learning_rate = report.learning_rate;
+  step.learning_rate = report.learning_rate = learning_rate(config, state.update, total);
   step.momentum = config.momentum;
   step.l1 = config.l1;
   step.l2 = config.l2;
-  step.gradient_scale =
-      config.clip > 0 && report.gradient_norm > config.clip ? config.clip / report.gradient_norm : 1.0;
-  step.update = state.update + 1;
-  direction_from_gradient(step, state.theta, state.optimizer, gradient, workers);
-  const double squared_step = squared_norm(gradient, workers);
-  require_finite(squared_step, "step", first_non_finite(gradient), state.update + 1);
-  report.step_norm = std::sqrt(squared_step);
-  if (config.centering) model.uncenter(state.offsets, gradient);
-  add_scaled(state.theta, 1.0F, gradient);
-  if (const auto field = first_non_finite(state.theta); !field.empty())
-    require_finite(std::numeric_limits<double>::infinity(), "new value", field, state.update + 1);
+  step.clip = config.clip;
+  step.update = ++state.update;
+  // Polynomial-decay averaging (Shamir & Zhang 2013): no horizon, so a longer run continues the same average.
+  step.average_weight =
+      std::min(1.0, (kAverageOrder + 1.0) / (static_cast<double>(state.update) + kAverageOrder));
+  const StepNorms norms = apply_gradient(step, state.offsets, scratch.gradient, state.theta, state.optimizer,
+                                         state.average, workers);
+  report.gradient_norm = norms.gradient;
+  report.step_norm = norms.step;
+  if (!std::isfinite(norms.gradient))
+    fail_not_finite("gradient", first_non_finite(scratch.gradient), state.update);
+  if (!norms.finite) fail_not_finite("new value", first_non_finite(state.theta), state.update);
 
   // Offsets move freely: the stored parameters are those of the plain energy, whose law no offset changes.
   if (config.centering) state.offsets.hidden += kOffsetRate * (latent_means - state.offsets.hidden);
-  ++state.update;
-  if (config.average) {
-    // Polynomial-decay averaging (Shamir & Zhang 2013): no horizon, so a longer run continues the same
-    // average.
-    const double weight =
-        std::min(1.0, (kAverageOrder + 1.0) / (static_cast<double>(state.update) + kAverageOrder));
-    const auto w = static_cast<float>(weight);
-    for_each_field([w](std::string_view, auto& mean, const auto& now) { mean += w * (now - mean); },
-                   state.average, state.theta);
-  }
   report.update = state.update;
   report.total = total;
   report.epoch = epoch;
@@ -246,7 +233,7 @@ TrainState<M> initial_state(const M& model, const BinaryData& data, const TrainC
   if (config.trainer == "sml") {
     const auto n = static_cast<std::uint64_t>(
         config.chains > 0 ? config.chains : std::min<std::int64_t>(config.batch, data.n_cases()));
-    state.chains = reference_chains(model, state.theta, n, streams, Purpose::kChains, workers);
+    state.chains = reference_chains(model, n, streams, Purpose::kChains, workers);
   }
   return state;
 }

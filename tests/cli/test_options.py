@@ -279,7 +279,7 @@ class Keep(CliTest):
 class NotFinite(CliTest):
     def test_training_that_overflows_keeps_a_good_checkpoint(self):
         run_dir = self.dir / "run"
-        result = run("train", "--data", "digits", "--binarize", "threshold", "--hidden", 20, "--updates", 2, "--lr",
+        result = run("train", "--data", "digits", "--binarize", "threshold", "--hidden", 20, "--updates", 20, "--lr",
                      "3e38", "--quiet", "--out", run_dir, expect=INTERNAL)
         self.check(result, run_dir)
         self.check(run("resume", run_dir, "--quiet", expect=INTERNAL), run_dir)

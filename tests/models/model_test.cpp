@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <functional>
+#include <vector>
 
 #include "specimens.hpp"
 #include "tempera/mcmc/chains.hpp"
@@ -38,29 +39,43 @@ class EveryModel : public testing::Test {
   static void for_every_visible(const M& model,
                                 const std::function<void(unsigned, typename M::State&)>& visit) {
     for (unsigned first = 0; first < kVisibles; first += kLanes) {
-      auto x = model.zero_state();
+      auto x = model.new_state();
       for (unsigned c = 0; c < kLanes; ++c) S::set(x, c, (first + c) % kVisibles, 0);
       visit(first, x);
     }
   }
 
-  /// Weighted sums of -dE/dtheta over blocks, over all slices.
+  /// A block as a panel, all its chains at the same beta.
+  struct OneBlock {
+    OneBlock(const M& model, typename M::State& x, float beta)
+        : work(model.new_work(kLanes)), betas{constant_beta(beta)}, panel{{&x, 1}, {&work, 1}, betas} {}
+    typename M::Work work;
+    typename M::Scratch scratch;
+    std::vector<LaneFloats> betas;
+    Panel<M> panel;
+  };
+
+  static typename M::Work inferred(const M& model, const Params& theta, typename M::State& x) {
+    OneBlock block(model, x, 1.0F);
+    model.infer({0, model.latents()}, theta, block.panel, block.scratch);
+    return block.work;
+  }
+
+  /// Weighted sums of -dE/dtheta over all visibles, over all slices.
   static Params statistics(const M& model, const Params& theta,
                            const std::vector<double>& weight_of_visible) {
     Params total = model.zero_params();
-    for (Index slice = 0; slice < model.slices(); ++slice) {
-      Params part = model.zero_slice(slice);
-      for_every_visible(model, [&](unsigned first, typename M::State& x) {
-        typename M::Work work;
-        model.infer(theta, x, work);
-        model.mean_latents(theta, constant_beta(1.0F), work);
-        LaneFloats weight{};
-        for (unsigned c = 0; c < kLanes && first + c < kVisibles; ++c)
-          weight[c] = static_cast<float>(weight_of_visible[first + c]);
-        model.accumulate(x, work, weight, slice, part);
-      });
-      model.insert_slice(slice, part, total);
-    }
+    for_every_visible(model, [&](unsigned first, typename M::State& x) {
+      OneBlock block(model, x, 1.0F);
+      model.infer({0, model.latents()}, theta, block.panel, block.scratch);
+      model.mean_latents({0, model.latents()}, block.panel);
+      std::vector<LaneFloats> weights(1);
+      for (unsigned c = 0; c < kLanes && first + c < kVisibles; ++c)
+        weights[0][c] = static_cast<float>(weight_of_visible[first + c]);
+      for (Index slice = 0; slice < model.slices(); ++slice)
+        model.accumulate(block.panel.states, block.panel.works, weights, slice, Sums::kAdd, block.scratch,
+                         total);
+    });
     return total;
   }
 
@@ -82,8 +97,8 @@ class EveryModel : public testing::Test {
     }
     const StreamFactory streams{11};
     std::vector<double> counts(probability.size());
-    typename M::Work work;
-    auto x = model.zero_state();
+    auto x = model.new_state();
+    OneBlock block(model, x, beta);
     for (unsigned b = 0; b < kBlocks; ++b) {
       for (unsigned c = 0; c < kLanes; ++c) {
         double u = streams.engine(Purpose::kDataSet, 1, b * 64 + c)() * 0x1p-32;
@@ -93,7 +108,10 @@ class EveryModel : public testing::Test {
       }
       for (std::uint64_t k = 1; k <= 3; ++k) {
         const std::uint64_t step = draws == Draws::kRepeated ? 1 : k;
-        model.sweep(used, constant_beta(beta), x, work, streams.lanes(Purpose::kSampling, step, b * 64));
+        for (Index stage = 0; stage < model.stages(); ++stage) {
+          model.resample(stage, {0, model.stage_units(stage)}, used, block.panel, block.scratch,
+                         streams.lanes(Purpose::kSampling, step, b * 64));
+        }
       }
       for (unsigned c = 0; c < kLanes; ++c) counts[S::visible(x, c) * kLatents + S::latent(x, c)] += 1;
     }
@@ -151,8 +169,7 @@ TYPED_TEST(EveryModel, FreeEnergySumsTheLatentsOut) {
   const TypeParam model = S::model();
   const auto theta = S::params(1.0, 5);
   this->for_every_visible(model, [&](unsigned first, typename TypeParam::State& x) {
-    typename TypeParam::Work work;
-    model.infer(theta, x, work);
+    const auto work = this->inferred(model, theta, x);
     for (const float beta : {0.0F, 0.6F, 1.0F}) {
       LaneDoubles free;
       model.free_energy(theta, constant_beta(beta), x, work, free);
@@ -168,10 +185,9 @@ TYPED_TEST(EveryModel, FreeEnergyKnowsEachChainsBeta) {
   const auto theta = S::params(1.0, 5);
   LaneFloats beta;
   for (unsigned c = 0; c < kLanes; ++c) beta[c] = static_cast<float>(c) / 63.0F;
-  auto x = model.zero_state();
+  auto x = model.new_state();
   for (unsigned c = 0; c < kLanes; ++c) S::set(x, c, c % this->kVisibles, 0);
-  typename TypeParam::Work work;
-  model.infer(theta, x, work);
+  const auto work = this->inferred(model, theta, x);
   LaneDoubles free;
   model.free_energy(theta, beta, x, work, free);
   for (unsigned c = 0; c < kLanes; ++c)
@@ -229,25 +245,80 @@ TYPED_TEST(EveryModel, StatisticsAreTheGradientOfTheExactLogLikelihood) {
   EXPECT_GT(largest, 0.05) << "a gradient of zeros would pass any tolerance";
 }
 
-TYPED_TEST(EveryModel, CentringKeepsTheInnerProductOfGradientAndDirection) {
-  // uncenter is the transpose of center: <g, T' d> = <T g, d> for every g and d.
+TYPED_TEST(EveryModel, LatentsAreDrawnFromTheirLawGivenTheVisibles) {
   using S = Specimen<TypeParam>;
   const TypeParam model = S::model();
-  const auto g = S::params(1.0, 7);
-  const auto d = S::params(1.0, 8);
-  const auto inner = [](const auto& a, const auto& b) {
-    double sum = 0;
-    for_each_field(
-        [&sum](std::string_view, const auto& x, const auto& y) { sum += (x.array() * y.array()).sum(); }, a,
-        b);
-    return sum;
+  const auto theta = S::params(1.0, 13);
+  constexpr unsigned kVisible = 11;
+  constexpr unsigned kBlocks = 400;
+  const float beta = 0.7F;
+  std::vector<double> counts(this->kLatents);
+  auto x = model.new_state();
+  for (unsigned c = 0; c < kLanes; ++c) S::set(x, c, kVisible, 0);
+  const auto work = this->inferred(model, theta, x);
+  for (unsigned b = 0; b < kBlocks; ++b) {
+    model.sample_latents(constant_beta(beta), x, work, StreamFactory{14}.lanes(Purpose::kSampling, b));
+    for (unsigned c = 0; c < kLanes; ++c) counts[S::latent(x, c)] += 1;
+  }
+  const auto test = [&](double at) {
+    double statistic = 0;
+    for (unsigned h = 0; h < this->kLatents; ++h) {
+      const double expected =
+          kBlocks * kLanes *
+          std::exp(-S::energy(theta, at, kVisible, h) - this->log_weight(theta, at, kVisible));
+      statistic += (counts[h] - expected) * (counts[h] - expected) / expected;
+    }
+    return this->score({statistic, this->kLatents - 1.0});
   };
-  auto centred = g;
-  auto direction = d;
-  model.center(S::offsets(), centred);
-  model.uncenter(S::offsets(), direction);
-  EXPECT_NEAR(inner(g, direction), inner(centred, d), 1e-4);
-  EXPECT_GT(std::abs(inner(g, direction) - inner(g, d)), 1e-2) << "offsets must act at all";
+  EXPECT_LT(test(beta), this->kRejected);
+  EXPECT_GT(test(1.0), this->kRejected) << "planted: another beta";
+}
+
+TYPED_TEST(EveryModel, PartsAndPanelsDoNotChangeASweep) {
+  using S = Specimen<TypeParam>;
+  const TypeParam model = S::model();
+  const auto theta = S::params(0.9, 15);
+  const auto run = [&](int threads, std::uint64_t n) {
+    const Workers workers(threads);
+    auto chains = reference_chains(model, n, StreamFactory{16}, Purpose::kChains, workers);
+    Workspace<TypeParam> workspace;
+    workspace.fit(model, n, workers);
+    advance(model, theta, 3, StreamFactory{16}, Purpose::kChains, chains, workspace, workers);
+    return chains;
+  };
+  for (const std::uint64_t n : {1U, 63U, 65U, 320U, 1300U}) {
+    const auto one = run(1, n);
+    for (const int threads : {2, 3, 5})
+      EXPECT_TRUE(equal_fields(one, run(threads, n))) << n << " " << threads;
+  }
+  // The draws of a chain do not depend on how many there are.
+  EXPECT_TRUE(equal_fields(run(1, 1300).blocks[1], run(2, 128).blocks[1]));
+}
+
+TYPED_TEST(EveryModel, LanesWithoutAChainAreZeroAndUnread) {
+  using S = Specimen<TypeParam>;
+  const TypeParam model = S::model();
+  const auto theta = S::params(0.9, 17);
+  const Workers workers(1);
+  auto chains = reference_chains(model, 70, StreamFactory{18}, Purpose::kChains, workers);
+  Workspace<TypeParam> workspace;
+  workspace.fit(model, 70, workers);
+  advance(model, theta, 2, StreamFactory{18}, Purpose::kChains, chains, workspace, workers);
+  for (unsigned c = 6; c < kLanes; ++c) {
+    EXPECT_EQ(S::visible(chains.blocks[1], c), 0U);
+    EXPECT_EQ(S::latent(chains.blocks[1], c), 0U);
+  }
+  const auto sums = [&](float poison) {
+    mean_latents(model, chains.blocks, workspace, workers);
+    auto total = model.zero_params();
+    const std::vector<LaneFloats> weights = {lane_weights(70, 0, 0.5F), lane_weights(70, 1, 0.5F)};
+    S::poison(workspace.works[1], 6, poison);
+    typename TypeParam::Scratch scratch;
+    for (Index slice = 0; slice < model.slices(); ++slice)
+      model.accumulate(chains.blocks, workspace.works, weights, slice, Sums::kAdd, scratch, total);
+    return total;
+  };
+  EXPECT_TRUE(equal_fields(sums(0.0F), sums(NAN)));
 }
 
 TYPED_TEST(EveryModel, SweepLeavesTheTemperedLawInvariant) {
@@ -279,7 +350,7 @@ TYPED_TEST(EveryModel, ReferenceDrawsFollowTheLawAtBetaZero) {
   const TypeParam model = S::model();
   const auto theta = S::params(0.8, 10);
   const Workers workers(1);
-  const auto chains = reference_chains(model, theta, 96000, StreamFactory{12}, Purpose::kSampling, workers);
+  const auto chains = reference_chains(model, 96000, StreamFactory{12}, Purpose::kSampling, workers);
   std::vector<double> counts(this->kVisibles);
   for (const auto& x : chains.blocks) {
     for (unsigned c = 0; c < kLanes; ++c) counts[S::visible(x, c)] += 1;

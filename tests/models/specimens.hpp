@@ -50,6 +50,11 @@ struct Specimen<BernoulliRbm> {
   static unsigned visible(const BernoulliRbm::State& x, unsigned c) { return number(x.visible, c); }
   static unsigned latent(const BernoulliRbm::State& x, unsigned c) { return number(x.hidden, c); }
 
+  /// Overwrites what is cached of the lanes from `first` on.
+  static void poison(BernoulliRbm::Work& work, Index first, float value) {
+    work.hidden_mean.rightCols(kLanes - first).setConstant(value);
+  }
+
   static BernoulliRbm::Offsets offsets() {
     return {Vector::LinSpaced(kVisible, 0.1F, 0.9F), Vector::LinSpaced(kLatent, 0.8F, 0.3F)};
   }

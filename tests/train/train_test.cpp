@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "tempera/models/bernoulli_rbm.hpp"
 #include "tempera/train/trainer.hpp"
 
 namespace tempera {
@@ -92,6 +93,139 @@ TEST(Training, CentringChangesThePathNotTheGradientAtZeroOffsets) {
   EXPECT_FALSE(equal_fields(centred.theta, plain.theta));
   EXPECT_TRUE(plain.offsets.visible.isZero() && plain.offsets.hidden.isZero());
   EXPECT_TRUE(centred.offsets.visible.isApprox(data.means().cast<float>()));
+}
+
+/// Parameters, or gradients, with every number random.
+BernoulliRbm::Params random_params(std::uint64_t seed) {
+  const BernoulliRbm model(70, 20);
+  auto theta = model.initial_params(StreamFactory{seed}, 1.0);
+  theta.visible_bias = theta.weights.col(3);
+  theta.hidden_bias = theta.weights.row(5).transpose();
+  return theta;
+}
+
+double inner(const BernoulliRbm::Params& a, const BernoulliRbm::Params& b) {
+  double sum = 0;
+  for_each_field(
+      [&sum](std::string_view, const auto& x, const auto& y) {
+        sum += (x.template cast<double>().array() * y.template cast<double>().array()).sum();
+      },
+      a, b);
+  return sum;
+}
+
+/// The step that apply_gradient makes from `theta` = 0, with its norms.
+struct Step {
+  BernoulliRbm::Params taken;
+  StepNorms norms;
+};
+
+Step step_of(const BernoulliRbm::Params& gradient, const BernoulliRbm::Offsets& offsets, OptimizerStep step,
+             int threads = 1) {
+  Step result{zeros_like(gradient), {}};
+  Optimizer<BernoulliRbm> optimizer;
+  BernoulliRbm::Params average;
+  const Workers workers(threads);
+  result.norms = apply_gradient(step, offsets, gradient, result.taken, optimizer, average, workers);
+  return result;
+}
+
+TEST(Optimizer, CentredStepIsThatOfTheCentredEnergy) {
+  // In centred coordinates the gradient is T g and the plain direction of d is T' d, so a step is lr T'T g:
+  // symmetric, and its gain <g, T'T g> is the squared norm of the centred gradient.
+  OptimizerStep step;
+  step.learning_rate = 0.5;
+  const auto g = random_params(1);
+  const auto h = random_params(2);
+  const BernoulliRbm::Offsets none{Vector::Zero(70), Vector::Zero(20)};
+  const BernoulliRbm::Offsets offsets{Vector::LinSpaced(70, 0.1F, 0.9F), Vector::LinSpaced(20, 0.8F, 0.3F)};
+  auto plain = step_of(g, none, step).taken;
+  add_scaled(plain, -0.5F, g);
+  EXPECT_NEAR(inner(plain, plain), 0.0, 1e-9);
+  const Step of_g = step_of(g, offsets, step);
+  const Step of_h = step_of(h, offsets, step);
+  EXPECT_NEAR(inner(g, of_h.taken), inner(h, of_g.taken), 1e-3);
+  EXPECT_NEAR(inner(g, of_g.taken), 0.5 * of_g.norms.gradient * of_g.norms.gradient, 1e-2);
+  EXPECT_GT(std::abs(inner(g, of_g.taken) - 0.5 * inner(g, g)), 1.0) << "offsets must act at all";
+  // One entry by hand: G_W - g_a nu' - mu g_c'.
+  const float centred =
+      g.weights(7, 4) - g.visible_bias[7] * offsets.hidden[4] - offsets.visible[7] * g.hidden_bias[4];
+  EXPECT_NEAR(of_g.taken.weights(7, 4), 0.5F * centred, 1e-5);
+  EXPECT_TRUE(equal_fields(of_g.taken, step_of(g, offsets, step, 3).taken));
+}
+
+TEST(Optimizer, ClippingBoundsTheGradientAndNothingElse) {
+  const BernoulliRbm::Offsets offsets{Vector::Constant(70, 0.4F), Vector::Constant(20, 0.5F)};
+  const auto g = random_params(3);
+  OptimizerStep step;
+  step.learning_rate = 0.1;
+  const Step free = step_of(g, offsets, step);
+  step.clip = 2.0;
+  const Step clipped = step_of(g, offsets, step);
+  EXPECT_NEAR(clipped.norms.gradient, free.norms.gradient, 1e-6 * free.norms.gradient);
+  EXPECT_NEAR(clipped.norms.step, 0.2, 1e-5);
+  step.clip = 2.0 * free.norms.gradient;
+  EXPECT_TRUE(equal_fields(step_of(g, offsets, step).taken, free.taken));
+}
+
+TEST(Optimizer, MomentsFollowTheirEquations) {
+  const BernoulliRbm::Offsets none{Vector::Zero(70), Vector::Zero(20)};
+  const auto g = random_params(4);
+  const Workers workers(1);
+  const BernoulliRbm model(70, 20);
+  const auto two_steps = [&](OptimizerStep step) {
+    auto theta = zeros_like(g);
+    Optimizer<BernoulliRbm> optimizer{model.zero_params(), model.zero_params()};
+    BernoulliRbm::Params average = model.zero_params();
+    for (const std::uint64_t t : {1U, 2U}) {
+      step.update = t;
+      apply_gradient(step, none, g, theta, optimizer, average, workers);
+    }
+    return std::pair(theta.weights(3, 2), average.weights(3, 2));
+  };
+  OptimizerStep step;
+  step.learning_rate = 0.1;
+  step.average_weight = 0.25;
+  const float x = g.weights(3, 2);
+  const auto [plain, mean] = two_steps(step);
+  EXPECT_NEAR(plain, 0.2F * x, 1e-6);
+  EXPECT_NEAR(mean, 0.75F * 0.25F * 0.1F * x + 0.25F * 0.2F * x, 1e-6);
+  step.momentum = 0.5;
+  EXPECT_NEAR(two_steps(step).first, (0.1F + 0.15F) * x, 1e-6);
+  step.momentum = 0.0;
+  step.adam = true;  // a constant gradient: both corrected moments are exact, each step is lr sign(g)
+  EXPECT_NEAR(two_steps(step).first, 0.2F * (x > 0 ? 1.0F : -1.0F), 1e-4);
+}
+
+TEST(Optimizer, DecayActsOnWeightsAlone) {
+  const BernoulliRbm::Offsets none{Vector::Zero(70), Vector::Zero(20)};
+  const Workers workers(1);
+  const auto start = random_params(5);
+  auto theta = start;
+  Optimizer<BernoulliRbm> optimizer;
+  BernoulliRbm::Params average;
+  OptimizerStep step;
+  step.learning_rate = 0.1;
+  step.l2 = 0.5;
+  step.l1 = 0.01;
+  apply_gradient(step, none, zeros_like(theta), theta, optimizer, average, workers);
+  const float w = start.weights(9, 9);
+  EXPECT_NEAR(theta.weights(9, 9), w - 0.05F * w - 0.001F * (w > 0 ? 1.0F : -1.0F), 1e-6);
+  EXPECT_EQ(theta.visible_bias, start.visible_bias);
+  EXPECT_EQ(theta.hidden_bias, start.hidden_bias);
+}
+
+TEST(Optimizer, SeesNumbersThatAreNotFinite) {
+  const BernoulliRbm::Offsets none{Vector::Zero(70), Vector::Zero(20)};
+  OptimizerStep step;
+  step.learning_rate = 1.0;
+  auto g = random_params(6);
+  EXPECT_TRUE(step_of(g, none, step).norms.finite);
+  g.weights(40, 7) = INFINITY;
+  EXPECT_FALSE(step_of(g, none, step).norms.finite);
+  g = random_params(6);
+  g.hidden_bias[3] = NAN;
+  EXPECT_FALSE(step_of(g, none, step).norms.finite);
 }
 
 TEST(Training, SchedulesAreTheStatedFunctions) {

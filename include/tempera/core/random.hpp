@@ -6,8 +6,11 @@
 //   word 0: site / 4        word 1: chain
 //   word 2: step, low 32    word 3: purpose << 24 | step, bits 32 to 55
 //
-// and the draw of a site is output word (site mod 4). No generator has state, so a checkpoint holds none,
-// and no result depends on which thread drew what. This layout and the purpose numbers are file format.
+// and the draw of a site is output word (site mod 4). A Bernoulli unit takes 16 bits at first, so that eight
+// units share a counter: unit k has half (k mod 2) of word (k mod 8) / 2 of counter word 0 = k / 8; where
+// these leave the unit open, 32 more bits come from site k of the counters with the top bit of word 0 set. No
+// generator has state, so a checkpoint holds none, and no result depends on which thread drew what. This
+// layout and the purpose numbers are file format.
 #pragma once
 
 #include <Random123/philox.h>
@@ -56,7 +59,7 @@ class StreamEngine {
 };
 
 /// The draws of one purpose at one step, for consecutive chains starting at `first_chain`: what a kernel
-/// needs.
+/// needs for a block, or for a panel of blocks.
 struct LaneStream {
   std::uint64_t seed = 0;
   Purpose purpose = Purpose::kChains;
@@ -70,6 +73,12 @@ struct LaneStream {
   [[nodiscard]] r123::Philox4x32::ctr_type counter(std::uint32_t quad, std::uint32_t lane) const {
     return {{quad, first_chain + lane, static_cast<std::uint32_t>(step),
              static_cast<std::uint32_t>(purpose) << 24 | static_cast<std::uint32_t>(step >> 32)}};
+  }
+  /// The draws of the block that is `b` blocks further.
+  [[nodiscard]] LaneStream block(std::int64_t b) const {
+    LaneStream stream = *this;
+    stream.first_chain += static_cast<std::uint32_t>(b * 64);
+    return stream;
   }
   /// All draws of chain first_chain + lane, in order of the sites from 0.
   [[nodiscard]] StreamEngine engine(std::uint32_t lane = 0) const { return {key(), counter(0, lane)}; }

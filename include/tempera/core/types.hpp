@@ -34,6 +34,20 @@ using LaneMatrix = Eigen::Matrix<float, Eigen::Dynamic, kLanes, Eigen::RowMajor>
 using LaneFloats = std::array<float, kLanes>;
 using LaneDoubles = std::array<double, kLanes>;
 
+/// Units first ... last - 1 of a layer.
+struct UnitRange {
+  Index first = 0;
+  Index last = 0;
+  [[nodiscard]] Index size() const { return last - first; }
+};
+
+/// A panel is at most this many consecutive blocks, which one task handles together: what a product prepares
+/// from the weights then serves them all.
+inline constexpr Index kMaxPanel = 16;
+
+/// A part of a layer begins at a multiple of this, so that its random draws are whole counters.
+inline constexpr Index kUnitAlignment = 8;
+
 /// Number of 64-bit words, or blocks, that hold `count` bits or chains.
 constexpr Index words_for(Index count) { return (count + kLanes - 1) / kLanes; }
 

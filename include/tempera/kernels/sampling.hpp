@@ -1,8 +1,10 @@
-// From inputs of Bernoulli units to their means, samples and free energies, 64 chains at a time.
+// From inputs of Bernoulli units to their means, samples and free energies, for a block of 64 chains.
 //
 // Each chain has its own inverse temperature beta. A unit with input x has the logit
 //   beta x + (1 - beta) r,
 // where r is its bias in the reference machine at beta = 0 (0 where a layer has none).
+//
+// `input` points to 64 aligned floats for each unit of a range, beginning with its first.
 #pragma once
 
 #include <span>
@@ -12,23 +14,28 @@
 
 namespace tempera {
 
-/// Raw words of Random123's Philox 4x32-10 for four sites of 64 chains: out[4 * k + ... ] is laid out as
-/// out[k][c] = the draw of site 4 * quad + k of chain first_chain + c.
+/// Words of Random123's Philox 4x32-10 at one value of counter word 0 for 64 chains: out[k][c] = word k of
+/// chain first_chain + c.
 using QuadDraws = std::array<std::array<std::uint32_t, kLanes>, 4>;
 void draw_quad(const LaneStream& stream, std::uint32_t quad, QuadDraws& out);
 
-/// Samples every unit: bit c of out[i] is 1 with probability sigmoid(beta_c input(i, c) + (1 - beta_c) r_i).
+/// Samples the units of a range: bit c of out[i] is 1 with probability sigmoid(beta_c input(i, c) + (1 -
+/// beta_c) r_i). Lanes from `lanes` on become 0.
 ///
-/// A unit is on when u < sigmoid(logit), with u = (w + 1/2) / 2^24 and w the upper 24 bits of the draw of
-/// site `first_site` + i (a multiple of 4). The probability is thereby resolved to 2^-24 (absolute error at
-/// most 2^-24 plus 2e-7 of the float sigmoid). `reference` is empty or has one entry per unit.
-void sample_units(const LaneMatrix& input, const LaneFloats& beta, std::span<const float> reference,
-                  const LaneStream& stream, std::uint32_t first_site, BitLayer& out);
+/// A unit is on when u < sigmoid(logit). The first 16 bits of u come from site `first_site` + i of the stream
+/// and decide all but one unit in 65,536; these take 32 more bits (see core/random.hpp). u is thereby
+/// resolved to 2^-48, and the probability is as exact as the sigmoid in float: absolute error below 1e-7 in
+/// the probability, 4e-7 relative where it is small, down to e^-87. `first_site` and `units.first` must be
+/// multiples of kUnitAlignment. `reference` is empty or has one entry for every unit of the layer.
+void sample_units(const float* input, UnitRange units, const LaneFloats& beta,
+                  std::span<const float> reference, Index lanes, const LaneStream& stream,
+                  std::uint32_t first_site, BitLayer& out);
 
-/// mean(i, c) = sigmoid(beta_c input(i, c)).
-void mean_units(const LaneMatrix& input, const LaneFloats& beta, LaneMatrix& mean);
+/// mean(i, c) = sigmoid(beta_c input(i, c)) for the units of a range; both matrices hold the whole layer.
+void mean_units(const LaneMatrix& input, UnitRange units, const LaneFloats& beta, Index lanes,
+                LaneMatrix& mean);
 
-/// out[c] += sum_i softplus(beta_c input(i, c)), each term in float, summed in double over i in order.
-void add_softplus(const LaneMatrix& input, const LaneFloats& beta, LaneDoubles& out);
+/// out[c] += sum_i softplus(beta_c input(i, c)), in double; the exponential of each term in float.
+void add_softplus(const LaneMatrix& input, const LaneFloats& beta, Index lanes, LaneDoubles& out);
 
 }  // namespace tempera

@@ -11,7 +11,7 @@ namespace tempera {
 /// The whole Markov state of a population: copyable, comparable, storable.
 template <EnergyModel M>
 struct Chains {
-  std::vector<typename M::State> blocks;  // words_for(n_chains) blocks; lanes past n_chains are unused
+  std::vector<typename M::State> blocks;  // words_for(n_chains) blocks; bits of lanes past n_chains are 0
   std::uint64_t n_chains = 0;
   std::uint64_t sweeps = 0;  // sweeps made so far: the step of the next draw
 
@@ -23,11 +23,45 @@ struct Chains {
   }
 };
 
-/// Scratch of a population, one Work per block. Not part of the Markov state.
+/// Memory of a population that is no part of its Markov state: the cache and the inverse temperatures of
+/// every block, and scratch for every thread.
 template <EnergyModel M>
-using Works = std::vector<typename M::Work>;
+struct Workspace {
+  std::vector<typename M::Work> works;
+  std::vector<LaneFloats> betas;
+  std::vector<typename M::Scratch> scratch;
 
-/// 1 for every chain of block b, 0 for the lanes past the last one, times `value`.
+  /// Memory for these chains, all at beta = 1. What already fits is kept, the caches included.
+  void fit(const M& model, std::uint64_t n_chains, const Workers& workers);
+  /// Sets the inverse temperature of every chain.
+  void set_beta(float beta);
+  /// Blocks first ... first + count - 1 as a panel.
+  Panel<M> panel(std::vector<typename M::State>& blocks, Index first, Index count);
+};
+
+/// How work on a population is cut into tasks: panels of blocks, and parts of a layer where there are too few
+/// blocks for the threads. Results do not depend on the cut.
+struct Cut {
+  Index n_blocks = 0;
+  Index panels = 1;
+  Index parts = 1;
+
+  /// Panels of at least `least` blocks for every thread, else parts. A product that serves four blocks has
+  /// paid for its tables; work that would wait for all threads after every product prefers smaller panels.
+  Cut(Index blocks, int threads, Index least = 4);
+  [[nodiscard]] Index tasks() const { return panels * parts; }
+  [[nodiscard]] Index first_block(Index task) const { return task / parts * n_blocks / panels; }
+  [[nodiscard]] Index block_count(Index task) const {
+    return (task / parts + 1) * n_blocks / panels - first_block(task);
+  }
+  /// The part of a layer of n units that a task has; may be empty.
+  [[nodiscard]] UnitRange units(Index task, Index n_units) const;
+};
+
+/// Chains in block b of a population.
+Index lanes_of(std::uint64_t n_chains, Index block);
+
+/// `value` for every chain of block b, 0 for the lanes past the last one.
 LaneFloats lane_weights(std::uint64_t n_chains, Index block, float value);
 
 /// The same inverse temperature for 64 chains.
@@ -35,8 +69,8 @@ LaneFloats constant_beta(float beta);
 
 /// n chains drawn from the machine at beta = 0.
 template <HasReference M>
-Chains<M> reference_chains(const M& model, const typename M::Params& theta, std::uint64_t n,
-                           const StreamFactory& streams, Purpose purpose, const Workers& workers);
+Chains<M> reference_chains(const M& model, std::uint64_t n, const StreamFactory& streams, Purpose purpose,
+                           const Workers& workers);
 
 /// n chains whose visibles are cases of a data set, in the order given (repeating it where it is shorter),
 /// and whose latents are drawn given them.
@@ -45,11 +79,19 @@ Chains<M> data_chains(const M& model, const typename M::Params& theta, std::uint
                       const BinaryData& data, std::span<const Index> cases, const StreamFactory& streams,
                       Purpose purpose, const Workers& workers);
 
-/// `sweeps` sweeps of every chain at beta = 1, blocks in parallel. Leaves the cache of every Work current.
-/// The draws are those of (purpose, chains.sweeps ...).
+/// `sweeps` sweeps of every chain at the inverse temperatures of `workspace`, which must fit the chains.
+/// Leaves every cache current. The draws are those of (purpose, chains.sweeps ...).
 template <EnergyModel M>
 void advance(const M& model, const typename M::Params& theta, std::uint64_t sweeps,
-             const StreamFactory& streams, Purpose purpose, Chains<M>& chains, Works<M>& works,
+             const StreamFactory& streams, Purpose purpose, Chains<M>& chains, Workspace<M>& workspace,
              const Workers& workers);
+
+/// Makes the caches of blocks current; then, their expected latents.
+template <EnergyModel M>
+void infer(const M& model, const typename M::Params& theta, std::vector<typename M::State>& blocks,
+           Workspace<M>& workspace, const Workers& workers);
+template <EnergyModel M>
+void mean_latents(const M& model, std::vector<typename M::State>& blocks, Workspace<M>& workspace,
+                  const Workers& workers);
 
 }  // namespace tempera

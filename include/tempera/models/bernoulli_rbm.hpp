@@ -59,14 +59,19 @@ class BernoulliRbm {
     }
   };
 
+  /// Cache of one block.
   struct Work {
-    LaneMatrix hidden_input;   // c + W'v of the current visibles
-    LaneMatrix hidden_mean;    // set by mean_latents
-    LaneMatrix visible_input;  // a + W h of the last sweep
-    LaneDoubles bias_dot;      // a'v and r'v of the current visibles, made when first needed
-    LaneDoubles reference_dot;
-    bool dots_current = false;
-    ProductScratch scratch;
+    Index lanes = kLanes;     // chains in the block
+    LaneMatrix hidden_input;  // c + W'v of the current visibles
+    LaneMatrix hidden_mean;   // set by mean_latents
+  };
+
+  /// Memory of one task; grows on first use.
+  struct Scratch {
+    PackedPanel packed;
+    ProductScratch products;
+    LaneMatrix input;
+    std::vector<WeightedBlock> blocks;
   };
 
   /// reference_bias: logits of the visibles at beta = 0, n_visible values.
@@ -79,50 +84,62 @@ class BernoulliRbm {
   [[nodiscard]] const Vector& reference_bias() const { return reference_bias_; }
   bool operator==(const BernoulliRbm& other) const;
 
-  /// Parameters and states of this shape, all zero.
+  /// Parameters, states and offsets of this shape, all zero.
   [[nodiscard]] Params zero_params() const;
-  [[nodiscard]] State zero_state() const;
+  [[nodiscard]] State new_state() const;
+  [[nodiscard]] Work new_work(Index lanes) const;
   [[nodiscard]] Offsets zero_offsets() const;
 
   // --- EnergyModel -------------------------------------------------------------------------------
-  // theta: parameters; beta: one inverse temperature per chain; x: a block; stream: the draws of this step,
-  // for the chains of this block. Every draw has a site of its own, so sweep and sample_latents may share a
-  // step.
+  // theta: parameters; panel: blocks; units: a part of a layer, from a multiple of kUnitAlignment; stream:
+  // the draws of this step, for the chains of the first block. Every draw has a site of its own, so resample
+  // and sample_latents may share a step.
 
   /// Visibles of up to 64 cases; the other lanes are 0.
   void load(const BinaryData& data, std::span<const Index> cases, State& x) const;
-  /// work.hidden_input from the visibles. Cost: 64 n_visible n_hidden additions.
-  void infer(const Params& theta, const State& x, Work& work) const;
-  /// h ~ p_beta(h | v).
-  void sample_latents(const Params& theta, const LaneFloats& beta, State& x, const Work& work,
-                      const LaneStream& stream) const;
-  /// v ~ p_beta(v | h), then h ~ p_beta(h | v). Cost: two products, 128 n_visible n_hidden additions.
-  void sweep(const Params& theta, const LaneFloats& beta, State& x, Work& work,
-             const LaneStream& stream) const;
-  /// F_beta(v) = -(beta a + (1 - beta) r)'v - sum_j softplus(beta (c_j + W_j'v)); float inputs, double sums.
-  void free_energy(const Params& theta, const LaneFloats& beta, const State& x, Work& work,
-                   LaneDoubles& out) const;
+
+  /// A sweep is v ~ p_beta(v | h), then h ~ p_beta(h | v): the visibles are stage 0, the hiddens stage 1.
+  [[nodiscard]] Index stages() const { return 2; }
+  [[nodiscard]] Index stage_units(Index stage) const { return stage == 0 ? n_visible_ : n_hidden_; }
+  /// One stage for a part of its units. Cost: one product, and a random draw and an exponential for each unit
+  /// and chain. Allocates nothing once the scratch has grown.
+  void resample(Index stage, UnitRange units, const Params& theta, const Panel<BernoulliRbm>& panel,
+                Scratch& scratch, const LaneStream& stream) const;
+
+  [[nodiscard]] Index latents() const { return n_hidden_; }
+  /// work.hidden_input from the visibles. Cost: one product.
+  void infer(UnitRange units, const Params& theta, const Panel<BernoulliRbm>& panel, Scratch& scratch) const;
   /// work.hidden_mean = sigmoid(beta (c + W'v)).
-  void mean_latents(const Params& theta, const LaneFloats& beta, Work& work) const;
-  /// Adds sum_c weight[c] (v_c hbar_c', v_c, hbar_c), hbar = work.hidden_mean, restricted to one slice: a
-  /// range of visibles; slice 0 also holds the hidden biases.
-  void accumulate(const State& x, const Work& work, const LaneFloats& weight, Index slice,
+  void mean_latents(UnitRange units, const Panel<BernoulliRbm>& panel) const;
+  /// h ~ p_beta(h | v).
+  void sample_latents(const LaneFloats& beta, State& x, const Work& work, const LaneStream& stream) const;
+  /// F_beta(v) = -(beta a + (1 - beta) r)'v - sum_j softplus(beta (c_j + W_j'v)); float inputs, double sums.
+  /// Lanes without a chain are 0.
+  void free_energy(const Params& theta, const LaneFloats& beta, const State& x, const Work& work,
+                   LaneDoubles& out) const;
+
+  /// Adds (or puts in place) sum_c weight[c] (v_c hbar_c', v_c, hbar_c), hbar = work.hidden_mean, over the
+  /// chains of all blocks, along the fixed tree over blocks. A slice is kProductColumns hidden units; slice 0
+  /// also holds the visible biases.
+  void accumulate(std::span<const State> states, std::span<const Work> works,
+                  std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
                   Params& sums) const;
+  [[nodiscard]] Index slices() const { return (n_hidden_ + kProductColumns - 1) / kProductColumns; }
+  /// The latents whose sums a slice holds.
+  [[nodiscard]] UnitRange slice_latents(Index slice) const {
+    return {slice * kProductColumns, std::min(n_hidden_, (slice + 1) * kProductColumns)};
+  }
 
-  [[nodiscard]] Index slices() const { return words_for(n_visible_); }
-  [[nodiscard]] Params zero_slice(Index slice) const;
-  void insert_slice(Index slice, const Params& part, Params& whole) const;
-
-  /// Gradient of (W, a, c) -> gradient in the coordinates of the centred energy
-  /// -(v - mu)'W(h - nu) - a'(v - mu) - c'(h - nu): G_W - g_a nu' - mu g_c' (Melchior et al. 2016).
-  void center(const Offsets& offsets, Params& gradient) const;
-  /// Direction in centred coordinates -> direction of (W, a, c): d_a - D_W nu, d_c - D_W' mu. Offsets may
-  /// therefore move at any time without changing the law of the machine.
-  void uncenter(const Offsets& offsets, Params& direction) const;
+  /// f(offsets of the rows, offsets of the columns, coupling of each struct...): what centring acts on. The
+  /// centred energy is -(v - mu)'W(h - nu) - a'(v - mu) - c'(h - nu) (Melchior et al. 2016).
+  template <class F, class... S>
+  static void visit_couplings(F&& f, const Offsets& offsets, S&&... s) {
+    f(offsets.visible, offsets.hidden, Coupling{s.weights, s.visible_bias, s.hidden_bias}...);
+  }
 
   // --- HasReference ------------------------------------------------------------------------------
-  /// Independent draws at beta = 0; the cache is made current.
-  void sample_reference(const Params& theta, State& x, Work& work, const LaneStream& stream) const;
+  /// Independent draws at beta = 0.
+  void sample_reference(Index lanes, State& x, const LaneStream& stream) const;
   /// n_hidden log 2 + sum_i softplus(r_i).
   [[nodiscard]] double reference_log_partition() const;
 
@@ -140,7 +157,7 @@ class BernoulliRbm {
   /// F(v) of one case at beta = 1, all in double. Cost: (ones in v) x n_hidden.
   [[nodiscard]] double free_energy(const Params& theta, std::span<const Word> row) const;
   /// mean(i, c) = P(v_i = 1 | h of chain c), for pictures.
-  void mean_visible(const Params& theta, const State& x, Work& work, LaneMatrix& mean) const;
+  void mean_visible(const Params& theta, const State& x, Scratch& scratch, LaneMatrix& mean) const;
 
   // --- what trainers and files ask ---------------------------------------------------------------
   /// Fields that weight decay acts on.
@@ -157,12 +174,11 @@ class BernoulliRbm {
   }
 
  private:
-  [[nodiscard]] std::uint32_t hidden_site() const {
-    return static_cast<std::uint32_t>((n_visible_ + 3) / 4 * 4);
+  static std::uint32_t aligned(Index units) {
+    return static_cast<std::uint32_t>((units + kUnitAlignment - 1) / kUnitAlignment * kUnitAlignment);
   }
-  [[nodiscard]] std::uint32_t redraw_site() const {
-    return hidden_site() + static_cast<std::uint32_t>((n_hidden_ + 3) / 4 * 4);
-  }
+  [[nodiscard]] std::uint32_t hidden_site() const { return aligned(n_visible_); }
+  [[nodiscard]] std::uint32_t redraw_site() const { return hidden_site() + aligned(n_hidden_); }
 
   Index n_visible_;
   Index n_hidden_;

@@ -2,63 +2,93 @@
 //
 // A model is an immutable value: the shape of a machine and its algebra, including the path of inverse
 // temperatures from its reference machine (beta = 0) to itself (beta = 1). It holds no trained parameter, no
-// generator and no cache. Parameters, states and scratch memory are values that the caller owns:
+// generator and no cache. Parameters, states and memory are values that the caller owns:
 //
 //   Params   natural parameters, a Fielded struct of Eigen arrays
 //   State    one block of 64 chains (all variables), a Fielded struct
-//   Work     scratch of one block; caches what depends on the visibles ("infer") so that free energies at
-//            several betas, latent draws and statistics cost no further product
+//   Work     what is cached of one block: the input of the latents given the visibles ("infer"), so that free
+//            energies at several betas, latent draws and statistics cost no further product
+//   Scratch  memory of one task
 //   Offsets  centring offsets of the sufficient statistics
 //
-// Lanes of a block beyond the last chain hold valid but unused chains; their weight in every sum is 0.
+// Products are made for a panel of consecutive blocks at a time, and for a part of a layer where there are
+// fewer blocks than threads: no result depends on the panel or on the part. Lanes of a block beyond
+// Work::lanes hold no chain; their bits are 0 and nothing of them is read.
 #pragma once
 
 #include <concepts>
+#include <span>
 #include <string_view>
 
 #include "tempera/core/dataset.hpp"
 #include "tempera/core/fields.hpp"
 #include "tempera/core/random.hpp"
 #include "tempera/core/types.hpp"
+#include "tempera/kernels/products.hpp"
 
 namespace tempera {
+
+/// At most kMaxPanel consecutive blocks with what is cached of them and the inverse temperatures of their
+/// chains.
+template <class M>
+struct Panel {
+  std::span<typename M::State> states;
+  std::span<typename M::Work> works;
+  std::span<const LaneFloats> betas;
+
+  [[nodiscard]] Index blocks() const { return static_cast<Index>(states.size()); }
+};
+
+/// A weight matrix with the biases of the units on its two sides, in parameters, gradients or moments.
+template <class Weights, class Bias>
+struct Coupling {
+  Weights& weights;
+  Bias& row_bias;
+  Bias& column_bias;
+};
+template <class Weights, class Bias>
+Coupling(Weights&, Bias&, Bias&) -> Coupling<Weights, Bias>;
 
 template <class M>
 concept EnergyModel = Fielded<typename M::Params> && Fielded<typename M::State> &&
     Fielded<typename M::Offsets> && std::equality_comparable<M> &&
-    requires(const M m, const typename M::Params& theta, typename M::Params& gradient, typename M::State& x,
-             const typename M::State& fixed, typename M::Work& work, const LaneFloats& beta, LaneDoubles& out,
-             const LaneStream& stream, Index slice, const typename M::Offsets& offsets,
-             const BinaryData& data, std::span<const Index> cases) {
+    requires(const M m, const typename M::Params& theta, typename M::Params& sums, typename M::State& x,
+             const typename M::State& fixed, typename M::Work& work, typename M::Scratch& scratch,
+             const Panel<M>& panel, UnitRange units, const LaneFloats& beta,
+             std::span<const LaneFloats> weights, LaneDoubles& out, const LaneStream& stream, Index index,
+             const typename M::Offsets& offsets, const BinaryData& data, std::span<const Index> cases) {
   { M::kKind } -> std::convertible_to<std::string_view>;
+  // Memory of a block with this many chains.
+  { m.new_state() } -> std::same_as<typename M::State>;
+  { m.new_work(index) } -> std::same_as<typename M::Work>;
   // Loads cases of a data set into the visibles of a block.
   m.load(data, cases, x);
-  // Latents given the visibles: fills the cache of `work`. One product.
-  m.infer(theta, fixed, work);
+  // A sweep resamples every unit once: stage after stage, each of which draws the units of one set given all
+  // others, in parts. The last stage draws the latents given the visibles and leaves the cache current.
+  { m.stages() } -> std::same_as<Index>;
+  { m.stage_units(index) } -> std::same_as<Index>;
+  m.resample(index, units, theta, panel, scratch, stream);
+  // Latents given the visibles, for a part of the latents: fills the cache. One product.
+  { m.latents() } -> std::same_as<Index>;
+  m.infer(units, theta, panel, scratch);
+  // Expected latents given the visibles at beta, from the cache, for accumulate.
+  m.mean_latents(units, panel);
   // Draws the latents at beta from the cache. No product.
-  m.sample_latents(theta, beta, x, work, stream);
-  // Resamples every unit once, visibles first, and leaves p_beta invariant; leaves the cache current.
-  m.sweep(theta, beta, x, work, stream);
+  m.sample_latents(beta, x, work, stream);
   // out[c] = -log sum_latents exp(-E_beta), from the cache. No product.
   m.free_energy(theta, beta, fixed, work, out);
-  // Expected latents given the visibles at beta, from the cache, for accumulate.
-  m.mean_latents(theta, beta, work);
-  // slice += sum_c weight[c] E[-dE/dtheta | visibles of c], for one slice of the parameters.
-  m.accumulate(fixed, work, beta, slice, gradient);
+  // sums += sum_c weight[c] E[-dE/dtheta | visibles of c] over any number of blocks, for one slice of the
+  // parameters.
   { m.slices() } -> std::same_as<Index>;
-  { m.zero_slice(slice) } -> std::same_as<typename M::Params>;
-  m.insert_slice(slice, theta, gradient);
-  // Gradients into centred coordinates, directions back out of them.
-  m.center(offsets, gradient);
-  m.uncenter(offsets, gradient);
+  m.accumulate(std::span<const typename M::State>(), std::span<const typename M::Work>(), weights, index,
+               Sums::kAdd, scratch, sums);
 };
 
 /// The machine at beta = 0 is independent units: iid draws and an exact log Z.
 template <class M>
 concept HasReference = EnergyModel<M> &&
-    requires(const M m, const typename M::Params& theta, typename M::State& x, typename M::Work& work,
-             const LaneStream& stream) {
-  m.sample_reference(theta, x, work, stream);
+    requires(const M m, typename M::State& x, Index lanes, const LaneStream& stream) {
+  m.sample_reference(lanes, x, stream);
   { m.reference_log_partition() } -> std::same_as<double>;
 };
 

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "tempera/core/sum_tree.hpp"
 #include "tempera/core/types.hpp"
 
 namespace tempera {
@@ -24,53 +25,30 @@ class Workers {
 
   [[nodiscard]] int threads() const { return threads_; }
 
-  /// Calls task(i) for i in [0, count), in any order, on these threads, and waits. An exception of a task
-  /// is thrown again here.
+  /// Calls task(i), or task(i, slot), for i in [0, count), in any order, on these threads, and waits. Tasks
+  /// that run at the same time have different slots in [0, threads()): scratch memory is kept per slot. An
+  /// exception of a task is thrown again here.
   template <class Task>
   void for_each(Index count, Task&& task) const {
     using Callable = std::remove_reference_t<Task>;
     run(
-        count, [](void* callable, Index i) { (*static_cast<Callable*>(callable))(i); },
+        count,
+        [](void* callable, Index i, std::size_t slot) {
+          if constexpr (std::is_invocable_v<Callable&, Index, std::size_t>) {
+            (*static_cast<Callable*>(callable))(i, slot);
+          } else {
+            (*static_cast<Callable*>(callable))(i);
+          }
+        },
         const_cast<void*>(static_cast<const void*>(std::addressof(task))));
   }
 
  private:
-  void run(Index count, void (*invoke)(void*, Index), void* task) const;
+  void run(Index count, void (*invoke)(void*, Index, std::size_t), void* task) const;
 
   struct Arena;
   int threads_;
   std::unique_ptr<Arena> arena_;
 };
-
-/// sum of leaf(0) ... leaf(count - 1) along a fixed binary tree over the index: pairs, pairs of pairs, and so
-/// on; the incomplete right edge is added last. Leaves are made in order, and about log2(count) partial sums
-/// are alive at a time. count must be at least 1.
-///
-/// leaf(i) returns a value; add(into, from) adds in place.
-template <class Leaf, class Add>
-auto sum_tree(Index count, Leaf&& leaf, Add&& add) {
-  using Value = std::invoke_result_t<Leaf&, Index>;
-  std::vector<Value> partial;
-  for (Index i = 0; i < count; ++i) {
-    partial.push_back(leaf(i));
-    for (Index done = i + 1; done % 2 == 0; done /= 2) {
-      add(partial[partial.size() - 2], partial.back());
-      partial.pop_back();
-    }
-  }
-  while (partial.size() > 1) {
-    add(partial[partial.size() - 2], partial.back());
-    partial.pop_back();
-  }
-  return std::move(partial.front());
-}
-
-/// sum_tree of numbers.
-template <class Leaf>
-double sum_doubles(Index count, Leaf&& leaf) {
-  return count == 0
-             ? 0.0
-             : sum_tree(count, std::forward<Leaf>(leaf), [](double& into, double from) { into += from; });
-}
 
 }  // namespace tempera

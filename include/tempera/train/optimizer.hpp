@@ -1,7 +1,7 @@
-// First-order optimisers as values: a struct of moments, and one pure step.
+// First-order optimisers as values: a struct of moments, and one step.
 #pragma once
 
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/energy_model.hpp"
 #include "tempera/parallel/tasks.hpp"
 
 namespace tempera {
@@ -25,18 +25,28 @@ struct OptimizerStep {
   double momentum = 0.0;
   double l1 = 0.0;
   double l2 = 0.0;
-  double gradient_scale = 1.0;  // below 1 where the gradient is clipped
+  double clip = 0.0;            // largest norm of the centred gradient; 0 does not clip
   std::uint64_t update = 1;     // counts from 1, for the bias correction of Adam (Kingma & Ba 2015)
+  double average_weight = 0.0;  // of the new parameters in their running average
 };
 
-/// Turns `gradient` (ascent, in place) into the direction to add to the parameters, decay included.
-/// sgd: m <- momentum m + lr g. adam: beta1 = momentum or 0.9, beta2 = 0.999, epsilon = 1e-8.
-template <EnergyModel M>
-void direction_from_gradient(const OptimizerStep& step, const typename M::Params& theta,
-                             Optimizer<M>& optimizer, typename M::Params& gradient, const Workers& workers);
+struct StepNorms {
+  double gradient = 0.0;  // of the centred gradient, before clipping
+  double step = 0.0;      // in centred coordinates
+  bool finite = true;     // whether every new parameter is
+};
 
-/// Sum of squares over all fields, double, in a fixed order.
-template <Fielded T>
-double squared_norm(const T& value, const Workers& workers);
+/// One step of ascent, in one pass over memory: centres `gradient` (G_W - g_a nu' - mu g_c' for offsets mu,
+/// nu), turns it into a direction with decay of the weights, transforms that back to the plain parameters
+/// (d_a - D_W nu, d_c - D_W' mu, so that offsets may move at any time without changing the law of the
+/// machine; Melchior et al. 2016), adds it to `theta`, and moves `average` towards the result (nothing where
+/// it is empty).
+///
+/// sgd: m <- momentum m + lr g. adam: beta1 = momentum or 0.9, beta2 = 0.999, epsilon = 1e-8. Where `clip`
+/// may act, a first pass measures the norm. The result does not depend on the threads.
+template <EnergyModel M>
+StepNorms apply_gradient(const OptimizerStep& step, const typename M::Offsets& offsets,
+                         const typename M::Params& gradient, typename M::Params& theta,
+                         Optimizer<M>& optimizer, typename M::Params& average, const Workers& workers);
 
 }  // namespace tempera

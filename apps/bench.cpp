@@ -1,0 +1,294 @@
+// tempera bench
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include "model_file.hpp"
+#include "options.hpp"
+#include "tempera/kernels/dispatch.hpp"
+#include "tempera/mcmc/annealing.hpp"
+#include "yardstick.hpp"
+
+namespace tempera::apps {
+namespace {
+
+struct Options {
+  CommonOptions common;
+  std::string instructions;
+  std::string only;
+  double seconds = 0.3;
+};
+
+struct Shape {
+  Index n_visible;
+  Index n_hidden;
+  std::uint64_t chains;
+};
+
+/// Shapes of the table: those of the literature, at several numbers of chains.
+const std::vector<Shape> kShapes = {{784, 500, 64},   {784, 500, 100}, {784, 500, 128},   {784, 500, 1024},
+                                    {784, 500, 4096}, {64, 100, 1024}, {784, 2000, 1024}, {3072, 4096, 1024}};
+
+double seconds_of(const auto& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+/// Medians of work and yardstick, run alternately, and of their ratio.
+struct Measured {
+  double seconds = 0.0;
+  double yardstick = 0.0;
+  double ratio = 0.0;
+};
+
+/// Times of work and yardstick until a budget is spent.
+class Samples {
+ public:
+  explicit Samples(double budget) : budget_(budget) {}
+  /// Whether more are wanted.
+  bool add(double ours, double theirs) {
+    ours_.push_back(ours);
+    theirs_.push_back(theirs);
+    ratios_.push_back(ours / theirs);
+    spent_ += ours + theirs;
+    return ours_.size() < 5 || (spent_ < budget_ && ours_.size() < 1000);
+  }
+  [[nodiscard]] Measured result() const { return {median(ours_), median(theirs_), median(ratios_)}; }
+
+ private:
+  double budget_;
+  double spent_ = 0.0;
+  std::vector<double> ours_;
+  std::vector<double> theirs_;
+  std::vector<double> ratios_;
+};
+
+Measured measure(double budget, const auto& work, const auto& yardstick) {
+  Samples samples(budget);
+  work();
+  yardstick();
+  while (samples.add(seconds_of(work), seconds_of(yardstick))) {
+  }
+  return samples.result();
+}
+
+/// Binary cases in which every seventh value is 1 or so, as in pictures of digits.
+BinaryData random_cases(Index n_cases, Index n_visible) {
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(n_cases * n_visible));
+  StreamEngine engine = StreamFactory{1}.engine(Purpose::kDataSet, 0);
+  for (auto& byte : bytes) byte = engine() % 7 == 0 ? 1 : 0;
+  return {n_cases, n_visible, bytes};
+}
+
+class Bench {
+ public:
+  Bench(const Options& options, int threads)
+      : options_(options), workers_(threads), yardstick_(yardstick_for(instruction_set())) {}
+
+  void run(Json& rows) {
+    for (const Shape& shape : kShapes) run_shape(shape, rows);
+    exact(rows);
+  }
+
+ private:
+  void add(Json& rows, const std::string& what, const Shape& shape, const Measured& m,
+           const std::string& yardstick) {
+    rows.push_back({{"row", what},
+                    {"n_visible", shape.n_visible},
+                    {"n_hidden", shape.n_hidden},
+                    {"chains", shape.chains},
+                    {"threads", workers_.threads()},
+                    {"milliseconds", 1e3 * m.seconds},
+                    {"yardstick", yardstick},
+                    {"yardstick_milliseconds", 1e3 * m.yardstick},
+                    {"ratio", m.ratio}});
+    log(options_.common,
+        format("%-14s %4lld x %4lld  %5llu chains  %d threads  %10.3f ms   %.3f of %s", what.c_str(),
+               static_cast<long long>(shape.n_visible), static_cast<long long>(shape.n_hidden),
+               static_cast<unsigned long long>(shape.chains), workers_.threads(), 1e3 * m.seconds, m.ratio,
+               yardstick.c_str()));
+  }
+
+  [[nodiscard]] bool wanted(const std::string& what) const {
+    return options_.only.empty() || options_.only == what;
+  }
+
+  void run_shape(const Shape& shape, Json& rows) {
+    const Model model(shape.n_visible, shape.n_hidden, Vector::Constant(shape.n_visible, -1.5F));
+    const Model::Params theta = model.initial_params(StreamFactory{1}, 0.05);
+    const auto n = static_cast<long>(shape.chains);
+    const auto up = yardstick_.product(shape.n_hidden, shape.n_visible, n, true);
+    const auto down = yardstick_.product(shape.n_visible, shape.n_hidden, n, false);
+    const auto outer = yardstick_.product(shape.n_visible, n, shape.n_hidden, false);
+    const auto two_products = [&] {
+      up->run();
+      down->run();
+    };
+
+    auto chains = reference_chains(model, shape.chains, StreamFactory{1}, Purpose::kSampling, workers_);
+    Workspace<Model> workspace;
+    workspace.fit(model, shape.chains, workers_);
+    if (wanted("sweep")) {
+      add(rows, "sweep", shape,
+          measure(
+              options_.seconds,
+              [&] {
+                advance(model, theta, 1, StreamFactory{1}, Purpose::kSampling, chains, workspace, workers_);
+              },
+              two_products),
+          "2 sgemm");
+    }
+    if (wanted("gradient")) {
+      advance(model, theta, 1, StreamFactory{1}, Purpose::kSampling, chains, workspace, workers_);
+      mean_latents(model, chains.blocks, workspace, workers_);
+      Model::Params sums = model.zero_params();
+      std::vector<LaneFloats> weights;
+      for (Index b = 0; b < static_cast<Index>(chains.blocks.size()); ++b)
+        weights.push_back(lane_weights(shape.chains, b, 1.0F / static_cast<float>(shape.chains)));
+      add(rows, "gradient", shape,
+          measure(
+              options_.seconds,
+              [&] {
+                workers_.for_each(model.slices(), [&](Index slice, std::size_t slot) {
+                  model.accumulate(chains.blocks, workspace.works, weights, slice, Sums::kSet,
+                                   workspace.scratch[slot], sums);
+                });
+              },
+              [&] { outer->run(); }),
+          "1 sgemm");
+    }
+    if (wanted("update"))
+      update(shape, model, rows, [&] {
+        two_products();
+        up->run();
+        outer->run();
+        outer->run();
+      });
+    if (wanted("ais")) {
+      constexpr Index kSteps = 5;
+      const auto betas = published_betas(kSteps + 1);
+      Measured m = measure(
+          options_.seconds,
+          [&] {
+            (void)annealed_log_weights<Model>(model, theta, betas, shape.chains, StreamFactory{1},
+                                              Purpose::kAnnealing, workers_);
+          },
+          [&] {
+            for (Index k = 0; k < kSteps; ++k) two_products();
+          });
+      m.seconds /= kSteps;
+      m.yardstick /= kSteps;
+      add(rows, "ais", shape, m, "2 sgemm");
+    }
+  }
+
+  /// A whole update of SML with as many cases as chains, default settings.
+  void update(const Shape& shape, const Model& model, Json& rows, const auto& yardstick) {
+    const BinaryData data = random_cases(static_cast<Index>(4 * shape.chains), shape.n_visible);
+    TrainConfig config;
+    config.batch = static_cast<std::int64_t>(shape.chains);
+    config.chains = config.batch;
+    config.report_every = 1 << 30;
+    config.updates = 1 << 30;
+    TrainState<Model> state = initial_state(model, data, config, workers_);
+    // Between two calls of the observer lies one update.
+    Samples samples(options_.seconds);
+    auto begin = std::chrono::steady_clock::now();
+    train<Model>(
+        model, data, config, state,
+        [&](const UpdateReport& report, const auto&) {
+          const double ours = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+          const double theirs = seconds_of(yardstick);
+          const bool go_on = report.update <= 2 || samples.add(ours, theirs);
+          begin = std::chrono::steady_clock::now();
+          return go_on ? Control::kContinue : Control::kStop;
+        },
+        workers_);
+    const Measured m = samples.result();
+    add(rows, "update", shape, m, "5 sgemm");
+  }
+
+  /// Enumeration of 2^20 states of the hidden layer, 196 visibles.
+  void exact(Json& rows) {
+    if (!wanted("exact")) return;
+    const Shape shape{196, 20, 1U << 20};
+    const Model model(shape.n_visible, shape.n_hidden);
+    const Model::Params theta = model.initial_params(StreamFactory{1}, 0.3);
+    // The least work that the sum over states needs in a straightforward way: one product of all states with
+    // the weights.
+    const auto product = yardstick_.product(1 << 14, shape.n_hidden, shape.n_visible, false);
+    Measured m = measure(
+        options_.seconds,
+        [&] {
+          workers_.for_each(model.exact_chunks(),
+                            [&](Index chunk) { (void)model.log_partition_chunk(theta, 1.0, chunk); });
+        },
+        [&] {
+          for (int k = 0; k < 64; ++k) product->run();
+        });
+    add(rows, "exact", shape, m, "1 sgemm");
+  }
+
+  const Options& options_;
+  Workers workers_;
+  const Yardstick& yardstick_;
+};
+
+int run(const Options& options) {
+  if (!options.instructions.empty()) use_instruction_set(options.instructions);
+  const Yardstick& yardstick = yardstick_for(instruction_set());
+  const double peak = yardstick.multiply_add_rate();
+  const double copy = copy_rate();
+  Json json = {{"instruction_set", instruction_set()},
+               {"multiply_add_gflops", 1e-9 * peak},
+               {"copy_gigabytes_per_second", 1e-9 * copy},
+               {"rows", Json::array()}};
+  log(options.common,
+      format("%s, one core: %.0f GFLOP/s of multiply-adds from registers, %.1f GB/s of memory copied",
+             instruction_set().c_str(), 1e-9 * peak, 1e-9 * copy));
+  std::vector<int> threads = {1};
+  if (const int all = Workers(options.common.threads).threads(); all > 1) threads.push_back(all);
+  if (options.common.threads == 1) threads = {1};
+  for (const int count : threads) Bench(options, count).run(json["rows"]);
+
+  std::string text = format(
+      "%s, one core: %.0f GFLOP/s of multiply-adds, %.1f GB/s of memory copied. Medians; ratio = time / time "
+      "of Eigen's "
+      "products on one core, alternating.\n%-9s %9s %8s %8s %8s %12s   %s",
+      instruction_set().c_str(), 1e-9 * peak, 1e-9 * copy, "row", "n_visible", "n_hidden", "chains",
+      "threads", "ms", "ratio");
+  for (const Json& row : json["rows"]) {
+    text += format("\n%-9s %9lld %8lld %8lld %8d %12.3f   %.3f of %s", row["row"].get<std::string>().c_str(),
+                   static_cast<long long>(row["n_visible"]), static_cast<long long>(row["n_hidden"]),
+                   static_cast<long long>(row["chains"]), static_cast<int>(row["threads"]),
+                   static_cast<double>(row["milliseconds"]), static_cast<double>(row["ratio"]),
+                   row["yardstick"].get<std::string>().c_str());
+  }
+  print_result(options.common, json, text);
+  return 0;
+}
+
+}  // namespace
+
+void setup_bench(CLI::App& program, int& exit_code) {
+  auto options = std::make_shared<Options>();
+  CLI::App& app = *program.add_subcommand(
+      "bench", "the speed of this machine, as ratios to Eigen's matrix products measured in the same run");
+  app.add_option("--instructions", options->instructions,
+                 "instruction set of the kernels, e.g. AVX2; the best of this CPU where not given");
+  app.add_option("--only", options->only, "one kind of row")
+      ->check(CLI::IsMember({"sweep", "gradient", "update", "ais", "exact"}));
+  app.add_option("--seconds", options->seconds, "time for each row")
+      ->check(CLI::Range(0.0, 600.0))
+      ->capture_default_str();
+  add_common_options(app, options->common);
+  app.callback([options, &exit_code] { exit_code = run(*options); });
+}
+
+}  // namespace tempera::apps

@@ -1,0 +1,2 @@
+#define TEMPERA_YARDSTICK avx2
+#include "yardstick_body.inc"

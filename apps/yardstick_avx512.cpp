@@ -1,0 +1,2 @@
+#define TEMPERA_YARDSTICK avx512
+#include "yardstick_body.inc"

@@ -1,0 +1,2 @@
+#define TEMPERA_YARDSTICK base
+#include "yardstick_body.inc"

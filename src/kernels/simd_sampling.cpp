@@ -1,0 +1,283 @@
+#include "simd_targets.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "simd_sampling.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "simd.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace tempera::simd {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::ScalableTag<float>;
+using Words = hn::RebindToUnsigned<Floats>;
+using Longs = hn::RepartitionToWide<Words>;
+using VF = hn::Vec<Floats>;
+using VU = hn::Vec<Words>;
+using VL = hn::Vec<Longs>;
+
+constexpr std::size_t kWidth = hn::MaxLanes(Floats());
+
+// --- Philox 4x32-10 -----------------------------------------------------------------------------------
+// Each 64-bit lane holds one chain in its lower half; products of 32-bit numbers fill it, and only lower
+// halves are read, so no half is ever cleared before the end.
+
+struct Quad {
+  VL word[4];
+};
+
+HWY_INLINE void Rounds(const std::uint32_t (&key)[2], Quad& x) {
+  const Longs d;
+  const Words dw;
+  const VL multiplier0 = hn::Set(d, 0xD2511F53U);
+  const VL multiplier1 = hn::Set(d, 0xCD9E8D57U);
+  std::uint32_t key0 = key[0];
+  std::uint32_t key1 = key[1];
+  for (int round = 0; round < 10; ++round) {
+    const VL product0 = hn::MulEven(hn::BitCast(dw, x.word[0]), hn::BitCast(dw, multiplier0));
+    const VL product1 = hn::MulEven(hn::BitCast(dw, x.word[2]), hn::BitCast(dw, multiplier1));
+    x.word[0] = hn::Xor3(hn::ShiftRight<32>(product1), x.word[1], hn::Set(d, key0));
+    x.word[1] = product1;
+    x.word[2] = hn::Xor3(hn::ShiftRight<32>(product0), x.word[3], hn::Set(d, key1));
+    x.word[3] = product0;
+    key0 += 0x9E3779B9U;
+    key1 += 0xBB67AE85U;
+  }
+}
+
+/// The four words of chains c ... c + kWidth - 1 at one quad.
+HWY_INLINE void Draw(const Philox& stream, std::uint32_t quad, VL even_chains, VU (&words)[4]) {
+  const Longs d;
+  const Words dw;
+  Quad even;
+  even.word[0] = hn::Set(d, static_cast<std::uint32_t>(stream.counter[0] + quad));
+  even.word[1] = even_chains;
+  even.word[2] = hn::Set(d, stream.counter[2]);
+  even.word[3] = hn::Set(d, stream.counter[3]);
+  Quad odd = even;
+  odd.word[1] = hn::Add(even_chains, hn::Set(d, 1));
+  Rounds(stream.key, even);
+  Rounds(stream.key, odd);
+  for (int k = 0; k < 4; ++k) {
+    words[k] = hn::OddEven(hn::BitCast(dw, hn::ShiftLeft<32>(odd.word[k])), hn::BitCast(dw, even.word[k]));
+  }
+}
+
+/// Chains first, first + 2, ... in 64-bit lanes.
+HWY_INLINE VL EvenChains(std::uint32_t first) {
+  const Longs d;
+  alignas(64) std::uint64_t chains[kWidth / 2];
+  for (std::size_t k = 0; k < kWidth / 2; ++k) chains[k] = first + static_cast<std::uint32_t>(2 * k);
+  return hn::Load(d, chains);
+}
+
+/// The four words of one chain.
+void OneDraw(const Philox& stream, std::uint32_t chain, std::uint32_t (&word)[4]) {
+  VU words[4];
+  Draw(stream, 0, EvenChains(chain), words);
+  for (int k = 0; k < 4; ++k) word[k] = hn::GetLane(words[k]);
+}
+
+template <class Mask>
+HWY_INLINE std::uint64_t BitsOf(Mask mask) {
+  std::uint8_t bytes[8] = {};
+  hn::StoreMaskBits(Floats(), mask, bytes);
+  std::uint64_t bits;
+  std::memcpy(&bits, bytes, 8);
+  return bits & ((std::uint64_t{1} << kWidth) - 1);
+}
+
+void PhiloxWords(const Philox& stream, std::uint32_t* out) {
+  const Words d;
+  for (std::size_t c = 0; c < kLanes; c += kWidth) {
+    VU words[4];
+    Draw(stream, 0, EvenChains(stream.counter[1] + static_cast<std::uint32_t>(c)), words);
+    for (std::size_t k = 0; k < 4; ++k) hn::StoreU(words[k], d, out + k * kLanes + c);
+  }
+}
+
+// --- units --------------------------------------------------------------------------------------------
+
+/// 2^t for t in [-126, 126], to 2.2e-7 relative: 2^t = 2^n 2^f, |f| <= 1/2, and a minimax polynomial of
+/// degree 5.
+HWY_INLINE VF Exp2(VF t) {
+  const Floats d;
+  const hn::RebindToSigned<Floats> di;
+  const VF n = hn::Round(t);
+  const VF f = hn::Sub(t, n);
+  VF p = hn::Set(d, 0x1.5c08e4p-10F);
+  p = hn::MulAdd(p, f, hn::Set(d, 0x1.3d0c52p-7F));
+  p = hn::MulAdd(p, f, hn::Set(d, 0x1.c6b6e4p-5F));
+  p = hn::MulAdd(p, f, hn::Set(d, 0x1.ebf918p-3F));
+  p = hn::MulAdd(p, f, hn::Set(d, 0x1.62e428p-1F));
+  p = hn::MulAdd(p, f, hn::Set(d, 0x1.000002p+0F));
+  return hn::BitCast(d, hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::ConvertTo(di, n))));
+}
+
+constexpr float kLog2E = 0x1.715476p+0F;
+
+/// exp(-x) for |x| <= 87; beyond, the value at the bound: exp(87) stands for every larger one.
+HWY_INLINE VF ExpMinus(VF x) {
+  const Floats d;
+  const VF t = hn::Mul(x, hn::Set(d, -kLog2E));
+  return Exp2(hn::Max(hn::Min(t, hn::Set(d, 126.0F)), hn::Set(d, -126.0F)));
+}
+
+/// Decides a unit whose first 16 bits left it open: 32 more bits.
+bool DecideTie(const Philox& stream, std::uint32_t chain, std::uint32_t unit, std::uint32_t high,
+               double odds_plus_one) {
+  Philox tie = stream;
+  tie.counter[0] = (stream.counter[0] * 2 + unit / 4) | 0x80000000U;
+  std::uint32_t word[4];
+  OneDraw(tie, chain, word);
+  const double u = (high + (word[unit % 4] + 0.5) * 0x1p-32) * 0x1p-16;
+  return u * odds_plus_one < 1.0;
+}
+
+template <bool kReference>
+HWY_INLINE void SampleUnits(const float* input, const float* beta, const float* reference,
+                            const Philox& stream, std::size_t n_units, std::size_t lanes,
+                            std::uint64_t* units) {
+  const Floats d;
+  const Words dw;
+  const hn::RebindToSigned<Floats> di;
+  const std::uint64_t valid = lanes >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << lanes) - 1;
+  std::fill_n(units, n_units, std::uint64_t{0});
+  const VF one = hn::Set(d, 1.0F);
+  const VF whole = hn::Set(d, 65536.0F);
+  for (std::size_t c = 0; c < lanes; c += kWidth) {
+    const VF lane_beta = hn::LoadU(d, beta + c);
+    const VF rest = hn::Sub(one, lane_beta);
+    const VL even_chains = EvenChains(stream.counter[1] + static_cast<std::uint32_t>(c));
+    for (std::size_t first = 0; first < n_units; first += 8) {
+      VU words[4];
+      Draw(stream, static_cast<std::uint32_t>(first / 8), even_chains, words);
+      const std::size_t count = std::min<std::size_t>(8, n_units - first);
+      for (std::size_t k = 0; k < count; ++k) {
+        const std::size_t i = first + k;
+        VF logit = hn::Mul(lane_beta, hn::Load(d, input + i * kLanes + c));
+        if constexpr (kReference) logit = hn::MulAdd(rest, hn::Set(d, reference[i]), logit);
+        const VU bits =
+            k % 2 == 0 ? hn::And(words[k / 2], hn::Set(dw, 0xFFFF)) : hn::ShiftRight<16>(words[k / 2]);
+        const VF high = hn::ConvertTo(d, hn::BitCast(di, bits));
+        // u < 1 / (1 + exp(-logit)) without the division, for the least and the largest u with these bits.
+        const VF odds_plus_one = hn::Add(ExpMinus(logit), one);
+        const VF low_end = hn::Mul(high, odds_plus_one);
+        const auto possible = hn::Lt(low_end, whole);
+        const auto certain = hn::Le(hn::Add(low_end, odds_plus_one), whole);
+        std::uint64_t on = BitsOf(certain);
+        std::uint64_t open = BitsOf(possible) & ~on;
+        if (HWY_UNLIKELY(open != 0)) {
+          alignas(64) float odds[kWidth];
+          alignas(64) std::uint32_t words_of[kWidth];
+          hn::Store(odds_plus_one, d, odds);
+          hn::Store(bits, dw, words_of);
+          for (; open != 0; open &= open - 1) {
+            const auto lane = static_cast<std::uint32_t>(__builtin_ctzll(open));
+            const std::uint32_t chain = stream.counter[1] + static_cast<std::uint32_t>(c) + lane;
+            if (DecideTie(stream, chain, static_cast<std::uint32_t>(i), words_of[lane], odds[lane]))
+              on |= std::uint64_t{1} << lane;
+          }
+        }
+        units[i] |= on << c;
+      }
+    }
+  }
+  for (std::size_t i = 0; i < n_units; ++i) units[i] &= valid;
+}
+
+void Sample(const float* input, const float* beta, const float* reference, const Philox& stream,
+            std::size_t n_units, std::size_t lanes, std::uint64_t* units) {
+  if (reference != nullptr) {
+    SampleUnits<true>(input, beta, reference, stream, n_units, lanes, units);
+  } else {
+    SampleUnits<false>(input, beta, reference, stream, n_units, lanes, units);
+  }
+}
+
+void Mean(const float* input, const float* beta, std::size_t n_units, std::size_t lanes, float* mean) {
+  const Floats d;
+  const VF one = hn::Set(d, 1.0F);
+  for (std::size_t i = 0; i < n_units; ++i) {
+    for (std::size_t c = 0; c < lanes; c += kWidth) {
+      const VF x = hn::Mul(hn::LoadU(d, beta + c), hn::Load(d, input + i * kLanes + c));
+      hn::Store(hn::Div(one, hn::Add(one, ExpMinus(x))), d, mean + i * kLanes + c);
+    }
+  }
+}
+
+void AddSoftplus(const float* input, const float* beta, std::size_t n_units, std::size_t lanes, double* out) {
+  // softplus(x) = max(x, 0) + log(1 + e), e = exp(-|x|). The logarithms of up to kTerms units are one
+  // logarithm of a product, which is at most 2^kTerms.
+  constexpr std::size_t kTerms = 512;
+  const Floats d;
+  const hn::ScalableTag<double> dd;
+  const hn::Rebind<float, decltype(dd)> half;
+  constexpr std::size_t kDoubles = kWidth / 2;
+  alignas(64) double product_of[kWidth];
+  alignas(64) double sum_of[kWidth];
+  for (std::size_t c = 0; c < lanes; c += kWidth) {
+    const VF lane_beta = hn::LoadU(d, beta + c);
+    for (std::size_t first = 0; first < n_units; first += kTerms) {
+      const std::size_t last = std::min(n_units, first + kTerms);
+      auto sum0 = hn::Zero(dd);
+      auto sum1 = hn::Zero(dd);
+      auto product0 = hn::Set(dd, 1.0);
+      auto product1 = hn::Set(dd, 1.0);
+      for (std::size_t i = first; i < last; ++i) {
+        const VF x = hn::Mul(lane_beta, hn::Load(d, input + i * kLanes + c));
+        const VF e = ExpMinus(hn::Abs(x));
+        const VF positive = hn::Max(x, hn::Zero(d));
+        const auto e0 = hn::PromoteTo(dd, hn::LowerHalf(half, e));
+        const auto e1 = hn::PromoteTo(dd, hn::UpperHalf(half, e));
+        sum0 = hn::Add(sum0, hn::PromoteTo(dd, hn::LowerHalf(half, positive)));
+        sum1 = hn::Add(sum1, hn::PromoteTo(dd, hn::UpperHalf(half, positive)));
+        product0 = hn::MulAdd(product0, e0, product0);
+        product1 = hn::MulAdd(product1, e1, product1);
+      }
+      hn::Store(product0, dd, product_of);
+      hn::Store(product1, dd, product_of + kDoubles);
+      hn::Store(sum0, dd, sum_of);
+      hn::Store(sum1, dd, sum_of + kDoubles);
+      for (std::size_t k = 0; k < kWidth; ++k) out[c + k] += sum_of[k] + std::log(product_of[k]);
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace tempera::simd
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tempera::simd {
+
+HWY_EXPORT(PhiloxWords);
+HWY_EXPORT(Sample);
+HWY_EXPORT(Mean);
+HWY_EXPORT(AddSoftplus);
+
+void philox(const Philox& stream, std::uint32_t* words) { HWY_DYNAMIC_DISPATCH(PhiloxWords)(stream, words); }
+
+void sample(const float* input, const float* beta, const float* reference, const Philox& stream,
+            std::size_t n_units, std::size_t lanes, std::uint64_t* units) {
+  HWY_DYNAMIC_DISPATCH(Sample)(input, beta, reference, stream, n_units, lanes, units);
+}
+
+void mean(const float* input, const float* beta, std::size_t n_units, std::size_t lanes, float* mean) {
+  HWY_DYNAMIC_DISPATCH(Mean)(input, beta, n_units, lanes, mean);
+}
+
+void add_softplus(const float* input, const float* beta, std::size_t n_units, std::size_t lanes,
+                  double* out) {
+  HWY_DYNAMIC_DISPATCH(AddSoftplus)(input, beta, n_units, lanes, out);
+}
+
+}  // namespace tempera::simd
+#endif

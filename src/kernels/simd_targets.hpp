@@ -1,0 +1,10 @@
+// Which instruction sets the kernels are compiled for. Include before Highway.
+#pragma once
+
+#include <hwy/detect_targets.h>
+
+// Three on x86: SSE4 (the least that the build asks for), AVX2 and the common AVX-512 (AVX3 in the names of
+// Highway). Vectors of unknown length (SVE, RVV) cannot be kept in arrays.
+#undef HWY_DISABLED_TARGETS
+#define HWY_DISABLED_TARGETS \
+  (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
