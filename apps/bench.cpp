@@ -69,11 +69,19 @@ class Samples {
   std::vector<double> ratios_;
 };
 
+/// Times at a stretch that make a sample of some length, so that threads that slept meanwhile are awake for
+/// most of it.
+int stretch(double seconds) { return std::clamp(static_cast<int>(0.02 / seconds), 1, 200); }
+
 Measured measure(double budget, const auto& work, const auto& yardstick) {
   Samples samples(budget);
   work();
+  const int count = stretch(seconds_of(work));
   yardstick();
-  while (samples.add(seconds_of(work), seconds_of(yardstick))) {
+  const auto several = [&] {
+    for (int k = 0; k < count; ++k) work();
+  };
+  while (samples.add(seconds_of(several) / count, seconds_of(yardstick))) {
   }
   return samples.result();
 }
@@ -200,12 +208,22 @@ class Bench {
     // Between two calls of the observer lies one update.
     Samples samples(options_.seconds);
     auto begin = std::chrono::steady_clock::now();
+    int count = 0;
+    int wanted_count = 1;
     train<Model>(
         model, data, config, state,
         [&](const UpdateReport& report, const auto&) {
-          const double ours = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-          const double theirs = seconds_of(yardstick);
-          const bool go_on = report.update <= 2 || samples.add(ours, theirs);
+          const double spent =
+              std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+          bool go_on = true;
+          if (report.update <= 2) {
+            wanted_count = stretch(spent);
+          } else if (++count < wanted_count) {
+            return Control::kContinue;
+          } else {
+            go_on = samples.add(spent / count, seconds_of(yardstick));
+          }
+          count = 0;
           begin = std::chrono::steady_clock::now();
           return go_on ? Control::kContinue : Control::kStop;
         },
