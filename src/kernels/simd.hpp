@@ -15,6 +15,8 @@ namespace tempera::simd {
 inline constexpr std::size_t kLanes = 64;
 /// Units of the output that one tile computes.
 inline constexpr std::size_t kTileUnits = 5;
+/// Outputs for which the weights of some strips are kept near: a multiple of kTileUnits.
+inline constexpr std::size_t kNearUnits = 40;
 /// Strips whose tables are alive at a time. A strip is as many groups of units as 32 bits hold.
 inline constexpr std::size_t kChunkStrips = 5;
 /// Floats of table memory that look_up needs.

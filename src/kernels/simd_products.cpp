@@ -177,50 +177,55 @@ HWY_NOINLINE void TilesOfBlock(const float* tables, const std::uint32_t* packed,
   }
 }
 
-/// kUnits outputs of every block.
+/// Adds what the groups of some strips give to kUnits outputs of every block.
 template <bool kAlong, std::size_t kUnits>
 HWY_INLINE void LookUpUnits(const LookupOperand& w, std::size_t first_out, const LookupPanel& panel,
-                            float* tables) {
-  const Floats d;
-  const float* weights = w.weights + static_cast<std::ptrdiff_t>(first_out) * (kAlong ? w.stride : 1);
+                            std::size_t first_strip, std::size_t strips, float* tables) {
+  BuildTables<kAlong, kUnits>(w.weights + static_cast<std::ptrdiff_t>(first_out) * (kAlong ? w.stride : 1),
+                              w.stride, w.n_units, panel.groups + first_strip * kGroupsPerStrip,
+                              strips * kGroupsPerStrip, tables);
   for (std::size_t b = 0; b < panel.n_blocks; ++b) {
-    for (std::size_t j = 0; j < kUnits; ++j) {
-      for (std::size_t c = 0; c < kLanes; c += kWidth)
-        hn::Store(hn::Set(d, w.bias[first_out + j]), d, panel.out[b] + (first_out + j) * kLanes + c);
-    }
-  }
-  for (std::size_t s = 0; s < panel.n_strips; s += kChunkStrips) {
-    const std::size_t strips = std::min(kChunkStrips, panel.n_strips - s);
-    BuildTables<kAlong, kUnits>(weights, w.stride, w.n_units, panel.groups + s * kGroupsPerStrip,
-                                strips * kGroupsPerStrip, tables);
-    for (std::size_t b = 0; b < panel.n_blocks; ++b) {
-      TilesOfBlock<kUnits, kTileVectors>(tables, panel.packed + b * panel.block_stride + s * kLanes, strips,
-                                         (panel.lanes[b] + kWidth - 1) / kWidth,
-                                         panel.out[b] + first_out * kLanes);
-    }
+    TilesOfBlock<kUnits, kTileVectors>(tables, panel.packed + b * panel.block_stride + first_strip * kLanes,
+                                       strips, (panel.lanes[b] + kWidth - 1) / kWidth,
+                                       panel.out[b] + first_out * kLanes);
   }
 }
 
 template <bool kAlong>
 HWY_INLINE void LookUpAll(const LookupOperand& w, std::size_t n_out, const LookupPanel& panel,
                           float* tables) {
-  for (std::size_t j = 0; j < n_out; j += kTileUnits) {
-    switch (n_out - j) {
-      case 1:
-        LookUpUnits<kAlong, 1>(w, j, panel, tables);
-        break;
-      case 2:
-        LookUpUnits<kAlong, 2>(w, j, panel, tables);
-        break;
-      case 3:
-        LookUpUnits<kAlong, 3>(w, j, panel, tables);
-        break;
-      case 4:
-        LookUpUnits<kAlong, 4>(w, j, panel, tables);
-        break;
-      default:
-        LookUpUnits<kAlong, kTileUnits>(w, j, panel, tables);
-        break;
+  const Floats d;
+  for (std::size_t b = 0; b < panel.n_blocks; ++b) {
+    for (std::size_t j = 0; j < n_out; ++j) {
+      for (std::size_t c = 0; c < kLanes; c += kWidth)
+        hn::Store(hn::Set(d, w.bias[j]), d, panel.out[b] + j * kLanes + c);
+    }
+  }
+  // Outputs by the dozen, and for them strips by the handful: the weights of a few strips stay near while all
+  // of these outputs make their tables of them.
+  for (std::size_t first = 0; first < n_out; first += kNearUnits) {
+    const std::size_t last = std::min(n_out, first + kNearUnits);
+    for (std::size_t s = 0; s < panel.n_strips; s += kChunkStrips) {
+      const std::size_t strips = std::min(kChunkStrips, panel.n_strips - s);
+      for (std::size_t j = first; j < last; j += kTileUnits) {
+        switch (last - j) {
+          case 1:
+            LookUpUnits<kAlong, 1>(w, j, panel, s, strips, tables);
+            break;
+          case 2:
+            LookUpUnits<kAlong, 2>(w, j, panel, s, strips, tables);
+            break;
+          case 3:
+            LookUpUnits<kAlong, 3>(w, j, panel, s, strips, tables);
+            break;
+          case 4:
+            LookUpUnits<kAlong, 4>(w, j, panel, s, strips, tables);
+            break;
+          default:
+            LookUpUnits<kAlong, kTileUnits>(w, j, panel, s, strips, tables);
+            break;
+        }
+      }
     }
   }
 }

@@ -18,6 +18,16 @@ constexpr Index kChunkBits = 12;
 
 std::span<const float> view(const Vector& v) { return {v.data(), static_cast<std::size_t>(v.size())}; }
 
+/// sum_k softplus(x_k), in double. The logarithms of many terms are one logarithm of their product, which is
+/// at most 2 to their number.
+double softplus_sum(const Eigen::ArrayXd& x) {
+  constexpr Index kTerms = 512;
+  double sum = x.max(0.0).sum();
+  for (Index first = 0; first < x.size(); first += kTerms)
+    sum += std::log((1.0 + (-x.segment(first, std::min(kTerms, x.size() - first)).abs()).exp()).prod());
+  return sum;
+}
+
 /// Units that are made and sampled at a time, so that their inputs stay near: a multiple of kUnitAlignment
 /// and of the tile of the products.
 constexpr Index kPart = 40;
@@ -218,7 +228,7 @@ double BernoulliRbm::log_partition_chunk(const Params& theta, double beta, Index
   }
   LogSumExp total;
   for (Word n = first;;) {
-    total.add(outer_energy + (input.max(0.0) + (-input.abs()).exp().log1p()).sum());
+    total.add(outer_energy + softplus_sum(input));
     if (++n == first + states) return total.value();
     const int flipped = std::countr_zero(n);
     const double sign = (gray >> flipped & 1) != 0 ? -1.0 : 1.0;
@@ -238,7 +248,7 @@ double BernoulliRbm::free_energy(const Params& theta, std::span<const Word> row)
       input += theta.weights.row(i).transpose().array().cast<double>();
     }
   }
-  return -bias - (input.max(0.0) + (-input.abs()).exp().log1p()).sum();
+  return -bias - softplus_sum(input);
 }
 
 void BernoulliRbm::mean_visible(const Params& theta, const State& x, Scratch& scratch,
