@@ -9,8 +9,8 @@ namespace tempera::apps {
 
 class Yardstick {
  public:
-  /// C = A B of float matrices, random A (m x k) and B (k x n), row-major; `trans` takes A as the transpose
-  /// of a stored k x m matrix.
+  /// C = A B of float matrices, random A (m x k) and B (k x n), row-major; `transposed` takes A as the
+  /// transpose of a stored k x m matrix.
   class Product {
    public:
     virtual ~Product() = default;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Speed of tempera beside scikit-learn's BernoulliRBM, on one core, alternating in one run: minibatches of training per
-second, and chain-sweeps of Gibbs sampling per second, at 784 x 500. Debian: python3-sklearn, python3-numpy."""
+second, and chain-sweeps of Gibbs sampling per second, at 784 x 500. Debian: python3-sklearn, python3-h5py and
+libopenblas0 (without it, NumPy multiplies with the slow reference BLAS)."""
 
 import argparse
 import json

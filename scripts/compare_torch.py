@@ -2,7 +2,8 @@
 """Updates per second of tempera and of the same algorithm in PyTorch, on one core, alternating in one run.
 
 Stochastic maximum likelihood on binary data, 784 x 500, batch and chains of 100, plain stochastic gradient: what a
-careful user writes (float32, in-place, no Python loop inside an update). Debian: python3-torch, python3-numpy.
+careful user writes (float32, in-place, no Python loop inside an update). Debian: python3-torch, python3-h5py and libopenblas0
+(without the last, torch multiplies with the slow reference BLAS).
 """
 
 import argparse

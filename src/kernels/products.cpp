@@ -8,6 +8,9 @@
 namespace tempera {
 namespace {
 
+static_assert(kProductUnits == simd::kNearUnits && kProductUnits % kUnitAlignment == 0);
+static_assert(kProductColumns == simd::kOuterColumns);
+
 std::size_t size(Index n) { return static_cast<std::size_t>(n); }
 
 void grow(Vector& memory, std::size_t floats) {

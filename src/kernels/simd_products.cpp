@@ -39,6 +39,14 @@ alignas(64) constexpr float kBitOf[4][16] = {
     {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1},
 };
 
+/// Lane c holds bit c.
+template <class D>
+HWY_INLINE hn::Vec<D> LaneBits(D d) {
+  alignas(64) hn::TFromD<D> bits[hn::MaxLanes(D())];
+  for (std::size_t c = 0; c < hn::MaxLanes(D()); ++c) bits[c] = hn::TFromD<D>{1} << c;
+  return hn::Load(d, bits);
+}
+
 // --- packing ------------------------------------------------------------------------------------------
 
 std::size_t Pack(const std::uint64_t* const* units, std::size_t n_blocks, std::size_t n_units,
@@ -55,9 +63,7 @@ std::size_t Pack(const std::uint64_t* const* units, std::size_t n_blocks, std::s
   while (active % kGroupsPerStrip != 0) groups[active++] = kNoGroup;
 
   const Words d;
-  alignas(64) std::uint32_t select[kWidth];
-  for (std::size_t c = 0; c < kWidth; ++c) select[c] = 1U << c;
-  const VU lane_bit = hn::Load(d, select);
+  const VU lane_bit = LaneBits(d);
   const std::size_t strips = active / kGroupsPerStrip;
   for (std::size_t s = 0; s < strips; ++s, groups += kGroupsPerStrip) {
     for (std::size_t b = 0; b < n_blocks; ++b) {
@@ -415,9 +421,7 @@ void AddOuter(const WeightedBlock* blocks, std::size_t n_blocks, std::size_t n_r
 void AddBits(const std::uint64_t* units, std::size_t n_units, const float* weight, float* sums) {
   const Floats d;
   const Words du;
-  alignas(64) std::uint32_t select[kWidth];
-  for (std::size_t c = 0; c < kWidth; ++c) select[c] = 1U << c;
-  const VU lane_bit = hn::Load(du, select);
+  const VU lane_bit = LaneBits(du);
   for (std::size_t i = 0; i < n_units; ++i) {
     VF sum = hn::Zero(d);
     for (std::size_t c = 0; c < kLanes; c += kWidth) {
@@ -460,9 +464,7 @@ HWY_INLINE void AddWhereSet(const std::uint64_t* units, std::size_t n_units, std
                             const Value& value) {
   const Doubles d;
   const hn::RebindToUnsigned<Doubles> du;
-  alignas(64) std::uint64_t select[kDoubles];
-  for (std::size_t c = 0; c < kDoubles; ++c) select[c] = std::uint64_t{1} << c;
-  const auto lane_bit = hn::Load(du, select);
+  const auto lane_bit = LaneBits(du);
   for (std::size_t c = 0; c < lanes; c += kDoubles) {
     VD sum = hn::LoadU(d, out + c);
     for (std::size_t i = 0; i < n_units; ++i) {

@@ -58,11 +58,6 @@ void Workspace<M>::fit(const M& model, std::uint64_t n_chains, const Workers& wo
 }
 
 template <EnergyModel M>
-void Workspace<M>::set_beta(float beta) {
-  std::fill(betas.begin(), betas.end(), constant_beta(beta));
-}
-
-template <EnergyModel M>
 Panel<M> Workspace<M>::panel(std::vector<typename M::State>& blocks, Index first, Index count) {
   const auto begin = static_cast<std::size_t>(first);
   const auto size = static_cast<std::size_t>(count);

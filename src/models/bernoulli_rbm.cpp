@@ -28,15 +28,11 @@ double softplus_sum(const Eigen::ArrayXd& x) {
   return sum;
 }
 
-/// Units that are made and sampled at a time, so that their inputs stay near: a multiple of kUnitAlignment
-/// and of the tile of the products.
-constexpr Index kPart = 40;
-
-/// Calls f(part) for the parts of a range.
+/// Calls f(part) for the parts of a range that are made and sampled at a time.
 template <class F>
 void for_each_part(UnitRange units, F&& f) {
-  for (Index first = units.first; first < units.last; first += kPart)
-    f(UnitRange{first, std::min(units.last, first + kPart)});
+  for (Index first = units.first; first < units.last; first += kProductUnits)
+    f(UnitRange{first, std::min(units.last, first + kProductUnits)});
 }
 
 /// Packs one layer of every block of a panel.
@@ -90,10 +86,11 @@ void BernoulliRbm::resample(Index stage, UnitRange units, const Params& theta,
                             const LaneStream& stream) const {
   if (stage == 0) {
     pack_layer(panel, &State::hidden, scratch.packed);
-    if (scratch.input.rows() < kPart * panel.blocks()) scratch.input.resize(kPart * panel.blocks(), kLanes);
+    if (scratch.input.rows() < kProductUnits * panel.blocks())
+      scratch.input.resize(kProductUnits * panel.blocks(), kLanes);
     std::array<float*, kMaxPanel> inputs;
     for (Index b = 0; b < panel.blocks(); ++b)
-      inputs[static_cast<std::size_t>(b)] = scratch.input.row(b * kPart).data();
+      inputs[static_cast<std::size_t>(b)] = scratch.input.row(b * kProductUnits).data();
     for_each_part(units, [&](UnitRange part) {
       input_from_columns(theta.weights, scratch.packed, part, theta.visible_bias, inputs, scratch.products);
       for (std::size_t b = 0; b < panel.states.size(); ++b) {

@@ -993,6 +993,18 @@ class Help(CliTest):
         self.assertEqual(len(said), len(COMMANDS))
 
 
+
+class Bench(CliTest):
+    def test_rows_are_ratios_to_a_yardstick_of_the_same_run(self):
+        found = run_json("bench", "--only", "exact", "--seconds", 0, "--threads", 1)
+        self.assertGreater(found["multiply_add_gflops"], 0)
+        (row,) = found["rows"]
+        self.assertEqual((row["row"], row["threads"]), ("exact", 1))
+        self.assertGreater(min(row["ratio"], row["milliseconds"], row["yardstick_milliseconds"]), 0)
+
+    def test_an_instruction_set_that_is_not_there(self):
+        self.fails(USAGE, "bench", "--instructions", "abacus", mentions=["abacus"])
+
 class Ranges(CliTest):
     HUGE = 9223372036854775807
 

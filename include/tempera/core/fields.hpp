@@ -77,18 +77,6 @@ T zeros_like(const T& value) {
   return result;
 }
 
-/// Bytes held by the arrays of a struct of Eigen arrays.
-template <Fielded T>
-[[nodiscard]] double bytes_of(const T& value) {
-  double bytes = 0;
-  for_each_field(
-      [&bytes](std::string_view, const auto& field) {
-        bytes += static_cast<double>(field.size()) * sizeof(*field.data());
-      },
-      value);
-  return bytes;
-}
-
 /// Numbers held by the arrays of a struct of Eigen arrays.
 template <Fielded T>
 [[nodiscard]] Index size_of(const T& value) {

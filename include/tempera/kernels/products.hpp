@@ -51,6 +51,10 @@ void input_from_rows(const Matrix& weights, const PackedPanel& rows, UnitRange c
 void input_from_columns(const Matrix& weights, const PackedPanel& columns, UnitRange rows, const Vector& bias,
                         std::span<float* const> out, ProductScratch& scratch);
 
+/// Units that input_from_rows and input_from_columns are best called for at a time, so that their inputs and
+/// the weights stay near: a multiple of kUnitAlignment.
+inline constexpr Index kProductUnits = 40;
+
 /// Whether sums are added to what is there, or replace it.
 enum class Sums { kAdd, kSet };
 

@@ -33,8 +33,6 @@ struct Workspace {
 
   /// Memory for these chains, all at beta = 1. What already fits is kept, the caches included.
   void fit(const M& model, std::uint64_t n_chains, const Workers& workers);
-  /// Sets the inverse temperature of every chain.
-  void set_beta(float beta);
   /// Blocks first ... first + count - 1 as a panel.
   Panel<M> panel(std::vector<typename M::State>& blocks, Index first, Index count);
 };

@@ -56,7 +56,7 @@ concept EnergyModel = Fielded<typename M::Params> && Fielded<typename M::State> 
              const typename M::State& fixed, typename M::Work& work, typename M::Scratch& scratch,
              const Panel<M>& panel, UnitRange units, const LaneFloats& beta,
              std::span<const LaneFloats> weights, LaneDoubles& out, const LaneStream& stream, Index index,
-             const typename M::Offsets& offsets, const BinaryData& data, std::span<const Index> cases) {
+             const BinaryData& data, std::span<const Index> cases) {
   { M::kKind } -> std::convertible_to<std::string_view>;
   // Memory of a block with this many chains.
   { m.new_state() } -> std::same_as<typename M::State>;
@@ -80,6 +80,7 @@ concept EnergyModel = Fielded<typename M::Params> && Fielded<typename M::State> 
   // sums += sum_c weight[c] E[-dE/dtheta | visibles of c] over any number of blocks, for one slice of the
   // parameters.
   { m.slices() } -> std::same_as<Index>;
+  { m.slice_latents(index) } -> std::same_as<UnitRange>;
   m.accumulate(std::span<const typename M::State>(), std::span<const typename M::Work>(), weights, index,
                Sums::kAdd, scratch, sums);
 };
