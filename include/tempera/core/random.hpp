@@ -30,6 +30,9 @@ enum class Purpose : std::uint8_t {
   kDataSet = 6,         // synthetic data sets
   kBinarize = 7,        // random binarisation of grey data
   kValidation = 8,      // likelihood estimates during training
+  kSwaps = 9,           // swaps of rungs in training (step = round, chain = pair)
+  kExchange = 10,       // plain chains that change places with an ensemble's coldest (step = round)
+  kSamplingSwaps = 11,  // swaps of rungs in `tempera sample`
 };
 
 /// A run of draws of one chain at one step, as a uniform random bit generator for Boost.Random.

@@ -1,0 +1,115 @@
+// Temperature ladders: replicas of a machine at several inverse temperatures that exchange places, so that
+// what is drawn at beta = 0, where draws are independent, travels to beta = 1 (Geyer 1991; Desjardins,
+// Courville, Bengio 2010).
+//
+// Swaps are non-reversible: even pairs of rungs, then odd ones, in turn (Okabe et al. 2001; Syed et al.
+// 2021). They use the free energies of the visibles, so that the latents need not fit the new place: these
+// are drawn anew after it. Labels move, states stay.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tempera/mcmc/chains.hpp"
+
+namespace tempera {
+
+/// A population's chains as rungs of ensembles, and plain chains at beta = 1 beside them. A value, stored in
+/// checkpoints; n_rungs = 0 is no ladder.
+struct TemperatureLadder {
+  std::uint64_t n_rungs = 0;
+  std::uint64_t n_ensembles = 0;
+  std::uint64_t swaps = 0;            // rounds of swaps so far, all pairs of one parity each
+  std::uint64_t adapted = 0;          // `swaps` when the rungs were last placed
+  std::uint64_t counted = 0;          // rounds of swaps that `round_trips` counts
+  std::uint64_t round_trips = 0;      // 1 -> 0 -> 1 in beta, all ensembles together
+  std::vector<double> betas;          // n_rungs, increasing, 0 and 1 included
+  std::vector<double> rejections;     // n_rungs - 1: running mean of 1 - acceptance of the pair (k, k + 1)
+  std::vector<double> offers;         // n_rungs - 1: swaps offered that the running mean has seen
+  std::vector<double> up;             // n_rungs: running mean of replicas that come from beta = 1
+  std::vector<double> down;           // n_rungs: of those that come from beta = 0
+  std::vector<std::uint64_t> chains;  // [ensemble * n_rungs + rung]: the chain there
+  std::vector<std::uint64_t> origin;  // of the replica there: the end it saw last, an Origin
+  std::vector<std::uint64_t> plain;   // chains at beta = 1 that are in no ensemble
+
+  enum Origin : std::uint64_t { kNone = 0, kUp = 1, kDown = 2 };
+
+  template <class F, class... S>
+  static void visit(F&& f, S&&... s) {
+    f("n_rungs", s.n_rungs...);
+    f("n_ensembles", s.n_ensembles...);
+    f("swaps", s.swaps...);
+    f("adapted", s.adapted...);
+    f("counted", s.counted...);
+    f("round_trips", s.round_trips...);
+    f("betas", s.betas...);
+    f("rejections", s.rejections...);
+    f("offers", s.offers...);
+    f("up", s.up...);
+    f("down", s.down...);
+    f("chains", s.chains...);
+    f("origin", s.origin...);
+    f("plain", s.plain...);
+  }
+
+  [[nodiscard]] std::uint64_t n_chains() const { return plain.size() + n_ensembles * n_rungs; }
+  /// Chain at beta = 1 of an ensemble.
+  [[nodiscard]] std::uint64_t coldest(std::uint64_t ensemble) const {
+    return chains[(ensemble + 1) * n_rungs - 1];
+  }
+};
+
+/// Rungs and ensembles at most: their product numbers the draws of a round of swaps.
+inline constexpr std::uint64_t kMaxRungs = 1024;
+inline constexpr std::uint64_t kMaxEnsembles = std::uint64_t{1} << 20;
+
+/// Evenly spaced rungs; chains 0 ... n_plain - 1 are plain, the ensembles follow one after another.
+TemperatureLadder linear_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles, std::uint64_t n_plain);
+
+/// Probability that two replicas change places: min(1, exp(f_i(v_i) + f_j(v_j) - f_i(v_j) - f_j(v_i))) for
+/// free energies f of the two rungs (algorithms.md 1a, collapsed swap). Detailed balance holds to rounding.
+double swap_probability(double own_i, double own_j, double i_in_place_of_j, double j_in_place_of_i);
+
+/// Sets the inverse temperature of every chain; plain ones get 1.
+template <EnergyModel M>
+void place(const TemperatureLadder& ladder, Workspace<M>& workspace);
+
+/// One round of swaps, of the pairs (k, k + 1) with k + ladder.swaps even; one uniform for each pair. Caches
+/// must be current (`advance` leaves them so) and betas in place. Draws the latents of the blocks concerned
+/// at their new betas. Counts round trips, rejections (probabilities, not coins) and the flow of replicas.
+/// purpose: of the swaps. Cost: two softplus passes and one draw of the latents, no product.
+template <EnergyModel M>
+void swap_rungs(const M& model, const typename M::Params& theta, const StreamFactory& streams,
+                Purpose purpose, Purpose sweep_purpose, Chains<M>& chains, TemperatureLadder& ladder,
+                Workspace<M>& workspace, const Workers& workers);
+
+/// The coldest replica of every ensemble changes places with a plain chain, drawn without replacement while
+/// there are as many: both are at beta = 1, so every exchange is accepted (Desjardins et al. 2010).
+void exchange_with_plain(const StreamFactory& streams, TemperatureLadder& ladder);
+
+/// Cumulative barrier from beta = 0: Lambda_k = sum of the rejections below rung k (Syed et al. 2021).
+std::vector<double> cumulative_barrier(const TemperatureLadder& ladder);
+
+/// Mean round trips of an ensemble in a round of swaps, and what a ladder of any number of rungs can reach:
+/// 1 / (2 + 2 Lambda).
+double round_trip_rate(const TemperatureLadder& ladder);
+double optimal_round_trip_rate(const TemperatureLadder& ladder);
+
+/// Fraction of replicas at each rung that come from beta = 1: 0 at the hottest, 1 at the coldest rung; linear
+/// where replicas diffuse freely (Katzgraber et al. 2006).
+std::vector<double> flow(const TemperatureLadder& ladder);
+
+/// n inverse temperatures with the same barrier between neighbours: beta against the cumulative barrier is
+/// interpolated monotonically (Fritsch & Carlson 1980).
+std::vector<double> equal_rejection_betas(const TemperatureLadder& ladder, std::uint64_t n);
+
+/// The rungs placed anew for equal rejection, their number moved by at most one towards 2 Lambda + 1
+/// (at most max_rungs). A new rung copies the chains of its colder neighbour in every ensemble.
+template <EnergyModel M>
+TemperatureLadder adapt(TemperatureLadder ladder, std::uint64_t max_rungs, const M& model, Chains<M>& chains);
+
+/// Forgets the statistics: after burn-in, or where the model has changed. Places stay.
+void reset_statistics(TemperatureLadder& ladder);
+
+}  // namespace tempera

@@ -1,0 +1,336 @@
+#include "tempera/mcmc/ladder.hpp"
+
+#include <math.h>  // pchip.hpp of Boost 1.74 calls isnan without a namespace
+
+#include <algorithm>
+#include <boost/math/interpolators/pchip.hpp>
+#include <boost/random/uniform_01.hpp>
+#include <boost/random/uniform_int_distribution.hpp>
+#include <cmath>
+#include <numeric>
+
+#include "tempera/models/bernoulli_rbm.hpp"
+
+namespace tempera {
+namespace {
+
+/// Least weight of the newest swap in the running mean of a rejection.
+constexpr double kRejectionWeight = 0.01;
+/// A pair that never rejects still gets some room.
+constexpr double kLeastBarrier = 1e-6;
+
+std::size_t at(std::uint64_t n) { return static_cast<std::size_t>(n); }
+
+/// A uniform in [0, 1) with 53 bits.
+double uniform(StreamEngine engine) {
+  const std::uint64_t high = engine() >> 5;
+  const std::uint64_t low = engine() >> 6;
+  return static_cast<double>(high << 26 | low) * 0x1p-53;
+}
+
+/// Weight of the newest labels in the flow: one over the return time of a replica, 2 M (1 + sum r / (1 - r))
+/// rounds (algorithms.md 1a).
+double flow_weight(const TemperatureLadder& ladder) {
+  double sum = 1.0;
+  for (const double r : ladder.rejections) sum += std::min(r, 0.99) / (1.0 - std::min(r, 0.99));
+  return 1.0 / (2.0 * static_cast<double>(ladder.n_rungs) * sum);
+}
+
+/// The bits of one chain, in every layer.
+template <EnergyModel M>
+void copy_chain(Chains<M>& chains, std::uint64_t from, std::uint64_t to) {
+  for_each_field(
+      [&](std::string_view, const BitLayer& source, BitLayer& target) {
+        for (std::size_t i = 0; i < target.size(); ++i) {
+          const Word bit = source[i] >> (from % kLanes) & 1;
+          target[i] = (target[i] & ~(Word{1} << (to % kLanes))) | bit << (to % kLanes);
+        }
+      },
+      std::as_const(chains.blocks[at(from / kLanes)]), chains.blocks[at(to / kLanes)]);
+}
+
+template <EnergyModel M>
+void clear_chain(Chains<M>& chains, std::uint64_t chain) {
+  for_each_field(
+      [&](std::string_view, BitLayer& layer) {
+        for (Word& unit : layer) unit &= ~(Word{1} << (chain % kLanes));
+      },
+      chains.blocks[at(chain / kLanes)]);
+}
+
+/// A rung between k - 1 and k in every ensemble, its chains copies of those of rung k.
+template <EnergyModel M>
+void add_rung(TemperatureLadder& ladder, std::uint64_t k, const M& model, Chains<M>& chains) {
+  TemperatureLadder wider = ladder;
+  ++wider.n_rungs;
+  wider.chains.clear();
+  wider.origin.clear();
+  for (std::uint64_t e = 0; e < ladder.n_ensembles; ++e) {
+    const std::uint64_t added = chains.n_chains++;
+    if (at(words_for(static_cast<Index>(chains.n_chains))) > chains.blocks.size())
+      chains.blocks.push_back(model.new_state());
+    copy_chain(chains, ladder.chains[at(e * ladder.n_rungs + k)], added);
+    for (std::uint64_t j = 0; j < ladder.n_rungs; ++j) {
+      if (j == k) {
+        wider.chains.push_back(added);
+        wider.origin.push_back(ladder.origin[at(e * ladder.n_rungs + k)]);
+      }
+      wider.chains.push_back(ladder.chains[at(e * ladder.n_rungs + j)]);
+      wider.origin.push_back(ladder.origin[at(e * ladder.n_rungs + j)]);
+    }
+  }
+  const auto between = [k](std::vector<double>& values) {
+    values.insert(values.begin() + static_cast<std::ptrdiff_t>(k), 0.5 * (values[at(k - 1)] + values[at(k)]));
+  };
+  between(wider.up);
+  between(wider.down);
+  ladder = std::move(wider);
+}
+
+/// Takes rung k out of every ensemble; the last chains of the population take the places of its chains.
+template <EnergyModel M>
+void remove_rung(TemperatureLadder& ladder, std::uint64_t k, Chains<M>& chains) {
+  for (std::uint64_t e = ladder.n_ensembles; e-- > 0;) {
+    const auto place = ladder.chains.begin() + static_cast<std::ptrdiff_t>(e * ladder.n_rungs + k);
+    const std::uint64_t gone = *place;
+    ladder.origin.erase(ladder.origin.begin() + (place - ladder.chains.begin()));
+    ladder.chains.erase(place);
+    const std::uint64_t last = --chains.n_chains;
+    if (gone != last) {
+      copy_chain(chains, last, gone);
+      std::replace(ladder.chains.begin(), ladder.chains.end(), last, gone);
+      std::replace(ladder.plain.begin(), ladder.plain.end(), last, gone);
+    }
+    clear_chain(chains, last);
+    chains.blocks.resize(at(words_for(static_cast<Index>(chains.n_chains))));
+  }
+  --ladder.n_rungs;
+  ladder.up.erase(ladder.up.begin() + static_cast<std::ptrdiff_t>(k));
+  ladder.down.erase(ladder.down.begin() + static_cast<std::ptrdiff_t>(k));
+}
+
+}  // namespace
+
+TemperatureLadder linear_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles, std::uint64_t n_plain) {
+  TemperatureLadder ladder;
+  ladder.n_rungs = n_rungs;
+  ladder.n_ensembles = n_ensembles;
+  for (std::uint64_t k = 0; k < n_rungs; ++k)
+    ladder.betas.push_back(static_cast<double>(k) / static_cast<double>(n_rungs - 1));
+  ladder.plain.resize(at(n_plain));
+  std::iota(ladder.plain.begin(), ladder.plain.end(), std::uint64_t{0});
+  ladder.chains.resize(at(n_ensembles * n_rungs));
+  std::iota(ladder.chains.begin(), ladder.chains.end(), n_plain);
+  ladder.origin.assign(ladder.chains.size(), TemperatureLadder::kNone);
+  ladder.rejections.assign(at(n_rungs - 1), 0.0);
+  ladder.offers.assign(at(n_rungs - 1), 0.0);
+  ladder.up.assign(at(n_rungs), 0.0);
+  ladder.down.assign(at(n_rungs), 0.0);
+  return ladder;
+}
+
+double swap_probability(double own_i, double own_j, double i_in_place_of_j, double j_in_place_of_i) {
+  return std::exp(std::min(0.0, (own_i - i_in_place_of_j) + (own_j - j_in_place_of_i)));
+}
+
+template <EnergyModel M>
+void place(const TemperatureLadder& ladder, Workspace<M>& workspace) {
+  for (LaneFloats& betas : workspace.betas) betas.fill(1.0F);
+  for (std::size_t i = 0; i < ladder.chains.size(); ++i) {
+    const std::uint64_t chain = ladder.chains[i];
+    workspace.betas[at(chain / kLanes)][at(chain % kLanes)] =
+        static_cast<float>(ladder.betas[i % at(ladder.n_rungs)]);
+  }
+}
+
+template <EnergyModel M>
+void swap_rungs(const M& model, const typename M::Params& theta, const StreamFactory& streams,
+                Purpose purpose, Purpose sweep_purpose, Chains<M>& chains, TemperatureLadder& ladder,
+                Workspace<M>& workspace, const Workers& workers) {
+  const std::uint64_t n = ladder.n_rungs;
+  const std::uint64_t parity = ladder.swaps % 2;
+  // Every replica of a pair is seen at the beta of its partner.
+  std::vector<LaneFloats> partner = workspace.betas;
+  std::vector<char> concerned(workspace.betas.size(), 0);
+  for (std::uint64_t e = 0; e < ladder.n_ensembles; ++e) {
+    for (std::uint64_t k = parity; k + 1 < n; k += 2) {
+      const std::uint64_t hot = ladder.chains[at(e * n + k)];
+      const std::uint64_t cold = ladder.chains[at(e * n + k + 1)];
+      partner[at(hot / kLanes)][at(hot % kLanes)] = static_cast<float>(ladder.betas[at(k + 1)]);
+      partner[at(cold / kLanes)][at(cold % kLanes)] = static_cast<float>(ladder.betas[at(k)]);
+      concerned[at(hot / kLanes)] = concerned[at(cold / kLanes)] = 1;
+    }
+  }
+  std::vector<LaneDoubles> own(partner.size());
+  std::vector<LaneDoubles> other(partner.size());
+  workers.for_each(static_cast<Index>(partner.size()), [&](Index block) {
+    const auto b = static_cast<std::size_t>(block);
+    if (concerned[b] == 0) return;
+    model.free_energy(theta, workspace.betas[b], chains.blocks[b], workspace.works[b], own[b]);
+    model.free_energy(theta, partner[b], chains.blocks[b], workspace.works[b], other[b]);
+  });
+
+  std::vector<double> rejected(at(n - 1), 0.0);
+  for (std::uint64_t e = 0; e < ladder.n_ensembles; ++e) {
+    for (std::uint64_t k = parity; k + 1 < n; k += 2) {
+      const std::size_t i = at(e * n + k);
+      const auto value = [](const std::vector<LaneDoubles>& of, std::uint64_t chain) {
+        return of[at(chain / kLanes)][at(chain % kLanes)];
+      };
+      const std::uint64_t hot = ladder.chains[i];
+      const std::uint64_t cold = ladder.chains[i + 1];
+      const double probability =
+          swap_probability(value(own, hot), value(own, cold), value(other, hot), value(other, cold));
+      rejected[at(k)] += 1.0 - probability;
+      const auto pair = static_cast<std::uint32_t>(e * kMaxRungs + k);
+      if (uniform(streams.engine(purpose, ladder.swaps, pair)) < probability) {
+        std::swap(ladder.chains[i], ladder.chains[i + 1]);
+        std::swap(ladder.origin[i], ladder.origin[i + 1]);
+      }
+    }
+  }
+  const auto ensembles = static_cast<double>(ladder.n_ensembles);
+  for (std::uint64_t k = parity; k + 1 < n; k += 2) {
+    ladder.offers[at(k)] += 1.0;
+    ladder.rejections[at(k)] += std::max(kRejectionWeight, 1.0 / ladder.offers[at(k)]) *
+                                (rejected[at(k)] / ensembles - ladder.rejections[at(k)]);
+  }
+
+  const double weight = flow_weight(ladder);
+  for (std::uint64_t k = 0; k < n; ++k) {
+    double up = 0.0;
+    double down = 0.0;
+    for (std::uint64_t e = 0; e < ladder.n_ensembles; ++e) {
+      std::uint64_t& origin = ladder.origin[at(e * n + k)];
+      if (k + 1 == n) {
+        if (origin == TemperatureLadder::kDown) ++ladder.round_trips;
+        origin = TemperatureLadder::kUp;
+      } else if (k == 0 && origin == TemperatureLadder::kUp) {
+        origin = TemperatureLadder::kDown;
+      }
+      up += origin == TemperatureLadder::kUp ? 1.0 : 0.0;
+      down += origin == TemperatureLadder::kDown ? 1.0 : 0.0;
+    }
+    ladder.up[at(k)] += weight * (up / ensembles - ladder.up[at(k)]);
+    ladder.down[at(k)] += weight * (down / ensembles - ladder.down[at(k)]);
+  }
+  ++ladder.swaps;
+  ++ladder.counted;
+
+  place(ladder, workspace);
+  // A sweep and the draw of latents have sites of their own in one step.
+  const LaneStream stream = streams.lanes(sweep_purpose, chains.sweeps - 1);
+  workers.for_each(static_cast<Index>(partner.size()), [&](Index block) {
+    const auto b = static_cast<std::size_t>(block);
+    if (concerned[b] != 0)
+      model.sample_latents(workspace.betas[b], chains.blocks[b], workspace.works[b], stream.block(block));
+  });
+}
+
+void exchange_with_plain(const StreamFactory& streams, TemperatureLadder& ladder) {
+  StreamEngine engine = streams.engine(Purpose::kExchange, ladder.swaps);
+  std::size_t left = ladder.plain.size();
+  for (std::uint64_t e = 0; e < ladder.n_ensembles && left > 0; ++e, --left) {
+    const boost::random::uniform_int_distribution<std::size_t> below(0, left - 1);
+    const std::size_t i = below(engine);
+    std::swap(ladder.plain[i], ladder.chains[at((e + 1) * ladder.n_rungs - 1)]);
+    std::swap(ladder.plain[i], ladder.plain[left - 1]);
+  }
+}
+
+std::vector<double> cumulative_barrier(const TemperatureLadder& ladder) {
+  std::vector<double> barrier = {0.0};
+  for (const double r : ladder.rejections) barrier.push_back(barrier.back() + r);
+  return barrier;
+}
+
+double round_trip_rate(const TemperatureLadder& ladder) {
+  const double rounds = static_cast<double>(ladder.counted) * static_cast<double>(ladder.n_ensembles);
+  return rounds > 0 ? static_cast<double>(ladder.round_trips) / rounds : 0.0;
+}
+
+double optimal_round_trip_rate(const TemperatureLadder& ladder) {
+  return 1.0 / (2.0 + 2.0 * cumulative_barrier(ladder).back());
+}
+
+std::vector<double> flow(const TemperatureLadder& ladder) {
+  std::vector<double> f(at(ladder.n_rungs), 0.0);
+  f.back() = 1.0;
+  for (std::size_t k = 1; k + 1 < f.size(); ++k) {
+    const double seen = ladder.up[k] + ladder.down[k];
+    f[k] = seen > 0 ? ladder.up[k] / seen : 0.5;
+  }
+  return f;
+}
+
+std::vector<double> equal_rejection_betas(const TemperatureLadder& ladder, std::uint64_t n) {
+  std::vector<double> barrier = {0.0};
+  for (const double r : ladder.rejections) barrier.push_back(barrier.back() + std::max(r, kLeastBarrier));
+  const std::vector<double>& old = ladder.betas;
+  std::vector<double> betas(at(n));
+  const auto fill = [&](auto&& beta_of) {
+    for (std::size_t k = 0; k < betas.size(); ++k)
+      betas[k] = beta_of(barrier.back() * static_cast<double>(k) / static_cast<double>(n - 1));
+  };
+  if (old.size() >= 4) {
+    std::vector<double> abscissas = barrier;
+    std::vector<double> ordinates = old;
+    const boost::math::interpolators::pchip curve(std::move(abscissas), std::move(ordinates));
+    fill([&](double x) { return curve(std::min(x, barrier.back())); });
+  } else {
+    fill([&](double x) {
+      std::size_t k = 1;
+      while (k + 1 < barrier.size() && barrier[k] < x) ++k;
+      return old[k - 1] + (old[k] - old[k - 1]) * (x - barrier[k - 1]) / (barrier[k] - barrier[k - 1]);
+    });
+  }
+  betas.front() = 0.0;
+  betas.back() = 1.0;
+  return betas;
+}
+
+template <EnergyModel M>
+TemperatureLadder adapt(TemperatureLadder ladder, std::uint64_t max_rungs, const M& model,
+                        Chains<M>& chains) {
+  const double total = cumulative_barrier(ladder).back();
+  const auto wanted = static_cast<std::uint64_t>(std::ceil(2.0 * total)) + 1;
+  const std::uint64_t target = std::clamp<std::uint64_t>(wanted, 2, max_rungs);
+  const std::uint64_t n = target > ladder.n_rungs   ? ladder.n_rungs + 1
+                          : target < ladder.n_rungs ? ladder.n_rungs - 1
+                                                    : ladder.n_rungs;
+  const std::vector<double> betas = equal_rejection_betas(ladder, n);
+  const std::vector<double>& r = ladder.rejections;
+  if (n > ladder.n_rungs) {
+    const auto widest = std::max_element(r.begin(), r.end()) - r.begin();
+    add_rung(ladder, static_cast<std::uint64_t>(widest) + 1, model, chains);
+  } else if (n < ladder.n_rungs) {
+    std::size_t narrowest = 1;
+    for (std::size_t k = 2; k + 1 < at(ladder.n_rungs); ++k) {
+      if (r[k - 1] + r[k] < r[narrowest - 1] + r[narrowest]) narrowest = k;
+    }
+    remove_rung(ladder, narrowest, chains);
+  }
+  ladder.betas = betas;
+  // Where the rungs are now, every pair should reject alike; the running means go on from there.
+  const double offers = *std::min_element(ladder.offers.begin(), ladder.offers.end());
+  ladder.rejections.assign(at(n - 1), std::min(1.0, total / static_cast<double>(n - 1)));
+  ladder.offers.assign(at(n - 1), std::min(offers, 1.0 / kRejectionWeight));
+  ladder.adapted = ladder.swaps;
+  return ladder;
+}
+
+void reset_statistics(TemperatureLadder& ladder) {
+  ladder.counted = 0;
+  ladder.round_trips = 0;
+  std::fill(ladder.offers.begin(), ladder.offers.end(), 0.0);
+  std::fill(ladder.rejections.begin(), ladder.rejections.end(), 0.0);
+}
+
+template void place(const TemperatureLadder&, Workspace<BernoulliRbm>&);
+template void swap_rungs(const BernoulliRbm&, const BernoulliRbm::Params&, const StreamFactory&, Purpose,
+                         Purpose, Chains<BernoulliRbm>&, TemperatureLadder&, Workspace<BernoulliRbm>&,
+                         const Workers&);
+template TemperatureLadder adapt(TemperatureLadder, std::uint64_t, const BernoulliRbm&,
+                                 Chains<BernoulliRbm>&);
+
+}  // namespace tempera

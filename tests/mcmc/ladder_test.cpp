@@ -1,0 +1,473 @@
+#include <gtest/gtest.h>
+
+#include <Eigen/Dense>
+#include <algorithm>
+#include <boost/random/bernoulli_distribution.hpp>
+#include <boost/random/normal_distribution.hpp>
+#include <cmath>
+#include <numeric>
+
+#include "tempera/core/math.hpp"
+#include "tempera/mcmc/diagnostics.hpp"
+#include "tempera/mcmc/ladder.hpp"
+#include "tempera/models/bernoulli_rbm.hpp"
+
+namespace tempera {
+namespace {
+
+/// Free energies of every visible state at some betas, from the model's own function.
+std::vector<std::vector<double>> all_free_energies(const BernoulliRbm& model,
+                                                   const BernoulliRbm::Params& theta,
+                                                   const std::vector<double>& betas) {
+  const Workers workers(1);
+  const auto n_states = std::size_t{1} << model.n_visible();
+  std::vector<std::vector<double>> energies(betas.size(), std::vector<double>(n_states));
+  Workspace<BernoulliRbm> workspace;
+  workspace.fit(model, kLanes, workers);
+  std::vector<BernoulliRbm::State> blocks = {model.new_state()};
+  for (std::size_t v = 0; v < n_states; ++v) {
+    for (Index i = 0; i < model.n_visible(); ++i) blocks[0].visible[static_cast<std::size_t>(i)] = v >> i & 1;
+    infer(model, theta, blocks, workspace, workers);
+    for (std::size_t k = 0; k < betas.size(); ++k) {
+      LaneDoubles out;
+      model.free_energy(theta, constant_beta(static_cast<float>(betas[k])), blocks[0], workspace.works[0],
+                        out);
+      energies[k][v] = out[0];
+    }
+  }
+  return energies;
+}
+
+/// Kernels on the joint visible states of a ladder, by enumeration: number = sum_k v_k n^k.
+class Enumeration {
+ public:
+  Enumeration(Index n_visible, Index n_hidden, std::size_t n_rungs)
+      : model_(n_visible, n_hidden, Vector::LinSpaced(n_visible, -0.4F, 0.3F)),
+        theta_(model_.initial_params(StreamFactory{3}, 1.5)),
+        betas_(linear_ladder(n_rungs, 1, 0).betas),
+        energies_(all_free_energies(model_, theta_, betas_)),
+        n_(std::size_t{1} << n_visible) {
+    for (std::size_t k = 0; k < n_rungs; ++k) size_ *= n_;
+    target_ = Eigen::VectorXd::Zero(static_cast<Index>(size_));
+    for (std::size_t s = 0; s < size_; ++s) {
+      double energy = 0;
+      for (std::size_t k = 0; k < n_rungs; ++k) energy += energies_[k][state(s, k)];
+      target_[static_cast<Index>(s)] = std::exp(-energy);
+    }
+    target_ /= target_.sum();
+  }
+
+  [[nodiscard]] const Eigen::VectorXd& target() const { return target_; }
+  [[nodiscard]] std::size_t state(std::size_t s, std::size_t k) const {
+    for (; k > 0; --k) s /= n_;
+    return s % n_;
+  }
+  [[nodiscard]] std::size_t swapped(std::size_t s, std::size_t k) const {
+    std::size_t power = 1;
+    for (std::size_t j = 0; j < k; ++j) power *= n_;
+    const std::size_t a = state(s, k);
+    const std::size_t b = state(s, k + 1);
+    return s + power * (b - a) + power * n_ * (a - b);  // wraps around consistently
+  }
+  [[nodiscard]] double probability(std::size_t s, std::size_t k) const {
+    const std::size_t a = state(s, k);
+    const std::size_t b = state(s, k + 1);
+    return swap_probability(energies_[k][a], energies_[k + 1][b], energies_[k + 1][a], energies_[k][b]);
+  }
+
+  /// The law after a round of swaps: every pair has a uniform of its own, or one serves them all.
+  [[nodiscard]] Eigen::VectorXd after_swaps(const Eigen::VectorXd& law, std::size_t parity,
+                                            bool shared) const {
+    Eigen::VectorXd next = Eigen::VectorXd::Zero(law.size());
+    for (std::size_t s = 0; s < size_; ++s) {
+      std::vector<std::size_t> pairs;
+      for (std::size_t k = parity; k + 1 < betas_.size(); k += 2) pairs.push_back(k);
+      for (std::size_t accepted = 0; accepted < (std::size_t{1} << pairs.size()); ++accepted) {
+        std::size_t to = s;
+        double independent = 1;
+        double least_refused = 0;  // a shared uniform lies above every refused probability ...
+        double most = 1;           // ... and below every accepted one
+        for (std::size_t p = 0; p < pairs.size(); ++p) {
+          const double q = probability(s, pairs[p]);
+          if ((accepted >> p & 1) != 0) {
+            to = swapped(to, pairs[p]);
+            independent *= q;
+            most = std::min(most, q);
+          } else {
+            independent *= 1 - q;
+            least_refused = std::max(least_refused, q);
+          }
+        }
+        next[static_cast<Index>(to)] +=
+            law[static_cast<Index>(s)] * (shared ? std::max(0.0, most - least_refused) : independent);
+      }
+    }
+    return next;
+  }
+
+  /// The law after v ~ p(v | h), h ~ p(h | v) of the replica at rung k, latents summed out.
+  [[nodiscard]] Eigen::VectorXd after_sweep(const Eigen::VectorXd& law, std::size_t k) const {
+    const double beta = betas_[k];
+    const Index hidden = Index{1} << model_.n_hidden();
+    Eigen::MatrixXd joint(static_cast<Index>(n_), hidden);
+    for (Index v = 0; v < joint.rows(); ++v) {
+      for (Index h = 0; h < hidden; ++h) {
+        double sum = 0;
+        for (Index i = 0; i < model_.n_visible(); ++i) {
+          if ((v >> i & 1) == 0) continue;
+          sum += beta * theta_.visible_bias[i] + (1 - beta) * model_.reference_bias()[i];
+          for (Index j = 0; j < model_.n_hidden(); ++j)
+            sum += (h >> j & 1) != 0 ? beta * theta_.weights(i, j) : 0.0;
+        }
+        for (Index j = 0; j < model_.n_hidden(); ++j)
+          sum += (h >> j & 1) != 0 ? beta * theta_.hidden_bias[j] : 0.0;
+        joint(v, h) = std::exp(sum);
+      }
+    }
+    const Eigen::MatrixXd given_v = joint.array().colwise() / joint.rowwise().sum().array();
+    const Eigen::MatrixXd given_h = joint.array().rowwise() / joint.colwise().sum().array();
+    const Eigen::MatrixXd kernel = given_v * given_h.transpose();
+    std::size_t power = 1;
+    for (std::size_t j = 0; j < k; ++j) power *= n_;
+    Eigen::VectorXd next = Eigen::VectorXd::Zero(law.size());
+    for (std::size_t s = 0; s < size_; ++s) {
+      const std::size_t a = state(s, k);
+      for (std::size_t b = 0; b < n_; ++b) {
+        next[static_cast<Index>(s + power * b - power * a)] +=
+            law[static_cast<Index>(s)] * kernel(static_cast<Index>(a), static_cast<Index>(b));
+      }
+    }
+    return next;
+  }
+
+  std::size_t n_rungs() const { return betas_.size(); }
+
+ private:
+  BernoulliRbm model_;
+  BernoulliRbm::Params theta_;
+  std::vector<double> betas_;
+  std::vector<std::vector<double>> energies_;
+  std::size_t n_;
+  std::size_t size_ = 1;
+  Eigen::VectorXd target_;
+};
+
+double distance(const Eigen::VectorXd& a, const Eigen::VectorXd& b) { return (a - b).cwiseAbs().sum(); }
+
+TEST(SwapKernel, LeavesTheTargetInvariant) {
+  for (const std::size_t n_rungs : {3U, 4U}) {
+    const Enumeration ladder(2, 2, n_rungs);
+    for (const std::size_t parity : {0U, 1U})
+      EXPECT_LT(distance(ladder.after_swaps(ladder.target(), parity, false), ladder.target()), 1e-12);
+  }
+}
+
+TEST(SwapKernel, OneUniformForAllPairsIsSeen) {
+  const Enumeration ladder(2, 2, 4);
+  EXPECT_GT(distance(ladder.after_swaps(ladder.target(), 0, true), ladder.target()), 1e-3);
+}
+
+TEST(SwapKernel, SweepsAndSwapsTogetherLeaveTheTargetInvariant) {
+  const Enumeration ladder(2, 1, 3);
+  Eigen::VectorXd law = ladder.target();
+  for (std::size_t k = 0; k < ladder.n_rungs(); ++k) law = ladder.after_sweep(law, k);
+  law = ladder.after_swaps(ladder.after_swaps(law, 0, false), 1, false);
+  // Free energies come from float inputs, the sweep from double ones.
+  EXPECT_LT(distance(law, ladder.target()), 1e-6);
+}
+
+/// A population with a ladder, as the trainers and `sample` use it.
+struct Population {
+  Workers workers{2};
+  BernoulliRbm model;
+  BernoulliRbm::Params theta;
+  StreamFactory streams;
+  TemperatureLadder ladder;
+  Chains<BernoulliRbm> chains;
+  Workspace<BernoulliRbm> workspace;
+
+  Population(BernoulliRbm machine, double scale, TemperatureLadder rungs, std::uint64_t seed)
+      : model(std::move(machine)),
+        theta(model.initial_params(StreamFactory{seed}, scale)),
+        streams{seed + 1},
+        ladder(std::move(rungs)),
+        chains(reference_chains(model, ladder.n_chains(), streams, Purpose::kSampling, workers)) {
+    fit();
+  }
+  void fit() {
+    workspace.fit(model, chains.n_chains, workers);
+    place(ladder, workspace);
+  }
+  void round() {
+    advance(model, theta, 1, streams, Purpose::kSampling, chains, workspace, workers);
+    swap_rungs(model, theta, streams, Purpose::kSamplingSwaps, Purpose::kSampling, chains, ladder, workspace,
+               workers);
+  }
+  [[nodiscard]] unsigned visible(std::uint64_t chain) const {
+    unsigned v = 0;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(model.n_visible()); ++i)
+      v |= static_cast<unsigned>(chains.blocks[chain / kLanes].visible[i] >> (chain % kLanes) & 1) << i;
+    return v;
+  }
+};
+
+TEST(SwapRungs, PairsAreIndependent) {
+  // The same states again and again, with other uniforms: acceptances of the two pairs are independent, and
+  // as frequent as the rejections say.
+  Population p({4, 3, Vector::Zero(4)}, 2.0, linear_ladder(4, 1, 0), 11);
+  const auto undecided = [](double r) { return r > 0.2 && r < 0.8; };
+  TemperatureLadder trial;
+  do {
+    p.round();
+    p.ladder.swaps = 0;
+    trial = p.ladder;
+    reset_statistics(trial);
+    Chains<BernoulliRbm> chains = p.chains;
+    Workspace<BernoulliRbm> workspace = p.workspace;
+    swap_rungs(p.model, p.theta, p.streams, Purpose::kSamplingSwaps, Purpose::kSampling, chains, trial,
+               workspace, p.workers);
+  } while (!undecided(trial.rejections[0]) || !undecided(trial.rejections[2]));
+  const TemperatureLadder start = p.ladder;
+  constexpr int kDraws = 4000;
+  double both = 0;
+  std::array<double, 2> each{};
+  std::array<double, 2> accepted{};
+  for (std::uint64_t step = 0; step < kDraws; ++step) {
+    TemperatureLadder ladder = start;
+    reset_statistics(ladder);
+    ladder.swaps = 2 * step;
+    Chains<BernoulliRbm> chains = p.chains;
+    Workspace<BernoulliRbm> workspace = p.workspace;
+    swap_rungs(p.model, p.theta, p.streams, Purpose::kSamplingSwaps, Purpose::kSampling, chains, ladder,
+               workspace, p.workers);
+    const bool first = ladder.chains[0] != start.chains[0];
+    const bool second = ladder.chains[2] != start.chains[2];
+    each[0] += first;
+    each[1] += second;
+    both += first && second;
+    accepted = {1 - ladder.rejections[0], 1 - ladder.rejections[2]};
+  }
+  for (const std::size_t k : {0U, 1U}) {
+    EXPECT_NEAR(each[k] / kDraws, accepted[k], 4 * std::sqrt(0.25 / kDraws));
+  }
+  const double product = accepted[0] * accepted[1];
+  EXPECT_NEAR(both / kDraws, product, 4 * std::sqrt(0.25 / kDraws));
+  // Planted fault: with one uniform for both pairs both accept as often as the less willing.
+  EXPECT_GT(std::abs(std::min(accepted[0], accepted[1]) - product), 4 * std::sqrt(0.25 / kDraws));
+}
+
+/// Largest deviation, in standard errors over ensembles, of marginals and pair correlations from enumeration.
+double worst_deviation(const Population& p, const std::vector<std::vector<double>>& moments) {
+  const auto n = static_cast<std::size_t>(p.model.n_visible());
+  const auto energies = all_free_energies(p.model, p.theta, {1.0});
+  std::vector<double> exact(n * n, 0.0);
+  LogSumExp z;
+  for (const double f : energies[0]) z.add(-f);
+  for (std::size_t v = 0; v < energies[0].size(); ++v) {
+    for (std::size_t i = 0; i < n; ++i) {
+      for (std::size_t j = 0; j < n; ++j)
+        exact[i * n + j] += (v >> i & v >> j & 1) != 0 ? std::exp(-energies[0][v] - z.value()) : 0.0;
+    }
+  }
+  double worst = 0;
+  for (std::size_t k = 0; k < exact.size(); ++k) {
+    MeanVariance mean;
+    for (const auto& ensemble : moments) mean.add(ensemble[k]);
+    worst = std::max(worst, std::abs(mean.mean() - exact[k]) / std::max(1e-4, mean.standard_error()));
+  }
+  return worst;
+}
+
+/// <v_i v_j> of the coldest chain of each ensemble over `rounds` rounds.
+std::vector<std::vector<double>> moments_of(Population& p, int rounds, bool swaps) {
+  const auto n = static_cast<std::size_t>(p.model.n_visible());
+  std::vector<std::vector<double>> moments(p.ladder.n_ensembles, std::vector<double>(n * n, 0.0));
+  for (int t = 0; t < rounds; ++t) {
+    if (swaps) {
+      p.round();
+    } else {
+      advance(p.model, p.theta, 1, p.streams, Purpose::kSampling, p.chains, p.workspace, p.workers);
+    }
+    for (std::uint64_t e = 0; e < p.ladder.n_ensembles; ++e) {
+      const unsigned v = p.visible(p.ladder.coldest(e));
+      for (std::size_t i = 0; i < n; ++i) {
+        for (std::size_t j = 0; j < n; ++j) moments[e][i * n + j] += (v >> i & v >> j & 1) / double(rounds);
+      }
+    }
+  }
+  return moments;
+}
+
+TEST(SwapRungs, MomentsAreThoseOfEnumerationWherePlainGibbsFails) {
+  // Random machines with two deep modes of unequal mass that a plain chain does not leave.
+  for (const std::uint64_t seed : {20U, 22U, 25U}) {
+    const auto run = [seed](bool swaps) {
+      Population p({12, 8, Vector::Zero(12)}, 0.3, linear_ladder(12, 200, 0), seed);
+      const Vector rows = p.theta.weights.col(0).array().sign();
+      const Vector columns = p.theta.weights.row(0).transpose().array().sign();
+      p.theta.weights += 1.5F * rows * columns.transpose();
+      p.theta.visible_bias = 0.15F * rows - 0.5F * p.theta.weights.rowwise().sum();
+      p.theta.hidden_bias = -0.5F * p.theta.weights.colwise().sum().transpose();
+      moments_of(p, 200, swaps);
+      return worst_deviation(p, moments_of(p, 600, swaps));
+    };
+    EXPECT_LT(run(true), 4.0);
+    EXPECT_GT(run(false), 6.0);
+  }
+}
+
+TEST(SwapRungs, ReplicasAreAPermutationAndTheEndsAreLabelled) {
+  Population p({6, 4, Vector::Zero(6)}, 1.5, linear_ladder(5, 7, 40), 31);
+  for (int t = 0; t < 200; ++t) {
+    p.round();
+    exchange_with_plain(p.streams, p.ladder);
+    std::vector<std::uint64_t> all = p.ladder.chains;
+    all.insert(all.end(), p.ladder.plain.begin(), p.ladder.plain.end());
+    std::sort(all.begin(), all.end());
+    for (std::size_t c = 0; c < all.size(); ++c) ASSERT_EQ(all[c], c);
+    const auto f = flow(p.ladder);
+    ASSERT_EQ(f.front(), 0.0);
+    ASSERT_EQ(f.back(), 1.0);
+  }
+  EXPECT_GT(p.ladder.round_trips, 0U);
+}
+
+TEST(SwapRungs, RoundTripsAreAsOftenAsTheirFormula) {
+  // A machine without weights whose biases equal its reference: every swap is accepted, and a replica needs
+  // 2 M rounds for a round trip.
+  Population p({6, 4, Vector::Zero(6)}, 0.0, linear_ladder(8, 4, 0), 41);
+  for (int t = 0; t < 100; ++t) p.round();
+  reset_statistics(p.ladder);
+  for (int t = 0; t < 1600; ++t) p.round();
+  // M replicas, each once in 2 M rounds.
+  EXPECT_NEAR(round_trip_rate(p.ladder), 0.5, 0.01);
+  EXPECT_NEAR(optimal_round_trip_rate(p.ladder), 0.5, 1e-6);
+}
+
+TEST(SwapRungs, AnyNumberOfThreadsGivesTheSameBytes) {
+  const auto run = [](int threads) {
+    const Workers workers(threads);
+    const BernoulliRbm model(20, 15);
+    const auto theta = model.initial_params(StreamFactory{1}, 0.7);
+    TemperatureLadder ladder = linear_ladder(6, 15, 50);
+    auto chains = reference_chains(model, ladder.n_chains(), StreamFactory{2}, Purpose::kChains, workers);
+    Workspace<BernoulliRbm> workspace;
+    for (int t = 0; t < 20; ++t) {
+      workspace.fit(model, chains.n_chains, workers);
+      place(ladder, workspace);
+      advance(model, theta, 1, StreamFactory{2}, Purpose::kChains, chains, workspace, workers);
+      swap_rungs(model, theta, StreamFactory{2}, Purpose::kSwaps, Purpose::kChains, chains, ladder, workspace,
+                 workers);
+      exchange_with_plain(StreamFactory{2}, ladder);
+      if (t % 5 == 4) ladder = adapt(std::move(ladder), 20, model, chains);
+    }
+    return std::pair(chains, ladder);
+  };
+  const auto one = run(1);
+  for (const int threads : {2, 3, 5}) {
+    const auto many = run(threads);
+    EXPECT_TRUE(equal_fields(one.first, many.first));
+    EXPECT_TRUE(equal_fields(one.second, many.second));
+  }
+}
+
+TEST(Adaptation, RejectionsBecomeEqualAndTheirNumberFollowsTheBarrier) {
+  Population p({30, 20, Vector::Zero(30)}, 0.8, linear_ladder(4, 16, 0), 51);
+  for (int round = 0; round < 30; ++round) {
+    reset_statistics(p.ladder);
+    for (int t = 0; t < 200; ++t) p.round();
+    p.ladder = adapt(std::move(p.ladder), 60, p.model, p.chains);
+    p.fit();
+    ASSERT_EQ(p.chains.n_chains, p.ladder.n_chains());
+    ASSERT_TRUE(std::is_sorted(p.ladder.betas.begin(), p.ladder.betas.end()));
+  }
+  reset_statistics(p.ladder);
+  for (int t = 0; t < 3000; ++t) p.round();
+  const double mean = cumulative_barrier(p.ladder).back() / static_cast<double>(p.ladder.rejections.size());
+  for (const double r : p.ladder.rejections) EXPECT_NEAR(r, mean, 0.1 * mean);
+  EXPECT_NEAR(static_cast<double>(p.ladder.n_rungs), 2 * cumulative_barrier(p.ladder).back() + 1, 2.0);
+}
+
+TEST(Adaptation, AddingAndRemovingRungsKeepsEveryOtherReplica) {
+  const auto visibles = [](const Population& p) {
+    std::vector<unsigned> all;
+    for (const std::uint64_t chain : p.ladder.chains) all.push_back(p.visible(chain));
+    return all;
+  };
+  Population p({10, 4, Vector::Zero(10)}, 1.0, linear_ladder(6, 11, 3), 61);
+  for (int t = 0; t < 20; ++t) p.round();
+  // Two pairs reject most around rung 2, the last least.
+  p.ladder.rejections = {0.5, 0.9, 0.95, 0.9, 0.5};
+  const auto before = visibles(p);
+  const TemperatureLadder old = p.ladder;
+  p.ladder = adapt(std::move(p.ladder), 20, p.model, p.chains);
+  ASSERT_EQ(p.ladder.n_rungs, 7U);
+  const auto wider = visibles(p);
+  for (std::size_t e = 0; e < 11; ++e) {
+    for (std::size_t k = 0; k < 7; ++k) EXPECT_EQ(wider[e * 7 + k], before[e * 6 + (k < 4 ? k : k - 1)]);
+  }
+  p.ladder.rejections = {0.1, 0.1, 0.01, 0.02, 0.1, 0.1};
+  p.ladder = adapt(std::move(p.ladder), 20, p.model, p.chains);
+  ASSERT_EQ(p.ladder.n_rungs, 6U);
+  const auto narrower = visibles(p);
+  for (std::size_t e = 0; e < 11; ++e) {
+    for (std::size_t k = 0; k < 6; ++k) EXPECT_EQ(narrower[e * 6 + k], wider[e * 7 + (k < 3 ? k : k + 1)]);
+  }
+  EXPECT_EQ(p.chains.n_chains, p.ladder.n_chains());
+}
+
+TEST(Adaptation, EqualRejectionInvertsAKnownBarrier) {
+  // A barrier that grows like beta^2: equal steps of it lie at square roots.
+  TemperatureLadder ladder = linear_ladder(41, 1, 0);
+  for (std::size_t k = 0; k + 1 < 41; ++k)
+    ladder.rejections[k] = ladder.betas[k + 1] * ladder.betas[k + 1] - ladder.betas[k] * ladder.betas[k];
+  const auto betas = equal_rejection_betas(ladder, 11);
+  for (std::size_t k = 1; k < 11; ++k) EXPECT_NEAR(betas[k], std::sqrt(static_cast<double>(k) / 10.0), 2e-3);
+  EXPECT_EQ(betas.front(), 0.0);
+  EXPECT_EQ(betas.back(), 1.0);
+}
+
+std::vector<std::vector<double>> autoregressive(double rho, std::size_t n_chains, std::size_t length,
+                                                double offset) {
+  std::vector<std::vector<double>> series(n_chains, std::vector<double>(length));
+  for (std::size_t c = 0; c < n_chains; ++c) {
+    StreamEngine engine = StreamFactory{77}.engine(Purpose::kSampling, 0, static_cast<std::uint32_t>(c));
+    boost::random::normal_distribution<double> normal;
+    double x = normal(engine) / std::sqrt(1 - rho * rho);
+    for (double& value : series[c]) {
+      x = rho * x + normal(engine);
+      value = x + (c == 0 ? offset : 0.0);
+    }
+  }
+  return series;
+}
+
+TEST(Convergence, AutocorrelationTimeOfAnAutoregressionIsKnown) {
+  for (const double rho : {0.0, 0.5, 0.9}) {
+    const Convergence c = convergence(autoregressive(rho, 4, 20000, 0.0));
+    const double exact = (1 + rho) / (1 - rho);
+    EXPECT_NEAR(c.autocorrelation_time, exact, 0.1 * exact);
+    EXPECT_NEAR(c.effective_sample_size * c.autocorrelation_time, 80000, 1);
+    EXPECT_LT(c.r_hat, 1.01);
+  }
+}
+
+TEST(Convergence, RHatSeesAChainElsewhereAndOneOfOtherSpread) {
+  EXPECT_GT(convergence(autoregressive(0.5, 4, 1000, 2.0)).r_hat, 1.1);
+  auto series = autoregressive(0.0, 4, 1000, 0.0);
+  for (double& x : series[0]) x *= 4;  // only the folded one sees this
+  EXPECT_LT(split_r_hat(series), 1.01);
+  EXPECT_GT(convergence(series).r_hat, 1.05);
+}
+
+TEST(Convergence, ChainsThatStandStillApartHaveFewEffectiveDraws) {
+  const std::vector<std::vector<double>> stuck = {std::vector<double>(500, 0.0),
+                                                  std::vector<double>(500, 1.0)};
+  const Convergence c = convergence(stuck);
+  EXPECT_GT(c.r_hat, 2.0);
+  EXPECT_LT(c.effective_sample_size, 10.0);
+  EXPECT_TRUE(std::isnan(convergence({std::vector<double>(100, 1.0)}).r_hat));
+}
+
+}  // namespace
+}  // namespace tempera
