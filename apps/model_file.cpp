@@ -1,6 +1,7 @@
 #include "model_file.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <limits>
 #include <sstream>
@@ -112,8 +113,30 @@ void read_checkpoint(const fs::path& path, const Model& model, TrainState<Model>
   }
   Model::Params result = model.zero_params();
   file.fields("/model/params", result);  // refused where damaged, although training goes on from /state
+  if (state.ladder.n_rungs > 0) {
+    // An adaptive ladder may have any number of rungs, and chains for them.
+    const double rungs = file.number_attribute("/state/ladder", "n_rungs").value_or(0.0);
+    if (!(rungs >= 2 && rungs <= static_cast<double>(kMaxRungs) && rungs == std::floor(rungs)))
+      file.fail("/state/ladder", "attribute 'n_rungs': expected 2 to " + std::to_string(kMaxRungs));
+    state.ladder =
+        empty_ladder(static_cast<std::uint64_t>(rungs), state.ladder.n_ensembles, state.ladder.plain.size());
+    state.chains.n_chains = state.ladder.n_chains();
+    state.chains.blocks.resize(static_cast<std::size_t>(words_for(static_cast<Index>(state.chains.n_chains))),
+                               model.new_state());
+  }
+  const TemperatureLadder expected = state.ladder;
   const std::uint64_t n_chains = state.chains.n_chains;
   file.fields("/state", state);
+  if (state.ladder.n_rungs != expected.n_rungs || state.ladder.n_ensembles != expected.n_ensembles) {
+    file.fail("/state/ladder", "expected " + std::to_string(expected.n_ensembles) + " ensembles of " +
+                                   std::to_string(expected.n_rungs) + " rungs, found " +
+                                   std::to_string(state.ladder.n_ensembles) + " of " +
+                                   std::to_string(state.ladder.n_rungs));
+  }
+  if (state.ladder.n_rungs > 0) {
+    if (const char* fault = ladder_fault(state.ladder))
+      file.fail("/state/ladder/" + std::string(fault), "out of range or inconsistent");
+  }
   if (state.chains.n_chains != n_chains) {
     file.fail("/state/chains", "expected " + std::to_string(n_chains) + " chains, found " +
                                    std::to_string(state.chains.n_chains));

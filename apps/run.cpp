@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 constexpr const char* kMetricsHeader =
     "update,epoch,seconds,learning_rate,gradient_norm,step_norm,data_free_energy,chain_free_energy,"
     "validation_log_likelihood,validation_standard_error,log_partition,log_partition_standard_error,"
-    "effective_fraction";
+    "effective_fraction,rungs,barrier,rejection,round_trip_rate,round_trip_optimum";
 
 /// A picture with more filters than this shows none of them.
 constexpr std::size_t kMaxTiles = 1024;
@@ -308,12 +308,18 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
                             now.validations_since_best >= static_cast<std::uint64_t>(config.patience);
           }
           if (is_reported(config, report.update, report.total)) {
+            const std::string rungs =
+                now.ladder.n_rungs == 0
+                    ? ",,,,,"
+                    : format(",%llu,%.4f,%.4f,%.6f,%.6f", static_cast<unsigned long long>(now.ladder.n_rungs),
+                             cumulative_barrier(now.ladder).back(), mean_rejection(now.ladder),
+                             round_trip_rate(now.ladder), optimal_round_trip_rate(now.ladder));
             append_line(metrics, format("%llu,%llu,%.3f,%.6g,%.6g,%.6g,%.6f,%.6f,",
                                         static_cast<unsigned long long>(report.update),
                                         static_cast<unsigned long long>(report.epoch), seconds(),
                                         report.learning_rate, report.gradient_norm, report.step_norm,
                                         report.data_free_energy, report.chain_free_energy) +
-                                     cells);
+                                     cells + rungs);
           }
           const double rate = static_cast<double>(report.update) / static_cast<double>(report.total);
           line.show(rate,
@@ -350,7 +356,7 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
   Workspace<Model> workspace;
   workspace.fit(model, chains.n_chains, workers);
   if (!state.chains.blocks.empty()) {
-    chains = state.chains;
+    chains = state.ladder.n_rungs > 0 ? select_chains(model, state.chains, state.ladder.plain) : state.chains;
   } else {
     advance(model, result.theta, 1000, StreamFactory{seed}, Purpose::kSampling, chains, workspace, workers);
   }

@@ -82,6 +82,20 @@ Chains<M> start_chains(const M& model, std::uint64_t n, const StreamFactory& str
 
 }  // namespace
 
+template <EnergyModel M>
+Chains<M> select_chains(const M& model, const Chains<M>& chains, std::span<const std::uint64_t> which) {
+  Chains<M> selected;
+  selected.n_chains = which.size();
+  selected.sweeps = chains.sweeps;
+  selected.blocks.assign(static_cast<std::size_t>(words_for(static_cast<Index>(which.size()))),
+                         model.new_state());
+  for (std::size_t c = 0; c < which.size(); ++c) {
+    copy_chain(chains.blocks[which[c] / kLanes], static_cast<Index>(which[c] % kLanes),
+               selected.blocks[c / kLanes], static_cast<Index>(c % kLanes));
+  }
+  return selected;
+}
+
 template <HasReference M>
 Chains<M> reference_chains(const M& model, std::uint64_t n, const StreamFactory& streams, Purpose purpose,
                            const Workers& workers) {
@@ -162,6 +176,8 @@ void mean_latents(const M& model, std::vector<typename M::State>& blocks, Worksp
 }
 
 template struct Workspace<BernoulliRbm>;
+template Chains<BernoulliRbm> select_chains(const BernoulliRbm&, const Chains<BernoulliRbm>&,
+                                            std::span<const std::uint64_t>);
 template Chains<BernoulliRbm> reference_chains(const BernoulliRbm&, std::uint64_t, const StreamFactory&,
                                                Purpose, const Workers&);
 template Chains<BernoulliRbm> data_chains(const BernoulliRbm&, const BernoulliRbm::Params&, std::uint64_t,

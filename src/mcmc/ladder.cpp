@@ -36,17 +36,11 @@ double flow_weight(const TemperatureLadder& ladder) {
   return 1.0 / (2.0 * static_cast<double>(ladder.n_rungs) * sum);
 }
 
-/// The bits of one chain, in every layer.
+/// Within a population.
 template <EnergyModel M>
 void copy_chain(Chains<M>& chains, std::uint64_t from, std::uint64_t to) {
-  for_each_field(
-      [&](std::string_view, const BitLayer& source, BitLayer& target) {
-        for (std::size_t i = 0; i < target.size(); ++i) {
-          const Word bit = source[i] >> (from % kLanes) & 1;
-          target[i] = (target[i] & ~(Word{1} << (to % kLanes))) | bit << (to % kLanes);
-        }
-      },
-      std::as_const(chains.blocks[at(from / kLanes)]), chains.blocks[at(to / kLanes)]);
+  tempera::copy_chain(chains.blocks[at(from / kLanes)], static_cast<Index>(from % kLanes),
+                      chains.blocks[at(to / kLanes)], static_cast<Index>(to % kLanes));
 }
 
 template <EnergyModel M>
@@ -111,21 +105,50 @@ void remove_rung(TemperatureLadder& ladder, std::uint64_t k, Chains<M>& chains) 
 
 }  // namespace
 
-TemperatureLadder linear_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles, std::uint64_t n_plain) {
+TemperatureLadder empty_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles, std::uint64_t n_plain) {
   TemperatureLadder ladder;
   ladder.n_rungs = n_rungs;
   ladder.n_ensembles = n_ensembles;
-  for (std::uint64_t k = 0; k < n_rungs; ++k)
-    ladder.betas.push_back(static_cast<double>(k) / static_cast<double>(n_rungs - 1));
-  ladder.plain.resize(at(n_plain));
-  std::iota(ladder.plain.begin(), ladder.plain.end(), std::uint64_t{0});
-  ladder.chains.resize(at(n_ensembles * n_rungs));
-  std::iota(ladder.chains.begin(), ladder.chains.end(), n_plain);
-  ladder.origin.assign(ladder.chains.size(), TemperatureLadder::kNone);
+  ladder.betas.assign(at(n_rungs), 0.0);
   ladder.rejections.assign(at(n_rungs - 1), 0.0);
   ladder.offers.assign(at(n_rungs - 1), 0.0);
   ladder.up.assign(at(n_rungs), 0.0);
   ladder.down.assign(at(n_rungs), 0.0);
+  ladder.chains.assign(at(n_ensembles * n_rungs), 0);
+  ladder.origin.assign(ladder.chains.size(), TemperatureLadder::kNone);
+  ladder.plain.assign(at(n_plain), 0);
+  return ladder;
+}
+
+const char* ladder_fault(const TemperatureLadder& ladder) {
+  const std::vector<double>& betas = ladder.betas;
+  if (betas.front() != 0.0 || betas.back() != 1.0 ||
+      std::adjacent_find(betas.begin(), betas.end(), std::greater_equal<>()) != betas.end())
+    return "betas";
+  std::vector<std::uint64_t> all = ladder.chains;
+  all.insert(all.end(), ladder.plain.begin(), ladder.plain.end());
+  std::sort(all.begin(), all.end());
+  for (std::size_t c = 0; c < all.size(); ++c) {
+    if (all[c] != c) return "chains";
+  }
+  const auto outside = [](const std::vector<double>& values, double most) {
+    return std::any_of(values.begin(), values.end(), [most](double x) { return !(x >= 0.0 && x <= most); });
+  };
+  if (outside(ladder.rejections, 1.0)) return "rejections";
+  if (outside(ladder.offers, 0x1p53)) return "offers";
+  if (outside(ladder.up, 1.0) || outside(ladder.down, 1.0)) return "up";
+  for (const std::uint64_t origin : ladder.origin) {
+    if (origin > TemperatureLadder::kDown) return "origin";
+  }
+  return nullptr;
+}
+
+TemperatureLadder linear_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles, std::uint64_t n_plain) {
+  TemperatureLadder ladder = empty_ladder(n_rungs, n_ensembles, n_plain);
+  for (std::uint64_t k = 0; k < n_rungs; ++k)
+    ladder.betas[at(k)] = static_cast<double>(k) / static_cast<double>(n_rungs - 1);
+  std::iota(ladder.plain.begin(), ladder.plain.end(), std::uint64_t{0});
+  std::iota(ladder.chains.begin(), ladder.chains.end(), n_plain);
   return ladder;
 }
 
@@ -242,6 +265,10 @@ std::vector<double> cumulative_barrier(const TemperatureLadder& ladder) {
   std::vector<double> barrier = {0.0};
   for (const double r : ladder.rejections) barrier.push_back(barrier.back() + r);
   return barrier;
+}
+
+double mean_rejection(const TemperatureLadder& ladder) {
+  return cumulative_barrier(ladder).back() / static_cast<double>(ladder.rejections.size());
 }
 
 double round_trip_rate(const TemperatureLadder& ladder) {

@@ -6,6 +6,7 @@
 #include <initializer_list>
 
 #include "tempera/core/memory.hpp"
+#include "tempera/mcmc/ladder.hpp"
 
 namespace tempera {
 namespace {
@@ -50,7 +51,7 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
   if (config.data.empty()) check.add("data", "''", "must name a data set");
   check.one_of("binarize", config.binarize, {"none", "threshold", "sample"});
   check.one_of("model", config.model, {"bernoulli-rbm"});
-  check.one_of("trainer", config.trainer, {"cd", "sml"});
+  check.one_of("trainer", config.trainer, {"cd", "sml", "sml-pt", "sml-apt"});
   check.one_of("schedule", config.schedule, {"constant", "linear", "inverse"});
   check.one_of("optimizer", config.optimizer, {"sgd", "adam"});
   // Chains and sites of a draw have 32 bits, its step 56.
@@ -63,6 +64,9 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
   check.within("batch", config.batch, 1, kMany);
   check.within("chains", config.chains, 0, kMany);
   check.within("sweeps", config.sweeps, 1, kMany);
+  check.one_of("ladder", config.ladder, {"equal-rejection"});
+  check.within("rungs", config.rungs, 2, static_cast<std::int64_t>(kMaxRungs));
+  check.within("ensembles", config.ensembles, 1, static_cast<std::int64_t>(kMaxEnsembles));
   check.within("updates", config.updates, 1, kMany);
   check.within("epochs", config.epochs, 0, kMany);
   check.in_range("lr", config.lr, config.lr > 0, "must be above 0");
@@ -88,7 +92,9 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
     const auto hidden = static_cast<double>(config.hidden.front());
     const auto blocks = [](std::int64_t n) { return std::ceil(static_cast<double>(n) / 64.0); };
     const std::int64_t batch = std::min(config.batch, n_cases);
-    const double chains = 64.0 * (blocks(config.chains > 0 ? config.chains : batch) + blocks(batch));
+    const std::int64_t tempered = is_tempered(config) ? config.rungs * config.ensembles : 0;
+    const double chains =
+        64.0 * (blocks((config.chains > 0 ? config.chains : batch) + tempered) + blocks(batch));
     // Parameters, gradient, optimiser moments, average, a file image; float layers of each chain.
     const double bytes = 8.0 * 4.0 * visible * hidden + 4.0 * chains * (visible + 2.0 * hidden);
     if (bytes > physical_memory()) {

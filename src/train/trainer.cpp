@@ -15,6 +15,9 @@ namespace {
 constexpr float kOffsetRate = 0.01F;
 /// The average weighs update t like (t / now)^kAverageOrder: about the last tenth of the run.
 constexpr double kAverageOrder = 9.0;
+/// Rounds of swaps between placements of the rungs, and rungs at most.
+constexpr std::uint64_t kAdaptEvery = 100;
+constexpr std::uint64_t kMostRungs = 100;
 
 /// A phase: states with the expected statistics that they give.
 template <EnergyModel M>
@@ -65,22 +68,53 @@ void restart_at_data(const M& model, const Phase<M>& positive, std::uint64_t n_c
   ++chains.sweeps;
 }
 
-std::vector<LaneFloats> block_weights(std::size_t n_blocks, std::uint64_t n_chains, double value) {
+/// Weights of a mean over the first n chains.
+std::vector<LaneFloats> mean_weights(std::uint64_t n) {
   std::vector<LaneFloats> weights;
-  for (std::size_t b = 0; b < n_blocks; ++b)
-    weights.push_back(lane_weights(n_chains, static_cast<Index>(b), static_cast<float>(value)));
+  for (Index b = 0; b < words_for(static_cast<Index>(n)); ++b)
+    weights.push_back(lane_weights(n, b, static_cast<float>(1.0 / static_cast<double>(n))));
   return weights;
+}
+
+/// Weights of a mean over the chains at beta = 1 that are in no ensemble; over all where there is no ladder.
+template <EnergyModel M>
+std::vector<LaneFloats> mean_weights(const Chains<M>& chains, const TemperatureLadder& ladder) {
+  if (ladder.n_rungs == 0) return mean_weights(chains.n_chains);
+  std::vector<LaneFloats> weights(chains.blocks.size(), LaneFloats{});
+  for (const std::uint64_t chain : ladder.plain)
+    weights[chain / kLanes][chain % kLanes] =
+        static_cast<float>(1.0 / static_cast<double>(ladder.plain.size()));
+  return weights;
+}
+
+/// Sweeps of the negative chains, each followed by swaps where there is a ladder. Leaves caches current.
+template <EnergyModel M>
+void negative_phase(const M& model, const typename M::Params& theta, std::uint64_t sweeps,
+                    const StreamFactory& streams, Purpose purpose, Chains<M>& chains,
+                    TemperatureLadder& ladder, Workspace<M>& workspace, const Workers& workers) {
+  workspace.fit(model, chains.n_chains, workers);
+  if (ladder.n_rungs == 0) {
+    advance(model, theta, sweeps, streams, purpose, chains, workspace, workers);
+  } else {
+    place(ladder, workspace);
+    for (std::uint64_t k = 0; k < sweeps; ++k) {
+      advance(model, theta, 1, streams, purpose, chains, workspace, workers);
+      swap_rungs(model, theta, streams, Purpose::kSwaps, purpose, chains, ladder, workspace, workers);
+    }
+    exchange_with_plain(streams, ladder);
+  }
+  mean_latents(model, chains.blocks, workspace, workers);
 }
 
 /// Gradient of the mean log-likelihood: data mean minus model mean of the statistics. Returns the mean of the
 /// latents over the data.
 template <EnergyModel M>
-Vector fill_gradient(const M& model, const Phase<M>& positive, std::uint64_t n_cases, const Chains<M>& chains,
-                     Scratch<M>& scratch, const Workers& workers) {
-  const auto data_weights =
-      block_weights(positive.blocks.size(), n_cases, 1.0 / static_cast<double>(n_cases));
-  const auto chain_weights =
-      block_weights(chains.blocks.size(), chains.n_chains, -1.0 / static_cast<double>(chains.n_chains));
+Vector fill_gradient(const M& model, const Phase<M>& positive, const std::vector<LaneFloats>& data_weights,
+                     const Chains<M>& chains, std::vector<LaneFloats> chain_weights, Scratch<M>& scratch,
+                     const Workers& workers) {
+  for (LaneFloats& weights : chain_weights) {
+    for (float& weight : weights) weight = -weight;
+  }
   Vector latent_means(model.latents());
   workers.for_each(model.slices(), [&](Index slice, std::size_t slot) {
     auto& memory = scratch.negative.scratch[slot];
@@ -98,17 +132,16 @@ Vector fill_gradient(const M& model, const Phase<M>& positive, std::uint64_t n_c
 template <EnergyModel M>
 double mean_free_energy(const M& model, const typename M::Params& theta,
                         const std::vector<typename M::State>& blocks, const Workspace<M>& workspace,
-                        std::uint64_t n_chains, const Workers& workers) {
+                        const std::vector<LaneFloats>& weights, const Workers& workers) {
   std::vector<double> sums(blocks.size());
   workers.for_each(static_cast<Index>(blocks.size()), [&](Index b) {
     const auto i = static_cast<std::size_t>(b);
     LaneDoubles values;
     model.free_energy(theta, constant_beta(1.0F), blocks[i], workspace.works[i], values);
-    for (Index c = 0; c < workspace.works[i].lanes; ++c) sums[i] += values[static_cast<std::size_t>(c)];
+    for (std::size_t c = 0; c < kLanes; ++c) sums[i] += static_cast<double>(weights[i][c]) * values[c];
   });
   return sum_doubles(static_cast<Index>(sums.size()),
-                     [&](Index b) { return sums[static_cast<std::size_t>(b)]; }) /
-         static_cast<double>(n_chains);
+                     [&](Index b) { return sums[static_cast<std::size_t>(b)]; });
 }
 
 [[noreturn]] void fail_not_finite(const char* what, std::string_view field, std::uint64_t update) {
@@ -134,25 +167,27 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
 
   positive_phase(model, state.theta, data, batch, scratch.positive, workers);
 
-  const bool persistent = config.trainer == "sml";
+  const bool persistent = is_persistent(config);
   Chains<M>& chains = persistent ? state.chains : scratch.data_chains;
   const Purpose purpose = persistent ? Purpose::kChains : Purpose::kPositiveChains;
   const auto sweeps = static_cast<std::uint64_t>(config.sweeps);
   if (!persistent) {
     restart_at_data(model, scratch.positive, batch.size(), state.update, sweeps, streams, chains, workers);
   }
-  scratch.negative.fit(model, chains.n_chains, workers);
-  advance(model, state.theta, sweeps, streams, purpose, chains, scratch.negative, workers);
-  mean_latents(model, chains.blocks, scratch.negative, workers);
+  negative_phase(model, state.theta, sweeps, streams, purpose, chains, state.ladder, scratch.negative,
+                 workers);
+  const auto data_weights = mean_weights(batch.size());
+  const auto chain_weights = mean_weights(chains, state.ladder);
 
   UpdateReport report;
   if (is_reported(config, state.update + 1, total)) {
     report.data_free_energy = mean_free_energy(model, state.theta, scratch.positive.blocks,
-                                               scratch.positive.workspace, batch.size(), workers);
+                                               scratch.positive.workspace, data_weights, workers);
     report.chain_free_energy =
-        mean_free_energy(model, state.theta, chains.blocks, scratch.negative, chains.n_chains, workers);
+        mean_free_energy(model, state.theta, chains.blocks, scratch.negative, chain_weights, workers);
   }
-  const Vector latent_means = fill_gradient(model, scratch.positive, batch.size(), chains, scratch, workers);
+  const Vector latent_means =
+      fill_gradient(model, scratch.positive, data_weights, chains, chain_weights, scratch, workers);
 
   OptimizerStep step;
   step.adam = config.optimizer == "adam";
@@ -175,6 +210,8 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
 
   // Offsets move freely: the stored parameters are those of the plain energy, whose law no offset changes.
   if (config.centering) state.offsets.hidden += kOffsetRate * (latent_means - state.offsets.hidden);
+  if (config.trainer == "sml-apt" && state.ladder.swaps >= state.ladder.adapted + kAdaptEvery)
+    state.ladder = adapt(std::move(state.ladder), kMostRungs, model, state.chains);
   report.update = state.update;
   report.total = total;
   report.epoch = epoch;
@@ -230,10 +267,15 @@ TrainState<M> initial_state(const M& model, const BinaryData& data, const TrainC
   if (config.optimizer == "adam" || config.momentum > 0) state.optimizer.first_moment = model.zero_params();
   if (config.optimizer == "adam") state.optimizer.second_moment = model.zero_params();
   state.offsets = config.centering ? model.initial_offsets(data.means()) : model.zero_offsets();
-  if (config.trainer == "sml") {
+  if (is_persistent(config)) {
     const auto n = static_cast<std::uint64_t>(
         config.chains > 0 ? config.chains : std::min<std::int64_t>(config.batch, data.n_cases()));
-    state.chains = reference_chains(model, n, streams, Purpose::kChains, workers);
+    if (is_tempered(config)) {
+      state.ladder = linear_ladder(static_cast<std::uint64_t>(config.rungs),
+                                   static_cast<std::uint64_t>(config.ensembles), n);
+    }
+    const std::uint64_t all = is_tempered(config) ? state.ladder.n_chains() : n;
+    state.chains = reference_chains(model, all, streams, Purpose::kChains, workers);
   }
   return state;
 }

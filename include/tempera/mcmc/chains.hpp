@@ -56,6 +56,23 @@ struct Cut {
   [[nodiscard]] UnitRange units(Index task, Index n_units) const;
 };
 
+/// Copies one chain, in every layer, to another place.
+template <class State>
+void copy_chain(const State& from, Index from_lane, State& to, Index to_lane) {
+  for_each_field(
+      [&](std::string_view, const BitLayer& source, BitLayer& target) {
+        for (std::size_t i = 0; i < target.size(); ++i) {
+          const Word bit = source[i] >> from_lane & 1;
+          target[i] = (target[i] & ~(Word{1} << to_lane)) | bit << to_lane;
+        }
+      },
+      from, to);
+}
+
+/// A population of some chains of another, in the order given.
+template <EnergyModel M>
+Chains<M> select_chains(const M& model, const Chains<M>& chains, std::span<const std::uint64_t> which);
+
 /// Chains in block b of a population.
 Index lanes_of(std::uint64_t n_chains, Index block);
 

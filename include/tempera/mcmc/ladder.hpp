@@ -64,6 +64,13 @@ struct TemperatureLadder {
 inline constexpr std::uint64_t kMaxRungs = 1024;
 inline constexpr std::uint64_t kMaxEnsembles = std::uint64_t{1} << 20;
 
+/// A ladder of these sizes with every array zero: what a file is read into.
+TemperatureLadder empty_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles, std::uint64_t n_plain);
+
+/// Name of the first thing that is wrong with a ladder that was read from a file, or nullptr: betas that do
+/// not increase from 0 to 1, chains that are not a permutation, labels and means out of range.
+const char* ladder_fault(const TemperatureLadder& ladder);
+
 /// Evenly spaced rungs; chains 0 ... n_plain - 1 are plain, the ensembles follow one after another.
 TemperatureLadder linear_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles, std::uint64_t n_plain);
 
@@ -90,6 +97,9 @@ void exchange_with_plain(const StreamFactory& streams, TemperatureLadder& ladder
 
 /// Cumulative barrier from beta = 0: Lambda_k = sum of the rejections below rung k (Syed et al. 2021).
 std::vector<double> cumulative_barrier(const TemperatureLadder& ladder);
+
+/// Mean over the pairs.
+double mean_rejection(const TemperatureLadder& ladder);
 
 /// Mean round trips of an ensemble in a round of swaps, and what a ladder of any number of rungs can reach:
 /// 1 / (2 + 2 Lambda).

@@ -19,6 +19,9 @@ struct TrainConfig {
   std::int64_t batch = 500;
   std::int64_t chains = 0;  // 0: as many as the batch
   std::int64_t sweeps = 1;
+  std::string ladder = "equal-rejection";
+  std::int64_t rungs = 10;
+  std::int64_t ensembles = 1;
   std::int64_t updates = 5000;
   std::int64_t epochs = 0;  // 0: as `updates` says
   double lr = 0.3;
@@ -47,10 +50,18 @@ struct TrainConfig {
       s.binarize...);
     f("model", "kind of model", s.model...);
     f("hidden", "hidden units", s.hidden...);
-    f("trainer", "cd (sweeps from the data) or sml (persistent chains)", s.trainer...);
+    f("trainer",
+      "cd (sweeps from the data), sml (persistent chains), sml-pt (with a fixed temperature ladder), sml-apt "
+      "(with "
+      "one that adapts)",
+      s.trainer...);
     f("batch", "cases per update; the last batch of an epoch may be shorter", s.batch...);
-    f("chains", "persistent chains of sml; 0 takes as many as the batch", s.chains...);
+    f("chains", "persistent chains at beta = 1 that give the gradient; 0 takes as many as the batch",
+      s.chains...);
     f("sweeps", "Gibbs sweeps per update", s.sweeps...);
+    f("ladder", "how sml-apt places its rungs: equal-rejection (non-reversible tempering)", s.ladder...);
+    f("rungs", "rungs of sml-pt; of sml-apt at its start", s.rungs...);
+    f("ensembles", "temperature ladders side by side in sml-pt and sml-apt", s.ensembles...);
     f("updates", "parameter updates in total", s.updates...);
     f("epochs", "passes over the data; 0 leaves the length to --updates", s.epochs...);
     f("lr", "learning rate at the start", s.lr...);
@@ -74,6 +85,12 @@ struct TrainConfig {
     f("seed", "seed of every random draw", s.seed...);
   }
 };
+
+/// Whether the trainer has persistent chains, and a temperature ladder beside them.
+inline bool is_persistent(const TrainConfig& config) { return config.trainer != "cd"; }
+inline bool is_tempered(const TrainConfig& config) {
+  return config.trainer == "sml-pt" || config.trainer == "sml-apt";
+}
 
 /// Every constraint that the configuration breaks; n_visible and n_cases are those of the training data, 0
 /// where not yet known.

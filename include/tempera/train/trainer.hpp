@@ -2,14 +2,15 @@
 //
 // CD and SML differ only in where the negative chains start: at the batch (Hinton 2002), or where the
 // previous update left them (stochastic maximum likelihood, Younes 1999; persistent contrastive divergence,
-// Tieleman 2008).
+// Tieleman 2008). SML-PT and SML-APT are SML with ensembles of a temperature ladder beside the chains at beta
+// = 1 that give the gradient and that exchange places with the coldest replicas (Desjardins et al. 2010).
 #pragma once
 
 #include <functional>
 #include <limits>
 
 #include "tempera/core/observer.hpp"
-#include "tempera/mcmc/chains.hpp"
+#include "tempera/mcmc/ladder.hpp"
 #include "tempera/train/config.hpp"
 #include "tempera/train/optimizer.hpp"
 
@@ -22,7 +23,8 @@ struct TrainState {
   typename M::Params average;  // empty where the configuration does not average
   Optimizer<M> optimizer;
   typename M::Offsets offsets;
-  Chains<M> chains;  // empty for cd
+  Chains<M> chains;          // empty for cd
+  TemperatureLadder ladder;  // of the chains; no rungs for cd and sml
   std::uint64_t update = 0;
   double best_validation = -std::numeric_limits<double>::infinity();
   std::uint64_t best_update = 0;
@@ -35,6 +37,7 @@ struct TrainState {
     f("optimizer", s.optimizer...);
     f("offsets", s.offsets...);
     f("chains", s.chains...);
+    f("ladder", s.ladder...);
     f("update", s.update...);
     f("best_validation", s.best_validation...);
     f("best_update", s.best_update...);
