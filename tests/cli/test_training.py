@@ -14,13 +14,15 @@ import numpy as np
 from harness import (FULL, CliTest, check_finite_params, class_folder, compare_datasets, datasets, differences,
                      png_size, read_metrics, run, run_json, start)
 
-TRAINERS = ("cd", "sml")
+TRAINERS = ("cd", "sml", "sml-pt", "sml-apt")
 OPTIMIZERS = ("sgd", "adam")
 
 
-def train_args(out, *more, trainer="sml", updates=200, seed=1):
+def train_args(out, *more, trainer="sml", updates=200, seed=1, rungs=4):
     """A small run on 8x8 binary digits: two blocks of chains, the last one short, and a short last batch."""
-    chains = ("--chains", 100) if trainer == "sml" else ()
+    chains = ("--chains", 100) if trainer != "cd" else ()
+    if trainer in ("sml-pt", "sml-apt"):
+        chains += ("--rungs", rungs, "--ensembles", 3)
     return ("train", "--data", "digits", "--binarize", "threshold", "--model", "bernoulli-rbm", "--hidden", 12,
             "--trainer", trainer, *chains, "--batch", 100, "--updates", updates, "--seed", seed, "--out", out, *more)
 
@@ -113,6 +115,41 @@ class SameBytes(CliTest):
                 self.assertTrue(differences(whole / "checkpoint.h5", halves / "checkpoint.h5"))
                 run("resume", halves, "--updates", 200)
                 compare_datasets(whole / "checkpoint.h5", halves / "checkpoint.h5")
+
+    def test_a_ladder_that_grows_or_shrinks_resumes(self):
+        """Every 100 swaps a rung may be added or removed in every ensemble, with a chain."""
+        for first, stops, expected in ((2, (401, 750, 1300), [3, 4, 5]), (12, (151, 250, 350), [11, 10, 9])):
+            with self.subTest(rungs=first):
+                whole, parts = self.dir / f"whole-{first}", self.dir / f"parts-{first}"
+                run(*train_args(whole, trainer="sml-apt", updates=stops[-1], rungs=first))
+                run(*train_args(parts, trainer="sml-apt", updates=50, rungs=first))
+                rungs = []
+                for updates in stops:
+                    run("resume", parts, "--updates", updates)
+                    with h5py.File(parts / "checkpoint.h5") as file:
+                        rungs.append(int(file["state/ladder"].attrs["n_rungs"]))
+                        self.assertEqual(len(file["state/ladder/betas"]), rungs[-1])
+                        self.assertEqual(file["state/chains"].attrs["n_chains"], 100 + 3 * rungs[-1])
+                self.assertEqual(rungs, expected)
+                compare_datasets(whole / "checkpoint.h5", parts / "checkpoint.h5")
+
+    def test_a_damaged_ladder_is_refused(self):
+        run(*train_args(self.dir / "run", trainer="sml-apt", updates=20))
+        checkpoint = self.dir / "run" / "checkpoint.h5"
+        whole = checkpoint.read_bytes()
+        for name, place, value in (("betas", 1, 0.0), ("chains", 0, 100000), ("plain", 3, 4), ("origin", 2, 7),
+                                   ("rejections", 0, 1.5), ("up", 1, -0.5)):
+            with self.subTest(name=name):
+                checkpoint.write_bytes(whole)
+                with h5py.File(checkpoint, "r+") as file:
+                    file[f"state/ladder/{name}"][place] = value
+                run("resume", self.dir / "run", "--updates", 30, expect=65)
+        for count in (0, 1, 7, 5000, 2.5):
+            with self.subTest(n_rungs=count):
+                checkpoint.write_bytes(whole)
+                with h5py.File(checkpoint, "r+") as file:
+                    file["state/ladder"].attrs["n_rungs"] = count
+                run("resume", self.dir / "run", "--updates", 30, expect=65)
 
     def test_stop_in_the_middle_of_an_epoch(self):
         whole, parts = self.dir / "whole", self.dir / "parts"
