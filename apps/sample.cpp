@@ -1,9 +1,13 @@
 // tempera sample
+#include <cmath>
 #include <memory>
+#include <numeric>
+#include <optional>
 
 #include "config_file.hpp"
 #include "run.hpp"
 #include "tempera/io/image.hpp"
+#include "tempera/mcmc/trace.hpp"
 
 namespace tempera::apps {
 namespace {
@@ -14,6 +18,8 @@ struct Options {
   std::int64_t count = 100;
   std::int64_t sweeps = 1000;
   std::string ladder = "none";
+  std::int64_t rungs = 10;
+  std::int64_t ensembles = 8;
   std::string start = "reference";
   std::string data;
   std::string binarize = "none";
@@ -22,6 +28,13 @@ struct Options {
   std::string shape;
   std::int64_t seed = 1;
 };
+
+/// Chains that are followed without a ladder, and draws that judge how they mix.
+constexpr std::uint64_t kFollowed = 64;
+constexpr std::uint64_t kTraceDraws = 1000;
+/// Rungs at most, and rounds that sampling at the measured distance may take.
+constexpr std::uint64_t kMostRungs = 200;
+constexpr std::uint64_t kMostRounds = 100000;
 
 /// Unpacks a layer of every chain: one row of bytes per chain.
 void write_layer(Hdf5Writer& file, const std::string& path, const Chains<Model>& chains,
@@ -36,10 +49,136 @@ void write_layer(Hdf5Writer& file, const std::string& path, const Chains<Model>&
   file.dataset(path, {chains.n_chains, units}, rows.data());
 }
 
-int run(Options& options) {
+/// Cases of --data, or of a run directory's own data set, in random order; nothing where there is neither.
+std::optional<BinaryData> starting_cases(Options& options, const ModelFile& file) {
+  if (options.data.empty() && std::filesystem::is_directory(options.model)) {
+    TrainConfig config;
+    read_config(std::filesystem::path(options.model) / "config.toml", config);
+    options.data = config.data;
+  }
+  if (options.data.empty()) return std::nullopt;
+  return data_for_model(file, load_data(options.data), "train", options.binarize, options.seed);
+}
+
+/// Chains that started at `data` in random order.
+Chains<Model> warm_chains(const ModelFile& file, const BinaryData& data, std::uint64_t n,
+                          const StreamFactory& streams, const Workers& workers) {
+  const std::vector<Index> order = epoch_order(data.n_cases(), streams, 0);
+  return data_chains(file.model, file.theta, n, data, order, streams, Purpose::kSampling, workers);
+}
+
+/// Samples and how they were come by.
+struct Drawn {
+  Chains<Model> samples;
+  Trace trace;
+  std::size_t n_warm = 0;
+  std::uint64_t distance = 0;  // sweeps between samples of a chain; without a ladder, from the start
+  TemperatureLadder ladder;    // no rungs without one
+};
+
+/// n chains, the last states of which are the samples.
+Drawn draw_plain(Options& options, const ModelFile& file, const StreamFactory& streams,
+                 const Workers& workers) {
+  const auto count = static_cast<std::uint64_t>(options.count);
+  Drawn drawn;
+  drawn.distance = static_cast<std::uint64_t>(options.sweeps);
+  if (options.start == "data") {
+    const auto data = starting_cases(options, file);
+    if (!data) throw UsageError("sample: --start data needs --data");
+    drawn.samples = warm_chains(file, *data, count, streams, workers);
+  } else {
+    drawn.samples = reference_chains(file.model, count, streams, Purpose::kSampling, workers);
+  }
+  Workspace<Model> workspace;
+  workspace.fit(file.model, count, workers);
+  ProgressLine line(options.common, "sampling");
+  const Progress progress = show_on(line);
+  // The second half of some chains tells whether they mix.
+  std::vector<std::uint64_t> followed(std::min<std::uint64_t>(count, kFollowed));
+  std::iota(followed.begin(), followed.end(), std::uint64_t{0});
+  const std::uint64_t stride = std::max<std::uint64_t>(1, drawn.distance / (2 * kTraceDraws));
+  for (std::uint64_t done = 0; done < drawn.distance;) {
+    const std::uint64_t step = std::min(stride, drawn.distance - done);
+    advance(file.model, file.theta, step, streams, Purpose::kSampling, drawn.samples, workspace, workers);
+    done += step;
+    if (2 * done > drawn.distance)
+      record(file.model, file.theta, drawn.samples, followed, workspace, workers, drawn.trace);
+    progress(static_cast<double>(done) / static_cast<double>(drawn.distance));
+  }
+  return drawn;
+}
+
+/// Ensembles of a temperature ladder, half of which start at data where there are any; their coldest replicas
+/// give a sample each time their autocorrelation time has passed.
+Drawn draw_tempered(Options& options, const ModelFile& file, bool sweeps_given, const StreamFactory& streams,
+                    const Workers& workers) {
+  const auto count = static_cast<std::uint64_t>(options.count);
+  const auto ensembles = static_cast<std::uint64_t>(options.ensembles);
+  Drawn drawn;
+  drawn.ladder = linear_ladder(static_cast<std::uint64_t>(options.rungs), ensembles, 0);
+  TemperatureLadder& ladder = drawn.ladder;
+  Chains<Model> chains =
+      reference_chains(file.model, ladder.n_chains(), streams, Purpose::kSampling, workers);
+  if (const auto data = starting_cases(options, file)) {
+    drawn.n_warm = options.start == "data" ? ensembles : ensembles / 2;
+    const Chains<Model> warm = warm_chains(file, *data, drawn.n_warm * ladder.n_rungs, streams, workers);
+    for (std::uint64_t c = 0; c < warm.n_chains; ++c) {
+      copy_chain(warm.blocks[c / kLanes], static_cast<Index>(c % kLanes), chains.blocks[c / kLanes],
+                 static_cast<Index>(c % kLanes));
+    }
+  } else if (options.start == "data") {
+    throw UsageError("sample: --start data needs --data");
+  }
+  Workspace<Model> workspace;
+  {
+    ProgressLine line(options.common, "placing rungs");
+    ladder = tune(std::move(ladder), kMostRungs, file.model, file.theta, streams, Purpose::kSamplingSwaps,
+                  Purpose::kSampling, chains, workspace, workers, show_on(line));
+  }
+  std::vector<std::uint64_t> coldest(ensembles);
+  const auto round = [&] {
+    temper(file.model, file.theta, streams, Purpose::kSamplingSwaps, Purpose::kSampling, chains, ladder,
+           workspace, workers);
+    for (std::uint64_t e = 0; e < ensembles; ++e) coldest[e] = ladder.coldest(e);
+    record(file.model, file.theta, chains, coldest, workspace, workers, drawn.trace);
+  };
+  ProgressLine line(options.common, "sampling");
+  const Progress progress = show_on(line);
+  for (std::uint64_t t = 0; t < kTraceDraws; ++t) {
+    round();
+    progress(0.3 * static_cast<double>(t) / static_cast<double>(kTraceDraws));
+  }
+  const std::uint64_t each = (count + ensembles - 1) / ensembles;
+  drawn.distance = static_cast<std::uint64_t>(options.sweeps);
+  if (!sweeps_given) {
+    const double time = judge(drawn.trace, drawn.n_warm).autocorrelation_time;
+    drawn.distance = static_cast<std::uint64_t>(std::ceil(time));
+    drawn.distance =
+        std::clamp<std::uint64_t>(drawn.distance, 1, std::max<std::uint64_t>(1, kMostRounds / each));
+  }
+  std::vector<Chains<Model>> parts;
+  for (std::uint64_t n = 0; n < each; ++n) {
+    for (std::uint64_t t = 0; t < drawn.distance; ++t) round();
+    parts.push_back(select_chains(file.model, chains, coldest));
+    progress(0.3 + 0.7 * static_cast<double>(n + 1) / static_cast<double>(each));
+  }
+  drawn.samples = select_chains(file.model, parts.front(), std::span<const std::uint64_t>());
+  drawn.samples.n_chains = count;
+  drawn.samples.blocks.assign(static_cast<std::size_t>(words_for(options.count)), file.model.new_state());
+  for (std::uint64_t n = 0; n < count; ++n) {
+    const std::uint64_t e = n % ensembles;
+    copy_chain(parts[n / ensembles].blocks[e / kLanes], static_cast<Index>(e % kLanes),
+               drawn.samples.blocks[n / kLanes], static_cast<Index>(n % kLanes));
+  }
+  return drawn;
+}
+
+int run(Options& options, bool sweeps_given) {
   std::vector<Violation> violations;
   require_between(violations, "count", options.count, 1, kMaxChains);
   require_between(violations, "sweeps", options.sweeps, 0, std::int64_t{1} << 53);
+  require_between(violations, "rungs", options.rungs, 2, static_cast<std::int64_t>(kMostRungs));
+  require_between(violations, "ensembles", options.ensembles, 2, 1024);
   if (!violations.empty()) throw ConfigError(violations);
   if (options.out.empty() && options.png.empty()) throw UsageError("sample: --out or --png is required");
   ModelFile file = read_model(options.model);
@@ -49,59 +188,83 @@ int run(Options& options) {
                      static_cast<double>(file.model.n_visible() + file.model.n_hidden()));
   const Workers workers(options.common.threads);
   const StreamFactory streams{static_cast<std::uint64_t>(options.seed)};
-  const auto count = static_cast<std::uint64_t>(options.count);
-
-  Chains<Model> chains;
-  if (options.start == "data") {
-    if (options.data.empty() && std::filesystem::is_directory(options.model)) {
-      TrainConfig config;
-      read_config(std::filesystem::path(options.model) / "config.toml", config);
-      options.data = config.data;
-    }
-    if (options.data.empty()) throw UsageError("sample: --start data needs --data");
-    const BinaryData data =
-        data_for_model(file, load_data(options.data), "train", options.binarize, options.seed);
-    const std::vector<Index> order = epoch_order(data.n_cases(), streams, 0);
-    chains = data_chains(file.model, file.theta, count, data, order, streams, Purpose::kSampling, workers);
-  } else {
-    chains = reference_chains(file.model, count, streams, Purpose::kSampling, workers);
-  }
   catch_signals();
-  Workspace<Model> workspace;
-  workspace.fit(file.model, count, workers);
-  {
-    ProgressLine line(options.common, "sampling");
-    const Progress progress = show_on(line);
-    const auto total = static_cast<std::uint64_t>(options.sweeps);
-    constexpr std::uint64_t kStride = 20;
-    for (std::uint64_t done = 0; done < total; done += kStride) {
-      advance(file.model, file.theta, std::min(kStride, total - done), streams, Purpose::kSampling, chains,
-              workspace, workers);
-      progress(static_cast<double>(std::min(done + kStride, total)) / static_cast<double>(total));
-    }
+  const bool tempered = options.ladder == "temperature";
+  const Drawn drawn = tempered ? draw_tempered(options, file, sweeps_given, streams, workers)
+                               : draw_plain(options, file, streams, workers);
+  const MixingReport report = judge(drawn.trace, drawn.n_warm);
+
+  Json diagnostics = {{"ladder", options.ladder},
+                      {"sweeps", drawn.distance},
+                      {"start", options.start},
+                      {"autocorrelation_time", report.autocorrelation_time},
+                      {"effective_sample_size", report.effective_sample_size},
+                      {"r_hat", report.r_hat}};
+  if (tempered) {
+    diagnostics["independent"] =
+        std::min(static_cast<double>(options.count), static_cast<double>(options.count) *
+                                                         static_cast<double>(drawn.distance) /
+                                                         report.autocorrelation_time);
+    if (drawn.n_warm > 0) diagnostics["starts_disagree"] = report.starts_disagree;
+    diagnostics["rungs"] = drawn.ladder.n_rungs;
+    diagnostics["barrier"] = cumulative_barrier(drawn.ladder).back();
+    diagnostics["rejection"] = mean_rejection(drawn.ladder);
+    diagnostics["round_trips"] = drawn.ladder.round_trips;
+    diagnostics["round_trip_rate"] = round_trip_rate(drawn.ladder);
+    diagnostics["round_trip_optimum"] = optimal_round_trip_rate(drawn.ladder);
+    diagnostics["betas"] = drawn.ladder.betas;
+    diagnostics["flow"] = flow(drawn.ladder);
   }
+  diagnostics["mixed"] = report.mixed;
+  diagnostics["verdict"] = report.verdict;
+
   if (!options.out.empty()) {
     Hdf5Writer out("samples");
-    write_layer(out, "/samples/visible", chains, &Model::State::visible);
-    write_layer(out, "/samples/hidden", chains, &Model::State::hidden);
-    out.attribute("/diagnostics", "sweeps", options.sweeps);
-    out.attribute("/diagnostics", "start", options.start);
-    out.attribute("/diagnostics", "ladder", options.ladder);
+    write_layer(out, "/samples/visible", drawn.samples, &Model::State::visible);
+    write_layer(out, "/samples/hidden", drawn.samples, &Model::State::hidden);
+    for (const auto& [name, value] : diagnostics.items()) {
+      if (value.is_string()) {
+        out.attribute("/diagnostics", name, value.get<std::string>());
+      } else if (value.is_number_float()) {
+        out.attribute("/diagnostics", name, value.get<double>());
+      } else if (value.is_number() || value.is_boolean()) {
+        out.attribute("/diagnostics", name,
+                      value.is_boolean() ? std::int64_t{value.get<bool>()} : value.get<std::int64_t>());
+      } else {
+        const auto values = value.get<std::vector<double>>();
+        out.dataset("/diagnostics/" + name, {values.size()}, values.data());
+      }
+    }
     if (!file.visible_shape.empty()) out.attribute("/", "visible_shape", file.visible_shape);
     write_provenance(out, command_line(), options.seed);
     out.write(options.out);
   }
   if (!options.png.empty()) {
     const auto [height, width] = picture_shape(file.visible_shape, file.model.n_visible());
-    write_png(
-        tile_grid(mean_visible_tiles(file.model, file.theta, chains, 100), height, width, ColourMap::kGrey),
-        options.png);
+    write_png(tile_grid(mean_visible_tiles(file.model, file.theta, drawn.samples, 100), height, width,
+                        ColourMap::kGrey),
+              options.png);
   }
-  print_result(
-      options.common,
-      {{"count", options.count}, {"sweeps", options.sweeps}, {"out", options.out}, {"png", options.png}},
-      format("%lld samples, %lld sweeps each from the %s", static_cast<long long>(options.count),
-             static_cast<long long>(options.sweeps), options.start.c_str()));
+  Json json = {{"count", options.count}, {"out", options.out}, {"png", options.png}};
+  json.update(diagnostics);
+  std::string text =
+      tempered ? format(
+                     "%lld samples from %lld ensembles, %llu sweeps apart; %llu rungs, barrier %.2f, "
+                     "rejection %.2f, "
+                     "%.4f round trips a round and ensemble (optimum %.4f)\n",
+                     static_cast<long long>(options.count), static_cast<long long>(options.ensembles),
+                     static_cast<unsigned long long>(drawn.distance),
+                     static_cast<unsigned long long>(drawn.ladder.n_rungs),
+                     cumulative_barrier(drawn.ladder).back(), mean_rejection(drawn.ladder),
+                     round_trip_rate(drawn.ladder), optimal_round_trip_rate(drawn.ladder))
+               : format("%lld samples, %lld sweeps each from the %s\n", static_cast<long long>(options.count),
+                        static_cast<long long>(options.sweeps), options.start.c_str());
+  text += format("autocorrelation time %.1f draws, %.0f effective of %zu, R-hat %.3f: ",
+                 report.autocorrelation_time, report.effective_sample_size,
+                 drawn.trace.draws() * drawn.trace.free_energy.size(), report.r_hat) +
+          report.verdict;
+  if (!tempered) text += " (of " + std::string(options.start == "data" ? "warm" : "cold") + " starts alone)";
+  print_result(options.common, json, text);
   return 0;
 }
 
@@ -109,18 +272,35 @@ int run(Options& options) {
 
 void setup_sample(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App& app = *program.add_subcommand("sample", "draw samples by Gibbs sampling, to HDF5 and PNG");
+  CLI::App& app = *program.add_subcommand(
+      "sample", "draw samples by Gibbs sampling, to HDF5 and PNG, and tell whether they mix");
   app.add_option("MODEL", options->model, "model file, checkpoint or run directory")->required();
-  app.add_option("--count", options->count, "samples: one chain each")
+  app.add_option("--count", options->count, "samples; one chain each without a ladder")
       ->check(whole_number())
       ->capture_default_str();
-  app.add_option("--sweeps", options->sweeps, "Gibbs sweeps of each chain")
+  CLI::Option* sweeps =
+      app.add_option(
+             "--sweeps", options->sweeps,
+             "Gibbs sweeps of each chain; with a ladder, sweeps between samples, by default the measured "
+             "autocorrelation time")
+          ->check(whole_number())
+          ->capture_default_str();
+  app.add_option(
+         "--ladder", options->ladder,
+         "none: plain Gibbs; temperature: replicas at several inverse temperatures that change places")
+      ->check(CLI::IsMember({"none", "temperature"}))
+      ->capture_default_str();
+  app.add_option("--rungs", options->rungs,
+                 "rungs of the temperature ladder to begin with; their number adapts")
       ->check(whole_number())
       ->capture_default_str();
-  app.add_option("--ladder", options->ladder, "none: plain Gibbs")
-      ->check(CLI::IsMember({"none"}))
+  app.add_option("--ensembles", options->ensembles, "temperature ladders side by side, at least 2")
+      ->check(whole_number())
       ->capture_default_str();
-  app.add_option("--start", options->start, "where chains start: reference (independent units) or data")
+  app.add_option("--start", options->start,
+                 "where chains start: reference (independent units) or data. With a ladder half of the "
+                 "ensembles start at "
+                 "data where there are any")
       ->check(CLI::IsMember({"reference", "data"}))
       ->capture_default_str();
   app.add_option("--data", options->data, "data set of --start data; a run directory knows its own");
@@ -137,7 +317,7 @@ void setup_sample(CLI::App& program, int& exit_code) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   add_common_options(app, options->common);
-  app.callback([options, &exit_code] { exit_code = run(*options); });
+  app.callback([options, sweeps, &exit_code] { exit_code = run(*options, sweeps->count() > 0); });
 }
 
 }  // namespace tempera::apps

@@ -346,6 +346,50 @@ TemperatureLadder adapt(TemperatureLadder ladder, std::uint64_t max_rungs, const
   return ladder;
 }
 
+template <EnergyModel M>
+void temper(const M& model, const typename M::Params& theta, const StreamFactory& streams, Purpose purpose,
+            Purpose sweep_purpose, Chains<M>& chains, TemperatureLadder& ladder, Workspace<M>& workspace,
+            const Workers& workers) {
+  advance(model, theta, 1, streams, sweep_purpose, chains, workspace, workers);
+  swap_rungs(model, theta, streams, purpose, sweep_purpose, chains, ladder, workspace, workers);
+}
+
+template <EnergyModel M>
+TemperatureLadder tune(TemperatureLadder ladder, std::uint64_t max_rungs, const M& model,
+                       const typename M::Params& theta, const StreamFactory& streams, Purpose purpose,
+                       Purpose sweep_purpose, Chains<M>& chains, Workspace<M>& workspace,
+                       const Workers& workers, const Progress& progress) {
+  constexpr std::uint64_t kShort = 50;   // rounds between changes of the number of rungs
+  constexpr std::uint64_t kSettled = 4;  // placements without a change of it
+  constexpr std::uint64_t kLong = 800;   // the last rounds
+  const auto rounds = [&](std::uint64_t n) {
+    reset_statistics(ladder);
+    for (std::uint64_t t = 0; t < n; ++t)
+      temper(model, theta, streams, purpose, sweep_purpose, chains, ladder, workspace, workers);
+  };
+  const auto stops = [&](double fraction) { return progress && progress(fraction) == Control::kStop; };
+  workspace.fit(model, chains.n_chains, workers);
+  place(ladder, workspace);
+  std::uint64_t settled = 0;
+  for (std::uint64_t round = 0; round < 2 * max_rungs && settled < kSettled; ++round) {
+    rounds(kShort);
+    const std::uint64_t before = ladder.n_rungs;
+    ladder = adapt(std::move(ladder), max_rungs, model, chains);
+    settled = ladder.n_rungs == before ? settled + 1 : 0;
+    workspace.fit(model, chains.n_chains, workers);
+    place(ladder, workspace);
+    if (stops(0.5 * static_cast<double>(round) / static_cast<double>(2 * max_rungs))) return ladder;
+  }
+  for (std::uint64_t n = 2 * kShort; n <= kLong; n *= 2) {
+    rounds(n);
+    ladder.betas = equal_rejection_betas(ladder, ladder.n_rungs);
+    place(ladder, workspace);
+    if (stops(0.5 + 0.5 * static_cast<double>(n) / static_cast<double>(kLong))) return ladder;
+  }
+  reset_statistics(ladder);
+  return ladder;
+}
+
 void reset_statistics(TemperatureLadder& ladder) {
   ladder.counted = 0;
   ladder.round_trips = 0;
@@ -357,6 +401,12 @@ template void place(const TemperatureLadder&, Workspace<BernoulliRbm>&);
 template void swap_rungs(const BernoulliRbm&, const BernoulliRbm::Params&, const StreamFactory&, Purpose,
                          Purpose, Chains<BernoulliRbm>&, TemperatureLadder&, Workspace<BernoulliRbm>&,
                          const Workers&);
+template void temper(const BernoulliRbm&, const BernoulliRbm::Params&, const StreamFactory&, Purpose, Purpose,
+                     Chains<BernoulliRbm>&, TemperatureLadder&, Workspace<BernoulliRbm>&, const Workers&);
+template TemperatureLadder tune(TemperatureLadder, std::uint64_t, const BernoulliRbm&,
+                                const BernoulliRbm::Params&, const StreamFactory&, Purpose, Purpose,
+                                Chains<BernoulliRbm>&, Workspace<BernoulliRbm>&, const Workers&,
+                                const Progress&);
 template TemperatureLadder adapt(TemperatureLadder, std::uint64_t, const BernoulliRbm&,
                                  Chains<BernoulliRbm>&);
 

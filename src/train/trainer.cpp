@@ -97,10 +97,8 @@ void negative_phase(const M& model, const typename M::Params& theta, std::uint64
     advance(model, theta, sweeps, streams, purpose, chains, workspace, workers);
   } else {
     place(ladder, workspace);
-    for (std::uint64_t k = 0; k < sweeps; ++k) {
-      advance(model, theta, 1, streams, purpose, chains, workspace, workers);
-      swap_rungs(model, theta, streams, Purpose::kSwaps, purpose, chains, ladder, workspace, workers);
-    }
+    for (std::uint64_t k = 0; k < sweeps; ++k)
+      temper(model, theta, streams, Purpose::kSwaps, purpose, chains, ladder, workspace, workers);
     exchange_with_plain(streams, ladder);
   }
   mean_latents(model, chains.blocks, workspace, workers);

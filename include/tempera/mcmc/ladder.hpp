@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "tempera/core/observer.hpp"
 #include "tempera/mcmc/chains.hpp"
 
 namespace tempera {
@@ -118,6 +119,21 @@ std::vector<double> equal_rejection_betas(const TemperatureLadder& ladder, std::
 /// (at most max_rungs). A new rung copies the chains of its colder neighbour in every ensemble.
 template <EnergyModel M>
 TemperatureLadder adapt(TemperatureLadder ladder, std::uint64_t max_rungs, const M& model, Chains<M>& chains);
+
+/// One round: a sweep of every chain at its beta, then swaps. Leaves caches and betas current.
+template <EnergyModel M>
+void temper(const M& model, const typename M::Params& theta, const StreamFactory& streams, Purpose purpose,
+            Purpose sweep_purpose, Chains<M>& chains, TemperatureLadder& ladder, Workspace<M>& workspace,
+            const Workers& workers);
+
+/// Places the rungs of a fixed machine: rounds of swaps with a placement after each, one rung more or less at
+/// a time until their number settles, then rounds of doubling length for the betas alone (Syed et al. 2021).
+/// `progress` may stop it. Statistics are reset at the end. Cost: 1500 to 5000 rounds of every chain.
+template <EnergyModel M>
+TemperatureLadder tune(TemperatureLadder ladder, std::uint64_t max_rungs, const M& model,
+                       const typename M::Params& theta, const StreamFactory& streams, Purpose purpose,
+                       Purpose sweep_purpose, Chains<M>& chains, Workspace<M>& workspace,
+                       const Workers& workers, const Progress& progress = {});
 
 /// Forgets the statistics: after burn-in, or where the model has changed. Places stay.
 void reset_statistics(TemperatureLadder& ladder);

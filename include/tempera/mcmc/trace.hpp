@@ -1,0 +1,43 @@
+// What is followed along chains to judge how they mix.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tempera/mcmc/diagnostics.hpp"
+#include "tempera/mcmc/ladder.hpp"
+
+namespace tempera {
+
+/// Quantities of some chains, or of the coldest replicas of some ensembles, draw after draw.
+struct Trace {
+  std::vector<std::vector<double>> free_energy;   // [chain][draw], at beta = 1, nats
+  std::vector<std::vector<double>> mean_visible;  // fraction of the visibles that are 1
+
+  [[nodiscard]] std::size_t draws() const { return free_energy.empty() ? 0 : free_energy.front().size(); }
+};
+
+/// Adds one draw of each of these chains. Caches must be current. Cost: a softplus pass of their blocks.
+template <EnergyModel M>
+void record(const M& model, const typename M::Params& theta, const Chains<M>& chains,
+            std::span<const std::uint64_t> which, const Workspace<M>& workspace, const Workers& workers,
+            Trace& trace);
+
+/// What a trace says. Chains that started at data ("warm") and at the reference machine ("cold") must agree:
+/// rejections, round trips and likelihoods can all look well on chains that have never seen a mode.
+struct MixingReport {
+  Convergence free_energy;
+  Convergence mean_visible;
+  double autocorrelation_time = 1.0;   // of the slower quantity, in draws
+  double effective_sample_size = 0.0;  // of the slower quantity
+  double r_hat = 0.0;                  // the larger one; NaN counts as 1
+  double starts_disagree = 0.0;  // largest |warm - cold| in standard errors of the means; 0 without warm ones
+  bool mixed = false;
+  std::string verdict;  // "mixed", or "not mixed: " and why
+};
+
+/// The first n_warm chains of the trace started at data; 0 or all of them: no comparison of starts. Mixed
+/// means R-hat below 1.05, at least 50 effective draws, and starts within 5 standard errors.
+MixingReport judge(const Trace& trace, std::size_t n_warm);
+
+}  // namespace tempera
