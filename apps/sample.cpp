@@ -18,7 +18,8 @@ struct Options {
   std::int64_t count = 100;
   std::int64_t sweeps = 1000;
   std::string ladder = "none";
-  std::int64_t rungs = 10;
+  std::int64_t rungs = 0;
+  std::int64_t swap_every = 1;
   std::int64_t ensembles = 8;
   std::string start = "reference";
   std::string data;
@@ -32,7 +33,8 @@ struct Options {
 /// Chains that are followed without a ladder, and draws that judge how they mix.
 constexpr std::uint64_t kFollowed = 64;
 constexpr std::uint64_t kTraceDraws = 1000;
-/// Rungs at most, and rounds that sampling at the measured distance may take.
+/// Rungs at first and at most, and rounds that sampling at the measured distance may take.
+constexpr std::uint64_t kFirstRungs = 10;
 constexpr std::uint64_t kMostRungs = 200;
 constexpr std::uint64_t kMostRounds = 100000;
 
@@ -114,8 +116,10 @@ Drawn draw_tempered(Options& options, const ModelFile& file, bool sweeps_given, 
                     const Workers& workers) {
   const auto count = static_cast<std::uint64_t>(options.count);
   const auto ensembles = static_cast<std::uint64_t>(options.ensembles);
+  const auto swap_every = static_cast<std::uint64_t>(options.swap_every);
   Drawn drawn;
-  drawn.ladder = linear_ladder(static_cast<std::uint64_t>(options.rungs), ensembles, 0);
+  drawn.ladder = linear_ladder(options.rungs > 0 ? static_cast<std::uint64_t>(options.rungs) : kFirstRungs,
+                               ensembles, 0);
   TemperatureLadder& ladder = drawn.ladder;
   Chains<Model> chains =
       reference_chains(file.model, ladder.n_chains(), streams, Purpose::kSampling, workers);
@@ -132,13 +136,15 @@ Drawn draw_tempered(Options& options, const ModelFile& file, bool sweeps_given, 
   Workspace<Model> workspace;
   {
     ProgressLine line(options.common, "placing rungs");
-    ladder = tune(std::move(ladder), kMostRungs, file.model, file.theta, streams, Purpose::kSamplingSwaps,
-                  Purpose::kSampling, chains, workspace, workers, show_on(line));
+    const RungLimits limits =
+        options.rungs > 0 ? RungLimits{ladder.n_rungs, ladder.n_rungs} : RungLimits{2, kMostRungs};
+    ladder = tune(std::move(ladder), limits, swap_every, file.model, file.theta, streams,
+                  Purpose::kSamplingSwaps, Purpose::kSampling, chains, workspace, workers, show_on(line));
   }
   std::vector<std::uint64_t> coldest(ensembles);
   const auto round = [&] {
-    temper(file.model, file.theta, streams, Purpose::kSamplingSwaps, Purpose::kSampling, chains, ladder,
-           workspace, workers);
+    temper(file.model, file.theta, swap_every, streams, Purpose::kSamplingSwaps, Purpose::kSampling, chains,
+           ladder, workspace, workers);
     for (std::uint64_t e = 0; e < ensembles; ++e) coldest[e] = ladder.coldest(e);
     record(file.model, file.theta, chains, coldest, workspace, workers, drawn.trace);
   };
@@ -177,7 +183,9 @@ int run(Options& options, bool sweeps_given) {
   std::vector<Violation> violations;
   require_between(violations, "count", options.count, 1, kMaxChains);
   require_between(violations, "sweeps", options.sweeps, 0, std::int64_t{1} << 53);
-  require_between(violations, "rungs", options.rungs, 2, static_cast<std::int64_t>(kMostRungs));
+  if (options.rungs != 0)
+    require_between(violations, "rungs", options.rungs, 2, static_cast<std::int64_t>(kMostRungs));
+  require_between(violations, "swap-every", options.swap_every, 1, 1 << 20);
   require_between(violations, "ensembles", options.ensembles, 2, 1024);
   if (!violations.empty()) throw ConfigError(violations);
   if (options.out.empty() && options.png.empty()) throw UsageError("sample: --out or --png is required");
@@ -291,7 +299,10 @@ void setup_sample(CLI::App& program, int& exit_code) {
       ->check(CLI::IsMember({"none", "temperature"}))
       ->capture_default_str();
   app.add_option("--rungs", options->rungs,
-                 "rungs of the temperature ladder to begin with; their number adapts")
+                 "rungs of the temperature ladder; 0 takes 2 Lambda + 1 for a barrier of Lambda")
+      ->check(whole_number())
+      ->capture_default_str();
+  app.add_option("--swap-every", options->swap_every, "sweeps in a round of the ladder, before its swaps")
       ->check(whole_number())
       ->capture_default_str();
   app.add_option("--ensembles", options->ensembles, "temperature ladders side by side, at least 2")

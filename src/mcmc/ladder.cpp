@@ -317,11 +317,10 @@ std::vector<double> equal_rejection_betas(const TemperatureLadder& ladder, std::
 }
 
 template <EnergyModel M>
-TemperatureLadder adapt(TemperatureLadder ladder, std::uint64_t max_rungs, const M& model,
-                        Chains<M>& chains) {
+TemperatureLadder adapt(TemperatureLadder ladder, RungLimits limits, const M& model, Chains<M>& chains) {
   const double total = cumulative_barrier(ladder).back();
   const auto wanted = static_cast<std::uint64_t>(std::ceil(2.0 * total)) + 1;
-  const std::uint64_t target = std::clamp<std::uint64_t>(wanted, 2, max_rungs);
+  const std::uint64_t target = std::clamp(wanted, limits.least, limits.most);
   const std::uint64_t n = target > ladder.n_rungs   ? ladder.n_rungs + 1
                           : target < ladder.n_rungs ? ladder.n_rungs - 1
                                                     : ladder.n_rungs;
@@ -347,38 +346,39 @@ TemperatureLadder adapt(TemperatureLadder ladder, std::uint64_t max_rungs, const
 }
 
 template <EnergyModel M>
-void temper(const M& model, const typename M::Params& theta, const StreamFactory& streams, Purpose purpose,
-            Purpose sweep_purpose, Chains<M>& chains, TemperatureLadder& ladder, Workspace<M>& workspace,
-            const Workers& workers) {
-  advance(model, theta, 1, streams, sweep_purpose, chains, workspace, workers);
+void temper(const M& model, const typename M::Params& theta, std::uint64_t sweeps,
+            const StreamFactory& streams, Purpose purpose, Purpose sweep_purpose, Chains<M>& chains,
+            TemperatureLadder& ladder, Workspace<M>& workspace, const Workers& workers) {
+  advance(model, theta, sweeps, streams, sweep_purpose, chains, workspace, workers);
   swap_rungs(model, theta, streams, purpose, sweep_purpose, chains, ladder, workspace, workers);
 }
 
 template <EnergyModel M>
-TemperatureLadder tune(TemperatureLadder ladder, std::uint64_t max_rungs, const M& model,
+TemperatureLadder tune(TemperatureLadder ladder, RungLimits limits, std::uint64_t sweeps, const M& model,
                        const typename M::Params& theta, const StreamFactory& streams, Purpose purpose,
                        Purpose sweep_purpose, Chains<M>& chains, Workspace<M>& workspace,
                        const Workers& workers, const Progress& progress) {
-  constexpr std::uint64_t kShort = 50;   // rounds between changes of the number of rungs
+  constexpr std::uint64_t kShort = 50;  // rounds between changes of the number of rungs
+  constexpr std::uint64_t kMostShort = 200;
   constexpr std::uint64_t kSettled = 4;  // placements without a change of it
   constexpr std::uint64_t kLong = 800;   // the last rounds
   const auto rounds = [&](std::uint64_t n) {
     reset_statistics(ladder);
     for (std::uint64_t t = 0; t < n; ++t)
-      temper(model, theta, streams, purpose, sweep_purpose, chains, ladder, workspace, workers);
+      temper(model, theta, sweeps, streams, purpose, sweep_purpose, chains, ladder, workspace, workers);
   };
   const auto stops = [&](double fraction) { return progress && progress(fraction) == Control::kStop; };
   workspace.fit(model, chains.n_chains, workers);
   place(ladder, workspace);
   std::uint64_t settled = 0;
-  for (std::uint64_t round = 0; round < 2 * max_rungs && settled < kSettled; ++round) {
+  for (std::uint64_t round = 0; round < kMostShort && settled < kSettled; ++round) {
     rounds(kShort);
     const std::uint64_t before = ladder.n_rungs;
-    ladder = adapt(std::move(ladder), max_rungs, model, chains);
+    ladder = adapt(std::move(ladder), limits, model, chains);
     settled = ladder.n_rungs == before ? settled + 1 : 0;
     workspace.fit(model, chains.n_chains, workers);
     place(ladder, workspace);
-    if (stops(0.5 * static_cast<double>(round) / static_cast<double>(2 * max_rungs))) return ladder;
+    if (stops(0.5 * static_cast<double>(round) / static_cast<double>(kMostShort))) return ladder;
   }
   for (std::uint64_t n = 2 * kShort; n <= kLong; n *= 2) {
     rounds(n);
@@ -401,13 +401,13 @@ template void place(const TemperatureLadder&, Workspace<BernoulliRbm>&);
 template void swap_rungs(const BernoulliRbm&, const BernoulliRbm::Params&, const StreamFactory&, Purpose,
                          Purpose, Chains<BernoulliRbm>&, TemperatureLadder&, Workspace<BernoulliRbm>&,
                          const Workers&);
-template void temper(const BernoulliRbm&, const BernoulliRbm::Params&, const StreamFactory&, Purpose, Purpose,
-                     Chains<BernoulliRbm>&, TemperatureLadder&, Workspace<BernoulliRbm>&, const Workers&);
-template TemperatureLadder tune(TemperatureLadder, std::uint64_t, const BernoulliRbm&,
+template void temper(const BernoulliRbm&, const BernoulliRbm::Params&, std::uint64_t, const StreamFactory&,
+                     Purpose, Purpose, Chains<BernoulliRbm>&, TemperatureLadder&, Workspace<BernoulliRbm>&,
+                     const Workers&);
+template TemperatureLadder tune(TemperatureLadder, RungLimits, std::uint64_t, const BernoulliRbm&,
                                 const BernoulliRbm::Params&, const StreamFactory&, Purpose, Purpose,
                                 Chains<BernoulliRbm>&, Workspace<BernoulliRbm>&, const Workers&,
                                 const Progress&);
-template TemperatureLadder adapt(TemperatureLadder, std::uint64_t, const BernoulliRbm&,
-                                 Chains<BernoulliRbm>&);
+template TemperatureLadder adapt(TemperatureLadder, RungLimits, const BernoulliRbm&, Chains<BernoulliRbm>&);
 
 }  // namespace tempera

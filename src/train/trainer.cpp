@@ -98,7 +98,7 @@ void negative_phase(const M& model, const typename M::Params& theta, std::uint64
   } else {
     place(ladder, workspace);
     for (std::uint64_t k = 0; k < sweeps; ++k)
-      temper(model, theta, streams, Purpose::kSwaps, purpose, chains, ladder, workspace, workers);
+      temper(model, theta, 1, streams, Purpose::kSwaps, purpose, chains, ladder, workspace, workers);
     exchange_with_plain(streams, ladder);
   }
   mean_latents(model, chains.blocks, workspace, workers);
@@ -209,7 +209,7 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   // Offsets move freely: the stored parameters are those of the plain energy, whose law no offset changes.
   if (config.centering) state.offsets.hidden += kOffsetRate * (latent_means - state.offsets.hidden);
   if (config.trainer == "sml-apt" && state.ladder.swaps >= state.ladder.adapted + kAdaptEvery)
-    state.ladder = adapt(std::move(state.ladder), kMostRungs, model, state.chains);
+    state.ladder = adapt(std::move(state.ladder), {2, kMostRungs}, model, state.chains);
   report.update = state.update;
   report.total = total;
   report.epoch = epoch;

@@ -359,7 +359,7 @@ TEST(SwapRungs, AnyNumberOfThreadsGivesTheSameBytes) {
       swap_rungs(model, theta, StreamFactory{2}, Purpose::kSwaps, Purpose::kChains, chains, ladder, workspace,
                  workers);
       exchange_with_plain(StreamFactory{2}, ladder);
-      if (t % 5 == 4) ladder = adapt(std::move(ladder), 20, model, chains);
+      if (t % 5 == 4) ladder = adapt(std::move(ladder), {2, 20}, model, chains);
     }
     return std::pair(chains, ladder);
   };
@@ -376,7 +376,7 @@ TEST(Adaptation, RejectionsBecomeEqualAndTheirNumberFollowsTheBarrier) {
   for (int round = 0; round < 30; ++round) {
     reset_statistics(p.ladder);
     for (int t = 0; t < 200; ++t) p.round();
-    p.ladder = adapt(std::move(p.ladder), 60, p.model, p.chains);
+    p.ladder = adapt(std::move(p.ladder), {2, 60}, p.model, p.chains);
     p.fit();
     ASSERT_EQ(p.chains.n_chains, p.ladder.n_chains());
     ASSERT_TRUE(std::is_sorted(p.ladder.betas.begin(), p.ladder.betas.end()));
@@ -400,14 +400,14 @@ TEST(Adaptation, AddingAndRemovingRungsKeepsEveryOtherReplica) {
   p.ladder.rejections = {0.5, 0.9, 0.95, 0.9, 0.5};
   const auto before = visibles(p);
   const TemperatureLadder old = p.ladder;
-  p.ladder = adapt(std::move(p.ladder), 20, p.model, p.chains);
+  p.ladder = adapt(std::move(p.ladder), {2, 20}, p.model, p.chains);
   ASSERT_EQ(p.ladder.n_rungs, 7U);
   const auto wider = visibles(p);
   for (std::size_t e = 0; e < 11; ++e) {
     for (std::size_t k = 0; k < 7; ++k) EXPECT_EQ(wider[e * 7 + k], before[e * 6 + (k < 4 ? k : k - 1)]);
   }
   p.ladder.rejections = {0.1, 0.1, 0.01, 0.02, 0.1, 0.1};
-  p.ladder = adapt(std::move(p.ladder), 20, p.model, p.chains);
+  p.ladder = adapt(std::move(p.ladder), {2, 20}, p.model, p.chains);
   ASSERT_EQ(p.ladder.n_rungs, 6U);
   const auto narrower = visibles(p);
   for (std::size_t e = 0; e < 11; ++e) {

@@ -115,22 +115,28 @@ std::vector<double> flow(const TemperatureLadder& ladder);
 /// interpolated monotonically (Fritsch & Carlson 1980).
 std::vector<double> equal_rejection_betas(const TemperatureLadder& ladder, std::uint64_t n);
 
-/// The rungs placed anew for equal rejection, their number moved by at most one towards 2 Lambda + 1
-/// (at most max_rungs). A new rung copies the chains of its colder neighbour in every ensemble.
-template <EnergyModel M>
-TemperatureLadder adapt(TemperatureLadder ladder, std::uint64_t max_rungs, const M& model, Chains<M>& chains);
+/// How many rungs there may be.
+struct RungLimits {
+  std::uint64_t least = 2;
+  std::uint64_t most = kMaxRungs;
+};
 
-/// One round: a sweep of every chain at its beta, then swaps. Leaves caches and betas current.
+/// The rungs placed anew for equal rejection, their number moved by at most one towards 2 Lambda + 1
+/// within `limits`. A new rung copies the chains of its colder neighbour in every ensemble.
 template <EnergyModel M>
-void temper(const M& model, const typename M::Params& theta, const StreamFactory& streams, Purpose purpose,
-            Purpose sweep_purpose, Chains<M>& chains, TemperatureLadder& ladder, Workspace<M>& workspace,
-            const Workers& workers);
+TemperatureLadder adapt(TemperatureLadder ladder, RungLimits limits, const M& model, Chains<M>& chains);
+
+/// One round: sweeps of every chain at its beta, then swaps. Leaves caches and betas current.
+template <EnergyModel M>
+void temper(const M& model, const typename M::Params& theta, std::uint64_t sweeps,
+            const StreamFactory& streams, Purpose purpose, Purpose sweep_purpose, Chains<M>& chains,
+            TemperatureLadder& ladder, Workspace<M>& workspace, const Workers& workers);
 
 /// Places the rungs of a fixed machine: rounds of swaps with a placement after each, one rung more or less at
 /// a time until their number settles, then rounds of doubling length for the betas alone (Syed et al. 2021).
 /// `progress` may stop it. Statistics are reset at the end. Cost: 1500 to 5000 rounds of every chain.
 template <EnergyModel M>
-TemperatureLadder tune(TemperatureLadder ladder, std::uint64_t max_rungs, const M& model,
+TemperatureLadder tune(TemperatureLadder ladder, RungLimits limits, std::uint64_t sweeps, const M& model,
                        const typename M::Params& theta, const StreamFactory& streams, Purpose purpose,
                        Purpose sweep_purpose, Chains<M>& chains, Workspace<M>& workspace,
                        const Workers& workers, const Progress& progress = {});
