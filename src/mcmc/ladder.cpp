@@ -21,13 +21,6 @@ constexpr double kLeastBarrier = 1e-6;
 
 std::size_t at(std::uint64_t n) { return static_cast<std::size_t>(n); }
 
-/// A uniform in [0, 1) with 53 bits.
-double uniform(StreamEngine engine) {
-  const std::uint64_t high = engine() >> 5;
-  const std::uint64_t low = engine() >> 6;
-  return static_cast<double>(high << 26 | low) * 0x1p-53;
-}
-
 /// Weight of the newest labels in the flow: one over the return time of a replica, 2 M (1 + sum r / (1 - r))
 /// rounds (algorithms.md 1a).
 double flow_weight(const TemperatureLadder& ladder) {
@@ -206,7 +199,8 @@ void swap_rungs(const M& model, const typename M::Params& theta, const StreamFac
           swap_probability(value(own, hot), value(own, cold), value(other, hot), value(other, cold));
       rejected[at(k)] += 1.0 - probability;
       const auto pair = static_cast<std::uint32_t>(e * kMaxRungs + k);
-      if (uniform(streams.engine(purpose, ladder.swaps, pair)) < probability) {
+      StreamEngine engine = streams.engine(purpose, ladder.swaps, pair);
+      if (uniform_53(engine) < probability) {
         std::swap(ladder.chains[i], ladder.chains[i + 1]);
         std::swap(ladder.origin[i], ladder.origin[i + 1]);
       }

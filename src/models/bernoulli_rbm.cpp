@@ -146,6 +146,32 @@ void BernoulliRbm::free_energy(const Params& theta, const LaneFloats& beta, cons
   }
 }
 
+void BernoulliRbm::visible_input(const Params& theta, const BitBlock& hidden, Scratch& scratch) const {
+  pack({&hidden, 1}, scratch.packed);
+  scratch.visible_input.resize(n_visible_, kLanes);
+  float* const input = scratch.visible_input.data();
+  input_from_columns(theta.weights, scratch.packed, {0, n_visible_}, theta.visible_bias, {&input, 1},
+                     scratch.products);
+}
+
+void BernoulliRbm::latent_free_energy(const Params& theta, const LaneFloats& beta, const State& x,
+                                      Index lanes, Scratch& scratch, LaneDoubles& out) const {
+  visible_input(theta, {x.hidden, lanes}, scratch);
+  const Eigen::Map<const Eigen::Array<float, 1, kLanes>> cold(beta.data());
+  for (Index i = 0; i < n_visible_; ++i) {
+    auto input = scratch.visible_input.row(i).array();
+    input = input * cold + (1.0F - cold) * reference_bias_[i];
+  }
+  LaneDoubles bias_dot{};
+  add_dots({x.hidden, lanes}, theta.hidden_bias, bias_dot);
+  LaneFloats one;
+  one.fill(1.0F);
+  out.fill(0.0);
+  add_softplus(scratch.visible_input, one, lanes, out);
+  for (std::size_t c = 0; c < out.size(); ++c)
+    out[c] = static_cast<Index>(c) < lanes ? -(out[c] + static_cast<double>(beta[c]) * bias_dot[c]) : 0.0;
+}
+
 void BernoulliRbm::accumulate(std::span<const State> states, std::span<const Work> works,
                               std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
                               Params& sums) const {
@@ -250,16 +276,11 @@ double BernoulliRbm::free_energy(const Params& theta, std::span<const Word> row)
 
 void BernoulliRbm::mean_visible(const Params& theta, const State& x, Scratch& scratch,
                                 LaneMatrix& mean) const {
-  const BitBlock hidden{x.hidden, kLanes};
-  pack({&hidden, 1}, scratch.packed);
-  scratch.input.resize(n_visible_, kLanes);
-  float* const input = scratch.input.data();
-  input_from_columns(theta.weights, scratch.packed, {0, n_visible_}, theta.visible_bias, {&input, 1},
-                     scratch.products);
+  visible_input(theta, {x.hidden, kLanes}, scratch);
   LaneFloats one;
   one.fill(1.0F);
   mean.resize(n_visible_, kLanes);
-  mean_units(scratch.input, {0, n_visible_}, one, kLanes, mean);
+  mean_units(scratch.visible_input, {0, n_visible_}, one, kLanes, mean);
 }
 
 BernoulliRbm::Params BernoulliRbm::initial_params(const StreamFactory& streams, double weight_scale) const {

@@ -33,6 +33,9 @@ enum class Purpose : std::uint8_t {
   kSwaps = 9,           // swaps of rungs in training (step = round, chain = pair)
   kExchange = 10,       // plain chains that change places with an ensemble's coldest (step = round)
   kSamplingSwaps = 11,  // swaps of rungs in `tempera sample`
+  kJump = 12,           // proposed latents (step = sweep)
+  kJumpChoice = 13,     // component and decision of a jump (step = sweep)
+  kJumpStep = 14,       // whether there are jumps (step = sweep)
 };
 
 /// A run of draws of one chain at one step, as a uniform random bit generator for Boost.Random.
@@ -60,6 +63,13 @@ class StreamEngine {
   r123::Philox4x32::ctr_type words_{};
   unsigned used_ = 4;
 };
+
+/// A uniform in [0, 1) with 53 bits.
+inline double uniform_53(StreamEngine& engine) {
+  const std::uint64_t high = engine() >> 5;
+  const std::uint64_t low = engine() >> 6;
+  return static_cast<double>(high << 26 | low) * 0x1p-53;
+}
 
 /// The draws of one purpose at one step, for consecutive chains starting at `first_chain`: what a kernel
 /// needs for a block, or for a panel of blocks.

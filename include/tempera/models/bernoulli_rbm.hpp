@@ -71,6 +71,7 @@ class BernoulliRbm {
     PackedPanel packed;
     ProductScratch products;
     LaneMatrix input;
+    LaneMatrix visible_input;
     std::vector<WeightedBlock> blocks;
   };
 
@@ -143,6 +144,17 @@ class BernoulliRbm {
   /// n_hidden log 2 + sum_i softplus(r_i).
   [[nodiscard]] double reference_log_partition() const;
 
+  // --- HasLatentMarginal -------------------------------------------------------------------------
+  /// c + W'v of one chain.
+  [[nodiscard]] Vector latent_logits(const Work& work, Index lane) const {
+    return work.hidden_input.col(lane);
+  }
+  static BitLayer& latents_of(State& x) { return x.hidden; }
+  static const BitLayer& latents_of(const State& x) { return x.hidden; }
+  /// F_beta(h) = -beta c'h - sum_i softplus(beta (a_i + W_i h) + (1 - beta) r_i); float inputs, double sums.
+  void latent_free_energy(const Params& theta, const LaneFloats& beta, const State& x, Index lanes,
+                          Scratch& scratch, LaneDoubles& out) const;
+
   // --- HasExactLogZ ------------------------------------------------------------------------------
   /// Units of the smaller layer: 2^enumerated_units() states.
   [[nodiscard]] Index enumerated_units() const { return std::min(n_visible_, n_hidden_); }
@@ -174,6 +186,8 @@ class BernoulliRbm {
   }
 
  private:
+  /// scratch.visible_input = a + W h.
+  void visible_input(const Params& theta, const BitBlock& hidden, Scratch& scratch) const;
   static std::uint32_t aligned(Index units) {
     return static_cast<std::uint32_t>((units + kUnitAlignment - 1) / kUnitAlignment * kUnitAlignment);
   }
@@ -185,7 +199,7 @@ class BernoulliRbm {
   Vector reference_bias_;
 };
 
-static_assert(HasReference<BernoulliRbm> && HasExactLogZ<BernoulliRbm>);
+static_assert(HasReference<BernoulliRbm> && HasExactLogZ<BernoulliRbm> && HasLatentMarginal<BernoulliRbm>);
 
 /// Logits of the mean of binary data, the best independent model: means are smoothed by one imaginary case of
 /// each value, so that constant columns stay finite.

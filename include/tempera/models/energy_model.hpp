@@ -93,6 +93,21 @@ concept HasReference = EnergyModel<M> &&
   { m.reference_log_partition() } -> std::same_as<double>;
 };
 
+/// The latents given the visibles are independent, and the visibles given the latents can be summed out: what
+/// jumps need.
+template <class M>
+concept HasLatentMarginal = EnergyModel<M> &&
+    requires(const M m, const typename M::Params& theta, const LaneFloats& beta, typename M::State& x,
+             const typename M::State& fixed, const typename M::Work& work, Index lane,
+             typename M::Scratch& scratch, LaneDoubles& out) {
+  // Logits of each latent given the visibles of one chain, from the cache.
+  { m.latent_logits(work, lane) } -> std::same_as<Vector>;
+  { M::latents_of(x) } -> std::same_as<BitLayer&>;
+  { M::latents_of(fixed) } -> std::same_as<const BitLayer&>;
+  // out[c] = -log sum_visibles exp(-E_beta). One product.
+  m.latent_free_energy(theta, beta, fixed, lane, scratch, out);
+};
+
 /// log Z by enumeration, in chunks that any number of tasks can share.
 template <class M>
 concept HasExactLogZ = EnergyModel<M> &&

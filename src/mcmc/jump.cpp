@@ -1,0 +1,119 @@
+#include "tempera/mcmc/jump.hpp"
+
+#include <algorithm>
+#include <boost/random/uniform_int_distribution.hpp>
+#include <cmath>
+
+#include "tempera/core/math.hpp"
+#include "tempera/kernels/sampling.hpp"
+#include "tempera/models/bernoulli_rbm.hpp"
+
+namespace tempera {
+
+JumpMemory empty_memory(Index n_latents) {
+  return {Matrix::Zero(kJumpCases, n_latents), Vector::Zero(kJumpCases), 0, 0};
+}
+
+template <HasLatentMarginal M>
+void remember(const M& model, const Workspace<M>& workspace, JumpMemory& memory) {
+  const auto cases = static_cast<std::uint64_t>(memory.logits.rows());
+  for (const typename M::Work& work : workspace.works) {
+    for (Index lane = 0; lane < work.lanes; ++lane) {
+      const auto row = static_cast<Index>(memory.next);
+      Vector logits = model.latent_logits(work, lane);
+      logits = logits.cwiseMax(-kLargestJumpLogit).cwiseMin(kLargestJumpLogit);
+      double none = 0.0;
+      for (const float x : logits) none -= softplus(x);
+      memory.logits.row(row) = logits.transpose();
+      memory.log_none[row] = static_cast<float>(none);
+      memory.next = (memory.next + 1) % cases;
+      memory.filled = std::min(cases, memory.filled + 1);
+    }
+  }
+}
+
+double jump_probability(double free_energy, double proposed_free_energy, double log_density,
+                        double proposed_log_density) {
+  return std::exp(std::min(0.0, (free_energy - proposed_free_energy) + (log_density - proposed_log_density)));
+}
+
+LaneDoubles jump_log_density(const JumpMemory& memory, const BitLayer& latents, Index lanes) {
+  // log of a component = log p(none) + sum of the logits of the latents that are 1: a product with bits.
+  const auto filled = static_cast<Index>(memory.filled);
+  PackedPanel packed;
+  ProductScratch products;
+  const BitBlock block{latents, lanes};
+  pack({&block, 1}, packed);
+  LaneMatrix densities(filled, kLanes);
+  float* const rows = densities.data();
+  input_from_columns(memory.logits, packed, {0, filled}, memory.log_none, {&rows, 1}, products);
+  const double component = std::log((1.0 - kUniformPart) / static_cast<double>(filled));
+  const double uniform = std::log(kUniformPart) - static_cast<double>(latents.size()) * std::log(2.0);
+  LaneDoubles out{};
+  for (Index c = 0; c < lanes; ++c) {
+    LogSumExp sum;
+    sum.add(uniform);
+    for (Index n = 0; n < filled; ++n) sum.add(component + static_cast<double>(densities(n, c)));
+    out[static_cast<std::size_t>(c)] = sum.value();
+  }
+  return out;
+}
+
+template <HasLatentMarginal M>
+double jump(const M& model, const typename M::Params& theta, const JumpMemory& memory,
+            const StreamFactory& streams, std::uint64_t step, Chains<M>& chains, Workspace<M>& workspace,
+            const Workers& workers) {
+  if (memory.filled == 0) return 0.0;
+  std::vector<double> accepted(chains.blocks.size(), 0.0);
+  workers.for_each(static_cast<Index>(chains.blocks.size()), [&](Index block, std::size_t slot) {
+    const auto b = static_cast<std::size_t>(block);
+    typename M::Scratch& scratch = workspace.scratch[slot];
+    typename M::State& x = chains.blocks[b];
+    const Index lanes = workspace.works[b].lanes;
+    const auto first = static_cast<std::uint32_t>(block * kLanes);
+    // A component for each chain, a draw from it, and a uniform for the decision.
+    LaneMatrix input = LaneMatrix::Zero(memory.logits.cols(), kLanes);
+    LaneDoubles decision{};
+    for (Index c = 0; c < lanes; ++c) {
+      StreamEngine engine = streams.engine(Purpose::kJumpChoice, step, first + static_cast<std::uint32_t>(c));
+      decision[static_cast<std::size_t>(c)] = uniform_53(engine);
+      if (uniform_53(engine) < kUniformPart) continue;
+      const boost::random::uniform_int_distribution<Index> component(0,
+                                                                     static_cast<Index>(memory.filled) - 1);
+      input.col(c) = memory.logits.row(component(engine)).transpose();
+    }
+    typename M::State proposal = x;
+    BitLayer& latents = M::latents_of(proposal);
+    sample_units(input.data(), {0, memory.logits.cols()}, constant_beta(1.0F), {}, lanes,
+                 streams.lanes(Purpose::kJump, step, first), 0, latents);
+
+    LaneDoubles here{};
+    LaneDoubles there{};
+    model.latent_free_energy(theta, workspace.betas[b], x, lanes, scratch, here);
+    model.latent_free_energy(theta, workspace.betas[b], proposal, lanes, scratch, there);
+    const LaneDoubles density_here = jump_log_density(memory, M::latents_of(std::as_const(x)), lanes);
+    const LaneDoubles density_there = jump_log_density(memory, latents, lanes);
+    for (Index c = 0; c < lanes; ++c) {
+      const auto i = static_cast<std::size_t>(c);
+      const double probability = jump_probability(here[i], there[i], density_here[i], density_there[i]);
+      accepted[b] += probability;
+      if (decision[i] < probability) copy_chain(proposal, c, x, c);
+    }
+  });
+  return sum_doubles(static_cast<Index>(accepted.size()),
+                     [&](Index b) { return accepted[static_cast<std::size_t>(b)]; }) /
+         static_cast<double>(chains.n_chains);
+}
+
+bool is_jump(double rate, const StreamFactory& streams, std::uint64_t step) {
+  if (rate <= 0.0) return false;
+  StreamEngine engine = streams.engine(Purpose::kJumpStep, step);
+  return uniform_53(engine) < rate;
+}
+
+template void remember(const BernoulliRbm&, const Workspace<BernoulliRbm>&, JumpMemory&);
+template double jump(const BernoulliRbm&, const BernoulliRbm::Params&, const JumpMemory&,
+                     const StreamFactory&, std::uint64_t, Chains<BernoulliRbm>&, Workspace<BernoulliRbm>&,
+                     const Workers&);
+
+}  // namespace tempera
