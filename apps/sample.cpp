@@ -7,6 +7,7 @@
 #include "config_file.hpp"
 #include "run.hpp"
 #include "tempera/io/image.hpp"
+#include "tempera/mcmc/jump.hpp"
 #include "tempera/mcmc/trace.hpp"
 
 namespace tempera::apps {
@@ -20,6 +21,7 @@ struct Options {
   std::string ladder = "none";
   std::int64_t rungs = 0;
   std::int64_t swap_every = 1;
+  double jump = 0.0;
   std::int64_t ensembles = 8;
   std::string start = "reference";
   std::string data;
@@ -69,6 +71,22 @@ Chains<Model> warm_chains(const ModelFile& file, const BinaryData& data, std::ui
   return data_chains(file.model, file.theta, n, data, order, streams, Purpose::kSampling, workers);
 }
 
+/// What jumps propose: the latents of cases of the data. Empty without jumps.
+JumpMemory jump_memory(const Options& options, const ModelFile& file, const std::optional<BinaryData>& data,
+                       const StreamFactory& streams, const Workers& workers) {
+  JumpMemory memory = empty_memory(file.model.latents());
+  if (options.jump <= 0) return memory;
+  if (!data) throw UsageError("sample: --jump needs --data, whose cases it proposes");
+  Chains<Model> cases = warm_chains(
+      file, *data, std::min<std::uint64_t>(kJumpCases, static_cast<std::uint64_t>(data->n_cases())), streams,
+      workers);
+  Workspace<Model> workspace;
+  workspace.fit(file.model, cases.n_chains, workers);
+  infer(file.model, file.theta, cases.blocks, workspace, workers);
+  remember(file.model, workspace, memory);
+  return memory;
+}
+
 /// Samples and how they were come by.
 struct Drawn {
   Chains<Model> samples;
@@ -84,8 +102,10 @@ Drawn draw_plain(Options& options, const ModelFile& file, const StreamFactory& s
   const auto count = static_cast<std::uint64_t>(options.count);
   Drawn drawn;
   drawn.distance = static_cast<std::uint64_t>(options.sweeps);
+  const auto data =
+      options.start == "data" || options.jump > 0 ? starting_cases(options, file) : std::nullopt;
+  const JumpMemory memory = jump_memory(options, file, data, streams, workers);
   if (options.start == "data") {
-    const auto data = starting_cases(options, file);
     if (!data) throw UsageError("sample: --start data needs --data");
     drawn.samples = warm_chains(file, *data, count, streams, workers);
   } else {
@@ -99,11 +119,12 @@ Drawn draw_plain(Options& options, const ModelFile& file, const StreamFactory& s
   std::vector<std::uint64_t> followed(std::min<std::uint64_t>(count, kFollowed));
   std::iota(followed.begin(), followed.end(), std::uint64_t{0});
   const std::uint64_t stride = std::max<std::uint64_t>(1, drawn.distance / (2 * kTraceDraws));
-  for (std::uint64_t done = 0; done < drawn.distance;) {
-    const std::uint64_t step = std::min(stride, drawn.distance - done);
-    advance(file.model, file.theta, step, streams, Purpose::kSampling, drawn.samples, workspace, workers);
-    done += step;
-    if (2 * done > drawn.distance)
+  for (std::uint64_t done = 1; done <= drawn.distance; ++done) {
+    if (is_jump(options.jump, streams, drawn.samples.sweeps)) {
+      jump(file.model, file.theta, memory, streams, drawn.samples.sweeps, drawn.samples, workspace, workers);
+    }
+    advance(file.model, file.theta, 1, streams, Purpose::kSampling, drawn.samples, workspace, workers);
+    if (2 * done > drawn.distance && done % stride == 0)
       record(file.model, file.theta, drawn.samples, followed, workspace, workers, drawn.trace);
     progress(static_cast<double>(done) / static_cast<double>(drawn.distance));
   }
@@ -123,7 +144,9 @@ Drawn draw_tempered(Options& options, const ModelFile& file, bool sweeps_given, 
   TemperatureLadder& ladder = drawn.ladder;
   Chains<Model> chains =
       reference_chains(file.model, ladder.n_chains(), streams, Purpose::kSampling, workers);
-  if (const auto data = starting_cases(options, file)) {
+  const auto data = starting_cases(options, file);
+  const JumpMemory memory = jump_memory(options, file, data, streams, workers);
+  if (data) {
     drawn.n_warm = options.start == "data" ? ensembles : ensembles / 2;
     const Chains<Model> warm = warm_chains(file, *data, drawn.n_warm * ladder.n_rungs, streams, workers);
     for (std::uint64_t c = 0; c < warm.n_chains; ++c) {
@@ -143,6 +166,8 @@ Drawn draw_tempered(Options& options, const ModelFile& file, bool sweeps_given, 
   }
   std::vector<std::uint64_t> coldest(ensembles);
   const auto round = [&] {
+    if (is_jump(options.jump, streams, chains.sweeps))
+      jump(file.model, file.theta, memory, streams, chains.sweeps, chains, workspace, workers);
     temper(file.model, file.theta, swap_every, streams, Purpose::kSamplingSwaps, Purpose::kSampling, chains,
            ladder, workspace, workers);
     for (std::uint64_t e = 0; e < ensembles; ++e) coldest[e] = ladder.coldest(e);
@@ -185,6 +210,8 @@ int run(Options& options, bool sweeps_given) {
   require_between(violations, "sweeps", options.sweeps, 0, std::int64_t{1} << 53);
   if (options.rungs != 0)
     require_between(violations, "rungs", options.rungs, 2, static_cast<std::int64_t>(kMostRungs));
+  if (!(options.jump >= 0 && options.jump <= 1))
+    violations.push_back({"jump", format("%g", options.jump), "must be in [0, 1]"});
   require_between(violations, "swap-every", options.swap_every, 1, 1 << 20);
   require_between(violations, "ensembles", options.ensembles, 2, 1024);
   if (!violations.empty()) throw ConfigError(violations);
@@ -301,6 +328,9 @@ void setup_sample(CLI::App& program, int& exit_code) {
   app.add_option("--rungs", options->rungs,
                  "rungs of the temperature ladder; 0 takes 2 Lambda + 1 for a barrier of Lambda")
       ->check(whole_number())
+      ->capture_default_str();
+  app.add_option("--jump", options->jump,
+                 "probability that a sweep begins with a jump of every chain towards the latents of a case")
       ->capture_default_str();
   app.add_option("--swap-every", options->swap_every, "sweeps in a round of the ladder, before its swaps")
       ->check(whole_number())

@@ -66,6 +66,9 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
   check.within("sweeps", config.sweeps, 1, kMany);
   check.one_of("ladder", config.ladder, {"equal-rejection"});
   check.within("rungs", config.rungs, 2, static_cast<std::int64_t>(kMaxRungs));
+  check.in_range("jump", config.jump, config.jump >= 0 && config.jump <= 1, "must be in [0, 1]");
+  if (config.jump > 0 && !is_persistent(config))
+    check.add("jump", text(config.jump), "needs a trainer with persistent chains");
   check.within("ensembles", config.ensembles, 1, static_cast<std::int64_t>(kMaxEnsembles));
   check.within("updates", config.updates, 1, kMany);
   check.within("epochs", config.epochs, 0, kMany);

@@ -89,18 +89,21 @@ std::vector<LaneFloats> mean_weights(const Chains<M>& chains, const TemperatureL
 
 /// Sweeps of the negative chains, each followed by swaps where there is a ladder. Leaves caches current.
 template <EnergyModel M>
-void negative_phase(const M& model, const typename M::Params& theta, std::uint64_t sweeps,
-                    const StreamFactory& streams, Purpose purpose, Chains<M>& chains,
+void negative_phase(const M& model, const typename M::Params& theta, std::uint64_t sweeps, double jump_rate,
+                    const JumpMemory& jumps, const StreamFactory& streams, Purpose purpose, Chains<M>& chains,
                     TemperatureLadder& ladder, Workspace<M>& workspace, const Workers& workers) {
   workspace.fit(model, chains.n_chains, workers);
-  if (ladder.n_rungs == 0) {
-    advance(model, theta, sweeps, streams, purpose, chains, workspace, workers);
-  } else {
-    place(ladder, workspace);
-    for (std::uint64_t k = 0; k < sweeps; ++k)
+  if (ladder.n_rungs > 0) place(ladder, workspace);
+  for (std::uint64_t k = 0; k < sweeps; ++k) {
+    if (is_jump(jump_rate, streams, chains.sweeps))
+      jump(model, theta, jumps, streams, chains.sweeps, chains, workspace, workers);
+    if (ladder.n_rungs > 0) {
       temper(model, theta, 1, streams, Purpose::kSwaps, purpose, chains, ladder, workspace, workers);
-    exchange_with_plain(streams, ladder);
+    } else {
+      advance(model, theta, 1, streams, purpose, chains, workspace, workers);
+    }
   }
+  if (ladder.n_rungs > 0) exchange_with_plain(streams, ladder);
   mean_latents(model, chains.blocks, workspace, workers);
 }
 
@@ -172,8 +175,9 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   if (!persistent) {
     restart_at_data(model, scratch.positive, batch.size(), state.update, sweeps, streams, chains, workers);
   }
-  negative_phase(model, state.theta, sweeps, streams, purpose, chains, state.ladder, scratch.negative,
-                 workers);
+  if (config.jump > 0) remember(model, scratch.positive.workspace, state.jumps);
+  negative_phase(model, state.theta, sweeps, config.jump, state.jumps, streams, purpose, chains, state.ladder,
+                 scratch.negative, workers);
   const auto data_weights = mean_weights(batch.size());
   const auto chain_weights = mean_weights(chains, state.ladder);
 
@@ -265,6 +269,7 @@ TrainState<M> initial_state(const M& model, const BinaryData& data, const TrainC
   if (config.optimizer == "adam" || config.momentum > 0) state.optimizer.first_moment = model.zero_params();
   if (config.optimizer == "adam") state.optimizer.second_moment = model.zero_params();
   state.offsets = config.centering ? model.initial_offsets(data.means()) : model.zero_offsets();
+  if (config.jump > 0) state.jumps = empty_memory(model.latents());
   if (is_persistent(config)) {
     const auto n = static_cast<std::uint64_t>(
         config.chains > 0 ? config.chains : std::min<std::int64_t>(config.batch, data.n_cases()));

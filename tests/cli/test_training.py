@@ -105,8 +105,9 @@ class RunDirectory(CliTest):
 class SameBytes(CliTest):
     def test_stop_and_resume(self):
         """The first 100 of 200 updates are a run of 100 updates: no default has a horizon."""
-        for trainer, optimizer, more in ((t, o, m) for t in TRAINERS for o in OPTIMIZERS
-                                         for m in ((), ("--schedule", "constant", "--no-average"))):
+        jumps = [(t, "sgd", ("--jump", 0.3)) for t in TRAINERS if t != "cd"]
+        for trainer, optimizer, more in [(t, o, m) for t in TRAINERS for o in OPTIMIZERS
+                                         for m in ((), ("--schedule", "constant", "--no-average"))] + jumps:
             with self.subTest(trainer=trainer, optimizer=optimizer, more=more):
                 options = ("--optimizer", optimizer, "--force", *more)
                 whole, halves = self.dir / "whole", self.dir / "halves"

@@ -22,6 +22,7 @@ struct TrainConfig {
   std::string ladder = "equal-rejection";
   std::int64_t rungs = 10;
   std::int64_t ensembles = 1;
+  double jump = 0.0;
   std::int64_t updates = 5000;
   std::int64_t epochs = 0;  // 0: as `updates` says
   double lr = 0.3;
@@ -62,6 +63,9 @@ struct TrainConfig {
     f("ladder", "how sml-apt places its rungs: equal-rejection (non-reversible tempering)", s.ladder...);
     f("rungs", "rungs of sml-pt; of sml-apt at its start", s.rungs...);
     f("ensembles", "temperature ladders side by side in sml-pt and sml-apt", s.ensembles...);
+    f("jump",
+      "probability that a sweep begins with a jump of every chain towards the latents of a case seen lately",
+      s.jump...);
     f("updates", "parameter updates in total", s.updates...);
     f("epochs", "passes over the data; 0 leaves the length to --updates", s.epochs...);
     f("lr", "learning rate at the start", s.lr...);

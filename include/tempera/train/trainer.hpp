@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "tempera/core/observer.hpp"
+#include "tempera/mcmc/jump.hpp"
 #include "tempera/mcmc/ladder.hpp"
 #include "tempera/train/config.hpp"
 #include "tempera/train/optimizer.hpp"
@@ -25,6 +26,7 @@ struct TrainState {
   typename M::Offsets offsets;
   Chains<M> chains;          // empty for cd
   TemperatureLadder ladder;  // of the chains; no rungs for cd and sml
+  JumpMemory jumps;          // empty without jumps
   std::uint64_t update = 0;
   double best_validation = -std::numeric_limits<double>::infinity();
   std::uint64_t best_update = 0;
@@ -38,6 +40,7 @@ struct TrainState {
     f("offsets", s.offsets...);
     f("chains", s.chains...);
     f("ladder", s.ladder...);
+    f("jumps", s.jumps...);
     f("update", s.update...);
     f("best_validation", s.best_validation...);
     f("best_update", s.best_update...);
