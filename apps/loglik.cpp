@@ -37,9 +37,7 @@ int run(const Options& options) {
     cases = data_for_model(file, data, options.split, options.binarize, options.seed);
     if (!file.has_reference && data.splits.count("train") > 0) {
       const BinaryData train = data_for_model(file, data, "train", options.binarize, options.seed);
-      file.model = Model(file.model.n_visible(), file.model.n_hidden(),
-                         smoothed_logits(train.means(), train.n_cases()));
-      log(options.common, "reference machine: the file holds none, fitted to the train split");
+      fit_reference(file, train, options.common);
     }
   }
 

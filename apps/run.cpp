@@ -128,6 +128,12 @@ std::vector<double> free_energies(const Model& model, const Model::Params& theta
   return values;
 }
 
+void fit_reference(ModelFile& file, const BinaryData& train, const CommonOptions& common) {
+  file.model =
+      Model(file.model.n_visible(), file.model.n_hidden(), smoothed_logits(train.means(), train.n_cases()));
+  log(common, "reference machine: the file holds none, fitted to the train split");
+}
+
 LogPartition exact_log_partition(const Model& model, const Model::Params& theta, const Workers& workers,
                                  const Progress& progress) {
   if (model.enumerated_units() > Model::kMaxEnumeratedUnits) {

@@ -41,6 +41,9 @@ std::vector<std::vector<float>> mean_visible_tiles(const Model& model, const Mod
 std::vector<double> free_energies(const Model& model, const Model::Params& theta, const BinaryData& data,
                                   const Workers& workers);
 
+/// Gives a model whose file holds no reference machine the best independent one for these cases, and says so.
+void fit_reference(ModelFile& file, const BinaryData& train, const CommonOptions& common);
+
 /// log Z by enumeration. Throws ConfigError where the smaller layer is too large.
 LogPartition exact_log_partition(const Model& model, const Model::Params& theta, const Workers& workers,
                                  const Progress& progress);

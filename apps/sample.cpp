@@ -133,18 +133,19 @@ Drawn draw_plain(Options& options, const ModelFile& file, const StreamFactory& s
 
 /// Ensembles of a temperature ladder, half of which start at data where there are any; their coldest replicas
 /// give a sample each time their autocorrelation time has passed.
-Drawn draw_tempered(Options& options, const ModelFile& file, bool sweeps_given, const StreamFactory& streams,
+Drawn draw_tempered(Options& options, ModelFile& file, bool sweeps_given, const StreamFactory& streams,
                     const Workers& workers) {
   const auto count = static_cast<std::uint64_t>(options.count);
   const auto ensembles = static_cast<std::uint64_t>(options.ensembles);
   const auto swap_every = static_cast<std::uint64_t>(options.swap_every);
+  const auto data = starting_cases(options, file);
+  if (data && !file.has_reference) fit_reference(file, *data, options.common);
   Drawn drawn;
   drawn.ladder = linear_ladder(options.rungs > 0 ? static_cast<std::uint64_t>(options.rungs) : kFirstRungs,
                                ensembles, 0);
   TemperatureLadder& ladder = drawn.ladder;
   Chains<Model> chains =
       reference_chains(file.model, ladder.n_chains(), streams, Purpose::kSampling, workers);
-  const auto data = starting_cases(options, file);
   const JumpMemory memory = jump_memory(options, file, data, streams, workers);
   if (data) {
     drawn.n_warm = options.start == "data" ? ensembles : ensembles / 2;

@@ -94,6 +94,79 @@ class Sample(CliTest):
         run_json(*sample_args(self.model, self.dir / "s.h5", count=10))
 
 
+class Tempering(CliTest):
+    """A machine of two deep modes of unequal mass: plain chains stay where they begin."""
+
+    def setUp(self):
+        super().setUp()
+        rng = np.random.default_rng(7)
+        rows, columns = rng.choice((-1, 1), 12), rng.choice((-1, 1), 8)
+        weights = 1.5 * np.outer(rows, columns) + rng.normal(0, 0.3, (12, 8))
+        self.rbm = Rbm(weights, 0.1 * rows - weights.sum(1) / 2, -weights.sum(0) / 2)
+        self.model = self.rbm.write(self.dir / "model.h5")
+        self.rows = rows
+
+    def sample(self, *more, count=2000):
+        """The samples, and what --json says of them."""
+        out = self.dir / "samples.h5"
+        told = run_json("sample", self.model, "--count", count, "--out", out, *more)
+        with h5py.File(out) as file:
+            self.assertEqual(file["diagnostics"].attrs["verdict"], told["verdict"])
+        return datasets(out)["samples/visible"].astype(float), told
+
+    def deviation(self, samples, told):
+        """Largest deviation of the means from enumeration, in standard errors of the independent samples."""
+        means, _ = visible_moments(self.rbm)
+        n = min(told.get("independent", len(samples)), len(samples))
+        return largest_deviation(samples.mean(axis=0), means, n)
+
+    def test_moments_equal_enumeration_and_the_verdict_is_mixed(self):
+        samples, told = self.sample("--ladder", "temperature")
+        self.assertLess(self.deviation(samples, told), STANDARD_ERRORS)
+        self.assertTrue(told["mixed"], told["verdict"])
+        self.assertEqual(told["verdict"], "mixed")
+        self.assertGreater(told["independent"], 1000)
+        self.assertGreater(told["round_trips"], 100)
+        self.assertLessEqual(abs(told["rungs"] - (2 * told["barrier"] + 1)), 2)
+
+    def test_plain_chains_fail_the_same_test_and_say_so(self):
+        samples, told = self.sample("--ladder", "none", "--sweeps", 500)
+        self.assertGreater(self.deviation(samples, told), STANDARD_ERRORS)
+        self.assertFalse(told["mixed"])
+        self.assertIn("not mixed: chains disagree", told["verdict"])
+
+    def test_jumps_mix_without_a_ladder(self):
+        """Cases of both modes, in other numbers than the masses: jumps weigh them right."""
+        cases = np.array([(self.rows > 0) ^ (n % 4 == 0) for n in range(200)], np.uint8)
+        data = write_data(self.dir / "data.h5", train=cases)
+        samples, told = self.sample("--ladder", "none", "--sweeps", 500, "--jump", 0.3, "--data", data)
+        self.assertLess(self.deviation(samples, told), STANDARD_ERRORS)
+        self.assertTrue(told["mixed"], told["verdict"])
+        run("sample", self.model, "--out", self.dir / "s.h5", "--jump", 0.3, expect=64)
+        run("sample", self.model, "--out", self.dir / "s.h5", "--jump", 1.5, "--data", data, expect=78)
+
+    def test_warm_and_cold_starts_are_compared(self):
+        both = np.array([(self.rows > 0) ^ (n % 2 == 0) for n in range(50)], np.uint8)
+        _, told = self.sample("--ladder", "temperature", "--data", write_data(self.dir / "both.h5", train=both))
+        self.assertLess(told["starts_disagree"], 5)
+        self.assertTrue(told["mixed"], told["verdict"])
+
+    def test_a_reference_far_from_one_mode_is_not_mixed(self):
+        """Fitted to cases of one mode alone, beta = 0 never meets the other: warm and cold chains stay apart."""
+        one = np.tile((self.rows > 0).astype(np.uint8), (50, 1))
+        _, told = self.sample("--ladder", "temperature", "--data", write_data(self.dir / "one.h5", train=one), count=100)
+        self.assertFalse(told["mixed"], told["verdict"])
+
+    def test_distance_rungs_and_threads(self):
+        first, told = self.sample("--ladder", "temperature", "--sweeps", 3, "--rungs", 7, "--threads", 1, count=100)
+        self.assertEqual((told["sweeps"], told["rungs"], len(told["betas"])), (3, 7, 7))
+        for threads in (2, 3):
+            again, _ = self.sample("--ladder", "temperature", "--sweeps", 3, "--rungs", 7, "--threads", threads, count=100)
+            np.testing.assert_array_equal(first, again)
+        for option, value in (("--rungs", 1), ("--rungs", 100000), ("--ensembles", 1), ("--swap-every", 0)):
+            run("sample", self.model, "--out", self.dir / "s.h5", "--ladder", "temperature", option, value, expect=78)
+
+
 class Pictures(CliTest):
     def test_features(self):
         model = random_rbm(1, 16, 9).write(self.dir / "model.h5")
