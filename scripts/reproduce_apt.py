@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""Five modes of unequal mass (Desjardins, Courville, Bengio 2010): how
+stochastic maximum likelihood, tempering and jumps learn them.
+
+Every run trains 10 hidden units on `modes` (28 x 28, batches of 5) and follows the exact log-likelihood of 10,000 held-out
+cases. The table gives its median over the last quarter of the updates, its last value, and the exact mass of every mode
+under the model beside the true weights: a hidden state belongs to the mode nearest to its mean visibles, and its mass is
+summed over all 1024 of them. Visit counts of chains would not do, since training moves the chains along.
+
+No model can be better than -78.83 nats, minus the entropy of the source. Needs h5py and numpy; --figure needs matplotlib.
+"""
+
+import argparse
+import concurrent.futures
+import csv
+import itertools
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import h5py
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+WEIGHTS = np.array([.3314, .2262, .0812, .0254, .3358])
+FLIPS = np.array([.0001, .0137, .0215, .0223, .0544])
+CEILING = -78.826
+PLAIN = ["--no-centering", "--no-average", "--schedule", "constant"]
+TRAINERS = {
+    "SML": ["--trainer", "sml", "--chains", "10"],
+    "SML-PT 10": ["--trainer", "sml-pt", "--rungs", "10", "--chains", "10"],
+    "SML-PT 50": ["--trainer", "sml-pt", "--rungs", "50", "--chains", "10"],
+    "SML-APT": ["--trainer", "sml-apt", "--rungs", "10", "--chains", "10"],
+    "SML-APT, 10 % jumps": ["--trainer", "sml-apt", "--rungs", "10", "--chains", "10", "--jump", "0.1"],
+}
+
+
+def find_modes(cases):
+    """The five modes of the data, in the order of WEIGHTS."""
+    centres = []
+    for case in cases:
+        if all(np.abs(case - other).sum() > 200 for other in centres):
+            centres.append(case)
+    centres = np.array(centres)
+    nearest = np.abs(cases[:, None] - centres[None]).sum(2).argmin(1)
+    modes = np.array([cases[nearest == k].mean(0) > .5 for k in range(len(centres))], float)
+    weights = np.array([(nearest == k).mean() for k in range(len(centres))])
+    flips = np.array([np.abs(cases[nearest == k] - modes[k]).mean() for k in range(len(centres))])
+    order = min(itertools.permutations(range(5)), key=lambda p: (np.abs(weights[list(p)] - WEIGHTS)
+                                                                + 5 * np.abs(flips[list(p)] - FLIPS)).sum())
+    return modes[list(order)]
+
+
+def mode_masses(path, modes):
+    """Exact mass of each mode under a model of few hidden units."""
+    with h5py.File(path) as file:
+        weights, visible_bias, hidden_bias = (file[f"model/params/{name}"][:].astype(float)
+                                              for name in ("weights", "visible_bias", "hidden_bias"))
+    n_hidden = len(hidden_bias)
+    states = (np.arange(2 ** n_hidden)[:, None] >> np.arange(n_hidden) & 1).astype(float)
+    inputs = visible_bias + states @ weights.T
+    log_mass = states @ hidden_bias + np.logaddexp(0, inputs).sum(1)
+    mass = np.exp(log_mass - log_mass.max())
+    mass /= mass.sum()
+    mean = 1 / (1 + np.exp(-np.clip(inputs, -500, 500)))
+    nearest = (mean @ (1 - 2 * modes).T + modes.sum(1)).argmin(1)
+    return np.array([mass[nearest == k].sum() for k in range(len(modes))])
+
+
+def train(tempera, folder, name, options, updates, seed, modes):
+    """One run: its curve, and the exact masses at its end."""
+    out = pathlib.Path(folder) / f"{name}-{seed}".replace(" ", "_").replace("%", "")
+    done = subprocess.run([tempera, "train", "--data", "modes", "--updates", str(updates), "--seed", str(seed), "--out", out,
+                           "--force", "--quiet", "--threads", "1", "--keep", "0", "--report-every", str(updates // 40),
+                           "--checkpoint-every", str(updates), "--validate-every", str(updates // 40), *options],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    with open(out / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    curve = [(int(row["update"]), float(row["validation_log_likelihood"])) for row in rows]
+    told = subprocess.run([tempera, "loglik", out, "--data", "modes", "--method", "exact", "--json", "--quiet"],
+                          capture_output=True, text=True, check=True)
+    masses = mode_masses(out / "checkpoint.h5", modes)
+    return {"name": name, "seed": seed, "updates": updates, "curve": curve, "masses": masses.tolist(),
+            "last_quarter": statistics.median(value for update, value in curve if update > 0.75 * updates),
+            "test": json.loads(told.stdout)["log_likelihood"], "largest_error": float(np.abs(masses - WEIGHTS).max()),
+            "seconds": float(rows[-1]["seconds"])}
+
+
+def draw(results, path):
+    import matplotlib
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+    groups = sorted({result["group"] for result in results})
+    figure, axes = pyplot.subplots(1, len(groups), figsize=(4.2 * len(groups), 3.6), sharey=True, squeeze=False)
+    names = list(dict.fromkeys(result["name"].split(" @")[0] for result in results))
+    for axis, group in zip(axes[0], groups):
+        for result in (r for r in results if r["group"] == group):
+            name = result["name"].split(" @")[0]
+            updates, values = zip(*result["curve"])
+            gap = np.maximum(CEILING - np.array(values), 0.1)
+            axis.plot(np.array(updates) / 1000, gap, color=f"C{names.index(name)}", lw=1,
+                      label=name if result["seed"] == 1 else None)
+        axis.set(title=group, xlabel="thousand updates", yscale="log")
+        axis.grid(alpha=.3)
+        axis.legend(fontsize=7)
+    axes[0][0].set_ylabel("nats below the entropy bound")
+    figure.tight_layout()
+    figure.savefig(path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tempera", default=ROOT / "build/release/apps/tempera")
+    parser.add_argument("--quick", action="store_true", help="one learning rate, one seed, 20,000 updates")
+    parser.add_argument("--updates", type=int, default=200000)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rates", default="1e-1,1e-2,1e-3")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--figure", help="SVG file of the curves")
+    parser.add_argument("--json", help="file for every curve and mass")
+    arguments = parser.parse_args()
+    updates, seeds, rates = arguments.updates, range(1, arguments.seeds + 1), arguments.rates.split(",")
+    if arguments.quick:
+        updates, seeds, rates = 20000, [1], ["1e-2"]
+    config = ["--config", str(ROOT / "configs/five-modes.toml")]
+    with tempfile.TemporaryDirectory() as folder:
+        data = f"{folder}/modes.h5"
+        subprocess.run([arguments.tempera, "data", "modes", "--out", data], check=True, capture_output=True)
+        with h5py.File(data) as file:
+            modes = find_modes(file["train/x"][:5000].astype(float))
+        jobs = [(f"lr {rate}", f"{name} @{rate}", ["--hidden", "10", "--batch", "5", "--lr", rate, *PLAIN, *options],
+                 updates, seed)
+                for rate in rates for name, options in TRAINERS.items() for seed in seeds]
+        jobs += [("configs/five-modes.toml", "five-modes.toml", config, updates, seed) for seed in seeds]
+        with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+            runs = pool.map(lambda job: (job[0], train(arguments.tempera, folder, *job[1:], modes)), jobs)
+            results = []
+            print("| run | seed | last quarter | test | masses (true " + " ".join(f"{w:.3f}" for w in WEIGHTS)
+                  + ") | seconds |\n|---|---|---|---|---|---|", flush=True)
+            for group, result in runs:
+                results.append({"group": group, **result})
+                print(f"| {result['name']} | {result['seed']} | {result['last_quarter']:.1f} | {result['test']:.2f} | "
+                      + " ".join(f"{m:.3f}" for m in result["masses"]) + f" | {result['seconds']:.0f} |", flush=True)
+    if arguments.json:
+        pathlib.Path(arguments.json).write_text(json.dumps(results))
+    if arguments.figure:
+        draw(results, arguments.figure)
+
+
+if __name__ == "__main__":
+    main()
