@@ -29,6 +29,30 @@ double flow_weight(const TemperatureLadder& ladder) {
   return 1.0 / (2.0 * static_cast<double>(ladder.n_rungs) * sum);
 }
 
+/// Least-squares fit of a sequence that does not decrease (pool adjacent violators).
+std::vector<double> isotonic(const std::vector<double>& values) {
+  struct Pool {
+    double sum;
+    double count;
+  };
+  std::vector<Pool> pools;
+  for (const double x : values) {
+    pools.push_back({x, 1.0});
+    while (pools.size() > 1) {
+      Pool& last = pools.back();
+      Pool& before = pools[pools.size() - 2];
+      if (before.sum * last.count <= last.sum * before.count) break;
+      before.sum += last.sum;
+      before.count += last.count;
+      pools.pop_back();
+    }
+  }
+  std::vector<double> fit;
+  for (const Pool& pool : pools)
+    fit.insert(fit.end(), static_cast<std::size_t>(pool.count), pool.sum / pool.count);
+  return fit;
+}
+
 /// Within a population.
 template <EnergyModel M>
 void copy_chain(Chains<M>& chains, std::uint64_t from, std::uint64_t to) {
@@ -339,6 +363,45 @@ TemperatureLadder adapt(TemperatureLadder ladder, RungLimits limits, const M& mo
   return ladder;
 }
 
+TemperatureLadder feedback(TemperatureLadder ladder, double rate) {
+  for (std::size_t k = 1; k + 1 < at(ladder.n_rungs); ++k) {
+    if (ladder.up[k] == 0.0 || ladder.down[k] == 0.0) return ladder;
+  }
+  const std::vector<double> f = isotonic(flow(ladder));
+  std::vector<double> betas = ladder.betas;
+  for (std::size_t k = 1; k + 1 < f.size(); ++k) {
+    const double goal = static_cast<double>(k) / static_cast<double>(f.size() - 1);
+    const auto j = static_cast<std::size_t>(std::lower_bound(f.begin(), f.end(), goal) - f.begin());
+    if (j == 0 || f[j] == f[j - 1] || f[j] == goal) continue;
+    const double wanted =
+        ladder.betas[j - 1] + (ladder.betas[j] - ladder.betas[j - 1]) * (goal - f[j - 1]) / (f[j] - f[j - 1]);
+    betas[k] += rate * (wanted - ladder.betas[k]);
+  }
+  std::sort(betas.begin(), betas.end());
+  ladder.betas = std::move(betas);
+  return ladder;
+}
+
+template <EnergyModel M>
+TemperatureLadder spawn(TemperatureLadder ladder, const M& model, Chains<M>& chains) {
+  const std::vector<double> f = isotonic(flow(ladder));
+  std::size_t widest = 1;
+  for (std::size_t k = 2; k < f.size(); ++k) {
+    if (f[k] - f[k - 1] > f[widest] - f[widest - 1]) widest = k;
+  }
+  const double beta = 0.5 * (ladder.betas[widest - 1] + ladder.betas[widest]);
+  add_rung(ladder, widest, model, chains);
+  const auto place = static_cast<std::ptrdiff_t>(widest);
+  ladder.betas.insert(ladder.betas.begin() + place, beta);
+  // The step is halved; so is the rejection of either half, until swaps tell.
+  const double half = 0.5 * ladder.rejections[widest - 1];
+  ladder.rejections[widest - 1] = half;
+  ladder.rejections.insert(ladder.rejections.begin() + place, half);
+  ladder.offers.insert(ladder.offers.begin() + place, ladder.offers[widest - 1]);
+  ladder.adapted = ladder.swaps;
+  return ladder;
+}
+
 template <EnergyModel M>
 void temper(const M& model, const typename M::Params& theta, std::uint64_t sweeps,
             const StreamFactory& streams, Purpose purpose, Purpose sweep_purpose, Chains<M>& chains,
@@ -395,6 +458,7 @@ template void place(const TemperatureLadder&, Workspace<BernoulliRbm>&);
 template void swap_rungs(const BernoulliRbm&, const BernoulliRbm::Params&, const StreamFactory&, Purpose,
                          Purpose, Chains<BernoulliRbm>&, TemperatureLadder&, Workspace<BernoulliRbm>&,
                          const Workers&);
+template TemperatureLadder spawn(TemperatureLadder, const BernoulliRbm&, Chains<BernoulliRbm>&);
 template void temper(const BernoulliRbm&, const BernoulliRbm::Params&, std::uint64_t, const StreamFactory&,
                      Purpose, Purpose, Chains<BernoulliRbm>&, TemperatureLadder&, Workspace<BernoulliRbm>&,
                      const Workers&);

@@ -64,7 +64,8 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
   check.within("batch", config.batch, 1, kMany);
   check.within("chains", config.chains, 0, kMany);
   check.within("sweeps", config.sweeps, 1, kMany);
-  check.one_of("ladder", config.ladder, {"equal-rejection"});
+  check.one_of("ladder", config.ladder, {"equal-rejection", "desjardins2010"});
+  check.in_range("beta-lr", config.beta_lr, config.beta_lr > 0 && config.beta_lr <= 1, "must be in (0, 1]");
   check.within("rungs", config.rungs, 2, static_cast<std::int64_t>(kMaxRungs));
   check.in_range("jump", config.jump, config.jump >= 0 && config.jump <= 1, "must be in [0, 1]");
   if (config.jump > 0 && !is_persistent(config))

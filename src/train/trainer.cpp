@@ -1,5 +1,6 @@
 #include "tempera/train/trainer.hpp"
 
+#include <algorithm>
 #include <boost/random/uniform_int_distribution.hpp>
 #include <cmath>
 #include <numeric>
@@ -18,6 +19,11 @@ constexpr double kAverageOrder = 9.0;
 /// Rounds of swaps between placements of the rungs, and rungs at most.
 constexpr std::uint64_t kAdaptEvery = 100;
 constexpr std::uint64_t kMostRungs = 100;
+/// Paper mode: a mean acceptance below this spawns a rung, after which the chains settle (Desjardins et al.
+/// 2010); each pair must have been offered this often first.
+constexpr double kLeastAcceptance = 0.4;
+constexpr std::uint64_t kSettling = 100;
+constexpr double kLeastOffers = 50;
 
 /// A phase: states with the expected statistics that they give.
 template <EnergyModel M>
@@ -105,6 +111,34 @@ void negative_phase(const M& model, const typename M::Params& theta, std::uint64
   }
   if (ladder.n_rungs > 0) exchange_with_plain(streams, ladder);
   mean_latents(model, chains.blocks, workspace, workers);
+}
+
+/// The ladder follows the parameters: by placement for equal rejection now and then, or in paper mode by
+/// feedback at every update, and by spawning while replicas are refused too often.
+template <EnergyModel M>
+void move_rungs(const M& model, const typename M::Params& theta, const TrainConfig& config,
+                const StreamFactory& streams, Chains<M>& chains, TemperatureLadder& ladder,
+                Workspace<M>& workspace, const Workers& workers) {
+  if (config.ladder == "equal-rejection") {
+    if (ladder.swaps >= ladder.adapted + kAdaptEvery)
+      ladder = adapt(std::move(ladder), {2, kMostRungs}, model, chains);
+    return;
+  }
+  ladder = feedback(std::move(ladder), config.beta_lr);
+  const auto refuses = [&] {
+    return 1.0 - mean_rejection(ladder) < kLeastAcceptance && ladder.n_rungs < kMostRungs &&
+           *std::min_element(ladder.offers.begin(), ladder.offers.end()) >= kLeastOffers;
+  };
+  while (refuses()) {
+    ladder = spawn(std::move(ladder), model, chains);
+    workspace.fit(model, chains.n_chains, workers);
+    place(ladder, workspace);
+    for (std::uint64_t t = 0; t < kSettling; ++t) {
+      ladder = feedback(std::move(ladder), config.beta_lr);
+      place(ladder, workspace);
+      temper(model, theta, 1, streams, Purpose::kSwaps, Purpose::kChains, chains, ladder, workspace, workers);
+    }
+  }
 }
 
 /// Gradient of the mean log-likelihood: data mean minus model mean of the statistics. Returns the mean of the
@@ -212,8 +246,8 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
 
   // Offsets move freely: the stored parameters are those of the plain energy, whose law no offset changes.
   if (config.centering) state.offsets.hidden += kOffsetRate * (latent_means - state.offsets.hidden);
-  if (config.trainer == "sml-apt" && state.ladder.swaps >= state.ladder.adapted + kAdaptEvery)
-    state.ladder = adapt(std::move(state.ladder), {2, kMostRungs}, model, state.chains);
+  if (config.trainer == "sml-apt")
+    move_rungs(model, state.theta, config, streams, state.chains, state.ladder, scratch.negative, workers);
   report.update = state.update;
   report.total = total;
   report.epoch = epoch;

@@ -106,6 +106,7 @@ class SameBytes(CliTest):
     def test_stop_and_resume(self):
         """The first 100 of 200 updates are a run of 100 updates: no default has a horizon."""
         jumps = [(t, "sgd", ("--jump", 0.3)) for t in TRAINERS if t != "cd"]
+        jumps.append(("sml-apt", "sgd", ("--ladder", "desjardins2010", "--beta-lr", 0.01)))
         for trainer, optimizer, more in [(t, o, m) for t in TRAINERS for o in OPTIMIZERS
                                          for m in ((), ("--schedule", "constant", "--no-average"))] + jumps:
             with self.subTest(trainer=trainer, optimizer=optimizer, more=more):

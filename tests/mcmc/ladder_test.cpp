@@ -427,6 +427,74 @@ TEST(Adaptation, EqualRejectionInvertsAKnownBarrier) {
   EXPECT_EQ(betas.back(), 1.0);
 }
 
+TEST(PaperMode, FeedbackLeavesALinearFlowAloneAndMovesRungsIntoABottleneck) {
+  TemperatureLadder ladder = linear_ladder(11, 1, 0);
+  for (std::size_t k = 0; k < 11; ++k) {
+    ladder.up[k] = static_cast<double>(k) / 10;
+    ladder.down[k] = 1 - ladder.up[k];
+  }
+  const auto same = feedback(ladder, 1.0);
+  for (std::size_t k = 0; k < 11; ++k) EXPECT_NEAR(same.betas[k], ladder.betas[k], 1e-12);
+  // The flow falls between beta = 0.6 and 0.7 for the most part.
+  for (std::size_t k = 1; k < 10; ++k)
+    ladder.up[k] = k <= 6 ? 0.01 * static_cast<double>(k) : 0.99 - 0.01 * static_cast<double>(10 - k);
+  for (std::size_t k = 1; k < 10; ++k) ladder.down[k] = 1 - ladder.up[k];
+  const auto moved = feedback(ladder, 1.0);
+  for (std::size_t k = 1; k < 10; ++k) {
+    EXPECT_GT(moved.betas[k], 0.6);
+    EXPECT_LT(moved.betas[k], 0.7);
+  }
+  EXPECT_EQ(moved.betas.front(), 0.0);
+  EXPECT_EQ(moved.betas.back(), 1.0);
+  const auto slow = feedback(ladder, 0.1);
+  for (std::size_t k = 1; k < 10; ++k)
+    EXPECT_NEAR(slow.betas[k], 0.9 * ladder.betas[k] + 0.1 * moved.betas[k], 1e-12);
+}
+
+TEST(PaperMode, FeedbackSurvivesANoisyFlowAndWaitsForReplicasOfBothOrigins) {
+  TemperatureLadder ladder = linear_ladder(6, 1, 0);
+  ladder.up = {0.0, 0.5, 0.2, 0.6, 0.3, 1.0};
+  for (std::size_t k = 0; k < 6; ++k) ladder.down[k] = 1 - ladder.up[k];
+  const auto moved = feedback(ladder, 0.5);
+  EXPECT_TRUE(std::is_sorted(moved.betas.begin(), moved.betas.end()));
+  ladder.down[3] = 0.0;
+  EXPECT_EQ(feedback(ladder, 0.5).betas, ladder.betas);
+}
+
+TEST(PaperMode, SpawningHalvesTheWidestStepOfTheFlow) {
+  Population p({10, 4, Vector::Zero(10)}, 1.0, linear_ladder(5, 6, 3), 71);
+  p.ladder.up = {0.0, 0.1, 0.2, 0.9, 1.0};
+  p.ladder.down = {1.0, 0.9, 0.8, 0.1, 0.0};
+  p.ladder.rejections = {0.5, 0.5, 0.8, 0.5};
+  p.ladder = spawn(std::move(p.ladder), p.model, p.chains);
+  p.fit();
+  EXPECT_EQ(p.ladder.n_rungs, 6U);
+  EXPECT_EQ(p.ladder.betas, (std::vector<double>{0.0, 0.25, 0.5, 0.625, 0.75, 1.0}));
+  EXPECT_EQ(p.ladder.rejections, (std::vector<double>{0.5, 0.5, 0.4, 0.4, 0.5}));
+  EXPECT_EQ(ladder_fault(p.ladder), nullptr);
+  EXPECT_EQ(p.chains.n_chains, p.ladder.n_chains());
+  p.round();
+  EXPECT_EQ(ladder_fault(p.ladder), nullptr);
+}
+
+TEST(Ladder, EveryFaultOfAStoredLadderIsNamed) {
+  const TemperatureLadder good = linear_ladder(4, 2, 3);
+  EXPECT_EQ(ladder_fault(good), nullptr);
+  const auto fault = [&](auto&& damage) {
+    TemperatureLadder bad = good;
+    damage(bad);
+    return std::string(ladder_fault(bad) == nullptr ? "" : ladder_fault(bad));
+  };
+  EXPECT_EQ(fault([](auto& l) { l.betas[1] = l.betas[2]; }), "betas");
+  EXPECT_EQ(fault([](auto& l) { l.betas[3] = 0.9; }), "betas");
+  EXPECT_EQ(fault([](auto& l) { l.chains[0] = l.chains[1]; }), "chains");
+  EXPECT_EQ(fault([](auto& l) { l.plain[0] = 99; }), "chains");
+  EXPECT_EQ(fault([](auto& l) { l.rejections[0] = 2; }), "rejections");
+  EXPECT_EQ(fault([](auto& l) { l.offers[0] = -1; }), "offers");
+  EXPECT_EQ(fault([](auto& l) { l.up[0] = 2; }), "up");
+  EXPECT_EQ(fault([](auto& l) { l.origin[0] = 3; }), "origin");
+}
+
 std::vector<std::vector<double>> autoregressive(double rho, std::size_t n_chains, std::size_t length,
                                                 double offset) {
   std::vector<std::vector<double>> series(n_chains, std::vector<double>(length));

@@ -126,6 +126,17 @@ struct RungLimits {
 template <EnergyModel M>
 TemperatureLadder adapt(TemperatureLadder ladder, RungLimits limits, const M& model, Chains<M>& chains);
 
+/// Paper mode (Desjardins, Courville, Bengio 2010; Katzgraber et al. 2006): every inner rung moves by `rate`
+/// towards the place where the flow would be linear in the index. The flow is first made monotone by isotonic
+/// regression, since noise would tie rungs to wrong betas; a rung stays where the flow around its goal is
+/// flat, and all stay until replicas of both origins have been seen at every inner rung.
+TemperatureLadder feedback(TemperatureLadder ladder, double rate);
+
+/// Paper mode: one rung more in the middle of the widest step of the flow, its chains, labels and statistics
+/// as in adapt. For when the mean acceptance falls below the least that is wanted.
+template <EnergyModel M>
+TemperatureLadder spawn(TemperatureLadder ladder, const M& model, Chains<M>& chains);
+
 /// One round: sweeps of every chain at its beta, then swaps. Leaves caches and betas current.
 template <EnergyModel M>
 void temper(const M& model, const typename M::Params& theta, std::uint64_t sweeps,

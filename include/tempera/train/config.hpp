@@ -20,6 +20,7 @@ struct TrainConfig {
   std::int64_t chains = 0;  // 0: as many as the batch
   std::int64_t sweeps = 1;
   std::string ladder = "equal-rejection";
+  double beta_lr = 1e-4;
   std::int64_t rungs = 10;
   std::int64_t ensembles = 1;
   double jump = 0.0;
@@ -60,7 +61,12 @@ struct TrainConfig {
     f("chains", "persistent chains at beta = 1 that give the gradient; 0 takes as many as the batch",
       s.chains...);
     f("sweeps", "Gibbs sweeps per update", s.sweeps...);
-    f("ladder", "how sml-apt places its rungs: equal-rejection (non-reversible tempering)", s.ladder...);
+    f("ladder",
+      "how sml-apt places its rungs: equal-rejection (non-reversible tempering) or desjardins2010 (feedback "
+      "of return "
+      "times, rungs that spawn)",
+      s.ladder...);
+    f("beta-lr", "part of the way that desjardins2010 moves a rung in an update", s.beta_lr...);
     f("rungs", "rungs of sml-pt; of sml-apt at its start", s.rungs...);
     f("ensembles", "temperature ladders side by side in sml-pt and sml-apt", s.ensembles...);
     f("jump",
