@@ -1,4 +1,5 @@
 // tempera sample
+#include <array>
 #include <cmath>
 #include <memory>
 #include <numeric>
@@ -8,6 +9,7 @@
 #include "run.hpp"
 #include "tempera/io/image.hpp"
 #include "tempera/mcmc/jump.hpp"
+#include "tempera/mcmc/quality.hpp"
 #include "tempera/mcmc/trace.hpp"
 
 namespace tempera::apps {
@@ -22,6 +24,7 @@ struct Options {
   std::int64_t rungs = 0;
   std::int64_t swap_every = 1;
   double jump = 0.0;
+  bool diagnose = false;
   std::int64_t ensembles = 8;
   std::string start = "reference";
   std::string data;
@@ -39,10 +42,11 @@ constexpr std::uint64_t kTraceDraws = 1000;
 constexpr std::uint64_t kFirstRungs = 10;
 constexpr std::uint64_t kMostRungs = 200;
 constexpr std::uint64_t kMostRounds = 100000;
+/// Drop of the covariances' correlation that shows training out of equilibrium (Decelle et al. 2021).
+constexpr double kDecline = 0.005;
 
-/// Unpacks a layer of every chain: one row of bytes per chain.
-void write_layer(Hdf5Writer& file, const std::string& path, const Chains<Model>& chains,
-                 BitLayer Model::State::*layer) {
+/// A layer of every chain as bytes: one row per chain.
+std::vector<std::uint8_t> bytes_of(const Chains<Model>& chains, BitLayer Model::State::*layer) {
   const std::size_t units = (chains.blocks.front().*layer).size();
   std::vector<std::uint8_t> rows(chains.n_chains * units);
   for (std::uint64_t n = 0; n < chains.n_chains; ++n) {
@@ -50,7 +54,13 @@ void write_layer(Hdf5Writer& file, const std::string& path, const Chains<Model>&
     for (std::size_t i = 0; i < units; ++i)
       rows[n * units + i] = static_cast<std::uint8_t>(bits[i] >> (n % kLanes) & 1);
   }
-  file.dataset(path, {chains.n_chains, units}, rows.data());
+  return rows;
+}
+
+void write_layer(Hdf5Writer& file, const std::string& path, const Chains<Model>& chains,
+                 BitLayer Model::State::*layer) {
+  const std::vector<std::uint8_t> rows = bytes_of(chains, layer);
+  file.dataset(path, {chains.n_chains, (chains.blocks.front().*layer).size()}, rows.data());
 }
 
 /// Cases of --data, or of a run directory's own data set, in random order; nothing where there is neither.
@@ -205,6 +215,58 @@ Drawn draw_tempered(Options& options, ModelFile& file, bool sweeps_given, const 
   return drawn;
 }
 
+/// Quality of samples against sweeps from random starts: 1, 2, 5, 10, ... sweeps, up to --sweeps.
+int diagnose(Options& options, const ModelFile& file, const StreamFactory& streams, const Workers& workers) {
+  const auto cases = starting_cases(options, file);
+  if (!cases) throw UsageError("sample: --diagnose needs --data to compare with");
+  if (options.count < 2) throw ConfigError({{"count", std::to_string(options.count), "must be at least 2"}});
+  if (options.sweeps < 1)
+    throw ConfigError({{"sweeps", std::to_string(options.sweeps), "must be at least 1"}});
+  const auto n = static_cast<std::uint64_t>(std::min<Index>(options.count, cases->n_cases()));
+  const Index n_visible = file.model.n_visible();
+  const BinaryData data(static_cast<Index>(n), n_visible,
+                        bytes_of(warm_chains(file, *cases, n, streams, workers), &Model::State::visible));
+  Chains<Model> chains = reference_chains(file.model, n, streams, Purpose::kSampling, workers);
+  Workspace<Model> workspace;
+  workspace.fit(file.model, n, workers);
+  Json rows = Json::array();
+  std::vector<double> pearson;
+  std::string text =
+      format("%10s %20s %16s %22s", "sweeps", "covariance_pearson", "data_near_data", "samples_near_samples");
+  {
+    ProgressLine line(options.common, "diagnosing");
+    const Progress progress = show_on(line);
+    std::int64_t done = 0;
+    constexpr std::array<std::int64_t, 3> kSteps = {1, 2, 5};
+    for (std::size_t k = 0; done < options.sweeps; ++k) {
+      std::int64_t next = kSteps[k % 3];
+      for (std::size_t power = 0; power < k / 3; ++power) next *= 10;
+      next = std::min(next, options.sweeps);
+      for (; done < next; ++done) {
+        advance(file.model, file.theta, 1, streams, Purpose::kSampling, chains, workspace, workers);
+        progress(static_cast<double>(done) / static_cast<double>(options.sweeps));
+      }
+      const SampleQuality quality = sample_quality(
+          data, BinaryData(static_cast<Index>(n), n_visible, bytes_of(chains, &Model::State::visible)));
+      pearson.push_back(quality.covariance_pearson);
+      rows.push_back({{"sweeps", done},
+                      {"covariance_pearson", quality.covariance_pearson},
+                      {"data_near_data", quality.data_near_data},
+                      {"samples_near_samples", quality.samples_near_samples}});
+      text += format("\n%10lld %20.4f %16.3f %22.3f", static_cast<long long>(done),
+                     quality.covariance_pearson, quality.data_near_data, quality.samples_near_samples);
+    }
+  }
+  const bool declining = declines(pearson, kDecline);
+  const std::string verdict =
+      declining ? "out of equilibrium: samples become worse with more sweeps"
+                : "no decline seen: not shown to be out of equilibrium, which is no proof of the contrary";
+  print_result(options.common,
+               {{"count", n}, {"quality", rows}, {"declines", declining}, {"verdict", verdict}},
+               text + "\n" + verdict);
+  return 0;
+}
+
 int run(Options& options, bool sweeps_given) {
   std::vector<Violation> violations;
   require_between(violations, "count", options.count, 1, kMaxChains);
@@ -216,7 +278,8 @@ int run(Options& options, bool sweeps_given) {
   require_between(violations, "swap-every", options.swap_every, 1, 1 << 20);
   require_between(violations, "ensembles", options.ensembles, 2, 1024);
   if (!violations.empty()) throw ConfigError(violations);
-  if (options.out.empty() && options.png.empty()) throw UsageError("sample: --out or --png is required");
+  if (!options.diagnose && options.out.empty() && options.png.empty())
+    throw UsageError("sample: --out or --png is required");
   ModelFile file = read_model(options.model);
   if (!options.shape.empty()) file.visible_shape = parse_shape(options.shape, file.model.n_visible());
   require_memory("count", options.count,
@@ -225,6 +288,7 @@ int run(Options& options, bool sweeps_given) {
   const Workers workers(options.common.threads);
   const StreamFactory streams{static_cast<std::uint64_t>(options.seed)};
   catch_signals();
+  if (options.diagnose) return diagnose(options, file, streams, workers);
   const bool tempered = options.ladder == "temperature";
   const Drawn drawn = tempered ? draw_tempered(options, file, sweeps_given, streams, workers)
                                : draw_plain(options, file, streams, workers);
@@ -350,6 +414,10 @@ void setup_sample(CLI::App& program, int& exit_code) {
                  "none, threshold or sample; none uses the rule of the model's run")
       ->check(CLI::IsMember({"none", "threshold", "sample"}))
       ->capture_default_str();
+  app.add_flag(
+      "--diagnose", options->diagnose,
+      "no samples, but their quality against sweeps from random starts: whether the model was trained in "
+      "equilibrium");
   app.add_option("--out", options->out, "HDF5 file of the samples");
   app.add_option("--png", options->png, "picture of P(v = 1 | h) of the first 100 chains");
   app.add_option("--shape", options->shape,

@@ -167,6 +167,26 @@ class Tempering(CliTest):
             run("sample", self.model, "--out", self.dir / "s.h5", "--ladder", "temperature", option, value, expect=78)
 
 
+class Diagnose(CliTest):
+    def test_quality_rises_for_the_right_machine(self):
+        rbm = random_rbm(3, 12, 5, largest=2.0)
+        model = rbm.write(self.dir / "model.h5")
+        run(*sample_args(model, self.dir / "s.h5"))
+        data = write_data(self.dir / "data.h5", train=datasets(self.dir / "s.h5")["samples/visible"])
+        told = run_json("sample", model, "--diagnose", "--data", data, "--count", COUNT, "--sweeps", 100)
+        self.assertEqual([row["sweeps"] for row in told["quality"]], [1, 2, 5, 10, 20, 50, 100])
+        self.assertGreater(told["quality"][-1]["covariance_pearson"], 0.85)
+        self.assertAlmostEqual(told["quality"][-1]["samples_near_samples"], 0.5, delta=0.1)
+        # Planted fault: a machine without couplings.
+        other = Rbm(0 * rbm.weights, rbm.visible_bias, rbm.hidden_bias).write(self.dir / "other.h5")
+        told = run_json("sample", other, "--diagnose", "--data", data, "--count", COUNT, "--sweeps", 100)
+        self.assertLess(told["quality"][-1]["covariance_pearson"], 0.5)
+
+    def test_needs_data(self):
+        model = random_rbm(3, 6, 5).write(self.dir / "model.h5")
+        run("sample", model, "--diagnose", expect=64)
+
+
 class Pictures(CliTest):
     def test_features(self):
         model = random_rbm(1, 16, 9).write(self.dir / "model.h5")

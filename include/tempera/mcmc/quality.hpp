@@ -1,0 +1,30 @@
+// How much samples look like data: for the quality of a machine as a sampler after some sweeps, not for its
+// likelihood.
+#pragma once
+
+#include <vector>
+
+#include "tempera/core/dataset.hpp"
+
+namespace tempera {
+
+struct SampleQuality {
+  /// Pearson correlation of the covariances <v_i v_j> - <v_i><v_j>, i < j, of samples and of data.
+  double covariance_pearson = 0.0;
+  /// Adversarial accuracy (Yale et al. 2020): fraction of data whose nearest neighbour is data, and of
+  /// samples whose nearest neighbour is a sample; 1/2 each where the two cannot be told apart, 1 where
+  /// samples lie apart from the data, 0 where they copy it.
+  double data_near_data = 0.0;
+  double samples_near_samples = 0.0;
+};
+
+/// Compares rows of packed cases of the same width, at least 2 each. Cost: n^2 distances of words, and two
+/// covariance matrices.
+SampleQuality sample_quality(const BinaryData& data, const BinaryData& samples);
+
+/// Whether a curve of qualities over growing numbers of sweeps falls from its best value by at least `drop`:
+/// a machine trained out of equilibrium generates best after about as many sweeps as its training made, and
+/// worse later (Decelle, Furtlehner, Seoane 2021). A curve that does not fall is no certificate.
+bool declines(const std::vector<double>& quality, double drop);
+
+}  // namespace tempera
