@@ -4,6 +4,7 @@
 #include <memory>
 #include <numeric>
 #include <optional>
+#include <span>
 
 #include "config_file.hpp"
 #include "run.hpp"
@@ -219,7 +220,7 @@ Drawn draw_tempered(Options& options, ModelFile& file, bool sweeps_given, const 
 int diagnose(Options& options, const ModelFile& file, const StreamFactory& streams, const Workers& workers) {
   const auto cases = starting_cases(options, file);
   if (!cases) throw UsageError("sample: --diagnose needs --data to compare with");
-  if (options.count < 2) throw ConfigError({{"count", std::to_string(options.count), "must be at least 2"}});
+  if (options.count < 4) throw ConfigError({{"count", std::to_string(options.count), "must be at least 4"}});
   if (options.sweeps < 1)
     throw ConfigError({{"sweeps", std::to_string(options.sweeps), "must be at least 1"}});
   const auto n = static_cast<std::uint64_t>(std::min<Index>(options.count, cases->n_cases()));
@@ -231,6 +232,7 @@ int diagnose(Options& options, const ModelFile& file, const StreamFactory& strea
   workspace.fit(file.model, n, workers);
   Json rows = Json::array();
   std::vector<double> pearson;
+  double between_halves = 0.0;
   std::string text =
       format("%10s %20s %16s %22s", "sweeps", "covariance_pearson", "data_near_data", "samples_near_samples");
   {
@@ -246,8 +248,14 @@ int diagnose(Options& options, const ModelFile& file, const StreamFactory& strea
         advance(file.model, file.theta, 1, streams, Purpose::kSampling, chains, workspace, workers);
         progress(static_cast<double>(done) / static_cast<double>(options.sweeps));
       }
-      const SampleQuality quality = sample_quality(
-          data, BinaryData(static_cast<Index>(n), n_visible, bytes_of(chains, &Model::State::visible)));
+      const std::vector<std::uint8_t> bytes = bytes_of(chains, &Model::State::visible);
+      const SampleQuality quality = sample_quality(data, BinaryData(static_cast<Index>(n), n_visible, bytes));
+      const auto half = static_cast<Index>(n / 2);
+      const std::span<const std::uint8_t> all(bytes);
+      const auto width = static_cast<std::size_t>(half * n_visible);
+      between_halves +=
+          std::abs(covariance_pearson(data, BinaryData(half, n_visible, all.first(width))) -
+                   covariance_pearson(data, BinaryData(half, n_visible, all.subspan(width, width))));
       pearson.push_back(quality.covariance_pearson);
       rows.push_back({{"sweeps", done},
                       {"covariance_pearson", quality.covariance_pearson},
@@ -257,12 +265,18 @@ int diagnose(Options& options, const ModelFile& file, const StreamFactory& strea
                      quality.covariance_pearson, quality.data_near_data, quality.samples_near_samples);
     }
   }
-  const bool declining = declines(pearson, kDecline);
+  // Two halves of the chains tell the noise: E|a - b| is 1.6 times the standard error of the whole.
+  const double error = between_halves / static_cast<double>(pearson.size()) / 1.6;
+  const bool declining = declines(pearson, std::max(kDecline, 4.0 * error));
   const std::string verdict =
       declining ? "out of equilibrium: samples become worse with more sweeps"
                 : "no decline seen: not shown to be out of equilibrium, which is no proof of the contrary";
   print_result(options.common,
-               {{"count", n}, {"quality", rows}, {"declines", declining}, {"verdict", verdict}},
+               {{"count", n},
+                {"quality", rows},
+                {"covariance_pearson_se", error},
+                {"declines", declining},
+                {"verdict", verdict}},
                text + "\n" + verdict);
   return 0;
 }

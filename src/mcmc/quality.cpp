@@ -63,8 +63,12 @@ double near_own(const BinaryData& a, const BinaryData& b) {
 
 }  // namespace
 
+double covariance_pearson(const BinaryData& data, const BinaryData& samples) {
+  return pearson(covariances(data), covariances(samples));
+}
+
 SampleQuality sample_quality(const BinaryData& data, const BinaryData& samples) {
-  return {pearson(covariances(data), covariances(samples)), near_own(data, samples), near_own(samples, data)};
+  return {covariance_pearson(data, samples), near_own(data, samples), near_own(samples, data)};
 }
 
 bool declines(const std::vector<double>& quality, double drop) {

@@ -22,6 +22,9 @@ struct SampleQuality {
 /// covariance matrices.
 SampleQuality sample_quality(const BinaryData& data, const BinaryData& samples);
 
+/// The first of these alone.
+double covariance_pearson(const BinaryData& data, const BinaryData& samples);
+
 /// Whether a curve of qualities over growing numbers of sweeps falls from its best value by at least `drop`:
 /// a machine trained out of equilibrium generates best after about as many sweeps as its training made, and
 /// worse later (Decelle, Furtlehner, Seoane 2021). A curve that does not fall is no certificate.
