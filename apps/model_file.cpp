@@ -118,6 +118,10 @@ void read_checkpoint(const fs::path& path, const Model& model, TrainState<Model>
     const double rungs = file.number_attribute("/state/ladder", "n_rungs").value_or(0.0);
     if (!(rungs >= 2 && rungs <= static_cast<double>(kMaxRungs) && rungs == std::floor(rungs)))
       file.fail("/state/ladder", "attribute 'n_rungs': expected 2 to " + std::to_string(kMaxRungs));
+    // Before memory is taken for it.
+    if (file.shape("/state/ladder/chains") !=
+        Shape{static_cast<std::uint64_t>(rungs) * state.ladder.n_ensembles})
+      file.fail("/state/ladder/chains", "does not fit 'n_rungs' and the ensembles of the configuration");
     state.ladder =
         empty_ladder(static_cast<std::uint64_t>(rungs), state.ladder.n_ensembles, state.ladder.plain.size());
     state.chains.n_chains = state.ladder.n_chains();

@@ -103,8 +103,9 @@ struct Drawn {
   Chains<Model> samples;
   Trace trace;
   std::size_t n_warm = 0;
-  std::uint64_t distance = 0;  // sweeps between samples of a chain; without a ladder, from the start
-  TemperatureLadder ladder;    // no rungs without one
+  // Between samples of an ensemble, each of --swap-every sweeps; without a ladder, sweeps from the start.
+  std::uint64_t rounds = 0;
+  TemperatureLadder ladder;  // no rungs without one
 };
 
 /// n chains, the last states of which are the samples.
@@ -112,7 +113,7 @@ Drawn draw_plain(Options& options, const ModelFile& file, const StreamFactory& s
                  const Workers& workers) {
   const auto count = static_cast<std::uint64_t>(options.count);
   Drawn drawn;
-  drawn.distance = static_cast<std::uint64_t>(options.sweeps);
+  drawn.rounds = static_cast<std::uint64_t>(options.sweeps);
   const auto data =
       options.start == "data" || options.jump > 0 ? starting_cases(options, file) : std::nullopt;
   const JumpMemory memory = jump_memory(options, file, data, streams, workers);
@@ -129,15 +130,15 @@ Drawn draw_plain(Options& options, const ModelFile& file, const StreamFactory& s
   // The second half of some chains tells whether they mix.
   std::vector<std::uint64_t> followed(std::min<std::uint64_t>(count, kFollowed));
   std::iota(followed.begin(), followed.end(), std::uint64_t{0});
-  const std::uint64_t stride = std::max<std::uint64_t>(1, drawn.distance / (2 * kTraceDraws));
-  for (std::uint64_t done = 1; done <= drawn.distance; ++done) {
+  const std::uint64_t stride = std::max<std::uint64_t>(1, drawn.rounds / (2 * kTraceDraws));
+  for (std::uint64_t done = 1; done <= drawn.rounds; ++done) {
     if (is_jump(options.jump, streams, drawn.samples.sweeps)) {
       jump(file.model, file.theta, memory, streams, drawn.samples.sweeps, drawn.samples, workspace, workers);
     }
     advance(file.model, file.theta, 1, streams, Purpose::kSampling, drawn.samples, workspace, workers);
-    if (2 * done > drawn.distance && done % stride == 0)
+    if (2 * done > drawn.rounds && done % stride == 0)
       record(file.model, file.theta, drawn.samples, followed, workspace, workers, drawn.trace);
-    progress(static_cast<double>(done) / static_cast<double>(drawn.distance));
+    progress(static_cast<double>(done) / static_cast<double>(drawn.rounds));
   }
   return drawn;
 }
@@ -192,16 +193,15 @@ Drawn draw_tempered(Options& options, ModelFile& file, bool sweeps_given, const 
     progress(0.3 * static_cast<double>(t) / static_cast<double>(kTraceDraws));
   }
   const std::uint64_t each = (count + ensembles - 1) / ensembles;
-  drawn.distance = static_cast<std::uint64_t>(options.sweeps);
+  drawn.rounds = (static_cast<std::uint64_t>(options.sweeps) + swap_every - 1) / swap_every;
   if (!sweeps_given) {
     const double time = judge(drawn.trace, drawn.n_warm).autocorrelation_time;
-    drawn.distance = static_cast<std::uint64_t>(std::ceil(time));
-    drawn.distance =
-        std::clamp<std::uint64_t>(drawn.distance, 1, std::max<std::uint64_t>(1, kMostRounds / each));
+    drawn.rounds = static_cast<std::uint64_t>(std::ceil(time));
+    drawn.rounds = std::clamp<std::uint64_t>(drawn.rounds, 1, std::max<std::uint64_t>(1, kMostRounds / each));
   }
   std::vector<Chains<Model>> parts;
   for (std::uint64_t n = 0; n < each; ++n) {
-    for (std::uint64_t t = 0; t < drawn.distance; ++t) round();
+    for (std::uint64_t t = 0; t < drawn.rounds; ++t) round();
     parts.push_back(select_chains(file.model, chains, coldest));
     progress(0.3 + 0.7 * static_cast<double>(n + 1) / static_cast<double>(each));
   }
@@ -220,10 +220,11 @@ Drawn draw_tempered(Options& options, ModelFile& file, bool sweeps_given, const 
 int diagnose(Options& options, const ModelFile& file, const StreamFactory& streams, const Workers& workers) {
   const auto cases = starting_cases(options, file);
   if (!cases) throw UsageError("sample: --diagnose needs --data to compare with");
-  if (options.count < 4) throw ConfigError({{"count", std::to_string(options.count), "must be at least 4"}});
   if (options.sweeps < 1)
     throw ConfigError({{"sweeps", std::to_string(options.sweeps), "must be at least 1"}});
   const auto n = static_cast<std::uint64_t>(std::min<Index>(options.count, cases->n_cases()));
+  if (n < 4)
+    throw ConfigError({{"count", std::to_string(n), "--diagnose needs at least 4 samples and 4 cases"}});
   const Index n_visible = file.model.n_visible();
   const BinaryData data(static_cast<Index>(n), n_visible,
                         bytes_of(warm_chains(file, *cases, n, streams, workers), &Model::State::visible));
@@ -308,18 +309,19 @@ int run(Options& options, bool sweeps_given) {
                                : draw_plain(options, file, streams, workers);
   const MixingReport report = judge(drawn.trace, drawn.n_warm);
 
+  const std::uint64_t sweeps =
+      drawn.rounds * (tempered ? static_cast<std::uint64_t>(options.swap_every) : std::uint64_t{1});
   Json diagnostics = {{"ladder", options.ladder},
-                      {"sweeps", drawn.distance},
-                      {"start", options.start},
+                      {"sweeps", sweeps},
+                      {"start", report.starts_compared ? std::string("both") : options.start},
                       {"autocorrelation_time", report.autocorrelation_time},
                       {"effective_sample_size", report.effective_sample_size},
                       {"r_hat", report.r_hat}};
   if (tempered) {
-    diagnostics["independent"] =
-        std::min(static_cast<double>(options.count), static_cast<double>(options.count) *
-                                                         static_cast<double>(drawn.distance) /
-                                                         report.autocorrelation_time);
-    if (drawn.n_warm > 0) diagnostics["starts_disagree"] = report.starts_disagree;
+    diagnostics["independent"] = std::min(
+        static_cast<double>(options.count),
+        static_cast<double>(options.count) * static_cast<double>(drawn.rounds) / report.autocorrelation_time);
+    if (report.starts_compared) diagnostics["starts_disagree"] = report.starts_disagree;
     diagnostics["rungs"] = drawn.ladder.n_rungs;
     diagnostics["barrier"] = cumulative_barrier(drawn.ladder).back();
     diagnostics["rejection"] = mean_rejection(drawn.ladder);
@@ -367,7 +369,7 @@ int run(Options& options, bool sweeps_given) {
                      "rejection %.2f, "
                      "%.4f round trips a round and ensemble (optimum %.4f)\n",
                      static_cast<long long>(options.count), static_cast<long long>(options.ensembles),
-                     static_cast<unsigned long long>(drawn.distance),
+                     static_cast<unsigned long long>(sweeps),
                      static_cast<unsigned long long>(drawn.ladder.n_rungs),
                      cumulative_barrier(drawn.ladder).back(), mean_rejection(drawn.ladder),
                      round_trip_rate(drawn.ladder), optimal_round_trip_rate(drawn.ladder))
@@ -377,7 +379,6 @@ int run(Options& options, bool sweeps_given) {
                  report.autocorrelation_time, report.effective_sample_size,
                  drawn.trace.draws() * drawn.trace.free_energy.size(), report.r_hat) +
           report.verdict;
-  if (!tempered) text += " (of " + std::string(options.start == "data" ? "warm" : "cold") + " starts alone)";
   print_result(options.common, json, text);
   return 0;
 }

@@ -122,6 +122,13 @@ double correlation_time(const Series& series) {
 double split_r_hat(const Series& series) { return r_hat_of(split(series)); }
 
 Convergence convergence(const Series& series) {
+  for (const auto& chain : series) {
+    for (const double x : chain) {
+      // Ranks and means of what is no number say nothing: as bad as can be.
+      if (!std::isfinite(x))
+        return {0.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
+    }
+  }
   const Series halves = split(series);
   const Series scores = rank_normalised(halves);
   Convergence result;

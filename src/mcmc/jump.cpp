@@ -34,7 +34,8 @@ void remember(const M& model, const Workspace<M>& workspace, JumpMemory& memory)
 
 double jump_probability(double free_energy, double proposed_free_energy, double log_density,
                         double proposed_log_density) {
-  return std::exp(std::min(0.0, (free_energy - proposed_free_energy) + (log_density - proposed_log_density)));
+  const double log_ratio = (free_energy - proposed_free_energy) + (log_density - proposed_log_density);
+  return std::isnan(log_ratio) ? 0.0 : std::exp(std::min(0.0, log_ratio));
 }
 
 LaneDoubles jump_log_density(const JumpMemory& memory, const BitLayer& latents, Index lanes) {

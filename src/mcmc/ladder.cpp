@@ -53,6 +53,14 @@ std::vector<double> isotonic(const std::vector<double>& values) {
   return fit;
 }
 
+/// Whether replicas of both origins have been seen at every inner rung.
+bool knows_flow(const TemperatureLadder& ladder) {
+  for (std::size_t k = 1; k + 1 < at(ladder.n_rungs); ++k) {
+    if (ladder.up[k] == 0.0 || ladder.down[k] == 0.0) return false;
+  }
+  return true;
+}
+
 /// Within a population.
 template <EnergyModel M>
 void copy_chain(Chains<M>& chains, std::uint64_t from, std::uint64_t to) {
@@ -170,7 +178,8 @@ TemperatureLadder linear_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles
 }
 
 double swap_probability(double own_i, double own_j, double i_in_place_of_j, double j_in_place_of_i) {
-  return std::exp(std::min(0.0, (own_i - i_in_place_of_j) + (own_j - j_in_place_of_i)));
+  const double log_ratio = (own_i - i_in_place_of_j) + (own_j - j_in_place_of_i);
+  return std::isnan(log_ratio) ? 0.0 : std::exp(std::min(0.0, log_ratio));
 }
 
 template <EnergyModel M>
@@ -364,27 +373,27 @@ TemperatureLadder adapt(TemperatureLadder ladder, RungLimits limits, const M& mo
 }
 
 TemperatureLadder feedback(TemperatureLadder ladder, double rate) {
-  for (std::size_t k = 1; k + 1 < at(ladder.n_rungs); ++k) {
-    if (ladder.up[k] == 0.0 || ladder.down[k] == 0.0) return ladder;
-  }
+  if (!knows_flow(ladder)) return ladder;
   const std::vector<double> f = isotonic(flow(ladder));
   std::vector<double> betas = ladder.betas;
   for (std::size_t k = 1; k + 1 < f.size(); ++k) {
     const double goal = static_cast<double>(k) / static_cast<double>(f.size() - 1);
     const auto j = static_cast<std::size_t>(std::lower_bound(f.begin(), f.end(), goal) - f.begin());
-    if (j == 0 || f[j] == f[j - 1] || f[j] == goal) continue;
+    if (f[j] == goal && j + 1 < f.size() && f[j + 1] == goal) continue;
     const double wanted =
         ladder.betas[j - 1] + (ladder.betas[j] - ladder.betas[j - 1]) * (goal - f[j - 1]) / (f[j] - f[j - 1]);
     betas[k] += rate * (wanted - ladder.betas[k]);
   }
   std::sort(betas.begin(), betas.end());
-  ladder.betas = std::move(betas);
+  const bool apart = std::adjacent_find(betas.begin(), betas.end(), std::greater_equal<>()) == betas.end();
+  if (apart) ladder.betas = std::move(betas);
   return ladder;
 }
 
 template <EnergyModel M>
 TemperatureLadder spawn(TemperatureLadder ladder, const M& model, Chains<M>& chains) {
-  const std::vector<double> f = isotonic(flow(ladder));
+  // Without replicas of both origins everywhere there is no flow yet, and the pair that rejects most tells.
+  const std::vector<double> f = knows_flow(ladder) ? isotonic(flow(ladder)) : cumulative_barrier(ladder);
   std::size_t widest = 1;
   for (std::size_t k = 2; k < f.size(); ++k) {
     if (f[k] - f[k - 1] > f[widest] - f[widest - 1]) widest = k;
@@ -452,6 +461,8 @@ void reset_statistics(TemperatureLadder& ladder) {
   ladder.round_trips = 0;
   std::fill(ladder.offers.begin(), ladder.offers.end(), 0.0);
   std::fill(ladder.rejections.begin(), ladder.rejections.end(), 0.0);
+  std::fill(ladder.up.begin(), ladder.up.end(), 0.0);
+  std::fill(ladder.down.begin(), ladder.down.end(), 0.0);
 }
 
 template void place(const TemperatureLadder&, Workspace<BernoulliRbm>&);

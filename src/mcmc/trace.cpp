@@ -19,17 +19,29 @@ std::string number(const char* format, double value) {
   return text;
 }
 
-/// |mean of the warm chains - mean of the cold ones| in standard errors that the whole variance and the
-/// autocorrelation time give.
-double disagreement(const std::vector<std::vector<double>>& series, std::size_t n_warm, double time) {
-  MeanVariance warm;
-  MeanVariance cold;
-  for (std::size_t c = 0; c < series.size(); ++c) {
-    for (const double x : series[c]) (c < n_warm ? warm : cold).add(x);
+/// Mean of some chains and its squared standard error, from their own autocorrelation time: that of all
+/// chains together would hide a gap between them.
+struct MeanOfChains {
+  double mean = 0.0;
+  double squared_error = 0.0;
+
+  explicit MeanOfChains(const std::vector<std::vector<double>>& series) {
+    MeanVariance all;
+    for (const auto& chain : series) {
+      for (const double x : chain) all.add(x);
+    }
+    mean = all.mean();
+    squared_error = all.variance() / convergence(series).effective_sample_size;
   }
-  const double variance = time * (warm.variance() / warm.count() + cold.variance() / cold.count());
-  const double difference = std::abs(warm.mean() - cold.mean());
-  return difference == 0.0 ? 0.0 : difference / std::sqrt(variance);
+};
+
+/// |mean of the warm chains - mean of the cold ones| in standard errors.
+double disagreement(const std::vector<std::vector<double>>& series, std::size_t n_warm) {
+  const auto middle = series.begin() + static_cast<std::ptrdiff_t>(n_warm);
+  const MeanOfChains warm({series.begin(), middle});
+  const MeanOfChains cold({middle, series.end()});
+  const double difference = std::abs(warm.mean - cold.mean);
+  return difference == 0.0 ? 0.0 : difference / std::sqrt(warm.squared_error + cold.squared_error);
 }
 
 }  // namespace
@@ -73,10 +85,10 @@ MixingReport judge(const Trace& trace, std::size_t n_warm) {
       std::max(report.free_energy.autocorrelation_time, report.mean_visible.autocorrelation_time);
   report.effective_sample_size =
       std::min(report.free_energy.effective_sample_size, report.mean_visible.effective_sample_size);
-  if (n_warm > 0 && n_warm < trace.free_energy.size()) {
+  report.starts_compared = n_warm > 0 && n_warm < trace.free_energy.size();
+  if (report.starts_compared) {
     report.starts_disagree =
-        std::max(disagreement(trace.free_energy, n_warm, report.free_energy.autocorrelation_time),
-                 disagreement(trace.mean_visible, n_warm, report.mean_visible.autocorrelation_time));
+        std::max(disagreement(trace.free_energy, n_warm), disagreement(trace.mean_visible, n_warm));
   }
   std::string why;
   const auto because = [&why](const std::string& reason) { why += (why.empty() ? "" : "; ") + reason; };
@@ -89,6 +101,8 @@ MixingReport judge(const Trace& trace, std::size_t n_warm) {
   }
   report.mixed = why.empty();
   report.verdict = report.mixed ? "mixed" : "not mixed: " + why;
+  if (report.mixed && !report.starts_compared)
+    report.verdict += ", as far as chains from one kind of start can tell";
   return report;
 }
 

@@ -124,7 +124,7 @@ class Tempering(CliTest):
         samples, told = self.sample("--ladder", "temperature")
         self.assertLess(self.deviation(samples, told), STANDARD_ERRORS)
         self.assertTrue(told["mixed"], told["verdict"])
-        self.assertEqual(told["verdict"], "mixed")
+        self.assertTrue(told["verdict"].startswith("mixed"))
         self.assertGreater(told["independent"], 1000)
         self.assertGreater(told["round_trips"], 100)
         self.assertLessEqual(abs(told["rungs"] - (2 * told["barrier"] + 1)), 2)
@@ -160,6 +160,8 @@ class Tempering(CliTest):
     def test_distance_rungs_and_threads(self):
         first, told = self.sample("--ladder", "temperature", "--sweeps", 3, "--rungs", 7, "--threads", 1, count=100)
         self.assertEqual((told["sweeps"], told["rungs"], len(told["betas"])), (3, 7, 7))
+        _, told = self.sample("--ladder", "temperature", "--sweeps", 9, "--swap-every", 5, "--rungs", 7, count=100)
+        self.assertEqual(told["sweeps"], 10)
         for threads in (2, 3):
             again, _ = self.sample("--ladder", "temperature", "--sweeps", 3, "--rungs", 7, "--threads", threads, count=100)
             np.testing.assert_array_equal(first, again)

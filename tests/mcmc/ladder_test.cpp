@@ -5,11 +5,13 @@
 #include <boost/random/bernoulli_distribution.hpp>
 #include <boost/random/normal_distribution.hpp>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "tempera/core/math.hpp"
 #include "tempera/mcmc/diagnostics.hpp"
 #include "tempera/mcmc/ladder.hpp"
+#include "tempera/mcmc/trace.hpp"
 #include "tempera/models/bernoulli_rbm.hpp"
 
 namespace tempera {
@@ -535,6 +537,35 @@ TEST(Convergence, ChainsThatStandStillApartHaveFewEffectiveDraws) {
   EXPECT_GT(c.r_hat, 2.0);
   EXPECT_LT(c.effective_sample_size, 10.0);
   EXPECT_TRUE(std::isnan(convergence({std::vector<double>(100, 1.0)}).r_hat));
+}
+
+TEST(Judge, AGapBetweenWarmAndColdChainsIsSeenWhereRHatDoesNotSeeIt) {
+  for (const double gap : {0.0, 0.4}) {
+    Trace trace;
+    trace.free_energy = autoregressive(0.0, 8, 1000, 0.0);
+    for (std::size_t c = 0; c < 4; ++c) {
+      for (double& x : trace.free_energy[c]) x += gap;
+    }
+    trace.mean_visible = autoregressive(0.3, 8, 1000, 0.0);
+    const MixingReport report = judge(trace, 4);
+    EXPECT_LT(report.r_hat, 1.05);
+    EXPECT_TRUE(report.starts_compared);
+    EXPECT_EQ(report.mixed, gap == 0.0) << report.verdict;
+    EXPECT_EQ(report.starts_disagree > 5, gap > 0.0);
+    // All chains from one kind of start: the verdict says that nothing was compared.
+    EXPECT_NE(judge(trace, 0).verdict.find("one kind of start"), std::string::npos);
+  }
+}
+
+TEST(Judge, NumbersThatAreNoneAreNotMixed) {
+  Trace trace;
+  trace.free_energy = autoregressive(0.0, 4, 100, 0.0);
+  trace.mean_visible = trace.free_energy;
+  trace.free_energy[1][7] = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_FALSE(judge(trace, 2).mixed);
+  EXPECT_FALSE(judge(Trace(), 0).mixed);
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(swap_probability(nan, 0, 0, 0), 0.0);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // What is followed along chains to judge how they mix.
 #pragma once
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -28,12 +29,14 @@ void record(const M& model, const typename M::Params& theta, const Chains<M>& ch
 struct MixingReport {
   Convergence free_energy;
   Convergence mean_visible;
-  double autocorrelation_time = 1.0;   // of the slower quantity, in draws
-  double effective_sample_size = 0.0;  // of the slower quantity
-  double r_hat = 0.0;                  // the larger one; NaN counts as 1
+  double autocorrelation_time = 1.0;                        // of the slower quantity, in draws
+  double effective_sample_size = 0.0;                       // of the slower quantity
+  double r_hat = std::numeric_limits<double>::quiet_NaN();  // the larger one; NaN without draws
   double starts_disagree = 0.0;  // largest |warm - cold| in standard errors of the means; 0 without warm ones
+  bool starts_compared = false;
   bool mixed = false;
-  std::string verdict;  // "mixed", or "not mixed: " and why
+  std::string
+      verdict;  // "mixed" (and, without a comparison of starts, that it is none), or "not mixed: " and why
 };
 
 /// The first n_warm chains of the trace started at data; 0 or all of them: no comparison of starts. Mixed
