@@ -293,6 +293,8 @@ int run(Options& options, bool sweeps_given) {
   require_between(violations, "swap-every", options.swap_every, 1, 1 << 20);
   require_between(violations, "ensembles", options.ensembles, 2, 1024);
   if (!violations.empty()) throw ConfigError(violations);
+  if (options.diagnose && !(options.out.empty() && options.png.empty()))
+    throw UsageError("sample: --diagnose draws no samples, so it takes neither --out nor --png");
   if (!options.diagnose && options.out.empty() && options.png.empty())
     throw UsageError("sample: --out or --png is required");
   ModelFile file = read_model(options.model);

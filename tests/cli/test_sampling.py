@@ -187,6 +187,9 @@ class Diagnose(CliTest):
     def test_needs_data(self):
         model = random_rbm(3, 6, 5).write(self.dir / "model.h5")
         run("sample", model, "--diagnose", expect=64)
+        few = write_data(self.dir / "few.h5", train=random_bits(1, 3, 6))
+        run("sample", model, "--diagnose", "--data", few, expect=78)
+        run("sample", model, "--diagnose", "--data", few, "--out", self.dir / "s.h5", expect=64)
 
 
 class Pictures(CliTest):
