@@ -137,11 +137,7 @@ void read_checkpoint(const fs::path& path, const Model& model, TrainState<Model>
                                    std::to_string(state.ladder.n_ensembles) + " of " +
                                    std::to_string(state.ladder.n_rungs));
   }
-  if (const auto rows = static_cast<std::uint64_t>(state.jumps.logits.rows());
-      state.jumps.filled > rows || (rows > 0 && state.jumps.next >= rows) ||
-      (rows > 0 && state.jumps.logits.cwiseAbs().maxCoeff() > kLargestJumpLogit)) {
-    file.fail("/state/jumps", "logits, 'filled' or 'next' out of range");
-  }
+  if (!is_consistent(state.jumps)) file.fail("/state/jumps", "out of range or inconsistent");
   if (state.ladder.n_rungs > 0) {
     if (const char* fault = ladder_fault(state.ladder))
       file.fail("/state/ladder/" + std::string(fault), "out of range or inconsistent");

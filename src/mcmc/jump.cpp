@@ -9,9 +9,30 @@
 #include "tempera/models/bernoulli_rbm.hpp"
 
 namespace tempera {
+namespace {
+
+/// log probability that every latent is 0.
+float log_none(const Vector& logits) {
+  double sum = 0.0;
+  for (const float x : logits) sum -= softplus(x);
+  return static_cast<float>(sum);
+}
+
+}  // namespace
 
 JumpMemory empty_memory(Index n_latents) {
   return {Matrix::Zero(kJumpCases, n_latents), Vector::Zero(kJumpCases), 0, 0};
+}
+
+bool is_consistent(const JumpMemory& memory) {
+  const auto rows = static_cast<std::uint64_t>(memory.logits.rows());
+  if (rows == 0) return memory.filled == 0 && memory.next == 0;
+  if (memory.filled > rows || memory.next >= rows) return false;
+  if (!(memory.logits.cwiseAbs().maxCoeff() <= kLargestJumpLogit)) return false;
+  for (Index n = 0; n < static_cast<Index>(memory.filled); ++n) {
+    if (memory.log_none[n] != log_none(memory.logits.row(n).transpose())) return false;
+  }
+  return true;
 }
 
 template <HasLatentMarginal M>
@@ -22,10 +43,8 @@ void remember(const M& model, const Workspace<M>& workspace, JumpMemory& memory)
       const auto row = static_cast<Index>(memory.next);
       Vector logits = model.latent_logits(work, lane);
       logits = logits.cwiseMax(-kLargestJumpLogit).cwiseMin(kLargestJumpLogit);
-      double none = 0.0;
-      for (const float x : logits) none -= softplus(x);
       memory.logits.row(row) = logits.transpose();
-      memory.log_none[row] = static_cast<float>(none);
+      memory.log_none[row] = log_none(logits);
       memory.next = (memory.next + 1) % cases;
       memory.filled = std::min(cases, memory.filled + 1);
     }

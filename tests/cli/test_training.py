@@ -146,6 +146,16 @@ class SameBytes(CliTest):
                 with h5py.File(checkpoint, "r+") as file:
                     file[f"state/ladder/{name}"][place] = value
                 run("resume", self.dir / "run", "--updates", 30, expect=65)
+        run(*train_args(self.dir / "jumps", "--jump", 0.5, updates=20))
+        checkpoint = self.dir / "jumps" / "checkpoint.h5"
+        jumps = checkpoint.read_bytes()
+        for name, value in (("logits", 11.0), ("log_none", 3.0)):
+            with self.subTest(name=name):
+                checkpoint.write_bytes(jumps)
+                with h5py.File(checkpoint, "r+") as file:
+                    file[f"state/jumps/{name}"][0] = value
+                run("resume", self.dir / "jumps", "--updates", 30, expect=65)
+        checkpoint = self.dir / "run" / "checkpoint.h5"
         for count in (0, 1, 7, 5000, 2.5):
             with self.subTest(n_rungs=count):
                 checkpoint.write_bytes(whole)

@@ -33,6 +33,9 @@ inline constexpr double kUniformPart = 0.02;
 
 JumpMemory empty_memory(Index n_latents);
 
+/// Whether a memory that was read from a file is one that remember could have left.
+bool is_consistent(const JumpMemory& memory);
+
 /// Takes the chains of some blocks in as cases, from their caches (`infer` leaves them current).
 template <HasLatentMarginal M>
 void remember(const M& model, const Workspace<M>& workspace, JumpMemory& memory);
