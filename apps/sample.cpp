@@ -64,7 +64,7 @@ void write_layer(Hdf5Writer& file, const std::string& path, const Chains<Model>&
   file.dataset(path, {chains.n_chains, (chains.blocks.front().*layer).size()}, rows.data());
 }
 
-/// Cases of --data, or of a run directory's own data set, in random order; nothing where there is neither.
+/// Train cases of --data, or of a run directory's own data set; nothing where there is neither.
 std::optional<BinaryData> starting_cases(Options& options, const ModelFile& file) {
   if (options.data.empty() && std::filesystem::is_directory(options.model)) {
     TrainConfig config;
@@ -196,8 +196,9 @@ Drawn draw_tempered(Options& options, ModelFile& file, bool sweeps_given, const 
   drawn.rounds = (static_cast<std::uint64_t>(options.sweeps) + swap_every - 1) / swap_every;
   if (!sweeps_given) {
     const double time = judge(drawn.trace, drawn.n_warm).autocorrelation_time;
-    drawn.rounds = static_cast<std::uint64_t>(std::ceil(time));
-    drawn.rounds = std::clamp<std::uint64_t>(drawn.rounds, 1, std::max<std::uint64_t>(1, kMostRounds / each));
+    // The time is infinite where a free energy is no number.
+    const auto most = static_cast<double>(std::max<std::uint64_t>(1, kMostRounds / each));
+    drawn.rounds = static_cast<std::uint64_t>(std::min(std::ceil(time), most));
   }
   std::vector<Chains<Model>> parts;
   for (std::uint64_t n = 0; n < each; ++n) {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <boost/math/interpolators/pchip.hpp>
-#include <boost/random/uniform_01.hpp>
 #include <boost/random/uniform_int_distribution.hpp>
 #include <cmath>
 #include <numeric>
