@@ -9,11 +9,23 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "simd.hpp"
+#include "scalar.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace tempera::simd {
 namespace HWY_NAMESPACE {
+#if HWY_TARGET == HWY_SCALAR
+
+using scalar::AddBits;
+using scalar::AddCounts;
+using scalar::AddDots;
+using scalar::AddMaskedRows;
+using scalar::AddOuter;
+using scalar::LookUp;
+using scalar::Pack;
+
+#else
+
 namespace hn = hwy::HWY_NAMESPACE;
 
 using Floats = hn::ScalableTag<float>;
@@ -491,6 +503,7 @@ void AddDots(const std::uint64_t* units, const float* coefficient, std::size_t n
               [&](std::size_t i, std::size_t) { return hn::Set(d, static_cast<double>(coefficient[i])); });
 }
 
+#endif
 }  // namespace HWY_NAMESPACE
 }  // namespace tempera::simd
 HWY_AFTER_NAMESPACE();

@@ -9,11 +9,20 @@
 #include <cmath>
 #include <cstring>
 
-#include "simd.hpp"
+#include "scalar.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace tempera::simd {
 namespace HWY_NAMESPACE {
+#if HWY_TARGET == HWY_SCALAR
+
+using scalar::AddSoftplus;
+using scalar::Mean;
+using scalar::PhiloxWords;
+using scalar::Sample;
+
+#else
+
 namespace hn = hwy::HWY_NAMESPACE;
 
 using Floats = hn::ScalableTag<float>;
@@ -251,6 +260,7 @@ void AddSoftplus(const float* input, const float* beta, std::size_t n_units, std
   }
 }
 
+#endif
 }  // namespace HWY_NAMESPACE
 }  // namespace tempera::simd
 HWY_AFTER_NAMESPACE();

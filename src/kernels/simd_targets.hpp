@@ -1,9 +1,14 @@
 // Which instruction sets the kernels are compiled for. Include before Highway.
 #pragma once
 
+// All of this CPU family that a program may meet, and plain C++ (SCALAR; scalar.hpp) also in place of
+// Highway's emulated vectors, so that there is one fallback.
+#define HWY_COMPILE_ALL_ATTAINABLE
+#define HWY_BROKEN_EMU128 1
+
 #include <hwy/detect_targets.h>
 
-// Three on x86: SSE4 (the least that the build asks for), AVX2 and the common AVX-512 (AVX3 in the names of
+// On x86 SSE4 (the least that the build asks for), AVX2 and the common AVX-512 (AVX3 in the names of
 // Highway). Vectors of unknown length (SVE, RVV) cannot be kept in arrays.
 #undef HWY_DISABLED_TARGETS
 #define HWY_DISABLED_TARGETS \

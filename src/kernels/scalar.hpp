@@ -1,0 +1,29 @@
+// The kernels of simd.hpp in plain C++, for CPUs whose vectors Highway does not know or the compiler gets
+// wrong, and as an instruction set ("SCALAR") that every machine can be held to.
+#pragma once
+
+#include "simd.hpp"
+
+namespace tempera::simd::scalar {
+
+std::size_t Pack(const std::uint64_t* const* units, std::size_t n_blocks, std::size_t n_units,
+                 const std::size_t* lanes, std::uint32_t* packed, std::size_t block_stride,
+                 std::uint32_t* groups);
+void LookUp(const LookupOperand& w, std::size_t n_out, const LookupPanel& panel, float* tables);
+void AddOuter(const WeightedBlock* blocks, std::size_t n_blocks, std::size_t n_rows, std::size_t first_column,
+              std::size_t n_columns, bool fresh, float* sums, std::ptrdiff_t stride, float* scratch,
+              float* levels);
+void AddBits(const std::uint64_t* units, std::size_t n_units, const float* weight, float* sums);
+void AddCounts(const std::uint64_t* rows, std::size_t n_rows, const std::uint64_t* columns,
+               std::size_t n_columns, std::size_t lanes, std::uint32_t* counts);
+void AddMaskedRows(const std::uint64_t* units, const float* input, std::size_t n_units, std::size_t lanes,
+                   double* out);
+void AddDots(const std::uint64_t* units, const float* coefficient, std::size_t n_units, std::size_t lanes,
+             double* out);
+void PhiloxWords(const Philox& stream, std::uint32_t* out);
+void Sample(const float* input, const float* beta, const float* reference, const Philox& stream,
+            std::size_t n_units, std::size_t lanes, std::uint64_t* units);
+void Mean(const float* input, const float* beta, std::size_t n_units, std::size_t lanes, float* mean);
+void AddSoftplus(const float* input, const float* beta, std::size_t n_units, std::size_t lanes, double* out);
+
+}  // namespace tempera::simd::scalar
