@@ -16,6 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+const std::string kTrajectory = "/state/snapshots/trajectory";
+
 /// Shape of a parameter that must be two-dimensional and not empty.
 Shape matrix_shape(const Hdf5Reader& file, const std::string& path) {
   const Shape shape = file.shape(path);
@@ -128,9 +130,24 @@ void read_checkpoint(const fs::path& path, const Model& model, TrainState<Model>
     state.chains.blocks.resize(static_cast<std::size_t>(words_for(static_cast<Index>(state.chains.n_chains))),
                                model.new_state());
   }
+  const bool has_snapshots = !state.snapshots.trajectory.rungs.empty();
+  if (has_snapshots) {
+    const Shape rungs = file.shape(kTrajectory + "/rungs/weights");
+    if (rungs.size() != 2 || rungs[0] < 1 || rungs[0] > kMaxRungs)
+      file.fail(kTrajectory + "/rungs/weights", "expected 1 to " + std::to_string(kMaxRungs) + " rungs");
+    state.snapshots = empty_snapshots(model, rungs[0], state.chains.n_chains);
+  }
   const TemperatureLadder expected = state.ladder;
   const std::uint64_t n_chains = state.chains.n_chains;
+  const std::uint64_t n_ensembles = state.snapshots.trajectory.n_ensembles;
+  const std::uint64_t n_draws = state.snapshots.reservoir.n_chains;
   file.fields("/state", state);
+  if (has_snapshots) {
+    if (state.snapshots.trajectory.n_ensembles != n_ensembles || state.snapshots.reservoir.n_chains != n_draws)
+      file.fail("/state/snapshots", "does not fit the chains of the configuration");
+    if (const char* fault = trajectory_fault(model, state.snapshots.trajectory))
+      file.fail(kTrajectory + "/" + fault, "out of range or inconsistent");
+  }
   if (state.ladder.n_rungs != expected.n_rungs || state.ladder.n_ensembles != expected.n_ensembles) {
     file.fail("/state/ladder", "expected " + std::to_string(expected.n_ensembles) + " ensembles of " +
                                    std::to_string(expected.n_rungs) + " rungs, found " +

@@ -314,12 +314,16 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
                             now.validations_since_best >= static_cast<std::uint64_t>(config.patience);
           }
           if (is_reported(config, report.update, report.total)) {
+            const std::vector<double>& snapshots = now.snapshots.trajectory.rejections;
             const std::string rungs =
-                now.ladder.n_rungs == 0
+                !snapshots.empty()
+                    ? format(",%zu,%.4f,%.4f,,", snapshots.size() + 1, cumulative_barrier(snapshots).back(),
+                             mean_rejection(snapshots))
+                : now.ladder.n_rungs == 0
                     ? ",,,,,"
                     : format(",%llu,%.4f,%.4f,%.6f,%.6f", static_cast<unsigned long long>(now.ladder.n_rungs),
-                             cumulative_barrier(now.ladder).back(), mean_rejection(now.ladder),
-                             round_trip_rate(now.ladder), optimal_round_trip_rate(now.ladder));
+                             cumulative_barrier(now.ladder.rejections).back(), mean_rejection(now.ladder.rejections),
+                             round_trip_rate(now.ladder), optimal_round_trip_rate(now.ladder.rejections));
             append_line(metrics, format("%llu,%llu,%.3f,%.6g,%.6g,%.6g,%.6f,%.6f,",
                                         static_cast<unsigned long long>(report.update),
                                         static_cast<unsigned long long>(report.epoch), seconds(),

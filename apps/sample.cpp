@@ -326,11 +326,11 @@ int run(Options& options, bool sweeps_given) {
         static_cast<double>(options.count) * static_cast<double>(drawn.rounds) / report.autocorrelation_time);
     if (report.starts_compared) diagnostics["starts_disagree"] = report.starts_disagree;
     diagnostics["rungs"] = drawn.ladder.n_rungs;
-    diagnostics["barrier"] = cumulative_barrier(drawn.ladder).back();
-    diagnostics["rejection"] = mean_rejection(drawn.ladder);
+    diagnostics["barrier"] = cumulative_barrier(drawn.ladder.rejections).back();
+    diagnostics["rejection"] = mean_rejection(drawn.ladder.rejections);
     diagnostics["round_trips"] = drawn.ladder.round_trips;
     diagnostics["round_trip_rate"] = round_trip_rate(drawn.ladder);
-    diagnostics["round_trip_optimum"] = optimal_round_trip_rate(drawn.ladder);
+    diagnostics["round_trip_optimum"] = optimal_round_trip_rate(drawn.ladder.rejections);
     diagnostics["betas"] = drawn.ladder.betas;
     diagnostics["flow"] = flow(drawn.ladder);
   }
@@ -374,8 +374,8 @@ int run(Options& options, bool sweeps_given) {
                      static_cast<long long>(options.count), static_cast<long long>(options.ensembles),
                      static_cast<unsigned long long>(sweeps),
                      static_cast<unsigned long long>(drawn.ladder.n_rungs),
-                     cumulative_barrier(drawn.ladder).back(), mean_rejection(drawn.ladder),
-                     round_trip_rate(drawn.ladder), optimal_round_trip_rate(drawn.ladder))
+                     cumulative_barrier(drawn.ladder.rejections).back(), mean_rejection(drawn.ladder.rejections),
+                     round_trip_rate(drawn.ladder), optimal_round_trip_rate(drawn.ladder.rejections))
                : format("%lld samples, %lld sweeps each from the %s\n", static_cast<long long>(options.count),
                         static_cast<long long>(options.sweeps), options.start.c_str());
   text += format("autocorrelation time %.1f draws, %.0f effective of %zu, R-hat %.3f: ",

@@ -181,6 +181,21 @@ double swap_probability(double own_i, double own_j, double i_in_place_of_j, doub
   return std::isnan(log_ratio) ? 0.0 : std::exp(std::min(0.0, log_ratio));
 }
 
+void add_rejection(double rejected, double& offers, double& rejection) {
+  offers += 1.0;
+  rejection += std::max(kRejectionWeight, 1.0 / offers) * (rejected - rejection);
+}
+
+std::uint64_t note_end(std::uint64_t rung, std::uint64_t n_rungs, std::uint64_t& origin) {
+  if (rung + 1 == n_rungs) {
+    const bool returned = origin == TemperatureLadder::kDown;
+    origin = TemperatureLadder::kUp;
+    return returned ? 1 : 0;
+  }
+  if (rung == 0 && origin == TemperatureLadder::kUp) origin = TemperatureLadder::kDown;
+  return 0;
+}
+
 template <EnergyModel M>
 void place(const TemperatureLadder& ladder, Workspace<M>& workspace) {
   for (LaneFloats& betas : workspace.betas) betas.fill(1.0F);
@@ -240,9 +255,7 @@ void swap_rungs(const M& model, const typename M::Params& theta, const StreamFac
   }
   const auto ensembles = static_cast<double>(ladder.n_ensembles);
   for (std::uint64_t k = parity; k + 1 < n; k += 2) {
-    ladder.offers[at(k)] += 1.0;
-    ladder.rejections[at(k)] += std::max(kRejectionWeight, 1.0 / ladder.offers[at(k)]) *
-                                (rejected[at(k)] / ensembles - ladder.rejections[at(k)]);
+    add_rejection(rejected[at(k)] / ensembles, ladder.offers[at(k)], ladder.rejections[at(k)]);
   }
 
   const double weight = flow_weight(ladder);
@@ -251,12 +264,7 @@ void swap_rungs(const M& model, const typename M::Params& theta, const StreamFac
     double down = 0.0;
     for (std::uint64_t e = 0; e < ladder.n_ensembles; ++e) {
       std::uint64_t& origin = ladder.origin[at(e * n + k)];
-      if (k + 1 == n) {
-        if (origin == TemperatureLadder::kDown) ++ladder.round_trips;
-        origin = TemperatureLadder::kUp;
-      } else if (k == 0 && origin == TemperatureLadder::kUp) {
-        origin = TemperatureLadder::kDown;
-      }
+      ladder.round_trips += note_end(k, n, origin);
       up += origin == TemperatureLadder::kUp ? 1.0 : 0.0;
       down += origin == TemperatureLadder::kDown ? 1.0 : 0.0;
     }
@@ -287,14 +295,14 @@ void exchange_with_plain(const StreamFactory& streams, TemperatureLadder& ladder
   }
 }
 
-std::vector<double> cumulative_barrier(const TemperatureLadder& ladder) {
+std::vector<double> cumulative_barrier(std::span<const double> rejections) {
   std::vector<double> barrier = {0.0};
-  for (const double r : ladder.rejections) barrier.push_back(barrier.back() + r);
+  for (const double r : rejections) barrier.push_back(barrier.back() + r);
   return barrier;
 }
 
-double mean_rejection(const TemperatureLadder& ladder) {
-  return cumulative_barrier(ladder).back() / static_cast<double>(ladder.rejections.size());
+double mean_rejection(std::span<const double> rejections) {
+  return cumulative_barrier(rejections).back() / static_cast<double>(rejections.size());
 }
 
 double round_trip_rate(const TemperatureLadder& ladder) {
@@ -302,8 +310,8 @@ double round_trip_rate(const TemperatureLadder& ladder) {
   return rounds > 0 ? static_cast<double>(ladder.round_trips) / rounds : 0.0;
 }
 
-double optimal_round_trip_rate(const TemperatureLadder& ladder) {
-  return 1.0 / (2.0 + 2.0 * cumulative_barrier(ladder).back());
+double optimal_round_trip_rate(std::span<const double> rejections) {
+  return 1.0 / (2.0 + 2.0 * cumulative_barrier(rejections).back());
 }
 
 std::vector<double> flow(const TemperatureLadder& ladder) {
@@ -344,7 +352,7 @@ std::vector<double> equal_rejection_betas(const TemperatureLadder& ladder, std::
 
 template <EnergyModel M>
 TemperatureLadder adapt(TemperatureLadder ladder, RungLimits limits, const M& model, Chains<M>& chains) {
-  const double total = cumulative_barrier(ladder).back();
+  const double total = cumulative_barrier(ladder.rejections).back();
   const auto wanted = static_cast<std::uint64_t>(std::ceil(2.0 * total)) + 1;
   const std::uint64_t target = std::clamp(wanted, limits.least, limits.most);
   const std::uint64_t n = target > ladder.n_rungs   ? ladder.n_rungs + 1
@@ -392,7 +400,7 @@ TemperatureLadder feedback(TemperatureLadder ladder, double rate) {
 template <EnergyModel M>
 TemperatureLadder spawn(TemperatureLadder ladder, const M& model, Chains<M>& chains) {
   // Without replicas of both origins everywhere there is no flow yet, and the pair that rejects most tells.
-  const std::vector<double> f = knows_flow(ladder) ? isotonic(flow(ladder)) : cumulative_barrier(ladder);
+  const std::vector<double> f = knows_flow(ladder) ? isotonic(flow(ladder)) : cumulative_barrier(ladder.rejections);
   std::size_t widest = 1;
   for (std::size_t k = 2; k < f.size(); ++k) {
     if (f[k] - f[k - 1] > f[widest] - f[widest - 1]) widest = k;

@@ -223,6 +223,12 @@ double BernoulliRbm::reference_log_partition() const {
   return sum;
 }
 
+BernoulliRbm::Params BernoulliRbm::reference_params() const {
+  Params theta = zero_params();
+  theta.visible_bias = reference_bias_;
+  return theta;
+}
+
 Index BernoulliRbm::exact_chunks() const {
   return Index{1} << std::max<Index>(0, enumerated_units() - kChunkBits);
 }

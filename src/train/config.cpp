@@ -51,7 +51,7 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
   if (config.data.empty()) check.add("data", "''", "must name a data set");
   check.one_of("binarize", config.binarize, {"none", "threshold", "sample"});
   check.one_of("model", config.model, {"bernoulli-rbm"});
-  check.one_of("trainer", config.trainer, {"cd", "sml", "sml-pt", "sml-apt"});
+  check.one_of("trainer", config.trainer, {"cd", "sml", "sml-pt", "sml-apt", "sml-ptt"});
   check.one_of("schedule", config.schedule, {"constant", "linear", "inverse"});
   check.one_of("optimizer", config.optimizer, {"sgd", "adam"});
   // Chains and sites of a draw have 32 bits, its step 56.

@@ -40,6 +40,7 @@ struct Scratch {
   Phase<M> positive;
   Chains<M> data_chains;
   Workspace<M> negative;
+  TrajectoryWorkspace<M> snapshots;
   typename M::Params gradient;
 };
 
@@ -126,7 +127,7 @@ void move_rungs(const M& model, const typename M::Params& theta, const TrainConf
   }
   ladder = feedback(std::move(ladder), config.beta_lr);
   const auto refuses = [&] {
-    return 1.0 - mean_rejection(ladder) < kLeastAcceptance && ladder.n_rungs < kMostRungs &&
+    return 1.0 - mean_rejection(ladder.rejections) < kLeastAcceptance && ladder.n_rungs < kMostRungs &&
            *std::min_element(ladder.offers.begin(), ladder.offers.end()) >= kLeastOffers;
   };
   while (refuses()) {
@@ -139,6 +140,19 @@ void move_rungs(const M& model, const typename M::Params& theta, const TrainConf
       temper(model, theta, 1, streams, Purpose::kSwaps, Purpose::kChains, chains, ladder, workspace, workers);
     }
   }
+}
+
+/// A snapshot where the chains have come away from the last one, or the way back to it where the machine has.
+template <EnergyModel M>
+void take_snapshot(const M& model, const TrainConfig& config, const StreamFactory& streams,
+                   TrainState<M>& state, TrajectoryWorkspace<M>& workspace, const Workers& workers) {
+  if (!is_due(state.snapshots)) return;
+  if (freeze(model, state.theta, state.update, config.jump, state.jumps, streams, state.chains,
+             state.snapshots, workspace, workers))
+    return;
+  roll_back(state.update, state.theta, state.chains, state.snapshots);
+  if (size_of(state.average) > 0) state.average = state.theta;
+  for_each_field([](std::string_view, typename M::Params& moment) { set_zero(moment); }, state.optimizer);
 }
 
 /// Gradient of the mean log-likelihood: data mean minus model mean of the statistics. Returns the mean of the
@@ -210,6 +224,10 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
     restart_at_data(model, scratch.positive, batch.size(), state.update, sweeps, streams, chains, workers);
   }
   if (config.jump > 0) remember(model, scratch.positive.workspace, state.jumps);
+  if (has_snapshots(config)) {
+    exchange_with_reservoir(model, state.theta, state.update, streams, chains, state.snapshots,
+                            scratch.snapshots, workers);
+  }
   negative_phase(model, state.theta, sweeps, config.jump, state.jumps, streams, purpose, chains, state.ladder,
                  scratch.negative, workers);
   const auto data_weights = mean_weights(batch.size());
@@ -227,7 +245,9 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
 
   OptimizerStep step;
   step.adam = config.optimizer == "adam";
-  step.learning_rate = report.learning_rate = learning_rate(config, state.update, total);
+  step.learning_rate = learning_rate(config, state.update, total);
+  if (has_snapshots(config)) step.learning_rate *= state.snapshots.rate;
+  report.learning_rate = step.learning_rate;
   step.momentum = config.momentum;
   step.l1 = config.l1;
   step.l2 = config.l2;
@@ -248,6 +268,7 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   if (config.centering) state.offsets.hidden += kOffsetRate * (latent_means - state.offsets.hidden);
   if (config.trainer == "sml-apt")
     move_rungs(model, state.theta, config, streams, state.chains, state.ladder, scratch.negative, workers);
+  if (has_snapshots(config)) take_snapshot(model, config, streams, state, scratch.snapshots, workers);
   report.update = state.update;
   report.total = total;
   report.epoch = epoch;
@@ -313,6 +334,7 @@ TrainState<M> initial_state(const M& model, const BinaryData& data, const TrainC
     }
     const std::uint64_t all = is_tempered(config) ? state.ladder.n_chains() : n;
     state.chains = reference_chains(model, all, streams, Purpose::kChains, workers);
+    if (has_snapshots(config)) state.snapshots = initial_snapshots(model, n, streams, workers);
   }
   return state;
 }

@@ -36,6 +36,8 @@ enum class Purpose : std::uint8_t {
   kJump = 12,           // proposed latents (step = sweep)
   kJumpChoice = 13,     // component and decision of a jump (step = sweep)
   kJumpStep = 14,       // whether there are jumps (step = sweep)
+  kSnapshots = 15,      // replicas of snapshots (step = round x 1024 + snapshot)
+  kReservoir = 16,      // what chains are offered of the reservoir (step = update)
 };
 
 /// A run of draws of one chain at one step, as a uniform random bit generator for Boost.Random.

@@ -69,6 +69,17 @@ void copy_chain(const State& from, Index from_lane, State& to, Index to_lane) {
       from, to);
 }
 
+/// Copies the chains of a block whose bit in `lanes` is set, in every layer.
+template <class State>
+void copy_lanes(const State& from, Word lanes, State& to) {
+  for_each_field(
+      [lanes](std::string_view, const BitLayer& source, BitLayer& target) {
+        for (std::size_t i = 0; i < target.size(); ++i)
+          target[i] = (target[i] & ~lanes) | (source[i] & lanes);
+      },
+      from, to);
+}
+
 /// A population of some chains of another, in the order given.
 template <EnergyModel M>
 Chains<M> select_chains(const M& model, const Chains<M>& chains, std::span<const std::uint64_t> which);

@@ -79,6 +79,12 @@ TemperatureLadder linear_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles
 /// free energies f of the two rungs (algorithms.md 1a, collapsed swap). Detailed balance holds to rounding.
 double swap_probability(double own_i, double own_j, double i_in_place_of_j, double j_in_place_of_i);
 
+/// Running mean of a pair's rejection: of the first 100 offers the plain mean, then with weight 1/100.
+void add_rejection(double rejected, double& offers, double& rejection);
+
+/// Notes at which end of a ladder a replica is, if any; 1 where it thereby completes a round trip, else 0.
+std::uint64_t note_end(std::uint64_t rung, std::uint64_t n_rungs, std::uint64_t& origin);
+
 /// Sets the inverse temperature of every chain; plain ones get 1.
 template <EnergyModel M>
 void place(const TemperatureLadder& ladder, Workspace<M>& workspace);
@@ -97,15 +103,15 @@ void swap_rungs(const M& model, const typename M::Params& theta, const StreamFac
 void exchange_with_plain(const StreamFactory& streams, TemperatureLadder& ladder);
 
 /// Cumulative barrier from beta = 0: Lambda_k = sum of the rejections below rung k (Syed et al. 2021).
-std::vector<double> cumulative_barrier(const TemperatureLadder& ladder);
+std::vector<double> cumulative_barrier(std::span<const double> rejections);
 
 /// Mean over the pairs.
-double mean_rejection(const TemperatureLadder& ladder);
+double mean_rejection(std::span<const double> rejections);
 
 /// Mean round trips of an ensemble in a round of swaps, and what a ladder of any number of rungs can reach:
 /// 1 / (2 + 2 Lambda).
 double round_trip_rate(const TemperatureLadder& ladder);
-double optimal_round_trip_rate(const TemperatureLadder& ladder);
+double optimal_round_trip_rate(std::span<const double> rejections);
 
 /// Fraction of replicas at each rung that come from beta = 1: 0 at the hottest, 1 at the coldest rung; linear
 /// where replicas diffuse freely (Katzgraber et al. 2006).

@@ -143,6 +143,8 @@ class BernoulliRbm {
   void sample_reference(Index lanes, State& x, const LaneStream& stream) const;
   /// n_hidden log 2 + sum_i softplus(r_i).
   [[nodiscard]] double reference_log_partition() const;
+  /// W = 0, c = 0, a = r.
+  [[nodiscard]] Params reference_params() const;
 
   // --- HasLatentMarginal -------------------------------------------------------------------------
   /// c + W'v of one chain.

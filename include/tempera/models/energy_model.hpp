@@ -91,6 +91,8 @@ concept HasReference = EnergyModel<M> &&
     requires(const M m, typename M::State& x, Index lanes, const LaneStream& stream) {
   m.sample_reference(lanes, x, stream);
   { m.reference_log_partition() } -> std::same_as<double>;
+  // The parameters whose machine at beta = 1 it is.
+  { m.reference_params() } -> std::same_as<typename M::Params>;
 };
 
 /// The latents given the visibles are independent, and the visibles given the latents can be summed out: what

@@ -54,8 +54,7 @@ struct TrainConfig {
     f("hidden", "hidden units", s.hidden...);
     f("trainer",
       "cd (sweeps from the data), sml (persistent chains), sml-pt (with a fixed temperature ladder), sml-apt "
-      "(with "
-      "one that adapts)",
+      "(with one that adapts), sml-ptt (with snapshots of the machine on its way)",
       s.trainer...);
     f("batch", "cases per update; the last batch of an epoch may be shorter", s.batch...);
     f("chains", "persistent chains at beta = 1 that give the gradient; 0 takes as many as the batch",
@@ -101,6 +100,9 @@ inline bool is_persistent(const TrainConfig& config) { return config.trainer != 
 inline bool is_tempered(const TrainConfig& config) {
   return config.trainer == "sml-pt" || config.trainer == "sml-apt";
 }
+
+/// Whether the trainer keeps snapshots.
+inline bool has_snapshots(const TrainConfig& config) { return config.trainer == "sml-ptt"; }
 
 /// Every constraint that the configuration breaks; n_visible and n_cases are those of the training data, 0
 /// where not yet known.

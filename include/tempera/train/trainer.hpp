@@ -4,6 +4,7 @@
 // previous update left them (stochastic maximum likelihood, Younes 1999; persistent contrastive divergence,
 // Tieleman 2008). SML-PT and SML-APT are SML with ensembles of a temperature ladder beside the chains at beta
 // = 1 that give the gradient and that exchange places with the coldest replicas (Desjardins et al. 2010).
+// SML-PTT is SML whose chains exchange places with draws of a trajectory ladder (train/snapshots.hpp).
 #pragma once
 
 #include <functional>
@@ -14,6 +15,7 @@
 #include "tempera/mcmc/ladder.hpp"
 #include "tempera/train/config.hpp"
 #include "tempera/train/optimizer.hpp"
+#include "tempera/train/snapshots.hpp"
 
 namespace tempera {
 
@@ -27,6 +29,7 @@ struct TrainState {
   Chains<M> chains;          // empty for cd
   TemperatureLadder ladder;  // of the chains; no rungs for cd and sml
   JumpMemory jumps;          // empty without jumps
+  Snapshots<M> snapshots;    // of sml-ptt
   std::uint64_t update = 0;
   double best_validation = -std::numeric_limits<double>::infinity();
   std::uint64_t best_update = 0;
@@ -41,6 +44,7 @@ struct TrainState {
     f("chains", s.chains...);
     f("ladder", s.ladder...);
     f("jumps", s.jumps...);
+    f("snapshots", s.snapshots...);
     f("update", s.update...);
     f("best_validation", s.best_validation...);
     f("best_update", s.best_update...);

@@ -1,0 +1,210 @@
+#include "tempera/train/snapshots.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <boost/random/uniform_int_distribution.hpp>
+
+#include "tempera/core/errors.hpp"
+#include "tempera/estimate/bennett.hpp"
+#include "tempera/models/bernoulli_rbm.hpp"
+
+namespace tempera {
+namespace {
+
+/// Draws in the reservoir for each replica of a snapshot, and rounds of a freeze.
+constexpr std::uint64_t kReservoirDraws = 10;
+constexpr std::uint64_t kFreezeRounds = 20;
+static_assert(kFreezeRounds % kReservoirDraws == 0);
+/// Weight of the newest exchange in the running mean of acceptances.
+constexpr double kAcceptanceWeight = 0.3;
+/// Updates that a snapshot must last.
+constexpr std::uint64_t kLeastUpdates = 3;
+/// A snapshot goes when its neighbours accept more than this of each other; a midpoint comes where fewer.
+constexpr double kDispensable = 0.4;
+constexpr double kGap = 0.08;
+
+TrajectoryDraws draws_of(const StreamFactory& streams) {
+  return {streams, Purpose::kSnapshots, Purpose::kSwaps};
+}
+
+template <EnergyModel M>
+Chains<M> first_chains(Chains<M> chains, std::uint64_t n, std::uint64_t sweeps) {
+  chains.blocks.resize(static_cast<std::size_t>(words_for(static_cast<Index>(n))));
+  chains.n_chains = n;
+  chains.sweeps = sweeps;
+  const Index last = lanes_of(n, static_cast<Index>(chains.blocks.size()) - 1);
+  if (last < kLanes) {
+    for_each_field(
+        [last](std::string_view, BitLayer& layer) {
+          for (Word& unit : layer) unit &= (Word{1} << last) - 1;
+        },
+        chains.blocks.back());
+  }
+  return chains;
+}
+
+/// The chains again and again until every replica has one.
+template <EnergyModel M>
+std::vector<typename M::State> repeated(const M& model, const Chains<M>& chains, std::uint64_t n) {
+  std::vector<std::uint64_t> which(static_cast<std::size_t>(n));
+  for (std::uint64_t c = 0; c < n; ++c) which[static_cast<std::size_t>(c)] = c % chains.n_chains;
+  return select_chains(model, chains, which).blocks;
+}
+
+template <EnergyModel M>
+std::vector<BennettPair> spans(const std::vector<EnergyDifferences>& differences) {
+  std::vector<BennettPair> path;
+  for (const EnergyDifferences& pair : differences) path.push_back({pair.forward, pair.reverse});
+  return path;
+}
+
+}  // namespace
+
+template <EnergyModel M>
+Snapshots<M> empty_snapshots(const M& model, std::uint64_t n_rungs, std::uint64_t n_chains) {
+  const auto whole = static_cast<std::uint64_t>(words_for(static_cast<Index>(n_chains)) * kLanes);
+  Snapshots<M> snapshots;
+  snapshots.trajectory = empty_trajectory(model, n_rungs, whole);
+  snapshots.reservoir.n_chains = kReservoirDraws * whole;
+  snapshots.reservoir.blocks.assign(
+      static_cast<std::size_t>(words_for(static_cast<Index>(snapshots.reservoir.n_chains))),
+      model.new_state());
+  return snapshots;
+}
+
+template <HasReference M>
+Snapshots<M> initial_snapshots(const M& model, std::uint64_t n_chains, const StreamFactory& streams,
+                               const Workers& workers) {
+  Snapshots<M> snapshots = empty_snapshots(model, 1, n_chains);
+  snapshots.trajectory =
+      reference_trajectory(model, snapshots.trajectory.n_ensembles, streams, Purpose::kSnapshots, workers);
+  snapshots.reservoir =
+      reference_chains(model, snapshots.reservoir.n_chains, streams, Purpose::kReservoir, workers);
+  snapshots.log_partition = model.reference_log_partition();
+  return snapshots;
+}
+
+template <EnergyModel M>
+void exchange_with_reservoir(const M& model, const typename M::Params& theta, std::uint64_t update,
+                             const StreamFactory& streams, Chains<M>& chains, Snapshots<M>& snapshots,
+                             TrajectoryWorkspace<M>& workspace, const Workers& workers) {
+  const typename M::Params& last = snapshots.trajectory.rungs.back();
+  std::vector<typename M::State>& reservoir = snapshots.reservoir.blocks;
+  // Every block meets a block of the reservoir that no other one meets, its lanes turned by a random number.
+  StreamEngine engine = streams.engine(Purpose::kExchange, update);
+  std::vector<std::size_t> order(reservoir.size());
+  for (std::size_t b = 0; b < order.size(); ++b) order[b] = b;
+  std::vector<int> turns;
+  Chains<M> offered = chains;
+  for (std::size_t b = 0; b < chains.blocks.size(); ++b) {
+    const boost::random::uniform_int_distribution<std::size_t> later(b, order.size() - 1);
+    std::swap(order[b], order[later(engine)]);
+    turns.push_back(boost::random::uniform_int_distribution<int>(0, static_cast<int>(kLanes) - 1)(engine));
+    for_each_field(
+        [turn = turns.back()](std::string_view, const BitLayer& from, BitLayer& to) {
+          for (std::size_t i = 0; i < to.size(); ++i) to[i] = std::rotr(from[i], turn);
+        },
+        reservoir[order[b]], offered.blocks[b]);
+  }
+  const auto here = free_energies(model, theta, chains.blocks, chains.n_chains, workspace.own, workers);
+  const auto there = free_energies(model, last, chains.blocks, chains.n_chains, workspace.other, workers);
+  const auto offered_there =
+      free_energies(model, last, offered.blocks, chains.n_chains, workspace.other, workers);
+  const auto offered_here =
+      free_energies(model, theta, offered.blocks, chains.n_chains, workspace.other, workers);
+  const std::uint64_t step = chains.sweeps - 1;
+  double sum = 0.0;
+  for (std::size_t b = 0; b < chains.blocks.size(); ++b) {
+    const auto block = static_cast<Index>(b);
+    // Latents that fit the live machine, whichever visibles stay. A sweep has other sites in this step.
+    model.sample_latents(constant_beta(1.0F), offered.blocks[b], workspace.other.works[b],
+                         streams.lanes(Purpose::kReservoir, step).block(block));
+    model.sample_latents(constant_beta(1.0F), chains.blocks[b], workspace.own.works[b],
+                         streams.lanes(Purpose::kChains, step).block(block));
+    Word accepted = 0;
+    for (Index c = 0; c < lanes_of(chains.n_chains, block); ++c) {
+      const auto i = static_cast<std::size_t>(c);
+      const double probability =
+          swap_probability(offered_there[b][i], here[b][i], offered_here[b][i], there[b][i]);
+      sum += probability;
+      if (uniform_53(engine) < probability) accepted |= Word{1} << c;
+    }
+    const typename M::State before = chains.blocks[b];
+    copy_lanes(offered.blocks[b], accepted, chains.blocks[b]);
+    for_each_field(
+        [&](std::string_view, const BitLayer& from, BitLayer& to) {
+          const Word back = std::rotl(accepted, turns[b]);
+          for (std::size_t i = 0; i < to.size(); ++i)
+            to[i] = (to[i] & ~back) | std::rotl(from[i] & accepted, turns[b]);
+        },
+        before, reservoir[order[b]]);
+  }
+  snapshots.acceptance +=
+      kAcceptanceWeight * (sum / static_cast<double>(chains.n_chains) - snapshots.acceptance);
+}
+
+template <EnergyModel M>
+bool freeze(const M& model, const typename M::Params& theta, std::uint64_t update, double jump_rate,
+            const JumpMemory& jumps, const StreamFactory& streams, Chains<M>& chains, Snapshots<M>& snapshots,
+            TrajectoryWorkspace<M>& workspace, const Workers& workers) {
+  if (update < snapshots.frozen + kLeastUpdates) return false;
+  Trajectory<M> next = snapshots.trajectory;
+  insert_rung(next.n_rungs(), theta, repeated(model, chains, next.n_ensembles), next);
+  reset_statistics(next);
+  std::vector<EnergyDifferences> differences(next.rungs.size() - 1);
+  Chains<M> reservoir;
+  for (std::uint64_t t = 0; t < kFreezeRounds; ++t) {
+    temper(model, draws_of(streams), jump_rate, jumps, next, workspace, workers, &differences);
+    if ((t + 1) % (kFreezeRounds / kReservoirDraws) == 0) {
+      Chains<M> top = replicas_of(next, next.n_rungs() - 1);
+      std::move(top.blocks.begin(), top.blocks.end(), std::back_inserter(reservoir.blocks));
+      reservoir.n_chains += top.n_chains;
+    }
+  }
+  snapshots.trajectory.rounds = next.rounds;
+  if (1.0 - next.rejections.back() < kCollapsedAcceptance) return false;
+
+  const LogPartition z = bennett_log_partition(model.reference_log_partition(), spans<M>(differences),
+                                               static_cast<std::size_t>(next.n_ensembles));
+  chains = first_chains(replicas_of(next, next.n_rungs() - 1), chains.n_chains, chains.sweeps);
+  snapshots.reservoir = std::move(reservoir);
+  snapshots.reservoir.sweeps = next.rounds;
+  snapshots.log_partition = z.value;
+  snapshots.log_partition_se = z.standard_error;
+  snapshots.acceptance = 1.0;
+  snapshots.frozen = update;
+  snapshots.rollbacks = 0;
+  adjust(model, kGap, kDispensable, next, workspace, workers);
+  snapshots.trajectory = std::move(next);
+  return true;
+}
+
+template <EnergyModel M>
+void roll_back(std::uint64_t update, typename M::Params& theta, Chains<M>& chains, Snapshots<M>& snapshots) {
+  if (++snapshots.rollbacks > kMostRollbacks) {
+    throw NumericalError("update " + std::to_string(update) + ": the machine left its last snapshot " +
+                         std::to_string(kMostRollbacks) +
+                         " times in a row, at ever smaller learning rates; the last checkpoint is kept (a "
+                         "smaller --lr may help)");
+  }
+  const Trajectory<M>& trajectory = snapshots.trajectory;
+  theta = trajectory.rungs.back();
+  chains = first_chains(replicas_of(trajectory, trajectory.n_rungs() - 1), chains.n_chains, chains.sweeps);
+  snapshots.rate *= 0.5;
+  snapshots.acceptance = 1.0;
+  snapshots.frozen = update;
+}
+
+template Snapshots<BernoulliRbm> empty_snapshots(const BernoulliRbm&, std::uint64_t, std::uint64_t);
+template Snapshots<BernoulliRbm> initial_snapshots(const BernoulliRbm&, std::uint64_t, const StreamFactory&,
+                                                   const Workers&);
+template void exchange_with_reservoir(const BernoulliRbm&, const BernoulliRbm::Params&, std::uint64_t,
+                                      const StreamFactory&, Chains<BernoulliRbm>&, Snapshots<BernoulliRbm>&,
+                                      TrajectoryWorkspace<BernoulliRbm>&, const Workers&);
+template bool freeze(const BernoulliRbm&, const BernoulliRbm::Params&, std::uint64_t, double,
+                     const JumpMemory&, const StreamFactory&, Chains<BernoulliRbm>&, Snapshots<BernoulliRbm>&,
+                     TrajectoryWorkspace<BernoulliRbm>&, const Workers&);
+template void roll_back(std::uint64_t, BernoulliRbm::Params&, Chains<BernoulliRbm>&,
+                        Snapshots<BernoulliRbm>&);
+
+}  // namespace tempera
