@@ -18,6 +18,14 @@ namespace fs = std::filesystem;
 
 const std::string kTrajectory = "/state/snapshots/trajectory";
 
+/// Rungs of a trajectory in a checkpoint.
+std::uint64_t snapshots_in(const Hdf5Reader& file) {
+  const Shape rungs = file.shape(kTrajectory + "/rungs/weights");
+  if (rungs.size() != 2 || rungs[0] < 1 || rungs[0] > kMaxRungs)
+    file.fail(kTrajectory + "/rungs/weights", "expected 1 to " + std::to_string(kMaxRungs) + " rungs");
+  return rungs[0];
+}
+
 /// Shape of a parameter that must be two-dimensional and not empty.
 Shape matrix_shape(const Hdf5Reader& file, const std::string& path) {
   const Shape shape = file.shape(path);
@@ -79,6 +87,16 @@ ModelFile read_model(const fs::path& argument) {
   return {path, std::move(model), std::move(theta), has_reference, shape, rule};
 }
 
+std::vector<Model::Params> read_snapshots(const ModelFile& model_file) {
+  const Hdf5Reader file(model_file.path);
+  if (!file.has(kTrajectory + "/rungs")) return {};
+  std::vector<Model::Params> rungs(static_cast<std::size_t>(snapshots_in(file)),
+                                   model_file.model.zero_params());
+  file.field(kTrajectory, "rungs", rungs);
+  rungs.erase(rungs.begin());
+  return rungs;
+}
+
 void write_provenance(Hdf5Writer& file, const std::string& command, std::int64_t seed) {
   for (const auto& [name, value] : build_provenance()) {
     file.attribute("/provenance", name, name == "libraries" ? value + ", HDF5 " + hdf5_version() : value);
@@ -132,10 +150,7 @@ void read_checkpoint(const fs::path& path, const Model& model, TrainState<Model>
   }
   const bool has_snapshots = !state.snapshots.trajectory.rungs.empty();
   if (has_snapshots) {
-    const Shape rungs = file.shape(kTrajectory + "/rungs/weights");
-    if (rungs.size() != 2 || rungs[0] < 1 || rungs[0] > kMaxRungs)
-      file.fail(kTrajectory + "/rungs/weights", "expected 1 to " + std::to_string(kMaxRungs) + " rungs");
-    state.snapshots = empty_snapshots(model, rungs[0], state.chains.n_chains);
+    state.snapshots = empty_snapshots(model, snapshots_in(file), state.chains.n_chains);
   }
   const TemperatureLadder expected = state.ladder;
   const std::uint64_t n_chains = state.chains.n_chains;
@@ -143,7 +158,8 @@ void read_checkpoint(const fs::path& path, const Model& model, TrainState<Model>
   const std::uint64_t n_draws = state.snapshots.reservoir.n_chains;
   file.fields("/state", state);
   if (has_snapshots) {
-    if (state.snapshots.trajectory.n_ensembles != n_ensembles || state.snapshots.reservoir.n_chains != n_draws)
+    if (state.snapshots.trajectory.n_ensembles != n_ensembles ||
+        state.snapshots.reservoir.n_chains != n_draws)
       file.fail("/state/snapshots", "does not fit the chains of the configuration");
     if (const char* fault = trajectory_fault(model, state.snapshots.trajectory))
       file.fail(kTrajectory + "/" + fault, "out of range or inconsistent");

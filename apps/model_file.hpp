@@ -30,6 +30,10 @@ std::filesystem::path resolve_model(const std::filesystem::path& argument);
 /// Throws NoInputError or DataError.
 ModelFile read_model(const std::filesystem::path& argument);
 
+/// Snapshots of an sml-ptt run in a checkpoint, earliest first, without the reference machine; empty for any
+/// other file. Throws DataError.
+std::vector<Model::Params> read_snapshots(const ModelFile& file);
+
 /// What surrounds the parameters in a file that this program writes.
 struct ModelNotes {
   std::vector<std::int64_t> visible_shape;

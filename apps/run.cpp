@@ -117,6 +117,15 @@ bool holds_run(const fs::path& directory) {
   return false;
 }
 
+std::vector<fs::path> kept_checkpoints(const fs::path& directory) {
+  const fs::path history = directory / "checkpoints";
+  std::vector<fs::path> paths;
+  for (const std::uint64_t update : checkpoint_updates(history))
+    paths.push_back(checkpoint_of(history, update));
+  std::reverse(paths.begin(), paths.end());
+  return paths;
+}
+
 std::vector<double> free_energies(const Model& model, const Model::Params& theta, const BinaryData& data,
                                   const Workers& workers) {
   std::vector<double> values(static_cast<std::size_t>(data.n_cases()));
@@ -316,14 +325,14 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
           if (is_reported(config, report.update, report.total)) {
             const std::vector<double>& snapshots = now.snapshots.trajectory.rejections;
             const std::string rungs =
-                !snapshots.empty()
-                    ? format(",%zu,%.4f,%.4f,,", snapshots.size() + 1, cumulative_barrier(snapshots).back(),
-                             mean_rejection(snapshots))
+                !snapshots.empty() ? format(",%zu,%.4f,%.4f,,", snapshots.size() + 1,
+                                            cumulative_barrier(snapshots).back(), mean_rejection(snapshots))
                 : now.ladder.n_rungs == 0
                     ? ",,,,,"
                     : format(",%llu,%.4f,%.4f,%.6f,%.6f", static_cast<unsigned long long>(now.ladder.n_rungs),
-                             cumulative_barrier(now.ladder.rejections).back(), mean_rejection(now.ladder.rejections),
-                             round_trip_rate(now.ladder), optimal_round_trip_rate(now.ladder.rejections));
+                             cumulative_barrier(now.ladder.rejections).back(),
+                             mean_rejection(now.ladder.rejections), round_trip_rate(now.ladder),
+                             optimal_round_trip_rate(now.ladder.rejections));
             append_line(metrics, format("%llu,%llu,%.3f,%.6g,%.6g,%.6g,%.6f,%.6f,",
                                         static_cast<unsigned long long>(report.update),
                                         static_cast<unsigned long long>(report.epoch), seconds(),

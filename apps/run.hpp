@@ -11,6 +11,9 @@ namespace tempera::apps {
 /// Whether a directory holds files of a run.
 bool holds_run(const std::filesystem::path& directory);
 
+/// Checkpoints that a run keeps beside its latest one, earliest first.
+std::vector<std::filesystem::path> kept_checkpoints(const std::filesystem::path& directory);
+
 enum class Start {
   kAnew,        // an earlier run goes once the first checkpoint of the new one is written
   kCheckpoint,  // from the latest checkpoint

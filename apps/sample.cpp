@@ -8,10 +8,12 @@
 
 #include "config_file.hpp"
 #include "run.hpp"
+#include "tempera/estimate/bennett.hpp"
 #include "tempera/io/image.hpp"
 #include "tempera/mcmc/jump.hpp"
 #include "tempera/mcmc/quality.hpp"
 #include "tempera/mcmc/trace.hpp"
+#include "tempera/mcmc/trajectory.hpp"
 
 namespace tempera::apps {
 namespace {
@@ -43,8 +45,13 @@ constexpr std::uint64_t kTraceDraws = 1000;
 constexpr std::uint64_t kFirstRungs = 10;
 constexpr std::uint64_t kMostRungs = 200;
 constexpr std::uint64_t kMostRounds = 100000;
+/// Rounds of a trajectory that log Z is measured by.
+constexpr std::uint64_t kMeasuredRounds = 10000;
 /// Drop of the covariances' correlation that shows training out of equilibrium (Decelle et al. 2021).
 constexpr double kDecline = 0.005;
+/// Swaps that every pair of a trajectory must accept, and that neighbours of a rung must not.
+constexpr double kLeastSwaps = 0.2;
+constexpr double kMostSwaps = 0.4;
 
 /// A layer of every chain as bytes: one row per chain.
 std::vector<std::uint8_t> bytes_of(const Chains<Model>& chains, BitLayer Model::State::*layer) {
@@ -105,7 +112,15 @@ struct Drawn {
   std::size_t n_warm = 0;
   // Between samples of an ensemble, each of --swap-every sweeps; without a ladder, sweeps from the start.
   std::uint64_t rounds = 0;
-  TemperatureLadder ladder;  // no rungs without one
+  // Of a ladder, where there is one.
+  std::uint64_t ensembles = 0;
+  std::uint64_t rungs = 0;
+  std::vector<double> rejections;
+  std::uint64_t round_trips = 0;
+  double round_trip_rate = 0.0;
+  std::vector<double> betas;  // of a temperature ladder, and its flow
+  std::vector<double> flow;
+  LogPartition log_partition;  // along a trajectory
 };
 
 /// n chains, the last states of which are the samples.
@@ -143,19 +158,55 @@ Drawn draw_plain(Options& options, const ModelFile& file, const StreamFactory& s
   return drawn;
 }
 
+std::uint64_t as_count(std::int64_t n) { return static_cast<std::uint64_t>(n); }
+
+/// Rounds of a ladder, each of which adds a draw of every ensemble's coldest replica to the trace; `coldest`
+/// gives these replicas. They become samples each time their autocorrelation time has passed, or this many
+/// rounds where not 0.
+template <class Round, class Coldest>
+void draw_by_rounds(const Options& options, std::uint64_t rounds, const Model& model, Round&& round,
+                    Coldest&& coldest, Drawn& drawn) {
+  ProgressLine line(options.common, "sampling");
+  const Progress progress = show_on(line);
+  for (std::uint64_t t = 0; t < kTraceDraws; ++t) {
+    round();
+    progress(0.3 * static_cast<double>(t) / static_cast<double>(kTraceDraws));
+  }
+  const std::uint64_t count = as_count(options.count);
+  const std::uint64_t each = (count + drawn.ensembles - 1) / drawn.ensembles;
+  drawn.rounds = rounds;
+  if (rounds == 0) {
+    const double time = judge(drawn.trace, drawn.n_warm).autocorrelation_time;
+    // The time is infinite where a free energy is no number.
+    const auto most = static_cast<double>(std::max<std::uint64_t>(1, kMostRounds / each));
+    drawn.rounds = static_cast<std::uint64_t>(std::min(std::ceil(time), most));
+  }
+  drawn.samples.n_chains = count;
+  drawn.samples.blocks.assign(static_cast<std::size_t>(words_for(options.count)), model.new_state());
+  for (std::uint64_t n = 0; n < each; ++n) {
+    for (std::uint64_t t = 0; t < drawn.rounds; ++t) round();
+    const Chains<Model> now = coldest();
+    for (std::uint64_t e = 0; e < drawn.ensembles && n * drawn.ensembles + e < count; ++e) {
+      const std::uint64_t sample = n * drawn.ensembles + e;
+      copy_chain(now.blocks[e / kLanes], static_cast<Index>(e % kLanes),
+                 drawn.samples.blocks[sample / kLanes], static_cast<Index>(sample % kLanes));
+    }
+    progress(0.3 + 0.7 * static_cast<double>(n + 1) / static_cast<double>(each));
+  }
+}
+
 /// Ensembles of a temperature ladder, half of which start at data where there are any; their coldest replicas
 /// give a sample each time their autocorrelation time has passed.
 Drawn draw_tempered(Options& options, ModelFile& file, bool sweeps_given, const StreamFactory& streams,
                     const Workers& workers) {
-  const auto count = static_cast<std::uint64_t>(options.count);
-  const auto ensembles = static_cast<std::uint64_t>(options.ensembles);
+  const std::uint64_t ensembles = as_count(options.ensembles);
   const auto swap_every = static_cast<std::uint64_t>(options.swap_every);
   const auto data = starting_cases(options, file);
   if (data && !file.has_reference) fit_reference(file, *data, options.common);
   Drawn drawn;
-  drawn.ladder = linear_ladder(options.rungs > 0 ? static_cast<std::uint64_t>(options.rungs) : kFirstRungs,
-                               ensembles, 0);
-  TemperatureLadder& ladder = drawn.ladder;
+  drawn.ensembles = ensembles;
+  TemperatureLadder ladder =
+      linear_ladder(options.rungs > 0 ? as_count(options.rungs) : kFirstRungs, ensembles, 0);
   Chains<Model> chains =
       reference_chains(file.model, ladder.n_chains(), streams, Purpose::kSampling, workers);
   const JumpMemory memory = jump_memory(options, file, data, streams, workers);
@@ -186,34 +237,98 @@ Drawn draw_tempered(Options& options, ModelFile& file, bool sweeps_given, const 
     for (std::uint64_t e = 0; e < ensembles; ++e) coldest[e] = ladder.coldest(e);
     record(file.model, file.theta, chains, coldest, workspace, workers, drawn.trace);
   };
-  ProgressLine line(options.common, "sampling");
-  const Progress progress = show_on(line);
-  for (std::uint64_t t = 0; t < kTraceDraws; ++t) {
-    round();
-    progress(0.3 * static_cast<double>(t) / static_cast<double>(kTraceDraws));
+  draw_by_rounds(
+      options, sweeps_given ? (as_count(options.sweeps) + swap_every - 1) / swap_every : 0, file.model, round,
+      [&] { return select_chains(file.model, chains, coldest); }, drawn);
+  drawn.rungs = ladder.n_rungs;
+  drawn.rejections = ladder.rejections;
+  drawn.round_trips = ladder.round_trips;
+  drawn.round_trip_rate = round_trip_rate(ladder);
+  drawn.betas = ladder.betas;
+  drawn.flow = flow(ladder);
+  return drawn;
+}
+
+/// Machines on the way to a model, earliest first: the snapshots of an sml-ptt run, else the checkpoints that
+/// a run has kept.
+std::vector<Model::Params> machines_on_the_way(const Options& options, const ModelFile& file) {
+  std::vector<Model::Params> machines = read_snapshots(file);
+  if (machines.empty() && std::filesystem::is_directory(options.model)) {
+    for (const std::filesystem::path& path : kept_checkpoints(options.model)) {
+      const ModelFile kept = read_model(path);
+      if (kept.model.shape() != file.model.shape())
+        throw DataError(path.string() + ": is not of the shape of this model");
+      machines.push_back(kept.theta);
+    }
   }
-  const std::uint64_t each = (count + ensembles - 1) / ensembles;
-  drawn.rounds = (static_cast<std::uint64_t>(options.sweeps) + swap_every - 1) / swap_every;
-  if (!sweeps_given) {
-    const double time = judge(drawn.trace, drawn.n_warm).autocorrelation_time;
-    // The time is infinite where a free energy is no number.
-    const auto most = static_cast<double>(std::max<std::uint64_t>(1, kMostRounds / each));
-    drawn.rounds = static_cast<std::uint64_t>(std::min(std::ceil(time), most));
+  if (machines.empty()) {
+    throw UsageError(
+        "sample: --ladder trajectory needs a run directory that keeps checkpoints, or a checkpoint of an "
+        "sml-ptt run");
   }
-  std::vector<Chains<Model>> parts;
-  for (std::uint64_t n = 0; n < each; ++n) {
-    for (std::uint64_t t = 0; t < drawn.rounds; ++t) round();
-    parts.push_back(select_chains(file.model, chains, coldest));
-    progress(0.3 + 0.7 * static_cast<double>(n + 1) / static_cast<double>(each));
+  return machines;
+}
+
+/// Ensembles of a trajectory ladder, else as draw_tempered. Log Z is measured along it.
+Drawn draw_along_trajectory(Options& options, ModelFile& file, bool sweeps_given,
+                            const StreamFactory& streams, const Workers& workers) {
+  const std::vector<Model::Params> machines = machines_on_the_way(options, file);
+  const auto data = starting_cases(options, file);
+  if (!data && options.start == "data") throw UsageError("sample: --start data needs --data");
+  if (data && !file.has_reference) fit_reference(file, *data, options.common);
+  const JumpMemory memory = jump_memory(options, file, data, streams, workers);
+  const TrajectoryDraws draws{streams, Purpose::kSampling, Purpose::kSamplingSwaps};
+
+  Trajectory<Model> trajectory =
+      reference_trajectory(file.model, as_count(options.ensembles), streams, Purpose::kSampling, workers);
+  const std::uint64_t ensembles = trajectory.n_ensembles;
+  Drawn drawn;
+  drawn.ensembles = ensembles;
+  drawn.n_warm = !data ? 0 : options.start == "data" ? ensembles : ensembles / 2;
+  // Cold replicas of every rung start at the reference machine, warm ones at data.
+  const std::uint64_t n_rungs = machines.size() + 2;
+  const Chains<Model> cold =
+      reference_chains(file.model, ensembles * n_rungs, streams, Purpose::kSampling, workers);
+  Chains<Model> warm;
+  if (data) warm = warm_chains(file, *data, drawn.n_warm * n_rungs, streams, workers);
+  for (std::uint64_t k = 1; k < n_rungs; ++k) {
+    const auto first = cold.blocks.begin() + static_cast<std::ptrdiff_t>(k * trajectory.blocks());
+    std::vector<Model::State> replicas(first, first + static_cast<std::ptrdiff_t>(trajectory.blocks()));
+    for (std::uint64_t e = 0; e < drawn.n_warm; ++e) {
+      const std::uint64_t c = k * drawn.n_warm + e;
+      copy_chain(warm.blocks[c / kLanes], static_cast<Index>(c % kLanes), replicas[e / kLanes],
+                 static_cast<Index>(e % kLanes));
+    }
+    insert_rung(k, k + 1 < n_rungs ? machines[k - 1] : file.theta, replicas, trajectory);
   }
-  drawn.samples = select_chains(file.model, parts.front(), std::span<const std::uint64_t>());
-  drawn.samples.n_chains = count;
-  drawn.samples.blocks.assign(static_cast<std::size_t>(words_for(options.count)), file.model.new_state());
-  for (std::uint64_t n = 0; n < count; ++n) {
-    const std::uint64_t e = n % ensembles;
-    copy_chain(parts[n / ensembles].blocks[e / kLanes], static_cast<Index>(e % kLanes),
-               drawn.samples.blocks[n / kLanes], static_cast<Index>(n % kLanes));
+  TrajectoryWorkspace<Model> workspace;
+  {
+    ProgressLine line(options.common, "placing rungs");
+    tune(file.model, draws, options.jump, memory, kLeastSwaps, kMostSwaps, trajectory, workspace, workers,
+         show_on(line));
   }
+  std::vector<EnergyDifferences> differences(trajectory.n_rungs() - 1);
+  std::vector<std::uint64_t> all(ensembles);
+  std::iota(all.begin(), all.end(), std::uint64_t{0});
+  Chains<Model> top;
+  const auto round = [&] {
+    const bool measures = drawn.trace.draws() < kMeasuredRounds;
+    temper(file.model, draws, options.jump, memory, trajectory, workspace, workers,
+           measures ? &differences : nullptr);
+    top = replicas_of(trajectory, trajectory.n_rungs() - 1);
+    infer(file.model, file.theta, top.blocks, workspace.own, workers);
+    record(file.model, file.theta, top, all, workspace.own, workers, drawn.trace);
+  };
+  draw_by_rounds(
+      options, sweeps_given ? as_count(options.sweeps) : 0, file.model, round, [&] { return top; }, drawn);
+  std::vector<BennettPair> path;
+  for (const EnergyDifferences& pair : differences) path.push_back({pair.forward, pair.reverse});
+  drawn.log_partition =
+      bennett_log_partition(file.model.reference_log_partition(), path, static_cast<std::size_t>(ensembles));
+  drawn.rungs = trajectory.n_rungs();
+  drawn.rejections = trajectory.rejections;
+  drawn.round_trips = trajectory.round_trips;
+  drawn.round_trip_rate = round_trip_rate(trajectory);
   return drawn;
 }
 
@@ -283,6 +398,17 @@ int diagnose(Options& options, const ModelFile& file, const StreamFactory& strea
   return 0;
 }
 
+/// Refuses options that belong to another ladder.
+void require_used(const CLI::App& app, const Options& options) {
+  const auto refuse = [&](const char* name, bool used) {
+    if (!used && app.get_option(name)->count() > 0)
+      throw UsageError("sample: " + std::string(name) + " means nothing with --ladder " + options.ladder);
+  };
+  refuse("--rungs", options.ladder == "temperature");
+  refuse("--swap-every", options.ladder == "temperature");
+  refuse("--ensembles", options.ladder != "none");
+}
+
 int run(Options& options, bool sweeps_given) {
   std::vector<Violation> violations;
   require_between(violations, "count", options.count, 1, kMaxChains);
@@ -307,13 +433,15 @@ int run(Options& options, bool sweeps_given) {
   const StreamFactory streams{static_cast<std::uint64_t>(options.seed)};
   catch_signals();
   if (options.diagnose) return diagnose(options, file, streams, workers);
-  const bool tempered = options.ladder == "temperature";
-  const Drawn drawn = tempered ? draw_tempered(options, file, sweeps_given, streams, workers)
-                               : draw_plain(options, file, streams, workers);
+  const bool tempered = options.ladder != "none";
+  const Drawn drawn = options.ladder == "temperature"
+                          ? draw_tempered(options, file, sweeps_given, streams, workers)
+                      : tempered ? draw_along_trajectory(options, file, sweeps_given, streams, workers)
+                                 : draw_plain(options, file, streams, workers);
   const MixingReport report = judge(drawn.trace, drawn.n_warm);
 
   const std::uint64_t sweeps =
-      drawn.rounds * (tempered ? static_cast<std::uint64_t>(options.swap_every) : std::uint64_t{1});
+      drawn.rounds * (options.ladder == "temperature" ? as_count(options.swap_every) : std::uint64_t{1});
   Json diagnostics = {{"ladder", options.ladder},
                       {"sweeps", sweeps},
                       {"start", report.starts_compared ? std::string("both") : options.start},
@@ -325,14 +453,19 @@ int run(Options& options, bool sweeps_given) {
         static_cast<double>(options.count),
         static_cast<double>(options.count) * static_cast<double>(drawn.rounds) / report.autocorrelation_time);
     if (report.starts_compared) diagnostics["starts_disagree"] = report.starts_disagree;
-    diagnostics["rungs"] = drawn.ladder.n_rungs;
-    diagnostics["barrier"] = cumulative_barrier(drawn.ladder.rejections).back();
-    diagnostics["rejection"] = mean_rejection(drawn.ladder.rejections);
-    diagnostics["round_trips"] = drawn.ladder.round_trips;
-    diagnostics["round_trip_rate"] = round_trip_rate(drawn.ladder);
-    diagnostics["round_trip_optimum"] = optimal_round_trip_rate(drawn.ladder.rejections);
-    diagnostics["betas"] = drawn.ladder.betas;
-    diagnostics["flow"] = flow(drawn.ladder);
+    diagnostics["rungs"] = drawn.rungs;
+    diagnostics["barrier"] = cumulative_barrier(drawn.rejections).back();
+    diagnostics["rejection"] = mean_rejection(drawn.rejections);
+    diagnostics["round_trips"] = drawn.round_trips;
+    diagnostics["round_trip_rate"] = drawn.round_trip_rate;
+    diagnostics["round_trip_optimum"] = optimal_round_trip_rate(drawn.rejections);
+    if (options.ladder == "temperature") {
+      diagnostics["betas"] = drawn.betas;
+      diagnostics["flow"] = drawn.flow;
+    } else {
+      diagnostics["log_partition"] = drawn.log_partition.value;
+      diagnostics["log_partition_se"] = drawn.log_partition.standard_error;
+    }
   }
   diagnostics["mixed"] = report.mixed;
   diagnostics["verdict"] = report.verdict;
@@ -367,17 +500,20 @@ int run(Options& options, bool sweeps_given) {
   Json json = {{"count", options.count}, {"out", options.out}, {"png", options.png}};
   json.update(diagnostics);
   std::string text =
-      tempered ? format(
-                     "%lld samples from %lld ensembles, %llu sweeps apart; %llu rungs, barrier %.2f, "
-                     "rejection %.2f, "
-                     "%.4f round trips a round and ensemble (optimum %.4f)\n",
-                     static_cast<long long>(options.count), static_cast<long long>(options.ensembles),
-                     static_cast<unsigned long long>(sweeps),
-                     static_cast<unsigned long long>(drawn.ladder.n_rungs),
-                     cumulative_barrier(drawn.ladder.rejections).back(), mean_rejection(drawn.ladder.rejections),
-                     round_trip_rate(drawn.ladder), optimal_round_trip_rate(drawn.ladder.rejections))
-               : format("%lld samples, %lld sweeps each from the %s\n", static_cast<long long>(options.count),
-                        static_cast<long long>(options.sweeps), options.start.c_str());
+      tempered
+          ? format(
+                "%lld samples from %llu ensembles, %llu sweeps apart; %llu rungs, barrier %.2f, rejection "
+                "%.2f, %.4f round trips a round and ensemble (optimum %.4f)\n",
+                static_cast<long long>(options.count), static_cast<unsigned long long>(drawn.ensembles),
+                static_cast<unsigned long long>(sweeps), static_cast<unsigned long long>(drawn.rungs),
+                cumulative_barrier(drawn.rejections).back(), mean_rejection(drawn.rejections),
+                drawn.round_trip_rate, optimal_round_trip_rate(drawn.rejections))
+          : format("%lld samples, %lld sweeps each from the %s\n", static_cast<long long>(options.count),
+                   static_cast<long long>(options.sweeps), options.start.c_str());
+  if (options.ladder == "trajectory") {
+    text += format("log Z %.4f +- %.4f nats (Bennett's ratio along the trajectory)\n",
+                   drawn.log_partition.value, drawn.log_partition.standard_error);
+  }
   text += format("autocorrelation time %.1f draws, %.0f effective of %zu, R-hat %.3f: ",
                  report.autocorrelation_time, report.effective_sample_size,
                  drawn.trace.draws() * drawn.trace.free_energy.size(), report.r_hat) +
@@ -396,17 +532,16 @@ void setup_sample(CLI::App& program, int& exit_code) {
   app.add_option("--count", options->count, "samples; one chain each without a ladder")
       ->check(whole_number())
       ->capture_default_str();
-  CLI::Option* sweeps =
-      app.add_option(
-             "--sweeps", options->sweeps,
-             "Gibbs sweeps of each chain; with a ladder, sweeps between samples, by default the measured "
-             "autocorrelation time")
-          ->check(whole_number())
-          ->capture_default_str();
+  app.add_option("--sweeps", options->sweeps,
+                 "Gibbs sweeps of each chain; with a ladder, sweeps between samples, by default the measured "
+                 "autocorrelation time")
+      ->check(whole_number())
+      ->capture_default_str();
   app.add_option(
          "--ladder", options->ladder,
-         "none: plain Gibbs; temperature: replicas at several inverse temperatures that change places")
-      ->check(CLI::IsMember({"none", "temperature"}))
+         "none: plain Gibbs; temperature: replicas at several inverse temperatures that change places; "
+         "trajectory: replicas of the snapshots of an sml-ptt run, or of the checkpoints that a run has kept")
+      ->check(CLI::IsMember({"none", "temperature", "trajectory"}))
       ->capture_default_str();
   app.add_option("--rungs", options->rungs,
                  "rungs of the temperature ladder; 0 takes 2 Lambda + 1 for a barrier of Lambda")
@@ -418,7 +553,8 @@ void setup_sample(CLI::App& program, int& exit_code) {
   app.add_option("--swap-every", options->swap_every, "sweeps in a round of the ladder, before its swaps")
       ->check(whole_number())
       ->capture_default_str();
-  app.add_option("--ensembles", options->ensembles, "temperature ladders side by side, at least 2")
+  app.add_option("--ensembles", options->ensembles,
+                 "ladders side by side, at least 2; a trajectory takes the next multiple of 64")
       ->check(whole_number())
       ->capture_default_str();
   app.add_option("--start", options->start,
@@ -445,7 +581,10 @@ void setup_sample(CLI::App& program, int& exit_code) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   add_common_options(app, options->common);
-  app.callback([options, sweeps, &exit_code] { exit_code = run(*options, sweeps->count() > 0); });
+  app.callback([options, &app, &exit_code] {
+    require_used(app, *options);
+    exit_code = run(*options, app.get_option("--sweeps")->count() > 0);
+  });
 }
 
 }  // namespace tempera::apps

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Data that lie in separated clusters: do models of them give every cluster its mass?
 
-Each set is learned by persistent chains of 10 sweeps (PCD-10) and by one sweep with jumps, for the same number of updates. The
-clusters are those of k-means on the leading principal components of the training cases. The table gives the
-total variation between the occupancy of the clusters by cases and by samples, from chains that start at the reference
-machine (cold) and at cases (warm), which must agree; the verdict of `tempera sample`; and the log-likelihood of the
-training cases, exact up to 20 hidden units, else by annealed importance sampling. Needs h5py, numpy and scikit-learn, and
-the data sets, which are not part of this project.
+Each set is learned by persistent chains of 10 sweeps (PCD-10), by one sweep with jumps and by one sweep with a trajectory ladder
+(sml-ptt), for the same number of updates. The clusters are those of k-means on the leading principal components of the
+training cases. The table gives the total variation between the occupancy of the clusters by cases and by samples, from
+chains that start at the reference machine (cold) and at cases (warm), which must agree; the verdict of `tempera
+sample`; and the log-likelihood of the training cases, exact up to 20 hidden units, else by annealed importance sampling,
+with the difference of log Z by Bennett's ratio along the trajectory where there is one. Needs h5py, numpy and
+scikit-learn, and the data sets, which are not part of this project.
 """
 
 import argparse
@@ -23,8 +24,9 @@ from sklearn.cluster import KMeans
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SETS = [("clusters_2d3c", 10, 3, 10000), ("clusters_2d3c", 50, 3, 5000), ("mickey", 50, 3, 5000), ("hgd_1000g_805", 100, 8, 5000)]
-METHODS = {"PCD-10": ["--sweeps", "10"], "jumps": ["--jump", "1"]}
-COMMON = ["--trainer", "sml", "--batch", "200", "--chains", "200", "--lr", "0.03", "--schedule", "linear", "--threads", "1",
+METHODS = {"PCD-10": ["--trainer", "sml", "--sweeps", "10"], "jumps": ["--trainer", "sml", "--jump", "1"],
+           "trajectory": ["--trainer", "sml-ptt"]}
+COMMON = ["--batch", "200", "--chains", "200", "--init", "0.05", "--lr", "0.02", "--schedule", "linear", "--threads", "1",
           "--quiet", "--keep", "0", "--json"]
 
 
@@ -58,18 +60,31 @@ def measure(tempera, folder, path, clusters, hidden, updates, method, seed):
                 *METHODS[method])
     likelihood = call(tempera, "loglik", run, "--data", path, "--split", "train", "--method", "exact" if hidden <= 20 else "ais",
                       "--threads", "1", "--quiet", "--json")
-    variation, verdicts = [], []
-    for start in ("reference", "data"):
-        jump = ["--jump", "0.2"] if method == "jumps" else []
-        samples = run / f"{start}.h5"
-        report = call(tempera, "sample", run, "--data", path, "--count", 4000, "--sweeps", 500, "--start", start, "--out", samples,
-                      "--threads", "1", "--quiet", "--json", *jump)
-        with h5py.File(samples) as file:
-            variation.append(clusters.total_variation(file["samples/visible"][:].astype(np.float32)))
-        verdicts.append(report["verdict"])
+    variation, verdict, bennett = sampled(tempera, run, path, clusters, method)
+    if bennett is not None:
+        bennett = f"{bennett - likelihood['log_partition']:+.3f}"
     return (f"| {path.stem} | {hidden} | {method} | {seed} | {likelihood['log_likelihood']:.1f} +- "
-            f"{likelihood['log_partition_se']:.2f} | {variation[0]:.3f} | {variation[1]:.3f} | {verdicts[0]} | "
+            f"{likelihood['log_partition_se']:.2f} | {bennett or ''} | {variation[0]:.3f} | {variation[1]:.3f} | {verdict} | "
             f"{told['seconds']:.0f} |")
+
+
+def sampled(tempera, run, path, clusters, method):
+    """Total variation from cold and from warm starts, the verdict, and log Z where a trajectory gives it."""
+    def sample(*words):
+        out = run / "samples.h5"
+        report = call(tempera, "sample", run, "--data", path, "--count", 4096, "--out", out, "--threads", "1", "--quiet", "--json",
+                      *words)
+        with h5py.File(out) as file:
+            return file["samples/visible"][:].astype(np.float32), report
+
+    if method == "trajectory":  # of every 64 ensembles, the first half start at cases
+        x, report = sample("--ladder", "trajectory")
+        warm = np.arange(len(x)) % 64 < 32
+        return [clusters.total_variation(x[~warm]), clusters.total_variation(x[warm])], report["verdict"], report["log_partition"]
+    words = ["--sweeps", "500"] + (["--jump", "0.2"] if method == "jumps" else [])
+    cold, report = sample("--start", "reference", *words)
+    warm, _ = sample("--start", "data", *words)
+    return [clusters.total_variation(cold), clusters.total_variation(warm)], report["verdict"], None
 
 
 def main():
@@ -79,8 +94,8 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
-    print("| set | hidden | training | seed | log-likelihood (error of log Z) | variation, cold | warm | verdict, cold | seconds |")
-    print("|---|---|---|---|---|---|---|---|---|", flush=True)
+    print("| set | hidden | training | seed | log-likelihood (error of log Z) | Bennett | variation, cold | warm | verdict | seconds |")
+    print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         jobs = []
         for name, hidden, n_clusters, updates in SETS:

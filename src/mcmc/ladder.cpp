@@ -400,7 +400,8 @@ TemperatureLadder feedback(TemperatureLadder ladder, double rate) {
 template <EnergyModel M>
 TemperatureLadder spawn(TemperatureLadder ladder, const M& model, Chains<M>& chains) {
   // Without replicas of both origins everywhere there is no flow yet, and the pair that rejects most tells.
-  const std::vector<double> f = knows_flow(ladder) ? isotonic(flow(ladder)) : cumulative_barrier(ladder.rejections);
+  const std::vector<double> f =
+      knows_flow(ladder) ? isotonic(flow(ladder)) : cumulative_barrier(ladder.rejections);
   std::size_t widest = 1;
   for (std::size_t k = 2; k < f.size(); ++k) {
     if (f[k] - f[k - 1] > f[widest] - f[widest - 1]) widest = k;

@@ -149,8 +149,7 @@ Chains<M> replicas_of(const Trajectory<M>& trajectory, std::uint64_t k) {
 
 template <EnergyModel M>
 double round_trip_rate(const Trajectory<M>& trajectory) {
-  const double rounds =
-      static_cast<double>(trajectory.counted) * static_cast<double>(trajectory.n_ensembles);
+  const double rounds = static_cast<double>(trajectory.counted) * static_cast<double>(trajectory.n_ensembles);
   return rounds > 0 ? static_cast<double>(trajectory.round_trips) / rounds : 0.0;
 }
 

@@ -14,9 +14,14 @@ namespace {
 /// Draws in the reservoir for each replica of a snapshot, and rounds of a freeze.
 constexpr std::uint64_t kReservoirDraws = 10;
 constexpr std::uint64_t kFreezeRounds = 20;
-static_assert(kFreezeRounds % kReservoirDraws == 0);
+constexpr std::uint64_t kRoundsApart = 2;
+static_assert(kFreezeRounds == kReservoirDraws * kRoundsApart);
+/// Updates between rounds that renew the reservoir.
+constexpr std::uint64_t kRenewEvery = 10;
 /// Weight of the newest exchange in the running mean of acceptances.
 constexpr double kAcceptanceWeight = 0.3;
+/// Factor by which a snapshot that is kept raises a rate that rollbacks have lowered.
+constexpr double kRecovery = 1.5;
 /// Updates that a snapshot must last.
 constexpr std::uint64_t kLeastUpdates = 3;
 /// A snapshot goes when its neighbours accept more than this of each other; a midpoint comes where fewer.
@@ -155,7 +160,7 @@ bool freeze(const M& model, const typename M::Params& theta, std::uint64_t updat
   Chains<M> reservoir;
   for (std::uint64_t t = 0; t < kFreezeRounds; ++t) {
     temper(model, draws_of(streams), jump_rate, jumps, next, workspace, workers, &differences);
-    if ((t + 1) % (kFreezeRounds / kReservoirDraws) == 0) {
+    if ((t + 1) % kRoundsApart == 0) {
       Chains<M> top = replicas_of(next, next.n_rungs() - 1);
       std::move(top.blocks.begin(), top.blocks.end(), std::back_inserter(reservoir.blocks));
       reservoir.n_chains += top.n_chains;
@@ -174,9 +179,24 @@ bool freeze(const M& model, const typename M::Params& theta, std::uint64_t updat
   snapshots.acceptance = 1.0;
   snapshots.frozen = update;
   snapshots.rollbacks = 0;
+  snapshots.rate = std::min(1.0, kRecovery * snapshots.rate);
   adjust(model, kGap, kDispensable, next, workspace, workers);
   snapshots.trajectory = std::move(next);
   return true;
+}
+
+template <EnergyModel M>
+void renew(const M& model, std::uint64_t update, double jump_rate, const JumpMemory& jumps,
+           const StreamFactory& streams, Snapshots<M>& snapshots, TrajectoryWorkspace<M>& workspace,
+           const Workers& workers) {
+  Trajectory<M>& trajectory = snapshots.trajectory;
+  if (update % kRenewEvery != 0) return;
+  temper(model, draws_of(streams), jump_rate, jumps, trajectory, workspace, workers);
+  const std::uint64_t part = trajectory.rounds / kRoundsApart % kReservoirDraws * trajectory.blocks();
+  if (trajectory.rounds % kRoundsApart != 0) return;
+  const Chains<M> top = replicas_of(trajectory, trajectory.n_rungs() - 1);
+  std::copy(top.blocks.begin(), top.blocks.end(),
+            snapshots.reservoir.blocks.begin() + static_cast<std::ptrdiff_t>(part));
 }
 
 template <EnergyModel M>
@@ -204,6 +224,8 @@ template void exchange_with_reservoir(const BernoulliRbm&, const BernoulliRbm::P
 template bool freeze(const BernoulliRbm&, const BernoulliRbm::Params&, std::uint64_t, double,
                      const JumpMemory&, const StreamFactory&, Chains<BernoulliRbm>&, Snapshots<BernoulliRbm>&,
                      TrajectoryWorkspace<BernoulliRbm>&, const Workers&);
+template void renew(const BernoulliRbm&, std::uint64_t, double, const JumpMemory&, const StreamFactory&,
+                    Snapshots<BernoulliRbm>&, TrajectoryWorkspace<BernoulliRbm>&, const Workers&);
 template void roll_back(std::uint64_t, BernoulliRbm::Params&, Chains<BernoulliRbm>&,
                         Snapshots<BernoulliRbm>&);
 

@@ -146,7 +146,10 @@ void move_rungs(const M& model, const typename M::Params& theta, const TrainConf
 template <EnergyModel M>
 void take_snapshot(const M& model, const TrainConfig& config, const StreamFactory& streams,
                    TrainState<M>& state, TrajectoryWorkspace<M>& workspace, const Workers& workers) {
-  if (!is_due(state.snapshots)) return;
+  if (!is_due(state.snapshots)) {
+    renew(model, state.update, config.jump, state.jumps, streams, state.snapshots, workspace, workers);
+    return;
+  }
   if (freeze(model, state.theta, state.update, config.jump, state.jumps, streams, state.chains,
              state.snapshots, workspace, workers))
     return;

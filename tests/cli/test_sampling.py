@@ -169,6 +169,66 @@ class Tempering(CliTest):
             run("sample", self.model, "--out", self.dir / "s.h5", "--ladder", "temperature", option, value, expect=78)
 
 
+class TrajectoryLadder(CliTest):
+    """Cases of two modes, 16 pixels apart: a machine of them does not go from one to the other by sweeps."""
+
+    def setUp(self):
+        super().setUp()
+        rng = np.random.default_rng(11)
+        rows = rng.choice((0, 1), 16)
+        cases = np.array([rows ^ (n % 4 == 0) for n in range(400)]) ^ (rng.random((400, 16)) < 0.02)
+        self.data = write_data(self.dir / "data.h5", train=cases.astype(np.uint8))
+        self.rows = rows
+
+    def train(self, *more, updates=2000):
+        run("train", "--data", self.data, "--hidden", 4, "--batch", 100, "--lr", 0.5, "--updates", updates, "--out",
+            self.dir / "run", "--force", *more)
+
+    def sample(self, *more):
+        told = run_json("sample", self.dir / "run", "--ladder", "trajectory", "--count", 2048, "--out", self.dir / "s.h5", *more)
+        return datasets(self.dir / "s.h5")["samples/visible"], told
+
+    def test_samples_and_log_z_are_those_of_enumeration(self):
+        for more in (("--trainer", "sml-ptt"), ("--trainer", "sml", "--jump", 0.5, "--checkpoint-every", 200, "--keep", 10)):
+            with self.subTest(trainer=more[1]):
+                self.train(*more)
+                samples, told = self.sample()
+                exact = run_json("loglik", self.dir / "run", "--data", self.data, "--split", "train", "--method", "exact")
+                self.assertTrue(told["mixed"], told["verdict"])
+                self.assertLess(told["starts_disagree"], 5)
+                self.assertLess(abs(told["log_partition"] - exact["log_partition"]), 4 * told["log_partition_se"] + 1e-3)
+                self.assertLess(told["log_partition_se"], 0.1)
+                self.assertGreater(told["round_trips"], 100)
+                rbm = Rbm(*(datasets(self.dir / "run" / "checkpoint.h5")[f"model/params/{name}"].astype(float)
+                            for name in ("weights", "visible_bias", "hidden_bias")))
+                means, _ = visible_moments(rbm)
+                n = min(told["independent"], len(samples))
+                self.assertLess(largest_deviation(samples.astype(float).mean(axis=0), means, n), STANDARD_ERRORS)
+                # Plain chains from the reference machine miss the masses, or at least do not claim to have them.
+                plain = run_json("sample", self.dir / "run", "--sweeps", 200, "--out", self.dir / "plain.h5")
+                self.assertFalse(plain["mixed"])
+
+    def test_threads_do_not_matter(self):
+        self.train("--trainer", "sml-ptt", updates=500)
+        first, _ = self.sample("--threads", 1, "--sweeps", 3)
+        again, told = self.sample("--threads", 3, "--sweeps", 3)
+        np.testing.assert_array_equal(first, again)
+        self.assertEqual(told["sweeps"], 3)
+
+    def test_a_model_without_a_way_is_refused(self):
+        self.train("--keep", 0, updates=50)
+        run("sample", self.dir / "run", "--ladder", "trajectory", "--out", self.dir / "s.h5", expect=64)
+        run("sample", self.dir / "run" / "checkpoint.h5", "--ladder", "trajectory", "--out", self.dir / "s.h5", expect=64)
+
+    def test_options_of_another_ladder_are_refused(self):
+        self.train(updates=50)
+        for ladder, option in (("none", "--rungs"), ("none", "--ensembles"), ("none", "--swap-every"),
+                               ("trajectory", "--rungs"), ("trajectory", "--swap-every")):
+            with self.subTest(ladder=ladder, option=option):
+                told = run("sample", self.dir / "run", "--ladder", ladder, option, 5, "--out", self.dir / "s.h5", expect=64)
+                self.assertIn(option, told.stderr)
+
+
 class Diagnose(CliTest):
     def test_quality_rises_for_the_right_machine(self):
         rbm = random_rbm(3, 12, 5, largest=2.0)

@@ -14,7 +14,7 @@ import numpy as np
 from harness import (FULL, CliTest, check_finite_params, class_folder, compare_datasets, datasets, differences,
                      png_size, read_metrics, run, run_json, start)
 
-TRAINERS = ("cd", "sml", "sml-pt", "sml-apt")
+TRAINERS = ("cd", "sml", "sml-pt", "sml-apt", "sml-ptt")
 OPTIMIZERS = ("sgd", "adam")
 
 
@@ -134,6 +134,47 @@ class SameBytes(CliTest):
                         self.assertEqual(file["state/chains"].attrs["n_chains"], 100 + 3 * rungs[-1])
                 self.assertEqual(rungs, expected)
                 compare_datasets(whole / "checkpoint.h5", parts / "checkpoint.h5")
+
+    def test_snapshots_resume(self):
+        """A machine that has come away from its last snapshot is frozen, some hundreds of updates apart."""
+        whole, parts = self.dir / "whole", self.dir / "parts"
+        run(*train_args(whole, "--lr", 0.5, trainer="sml-ptt", updates=800))
+        run(*train_args(parts, "--lr", 0.5, trainer="sml-ptt", updates=75))
+        rungs = []
+        for updates in (80, 100, 300, 800):
+            run("resume", parts, "--updates", updates)
+            with h5py.File(parts / "checkpoint.h5") as file:
+                snapshots = file["state/snapshots"]
+                rungs.append(len(snapshots["trajectory/rungs/weights"]))
+                self.assertEqual(len(snapshots.get("trajectory/rejections", ())), rungs[-1] - 1)
+                self.assertEqual(snapshots["reservoir"].attrs["n_chains"], 1280)
+                self.assertFalse(snapshots["trajectory/rungs/weights"][0].any())
+        self.assertEqual(rungs, [1, 2, 3, 4])
+        compare_datasets(whole / "checkpoint.h5", parts / "checkpoint.h5")
+        self.assertEqual(int(read_metrics(parts)[-1]["rungs"]), 4)
+
+    def test_damaged_snapshots_are_refused(self):
+        run(*train_args(self.dir / "run", "--lr", 0.5, trainer="sml-ptt", updates=100))
+        checkpoint = self.dir / "run" / "checkpoint.h5"
+        whole = checkpoint.read_bytes()
+        for name, value in (("rejections", 1.5), ("origin", 7), ("rungs/weights", 0.5)):
+            with self.subTest(name=name):
+                checkpoint.write_bytes(whole)
+                with h5py.File(checkpoint, "r+") as file:
+                    file[f"state/snapshots/trajectory/{name}"][0] = value
+                run("resume", self.dir / "run", "--updates", 110, expect=65)
+        for group, name in (("trajectory", "n_ensembles"), ("reservoir", "n_chains")):
+            with self.subTest(name=name):
+                checkpoint.write_bytes(whole)
+                with h5py.File(checkpoint, "r+") as file:
+                    file[f"state/snapshots/{group}"].attrs[name] = 64
+                run("resume", self.dir / "run", "--updates", 110, expect=65)
+        with self.subTest("no rungs"):
+            checkpoint.write_bytes(whole)
+            with h5py.File(checkpoint, "r+") as file:
+                del file["state/snapshots/trajectory/rungs/weights"]
+            run("resume", self.dir / "run", "--updates", 110, expect=65)
+            run("sample", self.dir / "run", "--ladder", "trajectory", "--out", self.dir / "s.h5", expect=65)
 
     def test_a_damaged_ladder_is_refused(self):
         run(*train_args(self.dir / "run", trainer="sml-apt", updates=20))

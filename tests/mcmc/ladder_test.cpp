@@ -385,9 +385,11 @@ TEST(Adaptation, RejectionsBecomeEqualAndTheirNumberFollowsTheBarrier) {
   }
   reset_statistics(p.ladder);
   for (int t = 0; t < 3000; ++t) p.round();
-  const double mean = cumulative_barrier(p.ladder.rejections).back() / static_cast<double>(p.ladder.rejections.size());
+  const double mean =
+      cumulative_barrier(p.ladder.rejections).back() / static_cast<double>(p.ladder.rejections.size());
   for (const double r : p.ladder.rejections) EXPECT_NEAR(r, mean, 0.1 * mean);
-  EXPECT_NEAR(static_cast<double>(p.ladder.n_rungs), 2 * cumulative_barrier(p.ladder.rejections).back() + 1, 2.0);
+  EXPECT_NEAR(static_cast<double>(p.ladder.n_rungs), 2 * cumulative_barrier(p.ladder.rejections).back() + 1,
+              2.0);
 }
 
 TEST(Adaptation, AddingAndRemovingRungsKeepsEveryOtherReplica) {

@@ -147,6 +147,12 @@ class Hdf5Reader {
                    value);
   }
 
+  /// Fills one field, e.g. a vector of structs, below `group`.
+  template <class F>
+  void field(const std::string& group, const std::string& name, F& value) const {
+    field_(group, name, value);
+  }
+
   /// DataError about one dataset of this file.
   [[noreturn]] void fail(const std::string& path, const std::string& problem) const;
 

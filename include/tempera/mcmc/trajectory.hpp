@@ -15,15 +15,15 @@ namespace tempera {
 /// A path of machines with replicas of each. A value, stored in checkpoints; no rungs is no trajectory.
 template <EnergyModel M>
 struct Trajectory {
-  std::uint64_t n_ensembles = 0;             // replicas of each rung, whole blocks
-  std::uint64_t rounds = 0;                  // sweeps of every replica so far, each with swaps of one parity
-  std::uint64_t counted = 0;                 // rounds that `round_trips` counts
-  std::uint64_t round_trips = 0;             // last -> first -> last rung, all ensembles together
-  std::vector<typename M::Params> rungs;     // the reference machine first, where draws are independent
-  std::vector<typename M::State> replicas;   // blocks of rung 0, then of rung 1, ...
-  std::vector<double> rejections;            // n_rungs - 1: running mean of 1 - acceptance of (k, k + 1)
-  std::vector<double> offers;                // n_rungs - 1: rounds that the running mean has seen
-  std::vector<std::uint64_t> origin;         // [rung * n_ensembles + ensemble]: TemperatureLadder::Origin
+  std::uint64_t n_ensembles = 0;            // replicas of each rung, whole blocks
+  std::uint64_t rounds = 0;                 // sweeps of every replica so far, each with swaps of one parity
+  std::uint64_t counted = 0;                // rounds that `round_trips` counts
+  std::uint64_t round_trips = 0;            // last -> first -> last rung, all ensembles together
+  std::vector<typename M::Params> rungs;    // the reference machine first, where draws are independent
+  std::vector<typename M::State> replicas;  // blocks of rung 0, then of rung 1, ...
+  std::vector<double> rejections;           // n_rungs - 1: running mean of 1 - acceptance of (k, k + 1)
+  std::vector<double> offers;               // n_rungs - 1: rounds that the running mean has seen
+  std::vector<std::uint64_t> origin;        // [rung * n_ensembles + ensemble]: TemperatureLadder::Origin
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
@@ -97,9 +97,9 @@ struct TrajectoryDraws {
 };
 
 /// One round: independent draws of rung 0 and a sweep of every other replica under its own machine, after a
-/// jump with probability `jump_rate`; then swaps of the pairs (k, k + 1) with k + rounds even, one uniform for
-/// each pair and ensemble. Where `differences` are given (one for each pair), those of the pairs that met are
-/// appended. Cost: three products with the weights for every replica.
+/// jump with probability `jump_rate`; then swaps of the pairs (k, k + 1) with k + rounds even, one uniform
+/// for each pair and ensemble. Where `differences` are given (one for each pair), those of the pairs that met
+/// are appended. Cost: three products with the weights for every replica.
 template <EnergyModel M>
 void temper(const M& model, const TrajectoryDraws& draws, double jump_rate, const JumpMemory& jumps,
             Trajectory<M>& trajectory, TrajectoryWorkspace<M>& workspace, const Workers& workers,

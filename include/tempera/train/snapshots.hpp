@@ -1,9 +1,9 @@
 // Snapshots of the parameters that a training run leaves behind itself, with replicas of each: the trajectory
 // ladder of SML-PTT (Béreux et al. 2025, "Fast training and sampling of restricted Boltzmann machines").
 //
-// Between freezes the chains of the live machine are offered draws of the last snapshot from a reservoir. When
-// they accept too few, the live machine becomes a snapshot: sweeps of the whole trajectory equilibrate its
-// replicas, fill a new reservoir, renew the chains and measure log Z by Bennett's ratio.
+// Between freezes the chains of the live machine are offered draws of the last snapshot from a reservoir.
+// When they accept too few, the live machine becomes a snapshot: sweeps of the whole trajectory equilibrate
+// its replicas, fill a new reservoir, renew the chains and measure log Z by Bennett's ratio.
 #pragma once
 
 #include "tempera/estimate/log_partition.hpp"
@@ -15,13 +15,13 @@ namespace tempera {
 template <EnergyModel M>
 struct Snapshots {
   Trajectory<M> trajectory;
-  Chains<M> reservoir;                  // draws of the last snapshot
-  double log_partition = 0.0;           // of the last snapshot, nats
+  Chains<M> reservoir;         // draws of the last snapshot
+  double log_partition = 0.0;  // of the last snapshot, nats
   double log_partition_se = 0.0;
-  double acceptance = 1.0;              // running mean of exchanges between chains and reservoir
-  double rate = 1.0;                    // factor of the learning rate: halved by every rollback
-  std::uint64_t frozen = 0;             // update at which the last snapshot was taken
-  std::uint64_t rollbacks = 0;          // since the last snapshot that was kept
+  double acceptance = 1.0;      // running mean of exchanges between chains and reservoir
+  double rate = 1.0;            // factor of the learning rate: halved by every rollback
+  std::uint64_t frozen = 0;     // update at which the last snapshot was taken
+  std::uint64_t rollbacks = 0;  // since the last snapshot that was kept
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
@@ -73,6 +73,14 @@ template <EnergyModel M>
 bool freeze(const M& model, const typename M::Params& theta, std::uint64_t update, double jump_rate,
             const JumpMemory& jumps, const StreamFactory& streams, Chains<M>& chains, Snapshots<M>& snapshots,
             TrajectoryWorkspace<M>& workspace, const Workers& workers);
+
+/// Every tenth update, one round of all rungs; every second time, the draws of the last snapshot replace the
+/// oldest ones in the reservoir, so that the masses of modes that chains cannot leave do not rest on one
+/// freeze.
+template <EnergyModel M>
+void renew(const M& model, std::uint64_t update, double jump_rate, const JumpMemory& jumps,
+           const StreamFactory& streams, Snapshots<M>& snapshots, TrajectoryWorkspace<M>& workspace,
+           const Workers& workers);
 
 /// Parameters and chains of the last snapshot, at half the learning rate. Throws NumericalError after
 /// kMostRollbacks in a row.
