@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 constexpr const char* kMetricsHeader =
     "update,epoch,seconds,learning_rate,gradient_norm,step_norm,data_free_energy,chain_free_energy,"
     "validation_log_likelihood,validation_standard_error,log_partition,log_partition_standard_error,"
-    "effective_fraction,rungs,barrier,rejection,round_trip_rate,round_trip_optimum";
+    "effective_fraction,rungs,barrier,rejection,round_trip_rate,round_trip_optimum,flow,r_hat,"
+    "autocorrelation_time,effective_sample_size,cluster_variation";
 
 /// A picture with more filters than this shows none of them.
 constexpr std::size_t kMaxTiles = 1024;
@@ -29,6 +30,47 @@ constexpr std::size_t kMaxTiles = 1024;
 constexpr Index kExactValidationUnits = 14;
 constexpr std::uint64_t kValidationChains = 64;
 constexpr Index kValidationBetas = 1000;
+
+/// A number, or nothing where it is none.
+std::string cell(const char* form, double value) { return std::isnan(value) ? "" : format(form, value); }
+
+std::string mixing_cells(const UpdateReport& report) {
+  return cell("%.4f", report.r_hat) + "," + cell("%.1f", report.autocorrelation_time) + "," +
+         cell("%.0f", report.effective_sample_size) + "," + cell("%.4f", report.cluster_variation);
+}
+
+/// What metrics.csv says of a ladder; round trips count from one report to the next.
+class LadderReport {
+ public:
+  std::string cells(const TrainState<Model>& state) {
+    if (!state.snapshots.trajectory.rejections.empty()) {
+      const Trajectory<Model>& trajectory = state.snapshots.trajectory;
+      return cells(trajectory.rejections, trajectory.n_ensembles, trajectory.counted,
+                   trajectory.round_trips) +
+             ",";
+    }
+    const TemperatureLadder& ladder = state.ladder;
+    if (ladder.n_rungs == 0) return ",,,,,";
+    std::string all = cells(ladder.rejections, ladder.n_ensembles, ladder.counted, ladder.round_trips) + ",";
+    for (const double f : flow(ladder)) all += format(all.back() == ',' ? "%.3f" : " %.3f", f);
+    return all;
+  }
+
+ private:
+  std::string cells(const std::vector<double>& rejections, std::uint64_t ensembles, std::uint64_t counted,
+                    std::uint64_t round_trips) {
+    if (counted < counted_) counted_ = round_trips_ = 0;  // the count began anew
+    const double rounds = static_cast<double>(counted - counted_) * static_cast<double>(ensembles);
+    const double rate = rounds > 0 ? static_cast<double>(round_trips - round_trips_) / rounds : 0.0;
+    counted_ = counted;
+    round_trips_ = round_trips;
+    return format("%zu,%.4f,%.4f,%.6f,%.6f", rejections.size() + 1, cumulative_barrier(rejections).back(),
+                  mean_rejection(rejections), rate, optimal_round_trip_rate(rejections));
+  }
+
+  std::uint64_t counted_ = 0;
+  std::uint64_t round_trips_ = 0;
+};
 
 struct Validation {
   Likelihood likelihood;
@@ -286,6 +328,8 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
   bool stopped_early = false;
   bool stopped_by_signal = false;
   bool warned = false;
+  LadderReport ladder;
+  ladder.cells(state);  // what was before does not count
   std::string score;
   {
     ProgressLine line(common, "training");
@@ -323,22 +367,12 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
                             now.validations_since_best >= static_cast<std::uint64_t>(config.patience);
           }
           if (is_reported(config, report.update, report.total)) {
-            const std::vector<double>& snapshots = now.snapshots.trajectory.rejections;
-            const std::string rungs =
-                !snapshots.empty() ? format(",%zu,%.4f,%.4f,,", snapshots.size() + 1,
-                                            cumulative_barrier(snapshots).back(), mean_rejection(snapshots))
-                : now.ladder.n_rungs == 0
-                    ? ",,,,,"
-                    : format(",%llu,%.4f,%.4f,%.6f,%.6f", static_cast<unsigned long long>(now.ladder.n_rungs),
-                             cumulative_barrier(now.ladder.rejections).back(),
-                             mean_rejection(now.ladder.rejections), round_trip_rate(now.ladder),
-                             optimal_round_trip_rate(now.ladder.rejections));
             append_line(metrics, format("%llu,%llu,%.3f,%.6g,%.6g,%.6g,%.6f,%.6f,",
                                         static_cast<unsigned long long>(report.update),
                                         static_cast<unsigned long long>(report.epoch), seconds(),
                                         report.learning_rate, report.gradient_norm, report.step_norm,
                                         report.data_free_energy, report.chain_free_energy) +
-                                     cells + rungs);
+                                     cells + "," + ladder.cells(now) + "," + mixing_cells(report));
           }
           const double rate = static_cast<double>(report.update) / static_cast<double>(report.total);
           line.show(rate,

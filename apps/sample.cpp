@@ -32,6 +32,7 @@ struct Options {
   std::string start = "reference";
   std::string data;
   std::string binarize = "none";
+  std::int64_t clusters = 8;
   std::string out;
   std::string png;
   std::string shape;
@@ -45,6 +46,8 @@ constexpr std::uint64_t kTraceDraws = 1000;
 constexpr std::uint64_t kFirstRungs = 10;
 constexpr std::uint64_t kMostRungs = 200;
 constexpr std::uint64_t kMostRounds = 100000;
+/// Rounds that are traced.
+constexpr std::uint64_t kMostTraced = 20000;
 /// Rounds of a trajectory that log Z is measured by.
 constexpr std::uint64_t kMeasuredRounds = 10000;
 /// Drop of the covariances' correlation that shows training out of equilibrium (Decelle et al. 2021).
@@ -105,11 +108,19 @@ JumpMemory jump_memory(const Options& options, const ModelFile& file, const std:
   return memory;
 }
 
+/// What occupancy is reported of. Empty without data.
+DataClusters clusters_of(const Options& options, const std::optional<BinaryData>& data,
+                         const StreamFactory& streams) {
+  if (!data || options.clusters == 0) return {};
+  return find_clusters(*data, options.clusters, streams.engine(Purpose::kClusters, 0));
+}
+
 /// Samples and how they were come by.
 struct Drawn {
   Chains<Model> samples;
   Trace trace;
   std::size_t n_warm = 0;
+  DataClusters clusters;  // empty without data
   // Between samples of an ensemble, each of --swap-every sweeps; without a ladder, sweeps from the start.
   std::uint64_t rounds = 0;
   // Of a ladder, where there is one.
@@ -129,8 +140,9 @@ Drawn draw_plain(Options& options, const ModelFile& file, const StreamFactory& s
   const auto count = static_cast<std::uint64_t>(options.count);
   Drawn drawn;
   drawn.rounds = static_cast<std::uint64_t>(options.sweeps);
-  const auto data =
-      options.start == "data" || options.jump > 0 ? starting_cases(options, file) : std::nullopt;
+  const bool needs_data = options.start == "data" || options.jump > 0 || !options.data.empty();
+  const auto data = needs_data ? starting_cases(options, file) : std::nullopt;
+  drawn.clusters = clusters_of(options, data, streams);
   const JumpMemory memory = jump_memory(options, file, data, streams, workers);
   if (options.start == "data") {
     if (!data) throw UsageError("sample: --start data needs --data");
@@ -152,7 +164,8 @@ Drawn draw_plain(Options& options, const ModelFile& file, const StreamFactory& s
     }
     advance(file.model, file.theta, 1, streams, Purpose::kSampling, drawn.samples, workspace, workers);
     if (2 * done > drawn.rounds && done % stride == 0)
-      record(file.model, file.theta, drawn.samples, followed, workspace, workers, drawn.trace);
+      record(file.model, file.theta, drawn.samples, followed, drawn.clusters, workspace, workers,
+             drawn.trace);
     progress(static_cast<double>(done) / static_cast<double>(drawn.rounds));
   }
   return drawn;
@@ -205,6 +218,7 @@ Drawn draw_tempered(Options& options, ModelFile& file, bool sweeps_given, const 
   if (data && !file.has_reference) fit_reference(file, *data, options.common);
   Drawn drawn;
   drawn.ensembles = ensembles;
+  drawn.clusters = clusters_of(options, data, streams);
   TemperatureLadder ladder =
       linear_ladder(options.rungs > 0 ? as_count(options.rungs) : kFirstRungs, ensembles, 0);
   Chains<Model> chains =
@@ -235,7 +249,8 @@ Drawn draw_tempered(Options& options, ModelFile& file, bool sweeps_given, const 
     temper(file.model, file.theta, swap_every, streams, Purpose::kSamplingSwaps, Purpose::kSampling, chains,
            ladder, workspace, workers);
     for (std::uint64_t e = 0; e < ensembles; ++e) coldest[e] = ladder.coldest(e);
-    record(file.model, file.theta, chains, coldest, workspace, workers, drawn.trace);
+    if (drawn.trace.draws() < kMostTraced)
+      record(file.model, file.theta, chains, coldest, drawn.clusters, workspace, workers, drawn.trace);
   };
   draw_by_rounds(
       options, sweeps_given ? (as_count(options.sweeps) + swap_every - 1) / swap_every : 0, file.model, round,
@@ -284,6 +299,7 @@ Drawn draw_along_trajectory(Options& options, ModelFile& file, bool sweeps_given
   const std::uint64_t ensembles = trajectory.n_ensembles;
   Drawn drawn;
   drawn.ensembles = ensembles;
+  drawn.clusters = clusters_of(options, data, streams);
   drawn.n_warm = !data ? 0 : options.start == "data" ? ensembles : ensembles / 2;
   // Cold replicas of every rung start at the reference machine, warm ones at data.
   const std::uint64_t n_rungs = machines.size() + 2;
@@ -316,8 +332,9 @@ Drawn draw_along_trajectory(Options& options, ModelFile& file, bool sweeps_given
     temper(file.model, draws, options.jump, memory, trajectory, workspace, workers,
            measures ? &differences : nullptr);
     top = replicas_of(trajectory, trajectory.n_rungs() - 1);
+    if (drawn.trace.draws() >= kMostTraced) return;
     infer(file.model, file.theta, top.blocks, workspace.own, workers);
-    record(file.model, file.theta, top, all, workspace.own, workers, drawn.trace);
+    record(file.model, file.theta, top, all, drawn.clusters, workspace.own, workers, drawn.trace);
   };
   draw_by_rounds(
       options, sweeps_given ? as_count(options.sweeps) : 0, file.model, round, [&] { return top; }, drawn);
@@ -417,6 +434,7 @@ int run(Options& options, bool sweeps_given) {
     require_between(violations, "rungs", options.rungs, 2, static_cast<std::int64_t>(kMostRungs));
   if (!(options.jump >= 0 && options.jump <= 1))
     violations.push_back({"jump", format("%g", options.jump), "must be in [0, 1]"});
+  require_between(violations, "clusters", options.clusters, 0, 1024);
   require_between(violations, "swap-every", options.swap_every, 1, 1 << 20);
   require_between(violations, "ensembles", options.ensembles, 2, 1024);
   if (!violations.empty()) throw ConfigError(violations);
@@ -467,6 +485,12 @@ int run(Options& options, bool sweeps_given) {
       diagnostics["log_partition_se"] = drawn.log_partition.standard_error;
     }
   }
+  if (report.occupancy.size() > 0) {
+    const Eigen::VectorXd& of_data = drawn.clusters.occupancy;
+    diagnostics["cluster_occupancy"] = std::vector<double>(report.occupancy.begin(), report.occupancy.end());
+    diagnostics["cluster_occupancy_of_data"] = std::vector<double>(of_data.begin(), of_data.end());
+    diagnostics["cluster_variation"] = cluster_variation(drawn.clusters, report.occupancy);
+  }
   diagnostics["mixed"] = report.mixed;
   diagnostics["verdict"] = report.verdict;
 
@@ -510,6 +534,12 @@ int run(Options& options, bool sweeps_given) {
                 drawn.round_trip_rate, optimal_round_trip_rate(drawn.rejections))
           : format("%lld samples, %lld sweeps each from the %s\n", static_cast<long long>(options.count),
                    static_cast<long long>(options.sweeps), options.start.c_str());
+  if (report.occupancy.size() > 0) {
+    text += "clusters, data / samples:";
+    for (Index k = 0; k < drawn.clusters.size(); ++k)
+      text += format(" %.3f/%.3f", drawn.clusters.occupancy[k], report.occupancy[k]);
+    text += format("; total variation %.3f\n", cluster_variation(drawn.clusters, report.occupancy));
+  }
   if (options.ladder == "trajectory") {
     text += format("log Z %.4f +- %.4f nats (Bennett's ratio along the trajectory)\n",
                    drawn.log_partition.value, drawn.log_partition.standard_error);
@@ -567,6 +597,11 @@ void setup_sample(CLI::App& program, int& exit_code) {
   app.add_option("--binarize", options->binarize,
                  "none, threshold or sample; none uses the rule of the model's run")
       ->check(CLI::IsMember({"none", "threshold", "sample"}))
+      ->capture_default_str();
+  app.add_option(
+         "--clusters", options->clusters,
+         "clusters of the data whose occupancy by samples is reported where data are at hand; 0 for none")
+      ->check(whole_number())
       ->capture_default_str();
   app.add_flag(
       "--diagnose", options->diagnose,

@@ -34,7 +34,10 @@ TRAINERS = {
     "SML-PT 10": ["--trainer", "sml-pt", "--rungs", "10", "--chains", "10"],
     "SML-PT 50": ["--trainer", "sml-pt", "--rungs", "50", "--chains", "10"],
     "SML-APT": ["--trainer", "sml-apt", "--rungs", "10", "--chains", "10"],
+    "SML-APT, paper mode": ["--trainer", "sml-apt", "--rungs", "10", "--chains", "10", "--ladder", "desjardins2010"],
     "SML-APT, 10 % jumps": ["--trainer", "sml-apt", "--rungs", "10", "--chains", "10", "--jump", "0.1"],
+    "SML-PTT": ["--trainer", "sml-ptt", "--chains", "10"],
+    "SML-PTT, 10 % jumps": ["--trainer", "sml-ptt", "--chains", "10", "--jump", "0.1"],
 }
 
 
@@ -119,6 +122,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="one learning rate, one seed, 20,000 updates")
     parser.add_argument("--updates", type=int, default=200000)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", help="trainers whose name begins like this, without configs/five-modes.toml")
     parser.add_argument("--rates", default="1e-1,1e-2,1e-3")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--figure", help="SVG file of the curves")
@@ -135,8 +139,10 @@ def main():
             modes = find_modes(file["train/x"][:5000].astype(float))
         jobs = [(f"lr {rate}", f"{name} @{rate}", ["--hidden", "10", "--batch", "5", "--lr", rate, *PLAIN, *options],
                  updates, seed)
-                for rate in rates for name, options in TRAINERS.items() for seed in seeds]
-        jobs += [("configs/five-modes.toml", "five-modes.toml", config, updates, seed) for seed in seeds]
+                for rate in rates for name, options in TRAINERS.items() for seed in seeds
+                if not arguments.only or name.startswith(arguments.only)]
+        if not arguments.only:
+            jobs += [("configs/five-modes.toml", "five-modes.toml", config, updates, seed) for seed in seeds]
         with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
             runs = pool.map(lambda job: (job[0], train(arguments.tempera, folder, *job[1:], modes)), jobs)
             results = []

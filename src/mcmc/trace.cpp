@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <numeric>
 
 #include "tempera/core/math.hpp"
 #include "tempera/models/bernoulli_rbm.hpp"
@@ -44,22 +45,39 @@ double disagreement(const std::vector<std::vector<double>>& series, std::size_t 
   return difference == 0.0 ? 0.0 : difference / std::sqrt(warm.squared_error + cold.squared_error);
 }
 
+/// Whether each chain is in a cluster: 1 or 0, draw after draw.
+std::vector<std::vector<double>> membership(const Trace& trace, Index cluster) {
+  std::vector<std::vector<double>> series;
+  for (const auto& chain : trace.cluster) {
+    auto& member = series.emplace_back();
+    for (const Index c : chain) member.push_back(c == cluster ? 1.0 : 0.0);
+  }
+  return series;
+}
+
 }  // namespace
 
 template <EnergyModel M>
 void record(const M& model, const typename M::Params& theta, const Chains<M>& chains,
-            std::span<const std::uint64_t> which, const Workspace<M>& workspace, const Workers& workers,
-            Trace& trace) {
+            std::span<const std::uint64_t> which, const DataClusters& clusters, const Workspace<M>& workspace,
+            const Workers& workers, Trace& trace) {
   std::vector<LaneDoubles> energies(chains.blocks.size());
+  std::vector<std::array<Index, kLanes>> places(chains.blocks.size());
   std::vector<char> concerned(chains.blocks.size(), 0);
   for (const std::uint64_t chain : which) concerned[chain / kLanes] = 1;
   workers.for_each(static_cast<Index>(energies.size()), [&](Index block) {
     const auto b = static_cast<std::size_t>(block);
-    if (concerned[b] != 0)
-      model.free_energy(theta, constant_beta(1.0F), chains.blocks[b], workspace.works[b], energies[b]);
+    if (concerned[b] == 0) return;
+    model.free_energy(theta, constant_beta(1.0F), chains.blocks[b], workspace.works[b], energies[b]);
+    ProductScratch scratch;
+    if (clusters.size() > 0)
+      places[b] =
+          nearest_clusters(clusters, {chains.blocks[b].visible, lanes_of(chains.n_chains, block)}, scratch);
   });
   trace.free_energy.resize(which.size());
   trace.mean_visible.resize(which.size());
+  if (clusters.size() > 0) trace.cluster.resize(which.size());
+  trace.n_clusters = clusters.size();
   for (std::size_t c = 0; c < which.size(); ++c) {
     const std::uint64_t block = which[c] / kLanes;
     const std::uint64_t lane = which[c] % kLanes;
@@ -68,6 +86,7 @@ void record(const M& model, const typename M::Params& theta, const Chains<M>& ch
     trace.free_energy[c].push_back(energies[block][lane]);
     trace.mean_visible[c].push_back(static_cast<double>(ones) /
                                     static_cast<double>(chains.blocks[block].visible.size()));
+    if (clusters.size() > 0) trace.cluster[c].push_back(places[block][lane]);
   }
 }
 
@@ -77,18 +96,28 @@ MixingReport judge(const Trace& trace, std::size_t n_warm) {
     report.verdict = "not mixed: fewer than 8 draws to judge by";
     return report;
   }
-  report.free_energy = convergence(trace.free_energy);
-  report.mean_visible = convergence(trace.mean_visible);
-  const auto agree = [](double r_hat) { return std::isnan(r_hat) ? 1.0 : r_hat; };
-  report.r_hat = std::max(agree(report.free_energy.r_hat), agree(report.mean_visible.r_hat));
-  report.autocorrelation_time =
-      std::max(report.free_energy.autocorrelation_time, report.mean_visible.autocorrelation_time);
-  report.effective_sample_size =
-      std::min(report.free_energy.effective_sample_size, report.mean_visible.effective_sample_size);
   report.starts_compared = n_warm > 0 && n_warm < trace.free_energy.size();
-  if (report.starts_compared) {
-    report.starts_disagree =
-        std::max(disagreement(trace.free_energy, n_warm), disagreement(trace.mean_visible, n_warm));
+  const auto see = [&](const std::vector<std::vector<double>>& series) {
+    const Convergence found = convergence(series);
+    const double r_hat = std::isnan(found.r_hat) ? 1.0 : found.r_hat;  // constant: nothing to disagree about
+    const bool first = std::isnan(report.r_hat);
+    report.r_hat = first ? r_hat : std::max(report.r_hat, r_hat);
+    report.autocorrelation_time = std::max(report.autocorrelation_time, found.autocorrelation_time);
+    report.effective_sample_size = first
+                                       ? found.effective_sample_size
+                                       : std::min(report.effective_sample_size, found.effective_sample_size);
+    if (report.starts_compared)
+      report.starts_disagree = std::max(report.starts_disagree, disagreement(series, n_warm));
+    return found;
+  };
+  report.free_energy = see(trace.free_energy);
+  report.mean_visible = see(trace.mean_visible);
+  report.occupancy = Eigen::VectorXd::Zero(trace.n_clusters);
+  for (Index k = 0; k < trace.n_clusters; ++k) {
+    const std::vector<std::vector<double>> series = membership(trace, k);
+    for (const auto& chain : series) report.occupancy[k] += std::accumulate(chain.begin(), chain.end(), 0.0);
+    report.occupancy[k] /= static_cast<double>(trace.draws() * series.size());
+    if (report.occupancy[k] > 0) see(series);
   }
   std::string why;
   const auto because = [&why](const std::string& reason) { why += (why.empty() ? "" : "; ") + reason; };
@@ -107,6 +136,7 @@ MixingReport judge(const Trace& trace, std::size_t n_warm) {
 }
 
 template void record(const BernoulliRbm&, const BernoulliRbm::Params&, const Chains<BernoulliRbm>&,
-                     std::span<const std::uint64_t>, const Workspace<BernoulliRbm>&, const Workers&, Trace&);
+                     std::span<const std::uint64_t>, const DataClusters&, const Workspace<BernoulliRbm>&,
+                     const Workers&, Trace&);
 
 }  // namespace tempera

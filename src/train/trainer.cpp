@@ -7,6 +7,7 @@
 #include <string>
 
 #include "tempera/core/errors.hpp"
+#include "tempera/mcmc/trace.hpp"
 #include "tempera/models/bernoulli_rbm.hpp"
 
 namespace tempera {
@@ -24,6 +25,10 @@ constexpr std::uint64_t kMostRungs = 100;
 constexpr double kLeastAcceptance = 0.4;
 constexpr std::uint64_t kSettling = 100;
 constexpr double kLeastOffers = 50;
+/// Chains that are followed between reports, looks at them, and clusters of the data that they are sought in.
+constexpr std::uint64_t kFollowed = 64;
+constexpr std::uint64_t kLooks = 32;
+constexpr Index kClusters = 8;
 
 /// A phase: states with the expected statistics that they give.
 template <EnergyModel M>
@@ -41,6 +46,8 @@ struct Scratch {
   Chains<M> data_chains;
   Workspace<M> negative;
   TrajectoryWorkspace<M> snapshots;
+  DataClusters clusters;
+  Trace trace;
   typename M::Params gradient;
 };
 
@@ -196,6 +203,33 @@ double mean_free_energy(const M& model, const typename M::Params& theta,
                      [&](Index b) { return sums[static_cast<std::size_t>(b)]; });
 }
 
+/// Looks at the chains now and then; at a report, tells how they mixed since the last one.
+template <EnergyModel M>
+void follow(const M& model, const TrainConfig& config, const TrainState<M>& state, Scratch<M>& scratch,
+            UpdateReport& report, bool reported, const Workers& workers) {
+  const std::uint64_t stride =
+      std::max<std::uint64_t>(1, static_cast<std::uint64_t>(config.report_every) / kLooks);
+  if (state.update % stride == 0) {
+    std::vector<std::uint64_t> which = state.ladder.plain;
+    if (which.empty()) {
+      which.resize(static_cast<std::size_t>(state.chains.n_chains));
+      std::iota(which.begin(), which.end(), std::uint64_t{0});
+    }
+    which.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kFollowed, which.size())));
+    record(model, state.theta, state.chains, which, scratch.clusters, scratch.negative, workers,
+           scratch.trace);
+  }
+  if (!reported) return;
+  const MixingReport mixing = judge(scratch.trace, 0);
+  if (mixing.occupancy.size() > 0) {
+    report.r_hat = mixing.r_hat;
+    report.autocorrelation_time = mixing.autocorrelation_time * static_cast<double>(stride);
+    report.effective_sample_size = mixing.effective_sample_size;
+    report.cluster_variation = cluster_variation(scratch.clusters, mixing.occupancy);
+  }
+  scratch.trace = {};
+}
+
 [[noreturn]] void fail_not_finite(const char* what, std::string_view field, std::uint64_t update) {
   throw NumericalError("update " + std::to_string(update) + ": the " + what + " of '" + std::string(field) +
                        "' is not finite; the last checkpoint is kept (a smaller --lr may help)");
@@ -237,7 +271,9 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   const auto chain_weights = mean_weights(chains, state.ladder);
 
   UpdateReport report;
-  if (is_reported(config, state.update + 1, total)) {
+  const bool reported = is_reported(config, state.update + 1, total);
+  if (persistent) follow(model, config, state, scratch, report, reported, workers);
+  if (reported) {
     report.data_free_energy = mean_free_energy(model, state.theta, scratch.positive.blocks,
                                                scratch.positive.workspace, data_weights, workers);
     report.chain_free_energy =
@@ -348,6 +384,11 @@ void train(const M& model, const BinaryData& data, const TrainConfig& config, Tr
   const std::uint64_t total = total_updates(config, data.n_cases());
   Scratch<M> scratch;
   scratch.gradient = model.zero_params();
+  if (is_persistent(config)) {
+    scratch.clusters =
+        find_clusters(data, kClusters,
+                      StreamFactory{static_cast<std::uint64_t>(config.seed)}.engine(Purpose::kClusters, 0));
+  }
   while (state.update < total) {
     const UpdateReport report = update_once(model, data, config, total, state, scratch, workers);
     if (observer(report, state) == Control::kStop) return;

@@ -147,7 +147,7 @@ class Metrics(CliTest):
         for trainer, run_dir in self.run_dirs.items():
             rows = read_metrics(run_dir)
             self.assertEqual([int(row["update"]) for row in rows], list(range(10, 91, 10)))
-            names = [name for name in rows[0] if name.startswith(("validation", "log_partition", "effective"))]
+            names = [name for name in rows[0] if name.startswith(("validation", "log_partition", "effective_fraction"))]
             self.assertIn("validation_log_likelihood", names)
             for row in rows:
                 for name in names:

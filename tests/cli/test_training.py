@@ -48,6 +48,20 @@ class RunDirectory(CliTest):
         self.assertEqual(updates, sorted(set(updates)))
         self.assertLessEqual({50, 100, 150, 200}, set(updates))
 
+    def test_metrics_tell_how_chains_and_ladders_mix(self):
+        run(*train_args(self.dir / "apt", "--report-every", 50, trainer="sml-apt"))
+        for row in read_metrics(self.dir / "apt"):
+            self.assertEqual(len(row["flow"].split()), int(row["rungs"]))
+            self.assertEqual((row["flow"].split()[0], row["flow"].split()[-1]), ("0.000", "1.000"))
+            for name in ("barrier", "rejection", "round_trip_rate", "round_trip_optimum", "cluster_variation"):
+                self.assertTrue(0 <= float(row[name]) < 10, name)
+            self.assertGreaterEqual(float(row["autocorrelation_time"]), 1)
+            self.assertGreater(float(row["r_hat"]), 0.9)
+            self.assertLessEqual(float(row["effective_sample_size"]), 64 * 50)
+        run(*train_args(self.dir / "cd", trainer="cd", updates=100))
+        for row in read_metrics(self.dir / "cd"):
+            self.assertEqual({row[name] for name in ("rungs", "flow", "r_hat", "cluster_variation")}, {""})
+
     def test_checkpoint_is_readable_with_h5py(self):
         with h5py.File(self.run_dir / "checkpoint.h5", "r") as file:
             self.assertEqual(file.attrs["format"], "tempera")

@@ -38,6 +38,7 @@ enum class Purpose : std::uint8_t {
   kJumpStep = 14,       // whether there are jumps (step = sweep)
   kSnapshots = 15,      // replicas of snapshots (step = round x 1024 + snapshot)
   kReservoir = 16,      // what chains are offered of the reservoir (step = update)
+  kClusters = 17,       // clusters of the data
 };
 
 /// A run of draws of one chain at one step, as a uniform random bit generator for Boost.Random.

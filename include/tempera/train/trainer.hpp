@@ -66,6 +66,13 @@ struct UpdateReport {
   // Means over the batch and over the negative chains, before the update; of reported updates only.
   double data_free_energy = std::numeric_limits<double>::quiet_NaN();
   double chain_free_energy = std::numeric_limits<double>::quiet_NaN();
+  // How up to 64 of the persistent chains mixed since the last report, from about 32 looks at them: of their
+  // free energy, fraction of ones and cluster of the data. The parameters move meanwhile. NaN for cd and for
+  // fewer than eight looks; times in updates.
+  double r_hat = std::numeric_limits<double>::quiet_NaN();
+  double autocorrelation_time = std::numeric_limits<double>::quiet_NaN();
+  double effective_sample_size = std::numeric_limits<double>::quiet_NaN();
+  double cluster_variation = std::numeric_limits<double>::quiet_NaN();  // total variation from the data's
 };
 
 template <EnergyModel M>
