@@ -200,6 +200,7 @@ class Bench {
   void update(const Shape& shape, const Model& model, Json& rows, const auto& yardstick) {
     const BinaryData data = random_cases(static_cast<Index>(4 * shape.chains), shape.n_visible);
     TrainConfig config;
+    config.trainer = "sml";
     config.batch = static_cast<std::int64_t>(shape.chains);
     config.chains = config.batch;
     config.report_every = 1 << 30;

@@ -14,7 +14,7 @@ def tempera_seconds(tempera, data_file, folder, updates, options):
     """Seconds per update: the difference of two runs, so that reading and writing files does not count."""
     def run(count):
         begin = time.perf_counter()
-        done = subprocess.run([tempera, "train", "--data", data_file, "--out", f"{folder}/run", "--force", "--hidden", "500",
+        done = subprocess.run([tempera, "train", "--data", data_file, "--out", f"{folder}/run", "--force", "--hidden", "500", "--trainer", "sml",
                                "--batch", "100", "--chains", "100", "--updates", str(count), "--report-every", "1000000",
                                "--checkpoint-every", "1000000", "--keep", "0", "--threads", "1", "--quiet", "--json",
                                "--schedule", "constant", *options], capture_output=True, text=True)

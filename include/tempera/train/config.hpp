@@ -15,7 +15,7 @@ struct TrainConfig {
   std::string binarize = "none";
   std::string model = "bernoulli-rbm";
   std::vector<std::int64_t> hidden = {500};
-  std::string trainer = "sml";
+  std::string trainer = "sml-apt";
   std::int64_t batch = 500;
   std::int64_t chains = 0;  // 0: as many as the batch
   std::int64_t sweeps = 1;
