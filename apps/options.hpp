@@ -40,6 +40,9 @@ void require_between(std::vector<Violation>& violations, const std::string& fiel
 /// Throws ConfigError where `bytes`, the need of this value of a field, go beyond the machine's memory.
 void require_memory(const std::string& field, std::int64_t value, double bytes);
 
+/// A count that has been checked not to be negative.
+inline std::uint64_t as_count(std::int64_t n) { return static_cast<std::uint64_t>(n); }
+
 std::string format(const char* pattern, ...) __attribute__((format(printf, 1, 2)));
 
 /// A progress line: redrawn on a terminal, a plain line now and then in a pipe.

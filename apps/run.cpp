@@ -280,6 +280,11 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
   const bool goes_on = start_from == Start::kCheckpoint;
   if (goes_on) {
     read_checkpoint(latest, model, state);
+    if (config.trainer == "sml-pt" && state.ladder.n_rungs != as_count(config.rungs)) {
+      throw DataError(latest.string() + ": /state/ladder has " + std::to_string(state.ladder.n_rungs) +
+                      " rungs, the configuration " + std::to_string(config.rungs) +
+                      "; the ladder of sml-pt is fixed");
+    }
     if (state.update > total_updates(config, train_data.n_cases())) {
       throw ConfigError(
           {{"updates", std::to_string(config.updates),

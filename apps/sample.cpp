@@ -171,8 +171,6 @@ Drawn draw_plain(Options& options, const ModelFile& file, const StreamFactory& s
   return drawn;
 }
 
-std::uint64_t as_count(std::int64_t n) { return static_cast<std::uint64_t>(n); }
-
 /// Rounds of a ladder, each of which adds a draw of every ensemble's coldest replica to the trace; `coldest`
 /// gives these replicas. They become samples each time their autocorrelation time has passed, or this many
 /// rounds where not 0.
@@ -320,7 +318,7 @@ Drawn draw_along_trajectory(Options& options, ModelFile& file, bool sweeps_given
   TrajectoryWorkspace<Model> workspace;
   {
     ProgressLine line(options.common, "placing rungs");
-    tune(file.model, draws, options.jump, memory, kLeastSwaps, kMostSwaps, trajectory, workspace, workers,
+    tune(file.model, draws, options.jump, memory, {kLeastSwaps, kMostSwaps}, trajectory, workspace, workers,
          show_on(line));
   }
   std::vector<EnergyDifferences> differences(trajectory.n_rungs() - 1);
@@ -444,9 +442,13 @@ int run(Options& options, bool sweeps_given) {
     throw UsageError("sample: --out or --png is required");
   ModelFile file = read_model(options.model);
   if (!options.shape.empty()) file.visible_shape = parse_shape(options.shape, file.model.n_visible());
-  require_memory("count", options.count,
-                 12.0 * static_cast<double>(options.count) *
-                     static_cast<double>(file.model.n_visible() + file.model.n_hidden()));
+  const double units = static_cast<double>(file.model.n_visible() + file.model.n_hidden());
+  require_memory("count", options.count, 12.0 * static_cast<double>(options.count) * units);
+  if (options.ladder == "temperature") {
+    const auto rungs = static_cast<double>(std::max<std::int64_t>(options.rungs, kFirstRungs));
+    require_memory("ensembles", options.ensembles,
+                   12.0 * rungs * static_cast<double>(options.ensembles) * units);
+  }
   const Workers workers(options.common.threads);
   const StreamFactory streams{static_cast<std::uint64_t>(options.seed)};
   catch_signals();

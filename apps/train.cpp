@@ -29,6 +29,9 @@ int run(Options& options, const CLI::App& app) {
   if (std::error_code error; std::filesystem::exists(config.data, error) && !is_builtin(config.data))
     config.data = std::filesystem::absolute(config.data).string();
   if (const auto violations = validate(config); !violations.empty()) throw ConfigError(violations);
+  if (app.count("--updates") > 0 && app.count("--epochs") > 0 && config.epochs > 0)
+    throw UsageError("train: --updates and --epochs both say how long; give one");
+  if (app.count("--updates") > 0) config.epochs = 0;  // also over the file's
   const std::filesystem::path out = options.out;
   if (holds_run(out) && !options.force)
     throw WriteError(options.out + ": holds a run already; --force replaces it, tempera resume continues it");

@@ -119,8 +119,6 @@ double correlation_time(const Series& series) {
 
 }  // namespace
 
-double split_r_hat(const Series& series) { return r_hat_of(split(series)); }
-
 Convergence convergence(const Series& series) {
   for (const auto& chain : series) {
     for (const double x : chain) {

@@ -275,21 +275,21 @@ void reset_statistics(Trajectory<M>& trajectory) {
 }
 
 template <EnergyModel M>
-bool adjust(const M& model, double least, double most, Trajectory<M>& trajectory,
+bool adjust(const M& model, const TrajectoryLimits& limits, Trajectory<M>& trajectory,
             TrajectoryWorkspace<M>& workspace, const Workers& workers) {
   const std::vector<double> rejections = trajectory.rejections;
   bool changed = false;
-  for (std::uint64_t k = rejections.size(); k > 0 && trajectory.n_rungs() < kMaxRungs; --k) {
-    if (1.0 - rejections[at(k - 1)] >= least) continue;
+  for (std::uint64_t k = rejections.size(); k > 0 && trajectory.n_rungs() < limits.most_rungs; --k) {
+    if (1.0 - rejections[at(k - 1)] >= limits.least_acceptance) continue;
     insert_midpoint(k, trajectory);
     changed = true;
   }
   if (changed) return true;
   std::uint64_t dispensable = 0;
-  double best = most;
+  double best = limits.spare_acceptance;
   for (std::uint64_t k = 1; k + 1 < trajectory.n_rungs(); ++k) {
     // Neighbours accept less of each other than of what is between them.
-    if (std::max(rejections[at(k - 1)], rejections[at(k)]) > 1.0 - most) continue;
+    if (std::max(rejections[at(k - 1)], rejections[at(k)]) > 1.0 - best) continue;
     const double acceptance = acceptance_between(model, k - 1, k + 1, trajectory, workspace, workers);
     if (acceptance <= best) continue;
     best = acceptance;
@@ -301,7 +301,7 @@ bool adjust(const M& model, double least, double most, Trajectory<M>& trajectory
 
 template <EnergyModel M>
 void tune(const M& model, const TrajectoryDraws& draws, double jump_rate, const JumpMemory& jumps,
-          double least, double most, Trajectory<M>& trajectory, TrajectoryWorkspace<M>& workspace,
+          const TrajectoryLimits& limits, Trajectory<M>& trajectory, TrajectoryWorkspace<M>& workspace,
           const Workers& workers, const Progress& progress) {
   constexpr std::uint64_t kRounds = 20;
   constexpr std::uint64_t kMostChanges = 300;
@@ -310,7 +310,7 @@ void tune(const M& model, const TrajectoryDraws& draws, double jump_rate, const 
     reset_statistics(trajectory);
     for (std::uint64_t t = 0; t < kRounds; ++t)
       temper(model, draws, jump_rate, jumps, trajectory, workspace, workers);
-    if (!adjust(model, least, most, trajectory, workspace, workers)) break;
+    if (!adjust(model, limits, trajectory, workspace, workers)) break;
   }
   reset_statistics(trajectory);
 }
@@ -335,10 +335,10 @@ template double acceptance_between(const BernoulliRbm&, std::uint64_t, std::uint
                                    const Workers&);
 template double round_trip_rate(const Trajectory<BernoulliRbm>&);
 template void reset_statistics(Trajectory<BernoulliRbm>&);
-template bool adjust(const BernoulliRbm&, double, double, Trajectory<BernoulliRbm>&,
+template bool adjust(const BernoulliRbm&, const TrajectoryLimits&, Trajectory<BernoulliRbm>&,
                      TrajectoryWorkspace<BernoulliRbm>&, const Workers&);
-template void tune(const BernoulliRbm&, const TrajectoryDraws&, double, const JumpMemory&, double, double,
-                   Trajectory<BernoulliRbm>&, TrajectoryWorkspace<BernoulliRbm>&, const Workers&,
-                   const Progress&);
+template void tune(const BernoulliRbm&, const TrajectoryDraws&, double, const JumpMemory&,
+                   const TrajectoryLimits&, Trajectory<BernoulliRbm>&, TrajectoryWorkspace<BernoulliRbm>&,
+                   const Workers&, const Progress&);
 
 }  // namespace tempera

@@ -27,6 +27,8 @@ constexpr std::uint64_t kLeastUpdates = 3;
 /// A snapshot goes when its neighbours accept more than this of each other; a midpoint comes where fewer.
 constexpr double kDispensable = 0.4;
 constexpr double kGap = 0.08;
+/// Snapshots at most. A machine whose way needs more has lost it.
+constexpr std::uint64_t kMostSnapshots = 64;
 
 TrajectoryDraws draws_of(const StreamFactory& streams) {
   return {streams, Purpose::kSnapshots, Purpose::kSwaps};
@@ -54,6 +56,17 @@ std::vector<typename M::State> repeated(const M& model, const Chains<M>& chains,
   std::vector<std::uint64_t> which(static_cast<std::size_t>(n));
   for (std::uint64_t c = 0; c < n; ++c) which[static_cast<std::size_t>(c)] = c % chains.n_chains;
   return select_chains(model, chains, which).blocks;
+}
+
+/// The inner rung with the least rejection on both sides together.
+template <EnergyModel M>
+std::uint64_t least_barrier(const Trajectory<M>& trajectory) {
+  const std::vector<double>& r = trajectory.rejections;
+  std::size_t least = 1;
+  for (std::size_t k = 2; k < r.size(); ++k) {
+    if (r[k - 1] + r[k] < r[least - 1] + r[least]) least = k;
+  }
+  return least;
 }
 
 template <EnergyModel M>
@@ -180,7 +193,11 @@ bool freeze(const M& model, const typename M::Params& theta, std::uint64_t updat
   snapshots.frozen = update;
   snapshots.rollbacks = 0;
   snapshots.rate = std::min(1.0, kRecovery * snapshots.rate);
-  adjust(model, kGap, kDispensable, next, workspace, workers);
+  if (next.n_rungs() > kMostSnapshots) {
+    remove_rung(least_barrier(next), next);
+  } else {
+    adjust(model, {kGap, kDispensable, kMostSnapshots}, next, workspace, workers);
+  }
   snapshots.trajectory = std::move(next);
   return true;
 }

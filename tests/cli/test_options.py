@@ -1037,6 +1037,9 @@ class Ranges(CliTest):
                 self.fails(BAD_CONFIG, *train_args("bars-and-stripes", self.dir / "run", option, value),
                            mentions=[option.strip("-"), value], timeout=QUICK)
 
+    def test_two_lengths(self):
+        self.fails(USAGE, *train_args("bars-and-stripes", self.dir / "run", "--epochs", 3), mentions=["--updates", "--epochs"])
+
     def test_numbers_beyond_64_bits(self):
         for option in ("--chains", "--epochs", "--seed"):
             with self.subTest(option=option):

@@ -218,6 +218,12 @@ class SameBytes(CliTest):
                     file["state/ladder"].attrs["n_rungs"] = count
                 run("resume", self.dir / "run", "--updates", 30, expect=65)
 
+    def test_a_fixed_ladder_stays_fixed(self):
+        run(*train_args(self.dir / "run", trainer="sml-pt", updates=20))
+        config = self.dir / "run" / "config.toml"
+        config.write_text(config.read_text().replace("rungs = 4", "rungs = 5"))
+        self.assertIn("rungs", run("resume", self.dir / "run", "--updates", 30, expect=65).stderr)
+
     def test_stop_in_the_middle_of_an_epoch(self):
         whole, parts = self.dir / "whole", self.dir / "parts"
         run(*train_args(whole, updates=37))

@@ -56,7 +56,7 @@ Trajectory<BernoulliRbm> path_to(const Params& theta, const Workers& workers) {
   auto trajectory = reference_trajectory(model, 64, kDraws.streams, Purpose::kSampling, workers);
   insert_rung(1, theta, {model.new_state()}, trajectory);
   TrajectoryWorkspace<BernoulliRbm> workspace;
-  tune(model, kDraws, 0.0, {}, 0.5, 0.9, trajectory, workspace, workers);
+  tune(model, kDraws, 0.0, {}, {0.5, 0.9}, trajectory, workspace, workers);
   return trajectory;
 }
 
@@ -169,9 +169,15 @@ TEST(Trajectory, TuningPutsMidpointsIntoGapsAndTakesWhatIsNotNeededOut) {
   for (int copy = 0; copy < 5; ++copy)
     insert_rung(trajectory.n_rungs(), theta, {model.new_state()}, trajectory);
   const std::uint64_t before = trajectory.n_rungs();
-  tune(model, kDraws, 0.0, {}, 0.5, 0.9, trajectory, workspace, workers);
+  tune(model, kDraws, 0.0, {}, {0.5, 0.9}, trajectory, workspace, workers);
   EXPECT_LE(trajectory.n_rungs(), before - 4);
   EXPECT_TRUE(equal_fields(trajectory.rungs.back(), theta));
+
+  // No more midpoints than there is room for.
+  auto few = reference_trajectory(model, 64, kDraws.streams, Purpose::kSampling, workers);
+  insert_rung(1, two_modes(8.0), {model.new_state()}, few);
+  tune(model, kDraws, 0.0, {}, {0.9, 0.95, 4}, few, workspace, workers);
+  EXPECT_EQ(few.n_rungs(), 4U);
 }
 
 TEST(Trajectory, ThreadsDoNotMatter) {

@@ -19,7 +19,4 @@ struct Convergence {
 /// time, and a sort.
 Convergence convergence(const std::vector<std::vector<double>>& series);
 
-/// Split R-hat without ranks and without folding: sensitive to where chains lie, cheap.
-double split_r_hat(const std::vector<std::vector<double>>& series);
-
 }  // namespace tempera

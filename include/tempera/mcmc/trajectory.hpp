@@ -124,17 +124,24 @@ double round_trip_rate(const Trajectory<M>& trajectory);
 template <EnergyModel M>
 void reset_statistics(Trajectory<M>& trajectory);
 
-/// Inserts midpoints where fewer than `least` swaps were accepted; else takes the rung out whose neighbours
-/// accept most of each other, where that is more than `most`. Returns whether anything changed.
+/// What a trajectory should look like.
+struct TrajectoryLimits {
+  double least_acceptance;  // of neighbours
+  double spare_acceptance;  // of the neighbours of a rung, above which it can go
+  std::uint64_t most_rungs = kMaxRungs;
+};
+
+/// Inserts midpoints where too few swaps were accepted; else takes the rung out whose neighbours accept most
+/// of each other, if they accept enough. Returns whether anything changed.
 template <EnergyModel M>
-bool adjust(const M& model, double least, double most, Trajectory<M>& trajectory,
+bool adjust(const M& model, const TrajectoryLimits& limits, Trajectory<M>& trajectory,
             TrajectoryWorkspace<M>& workspace, const Workers& workers);
 
 /// Rounds of sweeps and `adjust` until the trajectory stays as it is; `progress` may stop it. Statistics are
 /// reset at the end.
 template <EnergyModel M>
 void tune(const M& model, const TrajectoryDraws& draws, double jump_rate, const JumpMemory& jumps,
-          double least, double most, Trajectory<M>& trajectory, TrajectoryWorkspace<M>& workspace,
+          const TrajectoryLimits& limits, Trajectory<M>& trajectory, TrajectoryWorkspace<M>& workspace,
           const Workers& workers, const Progress& progress = {});
 
 }  // namespace tempera
