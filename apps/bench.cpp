@@ -184,8 +184,10 @@ class Bench {
       Measured m = measure(
           options_.seconds,
           [&] {
-            (void)annealed_log_weights<Model>(model, theta, betas, shape.chains, StreamFactory{1},
-                                              Purpose::kAnnealing, workers_);
+            (void)annealed_log_weights<Model>(
+                model, theta, betas,
+                reference_chains(model, shape.chains, StreamFactory{1}, Purpose::kAnnealing, workers_),
+                StreamFactory{1}, Purpose::kAnnealing, workers_);
           },
           [&] {
             for (Index k = 0; k < kSteps; ++k) two_products();

@@ -314,9 +314,10 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
     if (model.enumerated_units() <= kExactValidationUnits) {
       result.log_partition = exact_log_partition(model, theta, workers, {});
     } else {
-      const auto weights =
-          annealed_log_weights(model, theta, published_betas(kValidationBetas), kValidationChains,
-                               StreamFactory{seed}, Purpose::kValidation, workers);
+      const auto weights = annealed_log_weights(
+          model, theta, published_betas(kValidationBetas),
+          reference_chains(model, kValidationChains, StreamFactory{seed}, Purpose::kValidation, workers),
+          StreamFactory{seed}, Purpose::kValidation, workers);
       result.log_partition = log_partition_from_weights(model.reference_log_partition(), weights);
     }
     result.likelihood =

@@ -8,12 +8,13 @@
 
 #include "config_file.hpp"
 #include "run.hpp"
-#include "tempera/estimate/bennett.hpp"
+#include "tempera/estimate/path.hpp"
 #include "tempera/io/image.hpp"
 #include "tempera/mcmc/jump.hpp"
 #include "tempera/mcmc/quality.hpp"
 #include "tempera/mcmc/trace.hpp"
 #include "tempera/mcmc/trajectory.hpp"
+#include "tempered.hpp"
 
 namespace tempera::apps {
 namespace {
@@ -42,9 +43,7 @@ struct Options {
 /// Chains that are followed without a ladder, and draws that judge how they mix.
 constexpr std::uint64_t kFollowed = 64;
 constexpr std::uint64_t kTraceDraws = 1000;
-/// Rungs at first and at most, and rounds that sampling at the measured distance may take.
-constexpr std::uint64_t kFirstRungs = 10;
-constexpr std::uint64_t kMostRungs = 200;
+/// Rounds that sampling at the measured distance may take.
 constexpr std::uint64_t kMostRounds = 100000;
 /// Rounds that are traced.
 constexpr std::uint64_t kMostTraced = 20000;
@@ -83,13 +82,6 @@ std::optional<BinaryData> starting_cases(Options& options, const ModelFile& file
   }
   if (options.data.empty()) return std::nullopt;
   return data_for_model(file, load_data(options.data), "train", options.binarize, options.seed);
-}
-
-/// Chains that started at `data` in random order.
-Chains<Model> warm_chains(const ModelFile& file, const BinaryData& data, std::uint64_t n,
-                          const StreamFactory& streams, const Workers& workers) {
-  const std::vector<Index> order = epoch_order(data.n_cases(), streams, 0);
-  return data_chains(file.model, file.theta, n, data, order, streams, Purpose::kSampling, workers);
 }
 
 /// What jumps propose: the latents of cases of the data. Empty without jumps.
@@ -210,49 +202,34 @@ void draw_by_rounds(const Options& options, std::uint64_t rounds, const Model& m
 /// give a sample each time their autocorrelation time has passed.
 Drawn draw_tempered(Options& options, ModelFile& file, bool sweeps_given, const StreamFactory& streams,
                     const Workers& workers) {
-  const std::uint64_t ensembles = as_count(options.ensembles);
-  const auto swap_every = static_cast<std::uint64_t>(options.swap_every);
   const auto data = starting_cases(options, file);
+  if (!data && options.start == "data") throw UsageError("sample: --start data needs --data");
   if (data && !file.has_reference) fit_reference(file, *data, options.common);
   Drawn drawn;
-  drawn.ensembles = ensembles;
+  drawn.ensembles = as_count(options.ensembles);
+  drawn.n_warm = !data ? 0 : options.start == "data" ? drawn.ensembles : drawn.ensembles / 2;
   drawn.clusters = clusters_of(options, data, streams);
-  TemperatureLadder ladder =
-      linear_ladder(options.rungs > 0 ? as_count(options.rungs) : kFirstRungs, ensembles, 0);
-  Chains<Model> chains =
-      reference_chains(file.model, ladder.n_chains(), streams, Purpose::kSampling, workers);
   const JumpMemory memory = jump_memory(options, file, data, streams, workers);
-  if (data) {
-    drawn.n_warm = options.start == "data" ? ensembles : ensembles / 2;
-    const Chains<Model> warm = warm_chains(file, *data, drawn.n_warm * ladder.n_rungs, streams, workers);
-    for (std::uint64_t c = 0; c < warm.n_chains; ++c) {
-      copy_chain(warm.blocks[c / kLanes], static_cast<Index>(c % kLanes), chains.blocks[c / kLanes],
-                 static_cast<Index>(c % kLanes));
-    }
-  } else if (options.start == "data") {
-    throw UsageError("sample: --start data needs --data");
-  }
-  Workspace<Model> workspace;
-  {
-    ProgressLine line(options.common, "placing rungs");
-    const RungLimits limits =
-        options.rungs > 0 ? RungLimits{ladder.n_rungs, ladder.n_rungs} : RungLimits{2, kMostRungs};
-    ladder = tune(std::move(ladder), limits, swap_every, file.model, file.theta, streams,
-                  Purpose::kSamplingSwaps, Purpose::kSampling, chains, workspace, workers, show_on(line));
-  }
-  std::vector<std::uint64_t> coldest(ensembles);
+  const LadderRequest request{as_count(options.rungs), drawn.ensembles, as_count(options.swap_every),
+                              drawn.n_warm};
+  TemperedPopulation population =
+      place_ladder(file, request, data.value_or(BinaryData()), streams, options.common, workers);
+  Chains<Model>& chains = population.chains;
   const auto round = [&] {
-    if (is_jump(options.jump, streams, chains.sweeps))
-      jump(file.model, file.theta, memory, streams, chains.sweeps, chains, workspace, workers);
-    temper(file.model, file.theta, swap_every, streams, Purpose::kSamplingSwaps, Purpose::kSampling, chains,
-           ladder, workspace, workers);
-    for (std::uint64_t e = 0; e < ensembles; ++e) coldest[e] = ladder.coldest(e);
-    if (drawn.trace.draws() < kMostTraced)
-      record(file.model, file.theta, chains, coldest, drawn.clusters, workspace, workers, drawn.trace);
+    if (is_jump(options.jump, streams, chains.sweeps)) {
+      jump(file.model, file.theta, memory, streams, chains.sweeps, chains, population.workspace, workers);
+    }
+    temper(file, request, streams, population, workers);
+    if (drawn.trace.draws() < kMostTraced) {
+      record(file.model, file.theta, chains, coldest_of(population.ladder), drawn.clusters,
+             population.workspace, workers, drawn.trace);
+    }
   };
   draw_by_rounds(
-      options, sweeps_given ? (as_count(options.sweeps) + swap_every - 1) / swap_every : 0, file.model, round,
-      [&] { return select_chains(file.model, chains, coldest); }, drawn);
+      options, sweeps_given ? (as_count(options.sweeps) + request.sweeps - 1) / request.sweeps : 0,
+      file.model, round, [&] { return select_chains(file.model, chains, coldest_of(population.ladder)); },
+      drawn);
+  const TemperatureLadder& ladder = population.ladder;
   drawn.rungs = ladder.n_rungs;
   drawn.rejections = ladder.rejections;
   drawn.round_trips = ladder.round_trips;
@@ -336,7 +313,7 @@ Drawn draw_along_trajectory(Options& options, ModelFile& file, bool sweeps_given
   };
   draw_by_rounds(
       options, sweeps_given ? as_count(options.sweeps) : 0, file.model, round, [&] { return top; }, drawn);
-  std::vector<BennettPair> path;
+  std::vector<LogWeightPair> path;
   for (const EnergyDifferences& pair : differences) path.push_back({pair.forward, pair.reverse});
   drawn.log_partition =
       bennett_log_partition(file.model.reference_log_partition(), path, static_cast<std::size_t>(ensembles));

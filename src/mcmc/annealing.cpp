@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
-#include "tempera/mcmc/chains.hpp"
 #include "tempera/models/bernoulli_rbm.hpp"
 
 namespace tempera {
@@ -34,11 +34,73 @@ std::vector<double> published_betas(Index n) {
 }
 
 template <HasReference M>
+std::vector<double> effective_betas(const M& model, const typename M::Params& theta, double least,
+                                    std::uint64_t n_chains, const StreamFactory& streams, Purpose purpose,
+                                    const Workers& workers, const Progress& progress) {
+  constexpr double kShortest = 1e-7;  // betas are floats
+  Chains<M> chains = reference_chains(model, n_chains, streams, purpose, workers);
+  Workspace<M> workspace;
+  workspace.fit(model, n_chains, workers);
+  infer(model, theta, chains.blocks, workspace, workers);
+  const auto energies = [&](double beta) {
+    std::vector<LaneDoubles> values(chains.blocks.size());
+    workers.for_each(static_cast<Index>(values.size()), [&](Index block) {
+      const auto b = static_cast<std::size_t>(block);
+      model.free_energy(theta, constant_beta(static_cast<float>(beta)), chains.blocks[b], workspace.works[b],
+                        values[b]);
+    });
+    return values;
+  };
+  std::vector<double> betas = {0.0};
+  while (betas.back() < 1.0 && betas.size() < kMostBetas) {
+    const auto here = energies(betas.back());
+    const auto keeps = [&](double beta) {
+      const auto there = energies(beta);
+      double largest = -std::numeric_limits<double>::infinity();
+      const auto each = [&](auto&& f) {
+        for (std::uint64_t c = 0; c < n_chains; ++c)
+          f(here[c / kLanes][c % kLanes] - there[c / kLanes][c % kLanes]);
+      };
+      each([&](double w) { largest = std::max(largest, w); });
+      double sum = 0.0;
+      double squares = 0.0;
+      each([&](double w) {
+        sum += std::exp(w - largest);
+        squares += std::exp(2.0 * (w - largest));
+      });
+      return sum * sum / squares >= least * static_cast<double>(n_chains);
+    };
+    double low = betas.back() + kShortest;
+    double high = std::min(
+        1.0, betas.back() + (betas.size() > 1 ? 4.0 * (betas.back() - betas[betas.size() - 2]) : 1.0));
+    if (low >= 1.0 || keeps(high)) {
+      low = std::min(1.0, std::max(low, high));
+    } else {
+      for (int halvings = 0; halvings < 20 && high - low > 0.02 * (high - betas.back()); ++halvings) {
+        const double middle = 0.5 * (low + high);
+        (keeps(middle) ? low : high) = middle;
+      }
+    }
+    betas.push_back(low);
+    for (LaneFloats& beta : workspace.betas) beta = constant_beta(static_cast<float>(low));
+    const LaneStream stream = streams.lanes(purpose, chains.sweeps);
+    workers.for_each(static_cast<Index>(chains.blocks.size()), [&](Index block) {
+      const auto b = static_cast<std::size_t>(block);
+      model.sample_latents(workspace.betas[b], chains.blocks[b], workspace.works[b], stream.block(block));
+    });
+    advance(model, theta, 1, streams, purpose, chains, workspace, workers);
+    if (progress && progress(low) == Control::kStop) return {};
+  }
+  betas.back() = 1.0;
+  return betas;
+}
+
+template <EnergyModel M>
 std::vector<double> annealed_log_weights(const M& model, const typename M::Params& theta,
-                                         std::span<const double> betas, std::uint64_t n_chains,
+                                         std::span<const double> betas, Chains<M> chains,
                                          const StreamFactory& streams, Purpose purpose,
                                          const Workers& workers, const Progress& progress) {
-  Chains<M> chains = reference_chains(model, n_chains, streams, purpose, workers);
+  const std::uint64_t n_chains = chains.n_chains;
   const auto n_blocks = static_cast<Index>(chains.blocks.size());
   Workspace<M> workspace;
   workspace.fit(model, n_chains, workers);
@@ -48,13 +110,13 @@ std::vector<double> annealed_log_weights(const M& model, const typename M::Param
   // The weight of step k and the latents at its beta, both from the cache.
   const auto weigh = [&](Index b, std::size_t k) {
     const auto i = static_cast<std::size_t>(b);
-    LaneDoubles hotter;
-    LaneDoubles colder;
+    LaneDoubles before;
+    LaneDoubles after;
     model.free_energy(theta, constant_beta(static_cast<float>(betas[k - 1])), chains.blocks[i],
-                      workspace.works[i], hotter);
+                      workspace.works[i], before);
     const LaneFloats beta = constant_beta(static_cast<float>(betas[k]));
-    model.free_energy(theta, beta, chains.blocks[i], workspace.works[i], colder);
-    for (std::size_t c = 0; c < kLanes; ++c) log_weights[i * kLanes + c] += hotter[c] - colder[c];
+    model.free_energy(theta, beta, chains.blocks[i], workspace.works[i], after);
+    for (std::size_t c = 0; c < kLanes; ++c) log_weights[i * kLanes + c] += before[c] - after[c];
     if (k + 1 == betas.size()) return;  // a last sweep would change no weight
     workspace.betas[i] = beta;
     model.sample_latents(beta, chains.blocks[i], workspace.works[i], streams.lanes(purpose, k).block(b));
@@ -94,8 +156,11 @@ std::vector<double> annealed_log_weights(const M& model, const typename M::Param
   return log_weights;
 }
 
+template std::vector<double> effective_betas(const BernoulliRbm&, const BernoulliRbm::Params&, double,
+                                             std::uint64_t, const StreamFactory&, Purpose, const Workers&,
+                                             const Progress&);
 template std::vector<double> annealed_log_weights(const BernoulliRbm&, const BernoulliRbm::Params&,
-                                                  std::span<const double>, std::uint64_t,
+                                                  std::span<const double>, Chains<BernoulliRbm>,
                                                   const StreamFactory&, Purpose, const Workers&,
                                                   const Progress&);
 

@@ -209,7 +209,8 @@ void place(const TemperatureLadder& ladder, Workspace<M>& workspace) {
 template <EnergyModel M>
 void swap_rungs(const M& model, const typename M::Params& theta, const StreamFactory& streams,
                 Purpose purpose, Purpose sweep_purpose, Chains<M>& chains, TemperatureLadder& ladder,
-                Workspace<M>& workspace, const Workers& workers) {
+                Workspace<M>& workspace, const Workers& workers,
+                std::vector<EnergyDifferences>* differences) {
   const std::uint64_t n = ladder.n_rungs;
   const std::uint64_t parity = ladder.swaps % 2;
   // Every replica of a pair is seen at the beta of its partner.
@@ -245,6 +246,10 @@ void swap_rungs(const M& model, const typename M::Params& theta, const StreamFac
       const double probability =
           swap_probability(value(own, hot), value(own, cold), value(other, hot), value(other, cold));
       rejected[at(k)] += 1.0 - probability;
+      if (differences != nullptr) {
+        (*differences)[at(k)].forward.push_back(value(own, hot) - value(other, hot));
+        (*differences)[at(k)].reverse.push_back(value(own, cold) - value(other, cold));
+      }
       const auto pair = static_cast<std::uint32_t>(e * kMaxRungs + k);
       StreamEngine engine = streams.engine(purpose, ladder.swaps, pair);
       if (uniform_53(engine) < probability) {
@@ -422,9 +427,33 @@ TemperatureLadder spawn(TemperatureLadder ladder, const M& model, Chains<M>& cha
 template <EnergyModel M>
 void temper(const M& model, const typename M::Params& theta, std::uint64_t sweeps,
             const StreamFactory& streams, Purpose purpose, Purpose sweep_purpose, Chains<M>& chains,
-            TemperatureLadder& ladder, Workspace<M>& workspace, const Workers& workers) {
+            TemperatureLadder& ladder, Workspace<M>& workspace, const Workers& workers,
+            std::vector<EnergyDifferences>* differences) {
   advance(model, theta, sweeps, streams, sweep_purpose, chains, workspace, workers);
-  swap_rungs(model, theta, streams, purpose, sweep_purpose, chains, ladder, workspace, workers);
+  swap_rungs(model, theta, streams, purpose, sweep_purpose, chains, ladder, workspace, workers, differences);
+}
+
+template <EnergyModel M>
+Eigen::MatrixXd rung_energies(const M& model, const typename M::Params& theta,
+                              const TemperatureLadder& ladder, const Chains<M>& chains,
+                              const Workspace<M>& workspace, const Workers& workers) {
+  const auto n_rungs = static_cast<Index>(ladder.n_rungs);
+  Eigen::MatrixXd energies(static_cast<Index>(ladder.chains.size()), n_rungs);
+  std::vector<std::vector<LaneDoubles>> values(at(ladder.n_rungs),
+                                               std::vector<LaneDoubles>(chains.blocks.size()));
+  workers.for_each(static_cast<Index>(chains.blocks.size()), [&](Index block) {
+    const auto b = static_cast<std::size_t>(block);
+    for (std::size_t k = 0; k < values.size(); ++k) {
+      model.free_energy(theta, constant_beta(static_cast<float>(ladder.betas[k])), chains.blocks[b],
+                        workspace.works[b], values[k][b]);
+    }
+  });
+  for (Index n = 0; n < energies.rows(); ++n) {
+    const std::uint64_t chain = ladder.chains[static_cast<std::size_t>(n)];
+    for (Index k = 0; k < n_rungs; ++k)
+      energies(n, k) = values[static_cast<std::size_t>(k)][at(chain / kLanes)][at(chain % kLanes)];
+  }
+  return energies;
 }
 
 template <EnergyModel M>
@@ -476,11 +505,14 @@ void reset_statistics(TemperatureLadder& ladder) {
 template void place(const TemperatureLadder&, Workspace<BernoulliRbm>&);
 template void swap_rungs(const BernoulliRbm&, const BernoulliRbm::Params&, const StreamFactory&, Purpose,
                          Purpose, Chains<BernoulliRbm>&, TemperatureLadder&, Workspace<BernoulliRbm>&,
-                         const Workers&);
+                         const Workers&, std::vector<EnergyDifferences>*);
+template Eigen::MatrixXd rung_energies(const BernoulliRbm&, const BernoulliRbm::Params&,
+                                       const TemperatureLadder&, const Chains<BernoulliRbm>&,
+                                       const Workspace<BernoulliRbm>&, const Workers&);
 template TemperatureLadder spawn(TemperatureLadder, const BernoulliRbm&, Chains<BernoulliRbm>&);
 template void temper(const BernoulliRbm&, const BernoulliRbm::Params&, std::uint64_t, const StreamFactory&,
                      Purpose, Purpose, Chains<BernoulliRbm>&, TemperatureLadder&, Workspace<BernoulliRbm>&,
-                     const Workers&);
+                     const Workers&, std::vector<EnergyDifferences>*);
 template TemperatureLadder tune(TemperatureLadder, RungLimits, std::uint64_t, const BernoulliRbm&,
                                 const BernoulliRbm::Params&, const StreamFactory&, Purpose, Purpose,
                                 Chains<BernoulliRbm>&, Workspace<BernoulliRbm>&, const Workers&,

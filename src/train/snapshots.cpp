@@ -5,7 +5,7 @@
 #include <boost/random/uniform_int_distribution.hpp>
 
 #include "tempera/core/errors.hpp"
-#include "tempera/estimate/bennett.hpp"
+#include "tempera/estimate/path.hpp"
 #include "tempera/models/bernoulli_rbm.hpp"
 
 namespace tempera {
@@ -70,8 +70,8 @@ std::uint64_t least_barrier(const Trajectory<M>& trajectory) {
 }
 
 template <EnergyModel M>
-std::vector<BennettPair> spans(const std::vector<EnergyDifferences>& differences) {
-  std::vector<BennettPair> path;
+std::vector<LogWeightPair> spans(const std::vector<EnergyDifferences>& differences) {
+  std::vector<LogWeightPair> path;
   for (const EnergyDifferences& pair : differences) path.push_back({pair.forward, pair.reverse});
   return path;
 }

@@ -7,7 +7,7 @@
 #include "tempera/core/errors.hpp"
 #include "tempera/core/math.hpp"
 #include "tempera/core/random.hpp"
-#include "tempera/estimate/bennett.hpp"
+#include "tempera/estimate/path.hpp"
 #include "tempera/estimate/likelihood.hpp"
 
 namespace tempera {
@@ -80,14 +80,14 @@ TEST(Bennett, ErrorBarsAreTrueForAutocorrelatedDrawsAndThoseOfIndependentOnesAre
   StreamEngine engine = StreamFactory{7}.engine(Purpose::kDataSet, 2);
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     const GaussianPair pair(100 + seed, 32, 60, 0.9);
-    const std::vector<BennettPair> path = {{pair.forward, pair.reverse}};
+    const std::vector<LogWeightPair> path = {{pair.forward, pair.reverse}};
     const LogPartition z = bennett_log_partition(1.0, path, 32);
     right.add((z.value - 4.0) / z.standard_error);
     // Draws that belong to any ensemble, as if they were independent.
     GaussianPair mixed = pair;
     for (std::vector<double>* draws : {&mixed.forward, &mixed.reverse})
       std::shuffle(draws->begin(), draws->end(), engine);
-    const std::vector<BennettPair> shuffled = {{mixed.forward, mixed.reverse}};
+    const std::vector<LogWeightPair> shuffled = {{mixed.forward, mixed.reverse}};
     const LogPartition naive = bennett_log_partition(1.0, shuffled, 32);
     wrong.add((naive.value - 4.0) / naive.standard_error);
   }

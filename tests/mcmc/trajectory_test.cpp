@@ -8,7 +8,7 @@
 #include "../models/specimens.hpp"
 #include "tempera/core/errors.hpp"
 #include "tempera/core/math.hpp"
-#include "tempera/estimate/bennett.hpp"
+#include "tempera/estimate/path.hpp"
 #include "tempera/train/snapshots.hpp"
 
 namespace tempera {
@@ -195,7 +195,7 @@ TEST(Bennett, LogZAlongATrajectoryIsThatOfEnumeration) {
   TrajectoryWorkspace<BernoulliRbm> workspace;
   std::vector<EnergyDifferences> differences(trajectory.rejections.size());
   for (int t = 0; t < 1000; ++t) temper(model, kDraws, 0.0, {}, trajectory, workspace, workers, &differences);
-  std::vector<BennettPair> path;
+  std::vector<LogWeightPair> path;
   for (const EnergyDifferences& pair : differences) path.push_back({pair.forward, pair.reverse});
   const LogPartition z = bennett_log_partition(model.reference_log_partition(), path, 64);
   EXPECT_LT(z.standard_error, 0.05);

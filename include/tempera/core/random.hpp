@@ -39,6 +39,9 @@ enum class Purpose : std::uint8_t {
   kSnapshots = 15,      // replicas of snapshots (step = round x 1024 + snapshot)
   kReservoir = 16,      // what chains are offered of the reservoir (step = update)
   kClusters = 17,       // clusters of the data
+  kReverseAnnealing = 18,  // annealing from the model down to beta = 0
+  kRaise = 19,          // annealing from test cases down to beta = 0
+  kPilot = 20,          // pilot run that chooses betas
 };
 
 /// A run of draws of one chain at one step, as a uniform random bit generator for Boost.Random.

@@ -4,8 +4,7 @@
 #include <vector>
 
 #include "tempera/core/observer.hpp"
-#include "tempera/models/energy_model.hpp"
-#include "tempera/parallel/tasks.hpp"
+#include "tempera/mcmc/chains.hpp"
 
 namespace tempera {
 
@@ -14,15 +13,27 @@ namespace tempera {
 /// 1/21 of the steps on [0, 0.5], 10/21 on [0.5, 0.9] and 10/21 on [0.9, 1], each evenly spaced. n >= 2.
 std::vector<double> published_betas(Index n);
 
-/// One log-weight per chain of a run from beta = 0 to 1: log w = sum_k F_{k-1}(v_{k-1}) - F_k(v_{k-1}), each
-/// term followed by one sweep at beta_k; exp(log w) has mean Z(1) / Z(0), `reference_log_partition` being log
-/// Z(0).
-///
-/// Cost: chains x betas sweeps. Blocks run in parallel and the result does not depend on the threads.
-/// `progress` may stop the run; the result is then empty.
+/// Inverse temperatures from 0 to 1 for which a pilot run of these chains keeps an effective fraction of at
+/// least `least` in every step, found by bisection (as in Neal 2001, section 6, done in advance: betas that
+/// depended on the weights themselves would bias them). At most kMostBetas; the last step may then be longer.
+/// `progress` may stop it; the result is then empty. Cost: for each beta a sweep and some 20 softplus passes.
 template <HasReference M>
+std::vector<double> effective_betas(const M& model, const typename M::Params& theta, double least,
+                                    std::uint64_t n_chains, const StreamFactory& streams, Purpose purpose,
+                                    const Workers& workers, const Progress& progress = {});
+inline constexpr std::size_t kMostBetas = 200000;
+
+/// One log-weight per chain of a run along `betas`, from chains of the law at the first of them: log w = sum_k
+/// F_{k-1}(v_{k-1}) - F_k(v_{k-1}), each term followed by one sweep at beta_k; exp(log w) has mean Z(last) /
+/// Z(first). Upwards from the reference machine this is annealed importance sampling, whose log mean w tends to
+/// be too small; downwards from draws of the model it is reverse AIS, whose -log mean w tends to be too large.
+/// (Sweeps v | h, h | v are reversible in v, so both use the same ones.)
+///
+/// Cost: chains x betas sweeps. Blocks run in parallel and the result does not depend on the threads. Draws
+/// are those of (purpose, 1 ...). `progress` may stop the run; the result is then empty.
+template <EnergyModel M>
 std::vector<double> annealed_log_weights(const M& model, const typename M::Params& theta,
-                                         std::span<const double> betas, std::uint64_t n_chains,
+                                         std::span<const double> betas, Chains<M> chains,
                                          const StreamFactory& streams, Purpose purpose,
                                          const Workers& workers, const Progress& progress = {});
 

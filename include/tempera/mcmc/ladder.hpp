@@ -89,14 +89,30 @@ std::uint64_t note_end(std::uint64_t rung, std::uint64_t n_rungs, std::uint64_t&
 template <EnergyModel M>
 void place(const TemperatureLadder& ladder, Workspace<M>& workspace);
 
+/// Differences of free energies between two machines: log-weights from the first to the second at draws of
+/// the first, and back at draws of the second. [round * n_ensembles + ensemble].
+struct EnergyDifferences {
+  std::vector<double> forward;
+  std::vector<double> reverse;
+};
+
 /// One round of swaps, of the pairs (k, k + 1) with k + ladder.swaps even; one uniform for each pair. Caches
 /// must be current (`advance` leaves them so) and betas in place. Draws the latents of the blocks concerned
 /// at their new betas. Counts round trips, rejections (probabilities, not coins) and the flow of replicas.
-/// purpose: of the swaps. Cost: two softplus passes and one draw of the latents, no product.
+/// purpose: of the swaps. Where `differences` are given (one for each pair), those of the pairs that met are
+/// appended. Cost: two softplus passes and one draw of the latents, no product.
 template <EnergyModel M>
 void swap_rungs(const M& model, const typename M::Params& theta, const StreamFactory& streams,
                 Purpose purpose, Purpose sweep_purpose, Chains<M>& chains, TemperatureLadder& ladder,
-                Workspace<M>& workspace, const Workers& workers);
+                Workspace<M>& workspace, const Workers& workers,
+                std::vector<EnergyDifferences>* differences = nullptr);
+
+/// Free energies of every replica at every rung: row ensemble * n_rungs + rung, column the rung where it
+/// would be. Caches must be current. Cost: n_rungs softplus passes.
+template <EnergyModel M>
+Eigen::MatrixXd rung_energies(const M& model, const typename M::Params& theta,
+                              const TemperatureLadder& ladder, const Chains<M>& chains,
+                              const Workspace<M>& workspace, const Workers& workers);
 
 /// The coldest replica of every ensemble changes places with a plain chain, drawn without replacement while
 /// there are as many: both are at beta = 1, so every exchange is accepted (Desjardins et al. 2010).
@@ -147,7 +163,8 @@ TemperatureLadder spawn(TemperatureLadder ladder, const M& model, Chains<M>& cha
 template <EnergyModel M>
 void temper(const M& model, const typename M::Params& theta, std::uint64_t sweeps,
             const StreamFactory& streams, Purpose purpose, Purpose sweep_purpose, Chains<M>& chains,
-            TemperatureLadder& ladder, Workspace<M>& workspace, const Workers& workers);
+            TemperatureLadder& ladder, Workspace<M>& workspace, const Workers& workers,
+            std::vector<EnergyDifferences>* differences = nullptr);
 
 /// Places the rungs of a fixed machine: rounds of swaps with a placement after each, one rung more or less at
 /// a time until their number settles, then rounds of doubling length for the betas alone (Syed et al. 2021).

@@ -72,13 +72,6 @@ void remove_rung(std::uint64_t k, Trajectory<M>& trajectory);
 template <EnergyModel M>
 Chains<M> replicas_of(const Trajectory<M>& trajectory, std::uint64_t k);
 
-/// Differences of free energies between two machines: log-weights from the first to the second at draws of
-/// the first, and back at draws of the second. [round * n_ensembles + ensemble].
-struct EnergyDifferences {
-  std::vector<double> forward;
-  std::vector<double> reverse;
-};
-
 /// Memory of a round.
 template <EnergyModel M>
 struct TrajectoryWorkspace {

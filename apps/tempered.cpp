@@ -1,0 +1,49 @@
+#include "tempered.hpp"
+
+namespace tempera::apps {
+
+Chains<Model> warm_chains(const ModelFile& file, const BinaryData& data, std::uint64_t n,
+                          const StreamFactory& streams, const Workers& workers) {
+  const std::vector<Index> order = epoch_order(data.n_cases(), streams, 0);
+  return data_chains(file.model, file.theta, n, data, order, streams, Purpose::kSampling, workers);
+}
+
+TemperedPopulation place_ladder(const ModelFile& file, const LadderRequest& request, const BinaryData& data,
+                                const StreamFactory& streams, const CommonOptions& common,
+                                const Workers& workers) {
+  TemperedPopulation population;
+  population.n_warm = request.n_warm;
+  TemperatureLadder& ladder = population.ladder;
+  ladder = linear_ladder(request.rungs > 0 ? request.rungs : kFirstRungs, request.ensembles, 0);
+  population.chains = reference_chains(file.model, ladder.n_chains(), streams, Purpose::kSampling, workers);
+  if (request.n_warm > 0) {
+    const Chains<Model> warm = warm_chains(file, data, request.n_warm * ladder.n_rungs, streams, workers);
+    for (std::uint64_t c = 0; c < warm.n_chains; ++c) {
+      copy_chain(warm.blocks[c / kLanes], static_cast<Index>(c % kLanes),
+                 population.chains.blocks[c / kLanes], static_cast<Index>(c % kLanes));
+    }
+  }
+  ProgressLine line(common, "placing rungs");
+  const RungLimits limits =
+      request.rungs > 0 ? RungLimits{ladder.n_rungs, ladder.n_rungs} : RungLimits{2, kMostRungs};
+  ladder = tune(std::move(ladder), limits, request.sweeps, file.model, file.theta, streams,
+                Purpose::kSamplingSwaps, Purpose::kSampling, population.chains, population.workspace, workers,
+                show_on(line));
+  return population;
+}
+
+void temper(const ModelFile& file, const LadderRequest& request, const StreamFactory& streams,
+            TemperedPopulation& population, const Workers& workers,
+            std::vector<EnergyDifferences>* differences) {
+  tempera::temper(file.model, file.theta, request.sweeps, streams, Purpose::kSamplingSwaps,
+                  Purpose::kSampling, population.chains, population.ladder, population.workspace, workers,
+                  differences);
+}
+
+std::vector<std::uint64_t> coldest_of(const TemperatureLadder& ladder) {
+  std::vector<std::uint64_t> coldest(ladder.n_ensembles);
+  for (std::uint64_t e = 0; e < ladder.n_ensembles; ++e) coldest[e] = ladder.coldest(e);
+  return coldest;
+}
+
+}  // namespace tempera::apps
