@@ -13,7 +13,7 @@
 namespace tempera {
 namespace {
 
-constexpr std::size_t kJackknifeGroups = 16;
+constexpr std::size_t kJackknifeGroups = 64;
 
 /// A sum that vanishes at the estimate, and its derivative.
 struct Score {

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 from harness import (FULL, CliTest, Rbm, all_states, as_stored, benchmark_data, log_partition, log_sum_exp,
-                     mean_log_likelihood, random_bits, random_rbm, run_json, write_data)
+                     mean_log_likelihood, random_bits, random_rbm, run, run_json, write_data)
 
 # (n_visible, n_hidden): 5 to 14 hidden units, either layer the smaller one.
 SHAPES = [(3, 5), (5, 14), (8, 8), (10, 7), (12, 13), (16, 5), (16, 14)]
@@ -202,6 +202,68 @@ class PublishedModelsLong(unittest.TestCase):
         self.assertEqual(found["n"], 10000)
         self.assertLessEqual(abs(found["log_partition"] - 451.28), 0.4)
         self.assertLessEqual(abs(found["log_likelihood"] - -86.34), 0.4)
+
+
+class Estimators(CliTest):
+    """Every method against enumeration by numpy, on a machine that mixes with a ladder alone."""
+
+    def setUp(self):
+        super().setUp()
+        self.rbm = random_rbm(21, 9, 7, largest=3.0)
+        self.model = self.rbm.write(self.dir / "model.h5")
+        cases = random_bits(5, 40, 9)
+        self.data = write_data(self.dir / "data.h5", train=cases, test=cases)
+        self.exact = log_partition(as_stored(self.rbm))
+
+    def estimate(self, method, *more, betas=300):
+        return run_json("loglik", self.model, "--method", method, "--betas", betas, "--rounds", 500, "--ensembles", 32, *more)
+
+    def test_each_method_agrees_with_enumeration_within_its_error_bar(self):
+        for method in ("ais", "reverse-ais", "stepping-stone", "bar", "mbar", "raise"):
+            with self.subTest(method=method):
+                told = self.estimate(method, "--data", self.data, "--binarize", "none")
+                self.assertEqual(told["method"], method)
+                self.assertLess(told["log_partition_se"], 0.1)
+                self.assertGreater(told["log_partition_se"], 0)
+                self.assertLess(abs(told["log_partition"] - self.exact), 4 * told["log_partition_se"])
+                expected = mean_log_likelihood(as_stored(self.rbm), random_bits(5, 40, 9)) + self.exact - told["log_partition"]
+                self.assertAlmostEqual(told["log_likelihood"], expected, places=4)
+
+    def test_all_of_them_in_one_table(self):
+        told = self.estimate("all", "--data", self.data)
+        self.assertEqual([row["method"] for row in told["estimates"]],
+                         ["exact", "mbar", "bar", "stepping-stone", "ais", "reverse-ais", "raise"])
+        self.assertEqual(told["disagreements"], [])
+        self.assertAlmostEqual(told["log_partition"], self.exact, places=4)
+        self.assertLess(told["lower"], told["log_likelihood"] + 0.2)
+        self.assertGreater(told["upper"], told["log_likelihood"] - 0.2)
+
+    def test_a_target_is_reached_by_going_on(self):
+        for method in ("ais", "bar", "reverse-ais"):
+            with self.subTest(method=method):
+                before = self.estimate(method)["log_partition_se"]
+                told = self.estimate(method, "--target-se", before / 3)
+                self.assertLessEqual(told["log_partition_se"], before / 3)
+                self.assertLess(abs(told["log_partition"] - self.exact), 4.5 * told["log_partition_se"])
+
+    def test_betas_chosen_by_effective_sample_size(self):
+        told = self.estimate("ais", betas=0)
+        self.assertLess(abs(told["log_partition"] - self.exact), 4 * told["log_partition_se"])
+
+    def test_an_estimate_that_lacks_mixing_says_so_and_the_table_shows_the_contradiction(self):
+        """Two far modes of which the reference machine knows one: two rungs do not connect them."""
+        weights = np.full((12, 8), 6.0)
+        model = Rbm(weights, -weights.sum(1) / 2 + 0.4, -weights.sum(0) / 2).write(self.dir / "far.h5")
+        ones = write_data(self.dir / "ones.h5", train=np.ones((50, 12), np.uint8), test=np.ones((50, 12), np.uint8))
+        told = run_json("loglik", model, "--data", ones, "--method", "bar", "--rungs", 3, "--rounds", 100)
+        self.assertFalse(told["trusted"])
+
+    def test_threads_and_bad_numbers(self):
+        answers = {self.estimate("mbar", "--threads", threads)["log_partition"] for threads in (1, 2, 3)}
+        self.assertEqual(len(answers), 1)
+        for option, value in (("--ensembles", 3), ("--rounds", 1), ("--rungs", 1), ("--target-se", -1), ("--betas", 1)):
+            run("loglik", self.model, option, value, expect=78)
+        run("loglik", self.model, "--method", "raise", expect=64)
 
 
 if __name__ == "__main__":

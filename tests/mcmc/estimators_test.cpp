@@ -1,0 +1,185 @@
+// Estimates of log Z against enumeration, and what their error bars are worth.
+#include <gtest/gtest.h>
+
+#include <boost/random/normal_distribution.hpp>
+#include <cmath>
+#include <map>
+
+#include "tempera/core/errors.hpp"
+#include "tempera/core/math.hpp"
+#include "tempera/estimate/path.hpp"
+#include "tempera/mcmc/annealing.hpp"
+#include "tempera/mcmc/ladder.hpp"
+#include "tempera/models/bernoulli_rbm.hpp"
+
+namespace tempera {
+namespace {
+
+using Model = BernoulliRbm;
+
+double exact_log_partition(const Model& model, const Model::Params& theta) {
+  LogSumExp sum;
+  for (Index k = 0; k < model.exact_chunks(); ++k) sum.add(model.log_partition_chunk(theta, 1.0, k));
+  return sum.value();
+}
+
+/// All fields random; the biases balance the weights so that no unit is frozen.
+Model::Params random_params(const Model& model, double scale, std::uint64_t seed) {
+  Model::Params theta = model.initial_params(StreamFactory{seed}, scale);
+  theta.visible_bias = -0.5F * theta.weights.rowwise().sum();
+  theta.hidden_bias = -0.5F * theta.weights.colwise().sum().transpose();
+  return theta;
+}
+
+struct Tempered {
+  TemperatureLadder ladder;
+  std::vector<EnergyDifferences> differences;
+  Eigen::MatrixXd energies;
+  Chains<Model> coldest;
+
+  [[nodiscard]] std::vector<LogWeightPair> path() const {
+    std::vector<LogWeightPair> pairs;
+    for (const EnergyDifferences& pair : differences) pairs.push_back({pair.forward, pair.reverse});
+    return pairs;
+  }
+};
+
+Tempered tempered(const Model& model, const Model::Params& theta, std::uint64_t ensembles, Index rounds,
+                  std::uint64_t seed) {
+  const Workers workers(1);
+  const StreamFactory streams{seed};
+  Tempered run;
+  run.ladder = linear_ladder(5, ensembles, 0);
+  Chains<Model> chains = reference_chains(model, run.ladder.n_chains(), streams, Purpose::kSampling, workers);
+  Workspace<Model> workspace;
+  run.ladder = tune(std::move(run.ladder), {2, 40}, 1, model, theta, streams, Purpose::kSamplingSwaps,
+                    Purpose::kSampling, chains, workspace, workers);
+  run.differences.resize(run.ladder.rejections.size());
+  std::vector<Eigen::MatrixXd> parts;
+  for (Index t = 0; t < rounds; ++t) {
+    temper(model, theta, 1, streams, Purpose::kSamplingSwaps, Purpose::kSampling, chains, run.ladder,
+           workspace, workers, &run.differences);
+    if (t % 5 == 0) parts.push_back(rung_energies(model, theta, run.ladder, chains, workspace, workers));
+  }
+  run.energies.resize(static_cast<Index>(parts.size()) * parts.front().rows(), parts.front().cols());
+  for (std::size_t k = 0; k < parts.size(); ++k)
+    run.energies.middleRows(static_cast<Index>(k) * parts[k].rows(), parts[k].rows()) = parts[k];
+  std::vector<std::uint64_t> coldest;
+  for (std::uint64_t e = 0; e < ensembles; ++e) coldest.push_back(run.ladder.coldest(e));
+  run.coldest = select_chains(model, chains, coldest);
+  run.coldest.sweeps = 1;
+  return run;
+}
+
+TEST(Estimators, IntervalsCoverEnumerationOnRandomMachines) {
+  constexpr int kMachines = 30;
+  constexpr std::size_t kEnsembles = 64;
+  const Workers workers(2);
+  std::map<std::string, int> covered;
+  std::map<std::string, double> squares;
+  for (int machine = 0; machine < kMachines; ++machine) {
+    const auto seed = static_cast<std::uint64_t>(machine);
+    const Model model(16, 12, Vector::LinSpaced(16, -0.5F, 0.5F));
+    const double scale = 0.5 + 2.5 * machine / (kMachines - 1);
+    const Model::Params theta = random_params(model, scale, 100 + seed);
+    const double exact = exact_log_partition(model, theta);
+    const Tempered run = tempered(model, theta, kEnsembles, 300, seed);
+    const double reference = model.reference_log_partition();
+    const auto path = run.path();
+    const auto see = [&](const char* method, const LogPartition& z) {
+      const double score = (z.value - exact) / z.standard_error;
+      covered[method] += std::abs(score) < 1.96 ? 1 : 0;
+      squares[method] += score * score / kMachines;
+    };
+    see("bar", bennett_log_partition(reference, path, kEnsembles));
+    see("stepping-stone", stepping_stone_log_partition(reference, path, kEnsembles));
+    see("mbar", mbar_log_partition(run.energies, bennett_path(reference, path), kEnsembles));
+    const std::vector<double> up = published_betas(500);
+    const std::vector<double> down(up.rbegin(), up.rend());
+    see("ais", log_partition_from_weights(
+                   reference, annealed_log_weights(model, theta, up,
+                                                   reference_chains(model, 128, StreamFactory{seed},
+                                                                    Purpose::kAnnealing, workers),
+                                                   StreamFactory{seed}, Purpose::kAnnealing, workers)));
+    LogPartition reverse = log_partition_from_weights(
+        0.0, annealed_log_weights(model, theta, down, run.coldest, StreamFactory{seed},
+                                  Purpose::kReverseAnnealing, workers));
+    reverse.value = reference - reverse.value;
+    see("reverse-ais", reverse);
+    // Planted fault: log Z of the reference machine is off by the coin of one unit.
+    see("fault", bennett_log_partition(reference + std::log(2.0), path, kEnsembles));
+  }
+  for (const char* method : {"bar", "stepping-stone", "mbar", "ais", "reverse-ais"}) {
+    EXPECT_GE(covered[method], 26) << method << " covers " << covered[method] << " of 30";
+    EXPECT_LT(squares[method], 2.0) << method;
+  }
+  EXPECT_LT(covered["fault"], 5);
+}
+
+TEST(Estimators, AisFromBelowAndReverseAisFromAboveBracketWithFewBetas) {
+  const Model model(16, 12, Vector::Zero(16));
+  const Model::Params theta = random_params(model, 2.0, 7);
+  const double exact = exact_log_partition(model, theta);
+  const Workers workers(1);
+  const Tempered run = tempered(model, theta, 256, 400, 3);
+  const std::vector<double> up = published_betas(6);
+  const std::vector<double> down(up.rbegin(), up.rend());
+  const auto mean_of_logs = [](const std::vector<double>& weights) {
+    MeanVariance mean;
+    for (const double w : weights) mean.add(w);
+    return mean;
+  };
+  const MeanVariance forward = mean_of_logs(annealed_log_weights(
+      model, theta, up, reference_chains(model, 512, StreamFactory{1}, Purpose::kAnnealing, workers),
+      StreamFactory{1}, Purpose::kAnnealing, workers));
+  const MeanVariance reverse = mean_of_logs(annealed_log_weights(
+      model, theta, down, run.coldest, StreamFactory{1}, Purpose::kReverseAnnealing, workers));
+  const double reference = model.reference_log_partition();
+  EXPECT_LT(reference + forward.mean() + 4 * forward.standard_error(), exact);
+  EXPECT_GT(reference - reverse.mean() - 4 * reverse.standard_error(), exact);
+}
+
+TEST(Estimators, BetasChosenByEffectiveSampleSizeKeepItInEveryStep) {
+  const Model model(16, 12, Vector::Zero(16));
+  const Model::Params theta = random_params(model, 2.0, 8);
+  const Workers workers(1);
+  const auto betas = effective_betas(model, theta, 0.99, 256, StreamFactory{1}, Purpose::kPilot, workers);
+  ASSERT_EQ(betas.front(), 0.0);
+  ASSERT_EQ(betas.back(), 1.0);
+  for (std::size_t k = 1; k < betas.size(); ++k) ASSERT_GT(betas[k], betas[k - 1]);
+  const auto finer = effective_betas(model, theta, 0.999, 256, StreamFactory{1}, Purpose::kPilot, workers);
+  EXPECT_GT(finer.size(), 2 * betas.size());
+  EXPECT_LT(finer.size(), 5 * betas.size());  // the loss of a step is quadratic in its length
+  const auto weights = annealed_log_weights(
+      model, theta, finer, reference_chains(model, 512, StreamFactory{2}, Purpose::kAnnealing, workers),
+      StreamFactory{2}, Purpose::kAnnealing, workers);
+  const LogPartition z = log_partition_from_weights(model.reference_log_partition(), weights);
+  EXPECT_LT(std::abs(z.value - exact_log_partition(model, theta)), 4 * z.standard_error);
+}
+
+/// Draws of Gaussians N(k d, 1) with log Z = k, at every one of them.
+TEST(Mbar, RatiosOfGaussiansAreKnownAndAllRungsHelp) {
+  constexpr Index kRungs = 6;
+  constexpr Index kEnsembles = 32;
+  constexpr Index kRounds = 60;
+  StreamEngine engine = StreamFactory{3}.engine(Purpose::kDataSet, 0);
+  boost::random::normal_distribution<double> normal;
+  Eigen::MatrixXd energies(kRounds * kEnsembles * kRungs, kRungs);
+  for (Index n = 0; n < energies.rows(); ++n) {
+    const double x = 0.7 * static_cast<double>(n % kRungs) + normal(engine);
+    for (Index k = 0; k < kRungs; ++k) {
+      const double distance = x - 0.7 * static_cast<double>(k);
+      energies(n, k) = 0.5 * distance * distance - static_cast<double>(k);
+    }
+  }
+  // From a bad start.
+  const LogPartition z = mbar_log_partition(energies, Eigen::VectorXd::Constant(kRungs, 2.0), kEnsembles);
+  EXPECT_NEAR(z.value, 2.0 + 5.0, 5 * z.standard_error);
+  EXPECT_LT(z.standard_error, 0.08);
+  EXPECT_GT(z.standard_error, 0.005);
+  energies(3, 2) = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THROW((void)mbar_log_partition(energies, Eigen::VectorXd::Zero(kRungs), kEnsembles), NumericalError);
+}
+
+}  // namespace
+}  // namespace tempera
