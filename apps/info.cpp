@@ -1,6 +1,7 @@
 // tempera info
 #include <memory>
 
+#include "foreign_models.hpp"
 #include "run.hpp"
 
 namespace tempera::apps {
@@ -13,6 +14,17 @@ struct Options {
 
 int run(const Options& options) {
   const std::filesystem::path path = resolve_model(options.file);
+  if (const auto foreign = read_foreign(path)) {
+    print_result(options.common,
+                 {{"file", path.string()},
+                  {"format", foreign->format},
+                  {"n_visible", foreign->theta.weights.rows()},
+                  {"n_hidden", foreign->theta.weights.cols()}},
+                 format("%s\n  model of %s: %lld visible, %lld hidden units", path.c_str(),
+                        foreign->format.c_str(), static_cast<long long>(foreign->theta.weights.rows()),
+                        static_cast<long long>(foreign->theta.weights.cols())));
+    return 0;
+  }
   const Hdf5Reader file(path);
   Json json = {{"file", path.string()}};
   std::string text = path.string();

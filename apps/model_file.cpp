@@ -6,6 +6,7 @@
 #include <limits>
 #include <sstream>
 
+#include "foreign_models.hpp"
 #include "options.hpp"
 
 #include "tempera/core/version.hpp"
@@ -71,6 +72,10 @@ fs::path resolve_model(const fs::path& argument) {
 
 ModelFile read_model(const fs::path& argument) {
   const fs::path path = resolve_model(argument);
+  if (auto foreign = read_foreign(path)) {
+    Model model(foreign->theta.weights.rows(), foreign->theta.weights.cols());
+    return {path, std::move(model), std::move(foreign->theta), false, {}, {}};
+  }
   const Hdf5Reader file(path);
   bool has_reference = false;
   Model model = model_of(file, has_reference);
@@ -103,6 +108,18 @@ void write_provenance(Hdf5Writer& file, const std::string& command, std::int64_t
   }
   file.attribute("/provenance", "command_line", command);
   file.attribute("/provenance", "seed", seed);
+}
+
+void write_model(const fs::path& path, const Model& model, const Model::Params& theta,
+                 const std::string& format) {
+  Hdf5Writer file("model");
+  file.attribute("/model", "kind", std::string(Model::kKind));
+  for (const auto& [name, size] : model.shape())
+    file.attribute("/model", name, static_cast<std::int64_t>(size));
+  file.attribute("/model", "converted_from", format);
+  file.fields("/model/params", theta);
+  write_provenance(file, command_line(), 0);
+  file.write(path);
 }
 
 void write_checkpoint(const fs::path& path, const Model& model, const TrainState<Model>& state,

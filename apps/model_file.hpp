@@ -27,7 +27,7 @@ struct ModelFile {
 /// The HDF5 file behind a MODEL argument: the file itself, or the latest checkpoint of a run directory.
 std::filesystem::path resolve_model(const std::filesystem::path& argument);
 
-/// Throws NoInputError or DataError.
+/// A model of ours or, converted, of another toolkit (foreign_models.hpp). Throws NoInputError or DataError.
 ModelFile read_model(const std::filesystem::path& argument);
 
 /// Snapshots of an sml-ptt run in a checkpoint, earliest first, without the reference machine; empty for any
@@ -44,6 +44,10 @@ struct ModelNotes {
 
 void write_checkpoint(const std::filesystem::path& path, const Model& model, const TrainState<Model>& state,
                       const ModelNotes& notes);
+
+/// A model alone, without training state or reference machine; `format` is what it was converted from.
+void write_model(const std::filesystem::path& path, const Model& model, const Model::Params& theta,
+                 const std::string& format);
 
 /// Fills a state made by initial_state, whose shapes the file must have. Throws DataError.
 void read_checkpoint(const std::filesystem::path& path, const Model& model, TrainState<Model>& state);

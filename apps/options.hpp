@@ -78,6 +78,7 @@ void setup_loglik(CLI::App& program, int& exit_code);
 void setup_sample(CLI::App& program, int& exit_code);
 void setup_features(CLI::App& program, int& exit_code);
 void setup_info(CLI::App& program, int& exit_code);
+void setup_import(CLI::App& program, int& exit_code);
 void setup_data(CLI::App& program, int& exit_code);
 void setup_bench(CLI::App& program, int& exit_code);
 

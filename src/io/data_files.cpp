@@ -24,10 +24,10 @@ namespace fs = std::filesystem;
 }
 
 /// rows x columns from a shape of any rank: the first axis counts cases, the others are one case.
-void set_shape(const std::string& name, const Shape& shape, Table& table) {
+void set_shape(const std::string& name, const Shape& shape, std::size_t least_axes, Table& table) {
   double total = 1.0;
   for (const std::uint64_t n : shape) total *= static_cast<double>(n);
-  if (shape.size() < 2) bad(name, "expected cases x values, found shape " + to_string(shape));
+  if (shape.size() < least_axes) bad(name, "expected cases x values, found shape " + to_string(shape));
   if (total == 0) bad(name, "is empty: shape " + to_string(shape));
   if (total > 0x1p40) bad(name, "shape " + to_string(shape) + " is too large");
   table.rows = static_cast<Index>(shape[0]);
@@ -75,7 +75,8 @@ void append_numbers(std::string_view raw, std::vector<float>& out) {
   }
 }
 
-Table parse_npy(const std::string& name, std::string_view bytes, std::vector<std::int64_t>& visible_shape) {
+Table parse_npy(const std::string& name, std::string_view bytes, std::vector<std::int64_t>& visible_shape,
+                std::size_t least_axes = 2) {
   if (bytes.size() < 12 || bytes.substr(0, 6) != "\x93NUMPY")
     bad(name, "expected a NumPy array, found something else");
   const bool long_header = bytes[6] > 1;
@@ -106,7 +107,7 @@ Table parse_npy(const std::string& name, std::string_view bytes, std::vector<std
       shape.push_back(std::strtoull(part.c_str(), nullptr, 10));
   }
   Table table;
-  set_shape(name, shape, table);
+  set_shape(name, shape, least_axes, table);
   if (shape.size() > 2) visible_shape.assign(shape.begin() + 1, shape.end());
   const auto count = static_cast<std::size_t>(table.rows * table.columns);
   const std::size_t item = type.size() == 3 ? static_cast<std::size_t>(type[2] - '0') : 0;
@@ -160,8 +161,10 @@ Table parse_npy(const std::string& name, std::string_view bytes, std::vector<std
   return table;
 }
 
-/// Arrays x, or train_x, valid_x, test_x, or the only one.
-void load_npz(const std::string& name, DataFile& data) {
+/// Calls f(name of the member, its bytes) for every member of a .npz archive that `wanted` accepts; returns
+/// how many there are.
+template <class Wanted, class F>
+zip_int64_t for_each_member(const std::string& name, Wanted&& wanted, F&& f) {
   int error = 0;
   const std::unique_ptr<zip_t, int (*)(zip_t*)> archive(zip_open(name.c_str(), ZIP_RDONLY, &error),
                                                         zip_close);
@@ -172,12 +175,7 @@ void load_npz(const std::string& name, DataFile& data) {
     if (zip_stat_index(archive.get(), static_cast<zip_uint64_t>(i), 0, &entry) != 0)
       bad(name, "damaged archive");
     const std::string member = entry.name;
-    std::string split;
-    for (const char* known : {"train", "valid", "test"}) {
-      if (member == std::string(known) + "_x.npy" || member == std::string(known) + "/x.npy") split = known;
-    }
-    if (member == "x.npy" || count == 1) split = "train";
-    if (split.empty()) continue;
+    if (!wanted(member, count)) continue;
     const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> file(
         zip_fopen_index(archive.get(), static_cast<zip_uint64_t>(i), 0), zip_fclose);
     if (!file) bad(name, member + " cannot be unpacked");
@@ -185,8 +183,28 @@ void load_npz(const std::string& name, DataFile& data) {
       return static_cast<std::ptrdiff_t>(zip_fread(file.get(), buffer, size));
     });
     if (bytes.size() != entry.size) bad(name, member + " has not the size that the archive claims");
-    data.splits[split] = parse_npy(name + ":" + member, bytes, data.visible_shape);
+    f(member, bytes);
   }
+  return count;
+}
+
+/// Arrays x, or train_x, valid_x, test_x, or the only one.
+void load_npz(const std::string& name, DataFile& data) {
+  std::string split;
+  for_each_member(
+      name,
+      [&split](const std::string& member, zip_int64_t count) {
+        split.clear();
+        for (const char* known : {"train", "valid", "test"}) {
+          if (member == std::string(known) + "_x.npy" || member == std::string(known) + "/x.npy")
+            split = known;
+        }
+        if (member == "x.npy" || count == 1) split = "train";
+        return !split.empty();
+      },
+      [&](const std::string& member, const std::string& bytes) {
+        data.splits[split] = parse_npy(name + ":" + member, bytes, data.visible_shape);
+      });
   if (data.splits.empty()) bad(name, "holds no array named x or train_x");
 }
 
@@ -220,7 +238,7 @@ Table parse_idx(const std::string& name, const std::string& bytes, std::vector<s
     shape.push_back(byte(at) << 24 | byte(at + 1) << 16 | byte(at + 2) << 8 | byte(at + 3));
   }
   Table table;
-  set_shape(name, shape, table);
+  set_shape(name, shape, 2, table);
   if (rank > 2) visible_shape.assign(shape.begin() + 1, shape.end());
   const auto count = static_cast<std::size_t>(table.rows * table.columns);
   if (bytes.size() != 4 + 4 * rank + count) {
@@ -280,7 +298,7 @@ Table parse_csv(const std::string& name, const std::string& text) {
 Table read_table(const Hdf5Reader& file, const std::string& path, bool allow_non_finite) {
   Table table;
   const Shape shape = file.shape(path);
-  set_shape(file.name() + ": " + path, shape, table);
+  set_shape(file.name() + ": " + path, shape, 2, table);
   const auto count = static_cast<std::size_t>(table.rows * table.columns);
   if (file.is_byte(path)) {
     table.bytes.resize(count);
@@ -344,6 +362,23 @@ bool ends_with(const std::string& name, std::string_view end) {
 }
 
 }  // namespace
+
+std::map<std::string, Table> load_numpy_arrays(const std::filesystem::path& path) {
+  require_exists(path);
+  std::map<std::string, Table> arrays;
+  std::vector<std::int64_t> shape;
+  if (path.extension() == ".npy") {
+    arrays[path.stem().string()] = parse_npy(path.string(), read_file(path), shape, 1);
+    return arrays;
+  }
+  for_each_member(
+      path.string(), [](const std::string& member, zip_int64_t) { return ends_with(member, ".npy"); },
+      [&](const std::string& member, const std::string& bytes) {
+        arrays[member.substr(0, member.size() - 4)] =
+            parse_npy(path.string() + ":" + member, bytes, shape, 1);
+      });
+  return arrays;
+}
 
 DataFile load_data(const std::string& name, bool allow_non_finite) {
   DataFile data;

@@ -237,17 +237,16 @@ std::vector<std::string> Hdf5Reader::children(const std::string& group) const {
   return names;
 }
 
-std::optional<std::string> Hdf5Reader::text_attribute(const std::string& group,
-                                                      const std::string& name) const {
-  const Handle attribute = impl_->open_attribute(group, name);
-  if (!attribute.good()) return std::nullopt;
-  const Handle type(H5Aget_type(attribute), H5Tclose);
-  const Handle space(H5Aget_space(attribute), H5Sclose);
+namespace {
+
+/// One string, read by read(type in memory, buffer).
+template <class Read>
+std::optional<std::string> one_string(hid_t type, hid_t space, Read&& read) {
   if (H5Tget_class(type) != H5T_STRING || H5Sget_simple_extent_npoints(space) != 1) return std::nullopt;
   if (H5Tis_variable_str(type) > 0) {
     char* text = nullptr;
     const Handle memory(H5Tcopy(type), H5Tclose);
-    if (H5Aread(attribute, memory, &text) < 0 || text == nullptr) return std::nullopt;
+    if (read(memory, &text) < 0 || text == nullptr) return std::nullopt;
     std::string result(text);
     H5free_memory(text);
     return result;
@@ -255,9 +254,31 @@ std::optional<std::string> Hdf5Reader::text_attribute(const std::string& group,
   const std::size_t size = H5Tget_size(type);
   if (size > (1U << 20)) return std::nullopt;
   std::string text(size, '\0');
-  if (H5Aread(attribute, type, text.data()) < 0) return std::nullopt;
+  if (read(type, text.data()) < 0) return std::nullopt;
   text.resize(::strnlen(text.data(), size));
   return text;
+}
+
+}  // namespace
+
+std::optional<std::string> Hdf5Reader::text_attribute(const std::string& group,
+                                                      const std::string& name) const {
+  const Handle attribute = impl_->open_attribute(group, name);
+  if (!attribute.good()) return std::nullopt;
+  const Handle type(H5Aget_type(attribute), H5Tclose);
+  const Handle space(H5Aget_space(attribute), H5Sclose);
+  return one_string(type, space, [&](hid_t memory, void* out) { return H5Aread(attribute, memory, out); });
+}
+
+std::optional<std::string> Hdf5Reader::text_dataset(const std::string& path) const {
+  if (!has(path)) return std::nullopt;
+  const Handle set = impl_->open_dataset(path);
+  if (!set.good()) return std::nullopt;
+  const Handle type(H5Dget_type(set), H5Tclose);
+  const Handle space(H5Dget_space(set), H5Sclose);
+  return one_string(type, space, [&](hid_t memory, void* out) {
+    return H5Dread(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, out);
+  });
 }
 
 std::optional<double> Hdf5Reader::number_attribute(const std::string& group, const std::string& name) const {

@@ -43,6 +43,10 @@ struct DataFile {
 /// numbers only unless `allow_non_finite`.
 DataFile load_data(const std::string& name, bool allow_non_finite = false);
 
+/// Every array of a .npz archive, by name without its ending; of a .npy file, its one array, by the file's stem.
+/// Arrays of one axis have one column. Throws NoInputError or DataError.
+std::map<std::string, Table> load_numpy_arrays(const std::filesystem::path& path);
+
 /// Whether a name is that of a built-in set.
 bool is_builtin(const std::string& name);
 

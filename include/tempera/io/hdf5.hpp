@@ -124,6 +124,8 @@ class Hdf5Reader {
 
   [[nodiscard]] std::optional<std::string> text_attribute(const std::string& group,
                                                           const std::string& name) const;
+  /// Of a dataset with one string, of fixed or variable length.
+  [[nodiscard]] std::optional<std::string> text_dataset(const std::string& path) const;
   [[nodiscard]] std::optional<double> number_attribute(const std::string& group,
                                                        const std::string& name) const;
   [[nodiscard]] std::vector<std::int64_t> integers_attribute(const std::string& group,
