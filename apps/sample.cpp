@@ -124,6 +124,10 @@ struct Drawn {
   std::vector<double> betas;  // of a temperature ladder, and its flow
   std::vector<double> flow;
   LogPartition log_partition;  // along a trajectory
+
+  /// The rungs in between are not judged by the samples: only replicas that have been everywhere bind them
+  /// together. Asks for one round trip of every ensemble on average.
+  [[nodiscard]] bool log_partition_trusted() const { return round_trips >= ensembles; }
 };
 
 /// n chains, the last states of which are the samples.
@@ -462,6 +466,7 @@ int run(Options& options, bool sweeps_given) {
     } else {
       diagnostics["log_partition"] = drawn.log_partition.value;
       diagnostics["log_partition_se"] = drawn.log_partition.standard_error;
+      diagnostics["log_partition_trusted"] = drawn.log_partition_trusted();
     }
   }
   if (report.occupancy.size() > 0) {
@@ -520,8 +525,10 @@ int run(Options& options, bool sweeps_given) {
     text += format("; total variation %.3f\n", cluster_variation(drawn.clusters, report.occupancy));
   }
   if (options.ladder == "trajectory") {
-    text += format("log Z %.4f +- %.4f nats (Bennett's ratio along the trajectory)\n",
-                   drawn.log_partition.value, drawn.log_partition.standard_error);
+    text += format(
+        "log Z %.4f +- %.4f nats (Bennett's ratio along the trajectory)%s\n", drawn.log_partition.value,
+        drawn.log_partition.standard_error,
+        drawn.log_partition_trusted() ? "" : ": not to be trusted, replicas do not travel the whole way");
   }
   text += format("autocorrelation time %.1f draws, %.0f effective of %zu, R-hat %.3f: ",
                  report.autocorrelation_time, report.effective_sample_size,

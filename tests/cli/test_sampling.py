@@ -199,6 +199,7 @@ class TrajectoryLadder(CliTest):
                 self.assertLess(abs(told["log_partition"] - exact["log_partition"]), 4 * told["log_partition_se"] + 1e-3)
                 self.assertLess(told["log_partition_se"], 0.1)
                 self.assertGreater(told["round_trips"], 100)
+                self.assertTrue(told["log_partition_trusted"])
                 self.assertAlmostEqual(sum(told["cluster_occupancy"]), 1)
                 self.assertLess(told["cluster_variation"], 0.2)
                 rbm = Rbm(*(datasets(self.dir / "run" / "checkpoint.h5")[f"model/params/{name}"].astype(float)
