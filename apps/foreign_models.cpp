@@ -155,6 +155,10 @@ ForeignModel read_julia(const Hdf5Reader& file) {
   return {"RestrictedBoltzmannMachines.jl", wide.narrow(), wide.log_partition_offset};
 }
 
+/// What is looked for in an archive.
+const std::vector<std::string> kArrays = {
+    "W", "a", "b", "components_", "intercept_visible_", "intercept_hidden_"};
+
 // --- NumPy ------------------------------------------------------------------------------------------------
 
 ForeignModel from_arrays(const std::string& name, const std::map<std::string, Table>& arrays) {
@@ -184,24 +188,19 @@ ForeignModel from_arrays(const std::string& name, const std::map<std::string, Ta
   if (sklearn) wide.weights.transposeInPlace();
   wide.visible_bias = vector(sklearn ? "intercept_visible_" : "a", wide.weights.rows());
   wide.hidden_bias = vector(sklearn ? "intercept_hidden_" : "b", wide.weights.cols());
-  const Params theta = wide.narrow();
-  if (!first_non_finite(theta).empty())
-    throw DataError(name + ": expected finite numbers, found one that is not");
-  return {sklearn ? "scikit-learn" : "numpy", theta, 0.0};
+  return {sklearn ? "scikit-learn" : "numpy", wide.narrow(), 0.0};
 }
 
-}  // namespace
-
-std::optional<ForeignModel> read_foreign(const fs::path& path, std::uint64_t update) {
-  if (path.extension() == ".npz") return from_arrays(path.string(), load_numpy_arrays(path));
+/// As read_foreign, before a last look at the numbers.
+std::optional<ForeignModel> read_any(const fs::path& path, std::uint64_t update) {
+  if (path.extension() == ".npz") return from_arrays(path.string(), load_numpy_arrays(path, kArrays));
   if (path.extension() == ".npy") {
     // W.npy, with a.npy and b.npy beside it.
     std::map<std::string, Table> arrays;
-    for (const char* name : {"W", "a", "b"})
-      arrays[name] = load_numpy_arrays(
-                         std::string(name) == "W" ? path : path.parent_path() / (std::string(name) + ".npy"))
-                         .begin()
-                         ->second;
+    for (const std::string name : {"W", "a", "b"}) {
+      const fs::path file = name == "W" ? path : path.parent_path() / (name + ".npy");
+      arrays[name] = load_numpy_arrays(file, {}).begin()->second;
+    }
     return from_arrays(path.string(), arrays);
   }
   const Hdf5Reader file(path);
@@ -209,6 +208,17 @@ std::optional<ForeignModel> read_foreign(const fs::path& path, std::uint64_t upd
   if (text(file, "rbm_hdf5_file_format_version") || text(file, "rbm_type")) return read_julia(file);
   if (const auto updates = updates_in(file); !updates.empty()) return read_rbms(file, updates, update);
   return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<ForeignModel> read_foreign(const fs::path& path, std::uint64_t update) {
+  auto model = read_any(path, update);
+  if (model && !first_non_finite(model->theta).empty()) {
+    throw DataError(path.string() + ": expected numbers that are finite in float32, found one in '" +
+                    std::string(first_non_finite(model->theta)) + "' that is not");
+  }
+  return model;
 }
 
 }  // namespace tempera::apps

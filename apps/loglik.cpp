@@ -38,6 +38,8 @@ constexpr Index kRaiseCases = 100;
 constexpr Index kRaiseChains = 10;
 /// Numbers that MBAR keeps.
 constexpr double kMostEnergies = 2e7;
+/// Differences of free energies, two for each, that a run to reach --target-se keeps.
+constexpr double kMostDifferences = 1e8;
 /// Times that an estimate is continued to reach --target-se.
 constexpr std::uint64_t kMostBatches = 1000;
 /// Estimates that differ by more standard errors than this disagree.
@@ -60,6 +62,7 @@ class Estimator {
         train_(train),
         cases_(cases),
         workers_(workers),
+        keeps_energies_(options.method == "mbar" || options.method == "all"),
         streams_{static_cast<std::uint64_t>(options.seed)} {}
 
   Estimate estimate(const std::string& method) {
@@ -83,7 +86,7 @@ class Estimator {
   }
 
   bool reached(const LogPartition& z) const {
-    return options_.target_se <= 0.0 || z.standard_error <= options_.target_se;
+    return options_.target_se <= 0.0 || z.standard_error <= options_.target_se;  // false for no number
   }
 
   const std::vector<double>& betas() {
@@ -234,7 +237,7 @@ class Estimator {
     const std::uint64_t begin = run.rounds;
     for (; run.rounds < rounds; ++run.rounds) {
       round(run);
-      if (run.rounds % stride == 0 && run.energies.size() < stored) {
+      if (keeps_energies_ && run.rounds % stride == 0 && run.energies.size() < stored) {
         run.energies.push_back(rung_energies(model(), file_.theta, run.population.ladder,
                                              run.population.chains, run.population.workspace, workers_));
       }
@@ -288,10 +291,17 @@ class Estimator {
       return mbar_log_partition(energies, bennett_path(reference, path), ensembles);
     };
     LogPartition z = now();
-    for (std::uint64_t batch = 2; !reached(z) && batch <= kMostBatches && method != "mbar"; ++batch) {
-      continue_run(run->rounds + as_count(options_.rounds));
+    const double per_round =
+        static_cast<double>(run->differences.size()) * static_cast<double>(options_.ensembles);
+    for (std::uint64_t batch = 2;
+         !reached(z) && std::isfinite(z.standard_error) && batch <= kMostBatches && method != "mbar" &&
+         per_round * static_cast<double>(run->rounds) < kMostDifferences;
+         ++batch) {
+      continue_run(2 * run->rounds);  // estimates begin anew each time
       z = now();
     }
+    if (!std::isfinite(z.standard_error))
+      return {method, z, "draws of some neighbours do not overlap: use more --rungs"};
     return {method, z, run->doubt()};
   }
 
@@ -300,6 +310,7 @@ class Estimator {
   const BinaryData& train_;
   const BinaryData& cases_;
   const Workers& workers_;
+  const bool keeps_energies_;
   StreamFactory streams_;
   std::vector<double> betas_;
   std::optional<Run> run_;
@@ -346,6 +357,12 @@ int run(const Options& options) {
   require_memory("ensembles", options.ensembles,
                  12.0 * static_cast<double>(std::max<std::int64_t>(options.rungs, kFirstRungs)) *
                      static_cast<double>(options.ensembles) * units);
+  const auto rungs = static_cast<double>(std::max<std::int64_t>(options.rungs, kFirstRungs));
+  const auto ensembles = static_cast<double>(options.ensembles);
+  require_memory("rounds", options.rounds,
+                 8.0 * (rungs + 2.0) * ensembles * static_cast<double>(options.rounds));
+  require_memory("rungs", options.rungs, 24.0 * rungs * rungs * ensembles);
+  require_memory("betas", options.betas, 24.0 * static_cast<double>(options.betas));
   const Workers workers(options.common.threads);
   BinaryData cases;
   BinaryData train;
@@ -372,7 +389,7 @@ int run(const Options& options) {
   }
   for (const Estimate& estimate : estimates) {
     if (!estimate.doubt.empty()) warn(estimate.method + ": " + estimate.doubt);
-    if (options.target_se > 0 && estimate.log_partition.standard_error > options.target_se) {
+    if (options.target_se > 0 && !(estimate.log_partition.standard_error <= options.target_se)) {
       warn(estimate.method + format(": standard error %.4f, --target-se %g is not reached",
                                     estimate.log_partition.standard_error, options.target_se));
     }

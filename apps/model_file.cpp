@@ -178,8 +178,8 @@ void read_checkpoint(const fs::path& path, const Model& model, TrainState<Model>
     if (state.snapshots.trajectory.n_ensembles != n_ensembles ||
         state.snapshots.reservoir.n_chains != n_draws)
       file.fail("/state/snapshots", "does not fit the chains of the configuration");
-    if (const char* fault = trajectory_fault(model, state.snapshots.trajectory))
-      file.fail(kTrajectory + "/" + fault, "out of range or inconsistent");
+    if (const char* fault = snapshots_fault(model, state.snapshots, state.update))
+      file.fail("/state/snapshots", "'" + std::string(fault) + "' is out of range or inconsistent");
   }
   if (state.ladder.n_rungs != expected.n_rungs || state.ladder.n_ensembles != expected.n_ensembles) {
     file.fail("/state/ladder", "expected " + std::to_string(expected.n_ensembles) + " ensembles of " +

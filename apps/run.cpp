@@ -45,6 +45,8 @@ class LadderReport {
   std::string cells(const TrainState<Model>& state) {
     if (!state.snapshots.trajectory.rejections.empty()) {
       const Trajectory<Model>& trajectory = state.snapshots.trajectory;
+      if (state.snapshots.frozen != frozen_) counted_ = round_trips_ = 0;  // a freeze counts anew
+      frozen_ = state.snapshots.frozen;
       return cells(trajectory.rejections, trajectory.n_ensembles, trajectory.counted,
                    trajectory.round_trips) +
              ",";
@@ -59,7 +61,6 @@ class LadderReport {
  private:
   std::string cells(const std::vector<double>& rejections, std::uint64_t ensembles, std::uint64_t counted,
                     std::uint64_t round_trips) {
-    if (counted < counted_) counted_ = round_trips_ = 0;  // the count began anew
     const double rounds = static_cast<double>(counted - counted_) * static_cast<double>(ensembles);
     const double rate = rounds > 0 ? static_cast<double>(round_trips - round_trips_) / rounds : 0.0;
     counted_ = counted;
@@ -70,6 +71,7 @@ class LadderReport {
 
   std::uint64_t counted_ = 0;
   std::uint64_t round_trips_ = 0;
+  std::uint64_t frozen_ = 0;
 };
 
 struct Validation {

@@ -54,6 +54,8 @@ constexpr double kDecline = 0.005;
 /// Swaps that every pair of a trajectory must accept, and that neighbours of a rung must not.
 constexpr double kLeastSwaps = 0.2;
 constexpr double kMostSwaps = 0.4;
+/// Machines on the way that a trajectory begins with.
+constexpr std::size_t kMostMachines = 256;
 
 /// A layer of every chain as bytes: one row per chain.
 std::vector<std::uint8_t> bytes_of(const Chains<Model>& chains, BitLayer Model::State::*layer) {
@@ -254,6 +256,13 @@ std::vector<Model::Params> machines_on_the_way(const Options& options, const Mod
         throw DataError(path.string() + ": is not of the shape of this model");
       machines.push_back(kept.theta);
     }
+  }
+  // More than this many are neighbours that accept each other anyway.
+  while (machines.size() > kMostMachines) {
+    std::vector<Model::Params> every_second;
+    for (std::size_t k = (machines.size() + 1) % 2; k < machines.size(); k += 2)
+      every_second.push_back(std::move(machines[k]));
+    machines = std::move(every_second);
   }
   if (machines.empty()) {
     throw UsageError(

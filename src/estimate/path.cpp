@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <boost/math/tools/roots.hpp>
 #include <cmath>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -32,7 +33,8 @@ LogPartition with_error(double value, const std::vector<double>& without) {
   MeanVariance jackknife;
   for (const double v : without) jackknife.add(v);
   const auto g = static_cast<double>(without.size());
-  return {value, std::sqrt((g - 1.0) * (g - 1.0) / g * jackknife.variance()), 1.0};
+  const double error = std::sqrt((g - 1.0) * (g - 1.0) / g * jackknife.variance());
+  return {value, std::isfinite(error) ? error : std::numeric_limits<double>::infinity(), 1.0};
 }
 
 std::size_t groups_of(std::size_t n_ensembles) { return std::min(kJackknifeGroups, n_ensembles); }
@@ -115,6 +117,9 @@ LogPartition bennett_log_partition(double reference_log_partition, std::span<con
       all.value += score.value;
       all.slope += score.slope;
     }
+    // Where no draw could have come from the other machine the sums are flat, and c says nothing.
+    if (!(all.slope < -1e-9 * static_cast<double>(pair.forward.size())))
+      return {reference_log_partition + value, std::numeric_limits<double>::infinity(), 1.0};
     // One step of Newton from the estimate with all groups to the one without a group.
     for (std::size_t g = 0; g < groups; ++g)
       without[g] += c - (all.value - scores[g].value) / (all.slope - scores[g].slope);
@@ -223,6 +228,9 @@ LogPartition mbar_log_partition(const Eigen::Ref<const Eigen::MatrixXd>& energie
       break;
     }
   }
+  // Rungs whose draws no other rung could have made do not bind their log Z.
+  const double least = now.hessian.diagonal().minCoeff() / static_cast<double>(energies.rows());
+  if (!(least > 1e-12)) return {path[n_rungs - 1], std::numeric_limits<double>::infinity(), 1.0};
   std::vector<double> without;
   for (const RungLikelihood& group : groups) {
     RungLikelihood rest = now;

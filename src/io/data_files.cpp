@@ -363,7 +363,8 @@ bool ends_with(const std::string& name, std::string_view end) {
 
 }  // namespace
 
-std::map<std::string, Table> load_numpy_arrays(const std::filesystem::path& path) {
+std::map<std::string, Table> load_numpy_arrays(const std::filesystem::path& path,
+                                               const std::vector<std::string>& wanted) {
   require_exists(path);
   std::map<std::string, Table> arrays;
   std::vector<std::int64_t> shape;
@@ -372,7 +373,11 @@ std::map<std::string, Table> load_numpy_arrays(const std::filesystem::path& path
     return arrays;
   }
   for_each_member(
-      path.string(), [](const std::string& member, zip_int64_t) { return ends_with(member, ".npy"); },
+      path.string(),
+      [&wanted](const std::string& member, zip_int64_t) {
+        return ends_with(member, ".npy") &&
+               std::find(wanted.begin(), wanted.end(), member.substr(0, member.size() - 4)) != wanted.end();
+      },
       [&](const std::string& member, const std::string& bytes) {
         arrays[member.substr(0, member.size() - 4)] =
             parse_npy(path.string() + ":" + member, bytes, shape, 1);

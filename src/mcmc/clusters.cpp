@@ -11,6 +11,7 @@ namespace tempera {
 namespace {
 
 constexpr Index kMostCases = 4000;
+constexpr Index kMostValues = Index{1} << 24;  // of these cases together
 constexpr Index kComponents = 4;
 constexpr Index kSpare = 4;  // directions more than wanted make subspace iteration fast
 constexpr int kIterations = 20;
@@ -20,7 +21,7 @@ constexpr int kLloyd = 100;
 Eigen::MatrixXf some_cases(const BinaryData& data, StreamEngine& engine) {
   std::vector<Index> order(static_cast<std::size_t>(data.n_cases()));
   std::iota(order.begin(), order.end(), Index{0});
-  const Index n = std::min(kMostCases, data.n_cases());
+  const Index n = std::min({kMostCases, data.n_cases(), std::max<Index>(1, kMostValues / data.n_visible())});
   Eigen::MatrixXf x(n, data.n_visible());
   for (Index r = 0; r < n; ++r) {
     const boost::random::uniform_int_distribution<std::size_t> later(static_cast<std::size_t>(r),

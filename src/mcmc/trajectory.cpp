@@ -74,6 +74,7 @@ const char* trajectory_fault(const M& model, const Trajectory<M>& trajectory) {
   const auto outside = [](const std::vector<double>& values, double most) {
     return std::any_of(values.begin(), values.end(), [most](double x) { return !(x >= 0.0 && x <= most); });
   };
+  if (trajectory.rounds >= kMostTrajectoryRounds) return "rounds";
   if (outside(trajectory.rejections, 1.0)) return "rejections";
   if (outside(trajectory.offers, 0x1p53)) return "offers";
   for (const std::uint64_t origin : trajectory.origin) {

@@ -100,7 +100,11 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
     const double chains =
         64.0 * (blocks((config.chains > 0 ? config.chains : batch) + tempered) + blocks(batch));
     // Parameters, gradient, optimiser moments, average, a file image; float layers of each chain.
-    const double bytes = 8.0 * 4.0 * visible * hidden + 4.0 * chains * (visible + 2.0 * hidden);
+    // Snapshots are at most 64, of which a freeze makes a copy, with as many replicas as chains each.
+    const double snapshots = has_snapshots(config)
+                                 ? 2.0 * 65.0 * (4.0 * visible * hidden + chains / 8.0 * (visible + hidden))
+                                 : 0.0;
+    const double bytes = snapshots + 8.0 * 4.0 * visible * hidden + 4.0 * chains * (visible + 2.0 * hidden);
     if (bytes > physical_memory()) {
       check.add("hidden", std::to_string(config.hidden.front()),
                 "needs about " + text(bytes / 0x1p30) + " GiB of memory, this machine has " +

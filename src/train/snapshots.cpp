@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <boost/random/uniform_int_distribution.hpp>
+#include <cmath>
 
 #include "tempera/core/errors.hpp"
 #include "tempera/estimate/path.hpp"
@@ -22,8 +23,6 @@ constexpr std::uint64_t kRenewEvery = 10;
 constexpr double kAcceptanceWeight = 0.3;
 /// Factor by which a snapshot that is kept raises a rate that rollbacks have lowered.
 constexpr double kRecovery = 1.5;
-/// Updates that a snapshot must last.
-constexpr std::uint64_t kLeastUpdates = 3;
 /// A snapshot goes when its neighbours accept more than this of each other; a midpoint comes where fewer.
 constexpr double kDispensable = 0.4;
 constexpr double kGap = 0.08;
@@ -88,6 +87,17 @@ Snapshots<M> empty_snapshots(const M& model, std::uint64_t n_rungs, std::uint64_
       static_cast<std::size_t>(words_for(static_cast<Index>(snapshots.reservoir.n_chains))),
       model.new_state());
   return snapshots;
+}
+
+template <EnergyModel M>
+const char* snapshots_fault(const M& model, const Snapshots<M>& snapshots, std::uint64_t update) {
+  if (!(snapshots.acceptance >= 0.0 && snapshots.acceptance <= 1.0)) return "acceptance";
+  if (!(snapshots.rate > 0.0 && snapshots.rate <= 1.0)) return "rate";
+  if (!std::isfinite(snapshots.log_partition)) return "log_partition";
+  if (!(snapshots.log_partition_se >= 0.0)) return "log_partition_se";
+  if (snapshots.frozen > update) return "frozen";
+  if (snapshots.rollbacks > kMostRollbacks) return "rollbacks";
+  return trajectory_fault(model, snapshots.trajectory);
 }
 
 template <HasReference M>
@@ -165,7 +175,6 @@ template <EnergyModel M>
 bool freeze(const M& model, const typename M::Params& theta, std::uint64_t update, double jump_rate,
             const JumpMemory& jumps, const StreamFactory& streams, Chains<M>& chains, Snapshots<M>& snapshots,
             TrajectoryWorkspace<M>& workspace, const Workers& workers) {
-  if (update < snapshots.frozen + kLeastUpdates) return false;
   Trajectory<M> next = snapshots.trajectory;
   insert_rung(next.n_rungs(), theta, repeated(model, chains, next.n_ensembles), next);
   reset_statistics(next);
@@ -233,6 +242,7 @@ void roll_back(std::uint64_t update, typename M::Params& theta, Chains<M>& chain
 }
 
 template Snapshots<BernoulliRbm> empty_snapshots(const BernoulliRbm&, std::uint64_t, std::uint64_t);
+template const char* snapshots_fault(const BernoulliRbm&, const Snapshots<BernoulliRbm>&, std::uint64_t);
 template Snapshots<BernoulliRbm> initial_snapshots(const BernoulliRbm&, std::uint64_t, const StreamFactory&,
                                                    const Workers&);
 template void exchange_with_reservoir(const BernoulliRbm&, const BernoulliRbm::Params&, std::uint64_t,

@@ -162,7 +162,8 @@ void take_snapshot(const M& model, const TrainConfig& config, const StreamFactor
     return;
   roll_back(state.update, state.theta, state.chains, state.snapshots);
   if (size_of(state.average) > 0) state.average = state.theta;
-  for_each_field([](std::string_view, typename M::Params& moment) { set_zero(moment); }, state.optimizer);
+  // The second moments stay: begun anew late in a run they would make Adam's next steps too long.
+  set_zero(state.optimizer.first_moment);
 }
 
 /// Gradient of the mean log-likelihood: data mean minus model mean of the statistics. Returns the mean of the

@@ -258,6 +258,15 @@ class Estimators(CliTest):
         told = run_json("loglik", model, "--data", ones, "--method", "bar", "--rungs", 3, "--rounds", 100)
         self.assertFalse(told["trusted"])
 
+    def test_rungs_that_do_not_overlap_have_no_error_bar(self):
+        rng = np.random.default_rng(3)
+        model = Rbm(30 * rng.normal(size=(60, 30)), rng.normal(size=60), rng.normal(size=30)).write(self.dir / "sharp.h5")
+        for method in ("bar", "stepping-stone", "mbar"):
+            with self.subTest(method=method):
+                told = run_json("loglik", model, "--method", method, "--rungs", 2, "--rounds", 50, "--target-se", 0.1)
+                self.assertFalse(told["trusted"])
+                self.assertTrue(told["log_partition_se"] is None or told["log_partition_se"] > 0.1)
+
     def test_threads_and_bad_numbers(self):
         answers = {self.estimate("mbar", "--threads", threads)["log_partition"] for threads in (1, 2, 3)}
         self.assertEqual(len(answers), 1)

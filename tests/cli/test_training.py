@@ -183,6 +183,12 @@ class SameBytes(CliTest):
                 with h5py.File(checkpoint, "r+") as file:
                     file[f"state/snapshots/{group}"].attrs[name] = 64
                 run("resume", self.dir / "run", "--updates", 110, expect=65)
+        for name, value in (("acceptance", -3.0), ("rate", -5.0), ("frozen", 2 ** 40), ("rollbacks", 31), ("log_partition_se", -1.0)):
+            with self.subTest(name=name):
+                checkpoint.write_bytes(whole)
+                with h5py.File(checkpoint, "r+") as file:
+                    file["state/snapshots"].attrs[name] = value
+                self.assertIn(name, run("resume", self.dir / "run", "--updates", 110, expect=65).stderr)
         with self.subTest("no rungs"):
             checkpoint.write_bytes(whole)
             with h5py.File(checkpoint, "r+") as file:

@@ -7,8 +7,8 @@
 #include "tempera/core/errors.hpp"
 #include "tempera/core/math.hpp"
 #include "tempera/core/random.hpp"
-#include "tempera/estimate/path.hpp"
 #include "tempera/estimate/likelihood.hpp"
+#include "tempera/estimate/path.hpp"
 
 namespace tempera {
 namespace {

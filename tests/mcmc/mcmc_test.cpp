@@ -30,10 +30,10 @@ TEST(Annealing, AgreesWithEnumerationAndSeesAFault) {
   LogSumExp exact;
   for (Index k = 0; k < model.exact_chunks(); ++k) exact.add(model.log_partition_chunk(theta, 1.0, k));
   const Workers workers(2);
-  const auto weights = annealed_log_weights(
-      model, theta, published_betas(500),
-      reference_chains(model, 640, StreamFactory{2}, Purpose::kAnnealing, workers), StreamFactory{2},
-      Purpose::kAnnealing, workers);
+  const auto weights =
+      annealed_log_weights(model, theta, published_betas(500),
+                           reference_chains(model, 640, StreamFactory{2}, Purpose::kAnnealing, workers),
+                           StreamFactory{2}, Purpose::kAnnealing, workers);
   ASSERT_EQ(weights.size(), 640U);
   const LogPartition estimate = log_partition_from_weights(model.reference_log_partition(), weights);
   EXPECT_NEAR(estimate.value, exact.value(), 4 * estimate.standard_error);

@@ -298,8 +298,12 @@ TEST(Snapshots, AMachineThatGoesAstrayIsTakenBackAtHalfTheRateUntilTrainingGives
   EXPECT_LT(std::abs(snapshots.log_partition - Exact(theta).log_partition), 4 * snapshots.log_partition_se);
 
   const Params good = theta;
-  // Soon after a snapshot, or without a way back: no new one.
-  EXPECT_FALSE(freeze(model, theta, 51, 0.0, {}, streams, chains, snapshots, workspace, workers));
+  // Without a way back: no new snapshot.
+  EXPECT_EQ(snapshots_fault(model, snapshots, 50), nullptr);
+  EXPECT_STREQ(snapshots_fault(model, snapshots, 49), "frozen");
+  auto damaged = snapshots;
+  damaged.rate = -5.0;
+  EXPECT_STREQ(snapshots_fault(model, damaged, 50), "rate");
   theta.visible_bias.setConstant(40.0F);
   theta.visible_bias[1] = -40.0F;
   theta.visible_bias[3] = -40.0F;

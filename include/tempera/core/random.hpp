@@ -30,18 +30,19 @@ enum class Purpose : std::uint8_t {
   kDataSet = 6,         // synthetic data sets
   kBinarize = 7,        // random binarisation of grey data
   kValidation = 8,      // likelihood estimates during training
-  kSwaps = 9,           // swaps of rungs in training (step = round, chain = pair)
-  kExchange = 10,       // plain chains that change places with an ensemble's coldest (step = round)
+  kSwaps = 9,           // swaps of rungs in training (step = round, chain = ensemble x 1024 + rung)
+  kExchange = 10,       // plain chains that change places with an ensemble's coldest (step = round), or with
+                        // draws of a reservoir (step = update)
   kSamplingSwaps = 11,  // swaps of rungs in `tempera sample`
   kJump = 12,           // proposed latents (step = sweep)
   kJumpChoice = 13,     // component and decision of a jump (step = sweep)
   kJumpStep = 14,       // whether there are jumps (step = sweep)
-  kSnapshots = 15,      // replicas of snapshots (step = round x 1024 + snapshot)
-  kReservoir = 16,      // what chains are offered of the reservoir (step = update)
+  kSnapshots = 15,      // replicas of snapshots (step = 2^55 + round x 1024 + snapshot)
+  kReservoir = 16,      // latents of what chains are offered of the reservoir (step = sweep)
   kClusters = 17,       // clusters of the data
   kReverseAnnealing = 18,  // annealing from the model down to beta = 0
-  kRaise = 19,          // annealing from test cases down to beta = 0
-  kPilot = 20,          // pilot run that chooses betas
+  kRaise = 19,             // annealing from test cases down to beta = 0
+  kPilot = 20,             // pilot run that chooses betas
 };
 
 /// A run of draws of one chain at one step, as a uniform random bit generator for Boost.Random.

@@ -2,7 +2,7 @@
 //
 // Draws come from n_ensembles independent ensembles, each with one draw of every machine (rung) in a round.
 // They may be autocorrelated, and replicas may travel along the path: every standard error is that of a
-// jackknife over groups of ensembles.
+// jackknife over groups of ensembles, infinite where draws of neighbours do not overlap at all.
 #pragma once
 
 #include <Eigen/Core>

@@ -43,9 +43,10 @@ struct DataFile {
 /// numbers only unless `allow_non_finite`.
 DataFile load_data(const std::string& name, bool allow_non_finite = false);
 
-/// Every array of a .npz archive, by name without its ending; of a .npy file, its one array, by the file's stem.
-/// Arrays of one axis have one column. Throws NoInputError or DataError.
-std::map<std::string, Table> load_numpy_arrays(const std::filesystem::path& path);
+/// The wanted arrays of a .npz archive that are there, by name without its ending; of a .npy file, its one
+/// array, by the file's stem. Arrays of one axis have one column. Throws NoInputError or DataError.
+std::map<std::string, Table> load_numpy_arrays(const std::filesystem::path& path,
+                                               const std::vector<std::string>& wanted);
 
 /// Whether a name is that of a built-in set.
 bool is_builtin(const std::string& name);

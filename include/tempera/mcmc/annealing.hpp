@@ -23,11 +23,11 @@ std::vector<double> effective_betas(const M& model, const typename M::Params& th
                                     const Workers& workers, const Progress& progress = {});
 inline constexpr std::size_t kMostBetas = 200000;
 
-/// One log-weight per chain of a run along `betas`, from chains of the law at the first of them: log w = sum_k
-/// F_{k-1}(v_{k-1}) - F_k(v_{k-1}), each term followed by one sweep at beta_k; exp(log w) has mean Z(last) /
-/// Z(first). Upwards from the reference machine this is annealed importance sampling, whose log mean w tends to
-/// be too small; downwards from draws of the model it is reverse AIS, whose -log mean w tends to be too large.
-/// (Sweeps v | h, h | v are reversible in v, so both use the same ones.)
+/// One log-weight per chain of a run along `betas`, from chains of the law at the first of them: log w =
+/// sum_k F_{k-1}(v_{k-1}) - F_k(v_{k-1}), each term followed by one sweep at beta_k; exp(log w) has mean
+/// Z(last) / Z(first). Upwards from the reference machine this is annealed importance sampling, whose log
+/// mean w tends to be too small; downwards from draws of the model it is reverse AIS, whose -log mean w tends
+/// to be too large. (Sweeps v | h, h | v are reversible in v, so both use the same ones.)
 ///
 /// Cost: chains x betas sweeps. Blocks run in parallel and the result does not depend on the threads. Draws
 /// are those of (purpose, 1 ...). `progress` may stop the run; the result is then empty.

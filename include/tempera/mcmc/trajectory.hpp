@@ -42,6 +42,9 @@ struct Trajectory {
   [[nodiscard]] std::uint64_t blocks() const { return n_ensembles / static_cast<std::uint64_t>(kLanes); }
 };
 
+/// Rounds at most: they number the steps of draws.
+inline constexpr std::uint64_t kMostTrajectoryRounds = std::uint64_t{1} << 44;
+
 /// A trajectory of these sizes with every number zero: what a file is read into.
 template <EnergyModel M>
 Trajectory<M> empty_trajectory(const M& model, std::uint64_t n_rungs, std::uint64_t n_ensembles);

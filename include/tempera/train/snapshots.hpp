@@ -46,6 +46,11 @@ inline constexpr std::uint64_t kMostRollbacks = 30;
 template <EnergyModel M>
 Snapshots<M> empty_snapshots(const M& model, std::uint64_t n_rungs, std::uint64_t n_chains);
 
+/// Name of the first thing that is wrong with snapshots that were read from a file at this update, or
+/// nullptr.
+template <EnergyModel M>
+const char* snapshots_fault(const M& model, const Snapshots<M>& snapshots, std::uint64_t update);
+
 /// The reference machine as the only snapshot, and a reservoir of its draws.
 template <HasReference M>
 Snapshots<M> initial_snapshots(const M& model, std::uint64_t n_chains, const StreamFactory& streams,
@@ -74,9 +79,9 @@ bool freeze(const M& model, const typename M::Params& theta, std::uint64_t updat
             const JumpMemory& jumps, const StreamFactory& streams, Chains<M>& chains, Snapshots<M>& snapshots,
             TrajectoryWorkspace<M>& workspace, const Workers& workers);
 
-/// Every tenth update, one round of all rungs; every second time, the draws of the last snapshot replace the
-/// oldest ones in the reservoir, so that the masses of modes that chains cannot leave do not rest on one
-/// freeze.
+/// Every tenth update, one round of all rungs; every second time, the draws of the last snapshot replace a
+/// tenth of the reservoir, part after part, so that the masses of modes that chains cannot leave do not rest
+/// on one freeze.
 template <EnergyModel M>
 void renew(const M& model, std::uint64_t update, double jump_rate, const JumpMemory& jumps,
            const StreamFactory& streams, Snapshots<M>& snapshots, TrajectoryWorkspace<M>& workspace,
