@@ -421,9 +421,12 @@ int run(const Options& options) {
     for (const std::string& contradiction : contradictions) text += "\n" + contradiction;
   } else if (first.method == "ais" || first.method == "reverse-ais") {
     json["effective_fraction"] = log_partition.effective_fraction;
-    text += format("\neffective chains %.1f of %lld",
-                   log_partition.effective_fraction * static_cast<double>(options.chains),
-                   static_cast<long long>(options.chains));
+    // --target-se may have added chains.
+    text += options.target_se > 0
+                ? format("\neffective chains %.1f %%", 100.0 * log_partition.effective_fraction)
+                : format("\neffective chains %.1f of %lld",
+                         log_partition.effective_fraction * static_cast<double>(options.chains),
+                         static_cast<long long>(options.chains));
   }
   json["trusted"] = first.doubt.empty();
   if (!options.data.empty()) {
