@@ -204,11 +204,6 @@ class Estimator {
       const MixingReport report = judge(trace, population.n_warm);
       return report.mixed ? "" : report.verdict;
     }
-    [[nodiscard]] std::vector<LogWeightPair> path() const {
-      std::vector<LogWeightPair> pairs;
-      for (const EnergyDifferences& pair : differences) pairs.push_back({pair.forward, pair.reverse});
-      return pairs;
-    }
   };
 
   /// The tempering run, of at least --rounds rounds and `least` of them.
@@ -277,7 +272,7 @@ class Estimator {
     const auto now = [&] {
       const double reference = model().reference_log_partition();
       const auto ensembles = static_cast<std::size_t>(run->request.ensembles);
-      const std::vector<LogWeightPair> path = run->path();
+      const std::vector<LogWeightPair> path = log_weight_path(run->differences);
       if (method == "bar") return bennett_log_partition(reference, path, ensembles);
       if (method == "stepping-stone") return stepping_stone_log_partition(reference, path, ensembles);
       Index rows = 0;

@@ -8,7 +8,6 @@
 
 #include "config_file.hpp"
 #include "run.hpp"
-#include "tempera/estimate/path.hpp"
 #include "tempera/io/image.hpp"
 #include "tempera/mcmc/jump.hpp"
 #include "tempera/mcmc/quality.hpp"
@@ -326,10 +325,9 @@ Drawn draw_along_trajectory(Options& options, ModelFile& file, bool sweeps_given
   };
   draw_by_rounds(
       options, sweeps_given ? as_count(options.sweeps) : 0, file.model, round, [&] { return top; }, drawn);
-  std::vector<LogWeightPair> path;
-  for (const EnergyDifferences& pair : differences) path.push_back({pair.forward, pair.reverse});
   drawn.log_partition =
-      bennett_log_partition(file.model.reference_log_partition(), path, static_cast<std::size_t>(ensembles));
+      bennett_log_partition(file.model.reference_log_partition(), log_weight_path(differences),
+                            static_cast<std::size_t>(ensembles));
   drawn.rungs = trajectory.n_rungs();
   drawn.rejections = trajectory.rejections;
   drawn.round_trips = trajectory.round_trips;

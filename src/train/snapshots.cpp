@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "tempera/core/errors.hpp"
-#include "tempera/estimate/path.hpp"
 #include "tempera/models/bernoulli_rbm.hpp"
 
 namespace tempera {
@@ -68,14 +67,13 @@ std::uint64_t least_barrier(const Trajectory<M>& trajectory) {
   return least;
 }
 
-template <EnergyModel M>
-std::vector<LogWeightPair> spans(const std::vector<EnergyDifferences>& differences) {
+}  // namespace
+
+std::vector<LogWeightPair> log_weight_path(const std::vector<EnergyDifferences>& differences) {
   std::vector<LogWeightPair> path;
   for (const EnergyDifferences& pair : differences) path.push_back({pair.forward, pair.reverse});
   return path;
 }
-
-}  // namespace
 
 template <EnergyModel M>
 Snapshots<M> empty_snapshots(const M& model, std::uint64_t n_rungs, std::uint64_t n_chains) {
@@ -191,7 +189,7 @@ bool freeze(const M& model, const typename M::Params& theta, std::uint64_t updat
   snapshots.trajectory.rounds = next.rounds;
   if (1.0 - next.rejections.back() < kCollapsedAcceptance) return false;
 
-  const LogPartition z = bennett_log_partition(model.reference_log_partition(), spans<M>(differences),
+  const LogPartition z = bennett_log_partition(model.reference_log_partition(), log_weight_path(differences),
                                                static_cast<std::size_t>(next.n_ensembles));
   chains = first_chains(replicas_of(next, next.n_rungs() - 1), chains.n_chains, chains.sweeps);
   snapshots.reservoir = std::move(reservoir);

@@ -529,6 +529,10 @@ TEST(Convergence, RHatSeesAChainElsewhereAndOneOfOtherSpread) {
   auto series = autoregressive(0.0, 4, 1000, 0.0);
   EXPECT_LT(convergence(series).r_hat, 1.01);
   for (double& x : series[0]) x *= 4;  // where the chains lie does not tell
+  for (const auto& chain : series) {
+    const double mean = std::accumulate(chain.begin(), chain.end(), 0.0) / static_cast<double>(chain.size());
+    EXPECT_LT(std::abs(mean), 4 * 4 / std::sqrt(static_cast<double>(chain.size())));
+  }
   EXPECT_GT(convergence(series).r_hat, 1.05);
 }
 

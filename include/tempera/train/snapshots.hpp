@@ -6,7 +6,7 @@
 // its replicas, fill a new reservoir, renew the chains and measure log Z by Bennett's ratio.
 #pragma once
 
-#include "tempera/estimate/log_partition.hpp"
+#include "tempera/estimate/path.hpp"
 #include "tempera/mcmc/trajectory.hpp"
 
 namespace tempera {
@@ -35,6 +35,9 @@ struct Snapshots {
     f("rollbacks", s.rollbacks...);
   }
 };
+
+/// What a ladder's replicas measured, as the estimators of log Z take it: views of `differences`.
+std::vector<LogWeightPair> log_weight_path(const std::vector<EnergyDifferences>& differences);
 
 /// Exchanges accepted on average below which the live machine is frozen, and below which it has collapsed.
 inline constexpr double kFreezeAcceptance = 0.3;
