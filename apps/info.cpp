@@ -48,7 +48,9 @@ int run(const Options& options) {
   }
   if (file.has("/log_partition")) {
     if (const auto value = file.number_attribute("/log_partition", "value")) {
-      say("log_partition", *value, format("log Z: %.4f", *value));
+      const auto error = file.number_attribute("/log_partition", "standard_error");
+      say("log_partition", *value,
+          format("log Z: %.4f", *value) + (error ? format(" (standard error %.4f)", *error) : ""));
     }
   }
   for (const char* group : {"/train", "/valid", "/test", "/samples"}) {

@@ -73,6 +73,7 @@ class Estimator {
     if (method == "ais") return ais();
     if (method == "reverse-ais") return reverse_ais();
     if (method == "raise") return raise();
+    if (method == "tracked") return tracked();
     return along_ladder(method);
   }
 
@@ -190,6 +191,28 @@ class Estimator {
     return {"raise",
             {model().reference_log_partition() + over_cases.mean(), over_cases.standard_error(), 1.0},
             ""};
+  }
+
+  /// What training knew, refreshed by --rounds rounds of the tracker's own chains.
+  Estimate tracked() {
+    std::optional<Tracker<Model>> tracker = read_tracker(file_);
+    if (!tracker)
+      throw UsageError(
+          "loglik: " + file_.path.string() +
+          ": holds no tracker of log Z; train with --track-log-z lattice or smc, or use another --method");
+    TrackerWorkspace<Model> workspace;
+    if (!equal_fields(tracker->theta, file_.theta))
+      track(model(), file_.theta, streams_, *tracker, workspace, workers_);
+    LogPartition z;
+    for (std::uint64_t batch = 0; batch < kMostBatches; ++batch) {
+      if (tracker->ladder.n_rungs > 0) {
+        ProgressLine line(options_.common, "tracked");
+        refresh(model(), as_count(options_.rounds), streams_, *tracker, workspace, workers_, show_on(line));
+      }
+      z = tracked_log_partition(model(), file_.theta, *tracker, workspace, workers_);
+      if (reached(z) || tracker->ladder.n_rungs == 0) break;
+    }
+    return {"tracked", z, ""};
   }
 
   struct Run {
@@ -379,6 +402,7 @@ int run(const Options& options) {
     for (const char* method : {"mbar", "bar", "stepping-stone", "ais", "reverse-ais"})
       estimates.push_back(estimator.estimate(method));
     if (!options.data.empty()) estimates.push_back(estimator.estimate("raise"));
+    if (read_tracker(file)) estimates.push_back(estimator.estimate("tracked"));
   } else {
     estimates.push_back(estimator.estimate(options.method));
   }
@@ -467,7 +491,8 @@ void setup_loglik(CLI::App& program, int& exit_code) {
          "exact (enumeration, smaller layer up to 25 units); ais, reverse-ais (from below, from above); "
          "raise "
          "(a conservative likelihood of some cases); bar, mbar, stepping-stone (a tempering run); all")
-      ->check(CLI::IsMember({"exact", "ais", "reverse-ais", "raise", "stepping-stone", "bar", "mbar", "all"}))
+      ->check(CLI::IsMember(
+          {"exact", "ais", "reverse-ais", "raise", "stepping-stone", "bar", "mbar", "tracked", "all"}))
       ->capture_default_str();
   app.add_option("--chains", options->chains, "chains of ais and reverse-ais")
       ->check(whole_number())

@@ -92,6 +92,45 @@ ModelFile read_model(const fs::path& argument) {
   return {path, std::move(model), std::move(theta), has_reference, shape, rule};
 }
 
+namespace {
+
+constexpr const char* kTracker = "/state/tracker";
+
+/// Sizes that a file states beside the arrays that have them.
+std::vector<std::uint64_t> sizes_of(const Tracker<Model>& tracker) {
+  return {tracker.ladder.n_rungs, tracker.ladder.n_ensembles, tracker.chains.n_chains};
+}
+
+/// Memory for as many rungs and chains as the file has; checked before it is taken.
+Tracker<Model> tracker_of(const Hdf5Reader& file, const Model& model) {
+  const std::string ladder = std::string(kTracker) + "/ladder";
+  const auto count = [&](const std::string& group, const char* name, double most) {
+    const double n = file.number_attribute(group, name).value_or(-1.0);
+    if (!(n >= 0 && n <= most && n == std::floor(n)))
+      file.fail(group, "attribute '" + std::string(name) + "': expected a count, at most " +
+                           std::to_string(static_cast<std::uint64_t>(most)));
+    return static_cast<std::uint64_t>(n);
+  };
+  TrackerShape shape;
+  shape.n_rungs = count(ladder, "n_rungs", static_cast<double>(kMaxRungs));
+  shape.n_ensembles =
+      shape.n_rungs > 0 ? count(ladder, "n_ensembles", static_cast<double>(kMaxEnsembles)) : 0;
+  const std::uint64_t n_chains = count(kTracker + std::string("/chains"), "n_chains", 0x1p31);
+  if (shape.n_rungs == 1 || file.shape(kTracker + std::string("/carried")) != Shape{n_chains} ||
+      n_chains < shape.n_rungs * shape.n_ensembles)
+    file.fail(kTracker, "its rungs, ensembles and chains do not fit each other");
+  shape.n_particles = n_chains - shape.n_rungs * shape.n_ensembles;
+  return empty_tracker(model, shape);
+}
+
+/// Refuses what was read where it contradicts itself.
+void require_sound(const Hdf5Reader& file, const Tracker<Model>& tracker) {
+  if (const char* fault = tracker_fault(tracker))
+    file.fail(std::string(kTracker) + "/" + fault, "out of range or inconsistent");
+}
+
+}  // namespace
+
 std::vector<Model::Params> read_snapshots(const ModelFile& model_file) {
   const Hdf5Reader file(model_file.path);
   if (!file.has(kTrajectory + "/rungs")) return {};
@@ -100,6 +139,19 @@ std::vector<Model::Params> read_snapshots(const ModelFile& model_file) {
   file.field(kTrajectory, "rungs", rungs);
   rungs.erase(rungs.begin());
   return rungs;
+}
+
+std::optional<Tracker<Model>> read_tracker(const ModelFile& model_file) {
+  const Hdf5Reader file(model_file.path);
+  if (!file.has(std::string(kTracker) + "/carried") || !file.has(std::string(kTracker) + "/chains/blocks"))
+    return {};
+  Tracker<Model> tracker = tracker_of(file, model_file.model);
+  const std::vector<std::uint64_t> sizes = sizes_of(tracker);
+  file.field("/state", "tracker", tracker);
+  if (sizes_of(tracker) != sizes)
+    file.fail(kTracker, "its rungs, ensembles and chains do not fit each other");
+  require_sound(file, tracker);
+  return tracker;
 }
 
 void write_provenance(Hdf5Writer& file, const std::string& command, std::int64_t seed) {
@@ -135,6 +187,12 @@ void write_checkpoint(const fs::path& path, const Model& model, const TrainState
   file.fields("/model/params", state.result());
   file.dataset("/model/reference/visible_bias", {static_cast<std::uint64_t>(model.n_visible())},
                model.reference_bias().data());
+  if (notes.log_partition) {
+    file.attribute("/log_partition", "value", notes.log_partition->value);
+    file.attribute("/log_partition", "standard_error", notes.log_partition->standard_error);
+    file.attribute("/log_partition", "method", std::string("tracked"));
+    file.attribute("/log_partition", "update", static_cast<std::int64_t>(state.update));
+  }
   file.fields("/state", state);
   write_provenance(file, notes.command_line, notes.seed);
   file.write(path);
@@ -169,6 +227,17 @@ void read_checkpoint(const fs::path& path, const Model& model, TrainState<Model>
   if (has_snapshots) {
     state.snapshots = empty_snapshots(model, snapshots_in(file), state.chains.n_chains);
   }
+  const bool has_tracker = state.tracker.chains.n_chains > 0;
+  if (has_tracker) {
+    const std::vector<std::uint64_t> wanted = sizes_of(state.tracker);
+    const std::uint64_t n_particles = state.tracker.ladder.plain.size();
+    state.tracker = tracker_of(file, model);
+    if (state.tracker.ladder.plain.size() != n_particles ||
+        (state.tracker.ladder.n_rungs > 0) != (wanted[0] > 0) ||
+        state.tracker.ladder.n_ensembles != wanted[1])
+      file.fail(kTracker, "does not fit the configuration");
+  }
+  const std::vector<std::uint64_t> tracked = sizes_of(state.tracker);
   const TemperatureLadder expected = state.ladder;
   const std::uint64_t n_chains = state.chains.n_chains;
   const std::uint64_t n_ensembles = state.snapshots.trajectory.n_ensembles;
@@ -187,6 +256,9 @@ void read_checkpoint(const fs::path& path, const Model& model, TrainState<Model>
                                    std::to_string(state.ladder.n_ensembles) + " of " +
                                    std::to_string(state.ladder.n_rungs));
   }
+  if (sizes_of(state.tracker) != tracked)
+    file.fail("/state/tracker", "does not fit the rungs and chains of the configuration");
+  if (has_tracker) require_sound(file, state.tracker);
   if (!is_consistent(state.jumps)) file.fail("/state/jumps", "out of range or inconsistent");
   if (state.ladder.n_rungs > 0) {
     if (const char* fault = ladder_fault(state.ladder))

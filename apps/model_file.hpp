@@ -34,12 +34,16 @@ ModelFile read_model(const std::filesystem::path& argument);
 /// other file. Throws DataError.
 std::vector<Model::Params> read_snapshots(const ModelFile& file);
 
+/// The tracker of a checkpoint; none where log Z was not tracked with chains of its own.
+std::optional<Tracker<Model>> read_tracker(const ModelFile& file);
+
 /// What surrounds the parameters in a file that this program writes.
 struct ModelNotes {
   std::vector<std::int64_t> visible_shape;
   Binarization binarization;
   std::string command_line;
   std::int64_t seed = 0;
+  std::optional<LogPartition> log_partition;  // where it is tracked
 };
 
 void write_checkpoint(const std::filesystem::path& path, const Model& model, const TrainState<Model>& state,

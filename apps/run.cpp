@@ -11,6 +11,7 @@
 #include "tempera/io/files.hpp"
 #include "tempera/io/image.hpp"
 #include "tempera/mcmc/annealing.hpp"
+#include "tempera/mcmc/trajectory.hpp"
 
 namespace tempera::apps {
 namespace {
@@ -19,7 +20,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kMetricsHeader =
     "update,epoch,seconds,learning_rate,gradient_norm,step_norm,data_free_energy,chain_free_energy,"
-    "validation_log_likelihood,validation_standard_error,log_partition,log_partition_standard_error,"
+    "train_log_likelihood,train_standard_error,validation_log_likelihood,validation_standard_error,"
+    "log_partition,log_partition_standard_error,"
     "effective_fraction,rungs,barrier,rejection,round_trip_rate,round_trip_optimum,flow,r_hat,"
     "autocorrelation_time,effective_sample_size,cluster_variation";
 
@@ -30,6 +32,8 @@ constexpr std::size_t kMaxTiles = 1024;
 constexpr Index kExactValidationUnits = 14;
 constexpr std::uint64_t kValidationChains = 64;
 constexpr Index kValidationBetas = 1000;
+/// Training cases at most whose likelihood is reported.
+constexpr Index kReportedCases = 10000;
 
 /// A number, or nothing where it is none.
 std::string cell(const char* form, double value) { return std::isnan(value) ? "" : format(form, value); }
@@ -74,9 +78,75 @@ class LadderReport {
   std::uint64_t frozen_ = 0;
 };
 
-struct Validation {
-  Likelihood likelihood;
-  LogPartition log_partition;
+/// What is known of the model at a report; NaN where it is not.
+struct Assessment {
+  Likelihood train{std::nan(""), std::nan(""), 0};
+  Likelihood validation = train;
+  LogPartition log_partition{std::nan(""), std::nan(""), std::nan("")};
+  bool possible = true;  // whether distinct cases have no more than probability 1
+
+  [[nodiscard]] std::string cells() const {
+    std::string all;
+    for (const double value : {train.log_likelihood, train.standard_error, validation.log_likelihood,
+                               validation.standard_error, log_partition.value, log_partition.standard_error})
+      all += cell("%.6f", value) + ",";
+    return all + cell("%.4f", log_partition.effective_fraction);
+  }
+
+  /// For the progress line.
+  [[nodiscard]] std::string words() const {
+    std::string all;
+    if (!std::isnan(log_partition.value))
+      all += format(", log Z %.2f (%.2f)", log_partition.value, log_partition.standard_error);
+    if (!std::isnan(train.log_likelihood)) all += format(", train %.2f", train.log_likelihood);
+    if (!std::isnan(validation.log_likelihood))
+      all += format(", validation %.3f nats", validation.log_likelihood);
+    return all;
+  }
+};
+
+/// Cases of a data set that are looked at again and again, with the memory that it takes.
+class Cases {
+ public:
+  /// At most `most` of them, evenly spaced.
+  Cases(const Model& model, const BinaryData& data, Index most) : n_(std::min(most, data.n_cases())) {
+    for (Index first = 0; first < n_; first += kLanes) {
+      std::vector<Index> which;
+      for (Index i = first; i < std::min(n_, first + kLanes); ++i) which.push_back(i * data.n_cases() / n_);
+      rows_.insert(rows_.end(), which.begin(), which.end());
+      blocks_.push_back(model.new_state());
+      model.load(data, which, blocks_.back());
+    }
+    if (n_ == 0) return;
+    std::vector<char> is_distinct(static_cast<std::size_t>(data.n_cases()));
+    for (const Index row : data.distinct_cases()) is_distinct[static_cast<std::size_t>(row)] = 1;
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+      if (is_distinct[static_cast<std::size_t>(rows_[i])] != 0) distinct_.push_back(i);
+    }
+  }
+
+  /// Mean log-likelihood; nothing of no cases. `possible` becomes false where distinct cases have more than
+  /// probability 1: log Z is then far too low, since chains have not found what the model likes best.
+  [[nodiscard]] Likelihood likelihood(const Model& model, const Model::Params& theta, const LogPartition& z,
+                                      bool& possible, const Workers& workers) {
+    if (n_ == 0) return Assessment().train;
+    std::vector<double> energies;
+    for (const LaneDoubles& block :
+         tempera::free_energies(model, theta, blocks_, as_count(n_), workspace_, workers))
+      energies.insert(energies.end(), block.begin(), block.end());
+    energies.resize(static_cast<std::size_t>(n_));
+    std::vector<double> distinct;
+    for (const std::size_t i : distinct_) distinct.push_back(energies[i]);
+    possible = possible && log_total_probability(distinct, z) <= 3.0 * z.standard_error;
+    return mean_log_likelihood(energies, z);
+  }
+
+ private:
+  Index n_;
+  std::vector<Index> rows_;
+  std::vector<std::size_t> distinct_;  // of the rows
+  std::vector<Model::State> blocks_;
+  Workspace<Model> workspace_;
 };
 
 /// Drops the rows after `update`: they belong to work that the checkpoint does not hold. Returns the seconds
@@ -264,7 +334,9 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
     throw ConfigError(
         {{"validate-every", std::to_string(config.validate_every), "the data has no valid split"}});
   }
-  const BinaryData valid_data = validates ? binarize(data, "valid", rule) : BinaryData();
+  const bool tracks = tracking(config) != "none";
+  const bool has_valid = validates || (tracks && data.splits.count("valid") > 0);
+  const BinaryData valid_data = has_valid ? binarize(data, "valid", rule) : BinaryData();
 
   const Workers workers(common.threads);
   const Eigen::VectorXd means = train_data.means();
@@ -294,7 +366,7 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
     }
   }
 
-  const ModelNotes notes{data.visible_shape, rule, command_line(), config.seed};
+  ModelNotes notes{data.visible_shape, rule, command_line(), config.seed, {}};
   make_directories(history);
   const DirectoryLock lock(directory);
   remove_temporaries(directory);
@@ -305,15 +377,29 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
   if (!goes_on) remove_products(directory);
   const double seconds_before = truncate_metrics(metrics, state.update);
 
+  TrackerWorkspace<Model> tracking_workspace;
+  const auto note_log_partition = [&] {
+    if (!tracks || state.update == 0) return;
+    notes.log_partition =
+        tracked_log_partition(model, state.result(), state.tracker, tracking_workspace, workers);
+  };
   const auto save = [&] {
+    note_log_partition();
     if (config.keep > 0) write_checkpoint(checkpoint_of(history, state.update), model, state, notes);
     prune_checkpoints(history, config.keep, config.patience > 0 ? state.best_update : 0);
     write_checkpoint(latest, model, state, notes);
   };
-  const auto measure = [&] {
-    Validation result;
+  Cases train_cases(model, train_data, tracks ? kReportedCases : 0);
+  Cases valid_cases(model, valid_data, valid_data.n_cases());
+  const auto assess = [&](const UpdateReport& report) {
+    Assessment result;
     const Model::Params& theta = state.result();
-    if (model.enumerated_units() <= kExactValidationUnits) {
+    if (tracks) {
+      result.log_partition = report.log_partition;
+      result.train = train_cases.likelihood(model, theta, result.log_partition, result.possible, workers);
+    } else if (!is_validated(config, report.update, report.total)) {
+      return result;
+    } else if (model.enumerated_units() <= kExactValidationUnits) {
       result.log_partition = exact_log_partition(model, theta, workers, {});
     } else {
       const auto weights = annealed_log_weights(
@@ -322,8 +408,7 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
           StreamFactory{seed}, Purpose::kValidation, workers);
       result.log_partition = log_partition_from_weights(model.reference_log_partition(), weights);
     }
-    result.likelihood =
-        mean_log_likelihood(free_energies(model, theta, valid_data, workers), result.log_partition);
+    result.validation = valid_cases.likelihood(model, theta, result.log_partition, result.possible, workers);
     return result;
   };
 
@@ -336,6 +421,31 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
   bool stopped_early = false;
   bool stopped_by_signal = false;
   bool warned = false;
+  bool warned_impossible = false;
+  // Whether the model is the best so far, by its validation likelihood, and whether to go on.
+  const auto compare_with_best = [&](const Assessment& found, TrainState<Model>& now) {
+    ++now.validations_since_best;
+    const bool trusted = found.possible && found.log_partition.effective_fraction >= kLowEffectiveFraction;
+    if (!trusted && found.possible && !warned) {
+      warn(format(
+          "validation at update %llu: only %.1f %% of the AIS chains count; such estimates flatter "
+          "the model and are never taken as the best",
+          static_cast<unsigned long long>(now.update), 100.0 * found.log_partition.effective_fraction));
+      warned = true;
+    }
+    if (trusted && found.validation.log_likelihood > now.best_validation) {
+      now.best_validation = found.validation.log_likelihood;
+      now.best_update = now.update;
+      now.validations_since_best = 0;
+      if (config.patience > 0) {
+        note_log_partition();
+        write_checkpoint(checkpoint_of(history, now.update), model, now, notes);
+        prune_checkpoints(history, config.keep, now.best_update);
+      }
+    }
+    stopped_early =
+        config.patience > 0 && now.validations_since_best >= static_cast<std::uint64_t>(config.patience);
+  };
   LadderReport ladder;
   ladder.cells(state);  // what was before does not count
   std::string score;
@@ -345,42 +455,25 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
         model, train_data, config, state,
         [&](const UpdateReport& report, TrainState<Model>& now) {
           const bool last = report.update == report.total;
-          std::string cells = ",,,,";
-          if (is_validated(config, report.update, report.total)) {
-            const Validation v = measure();
-            cells = format("%.6f,%.6f,%.6f,%.6f,%.4f", v.likelihood.log_likelihood,
-                           v.likelihood.standard_error, v.log_partition.value, v.log_partition.standard_error,
-                           v.log_partition.effective_fraction);
-            score = format(", validation %.3f nats", v.likelihood.log_likelihood);
-            ++now.validations_since_best;
-            const bool trusted = v.log_partition.effective_fraction >= kLowEffectiveFraction;
-            if (!trusted && !warned) {
-              warn(format(
-                  "validation at update %llu: only %.1f %% of the AIS chains count; such estimates flatter "
-                  "the model and are never taken as the best",
-                  static_cast<unsigned long long>(report.update),
-                  100.0 * v.log_partition.effective_fraction));
-              warned = true;
-            }
-            if (trusted && v.likelihood.log_likelihood > now.best_validation) {
-              now.best_validation = v.likelihood.log_likelihood;
-              now.best_update = report.update;
-              now.validations_since_best = 0;
-              if (config.patience > 0) {
-                write_checkpoint(checkpoint_of(history, now.update), model, now, notes);
-                prune_checkpoints(history, config.keep, now.best_update);
-              }
-            }
-            stopped_early = config.patience > 0 &&
-                            now.validations_since_best >= static_cast<std::uint64_t>(config.patience);
-          }
           if (is_reported(config, report.update, report.total)) {
+            const Assessment found = assess(report);
+            score = found.words();
+            if (!found.possible && !warned_impossible) {
+              warn(format(
+                  "update %llu: log Z is too low, distinct cases would have more than probability 1: the "
+                  "chains have lost what the model likes best (--jump may help); such reports are never "
+                  "taken "
+                  "as the best",
+                  static_cast<unsigned long long>(report.update)));
+              warned_impossible = true;
+            }
             append_line(metrics, format("%llu,%llu,%.3f,%.6g,%.6g,%.6g,%.6f,%.6f,",
                                         static_cast<unsigned long long>(report.update),
                                         static_cast<unsigned long long>(report.epoch), seconds(),
                                         report.learning_rate, report.gradient_norm, report.step_norm,
                                         report.data_free_energy, report.chain_free_energy) +
-                                     cells + "," + ladder.cells(now) + "," + mixing_cells(report));
+                                     found.cells() + "," + ladder.cells(now) + "," + mixing_cells(report));
+            if (is_validated(config, report.update, report.total)) compare_with_best(found, now);
           }
           const double rate = static_cast<double>(report.update) / static_cast<double>(report.total);
           line.show(rate,
@@ -405,6 +498,7 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
   }
   if (stopped_early && state.best_update != state.update) {
     read_checkpoint(checkpoint_of(history, state.best_update), model, state);
+    note_log_partition();
     write_checkpoint(latest, model, state, notes);
     score = format(", validation %.3f nats", state.best_validation);
     log(common,

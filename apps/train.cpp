@@ -53,6 +53,7 @@ void setup_train(CLI::App& program, int& exit_code) {
           option = app.add_option("--" + name, field, help);
         }
         option->capture_default_str();
+        if (name == "track-log-z") option->expected(0, 1)->default_str("lattice");  // alone
         if constexpr (std::is_same_v<std::remove_cvref_t<decltype(field)>, std::int64_t>) {
           option->check(whole_number());
         }

@@ -356,7 +356,8 @@ std::vector<double> equal_rejection_betas(const TemperatureLadder& ladder, std::
 }
 
 template <EnergyModel M>
-TemperatureLadder adapt(TemperatureLadder ladder, RungLimits limits, const M& model, Chains<M>& chains) {
+TemperatureLadder adapt(TemperatureLadder ladder, RungLimits limits, const M& model, Chains<M>& chains,
+                        RungChange* change) {
   const double total = cumulative_barrier(ladder.rejections).back();
   const auto wanted = static_cast<std::uint64_t>(std::ceil(2.0 * total)) + 1;
   const std::uint64_t target = std::clamp(wanted, limits.least, limits.most);
@@ -366,13 +367,15 @@ TemperatureLadder adapt(TemperatureLadder ladder, RungLimits limits, const M& mo
   const std::vector<double> betas = equal_rejection_betas(ladder, n);
   const std::vector<double>& r = ladder.rejections;
   if (n > ladder.n_rungs) {
-    const auto widest = std::max_element(r.begin(), r.end()) - r.begin();
-    add_rung(ladder, static_cast<std::uint64_t>(widest) + 1, model, chains);
+    const auto widest = static_cast<std::uint64_t>(std::max_element(r.begin(), r.end()) - r.begin());
+    if (change != nullptr) *change = {1, widest + 1};
+    add_rung(ladder, widest + 1, model, chains);
   } else if (n < ladder.n_rungs) {
     std::size_t narrowest = 1;
     for (std::size_t k = 2; k + 1 < at(ladder.n_rungs); ++k) {
       if (r[k - 1] + r[k] < r[narrowest - 1] + r[narrowest]) narrowest = k;
     }
+    if (change != nullptr) *change = {-1, narrowest};
     remove_rung(ladder, narrowest, chains);
   }
   ladder.betas = betas;
@@ -517,6 +520,7 @@ template TemperatureLadder tune(TemperatureLadder, RungLimits, std::uint64_t, co
                                 const BernoulliRbm::Params&, const StreamFactory&, Purpose, Purpose,
                                 Chains<BernoulliRbm>&, Workspace<BernoulliRbm>&, const Workers&,
                                 const Progress&);
-template TemperatureLadder adapt(TemperatureLadder, RungLimits, const BernoulliRbm&, Chains<BernoulliRbm>&);
+template TemperatureLadder adapt(TemperatureLadder, RungLimits, const BernoulliRbm&, Chains<BernoulliRbm>&,
+                                 RungChange*);
 
 }  // namespace tempera

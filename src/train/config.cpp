@@ -71,6 +71,15 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
   if (config.jump > 0 && !is_persistent(config))
     check.add("jump", text(config.jump), "needs a trainer with persistent chains");
   check.within("ensembles", config.ensembles, 1, static_cast<std::int64_t>(kMaxEnsembles));
+  check.one_of("track-log-z", config.track_log_z, {"auto", "none", "lattice", "smc", "shared"});
+  check.at_least("track-every", config.track_every, 0);
+  check.within("track-ensembles", config.track_ensembles, 4, 1 << 16);
+  if (config.track_log_z == "shared") {
+    if (config.trainer != "sml-pt" || config.ensembles < 4)
+      check.add("track-log-z", "'shared'", "needs --trainer sml-pt with at least 4 --ensembles");
+    if (config.average)
+      check.add("track-log-z", "'shared'", "follows the machine that the chains sample: --no-average");
+  }
   check.within("updates", config.updates, 1, kMany);
   check.within("epochs", config.epochs, 0, kMany);
   check.in_range("lr", config.lr, config.lr > 0, "must be above 0");
@@ -104,7 +113,14 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
     const double snapshots = has_snapshots(config)
                                  ? 2.0 * 65.0 * (4.0 * visible * hidden + chains / 8.0 * (visible + hidden))
                                  : 0.0;
-    const double bytes = snapshots + 8.0 * 4.0 * visible * hidden + 4.0 * chains * (visible + 2.0 * hidden);
+    // Chains of the tracker on about thirty rungs, and its machine.
+    const double tracked =
+        tracking(config) == "lattice"
+            ? 4.0 * (30.0 * static_cast<double>(config.track_ensembles) + 64.0) * (visible + 2.0 * hidden) +
+                  8.0 * visible * hidden
+            : 0.0;
+    const double bytes =
+        snapshots + tracked + 8.0 * 4.0 * visible * hidden + 4.0 * chains * (visible + 2.0 * hidden);
     if (bytes > physical_memory()) {
       check.add("hidden", std::to_string(config.hidden.front()),
                 "needs about " + text(bytes / 0x1p30) + " GiB of memory, this machine has " +

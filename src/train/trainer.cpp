@@ -29,6 +29,9 @@ constexpr double kLeastOffers = 50;
 constexpr std::uint64_t kFollowed = 64;
 constexpr std::uint64_t kLooks = 32;
 constexpr Index kClusters = 8;
+/// Cost of a step of the tracker for a chain, in the cost of an update for a case or chain, over the part of
+/// an update's cost that tracking may take.
+constexpr double kTrackingCost = 8.0;
 
 /// A phase: states with the expected statistics that they give.
 template <EnergyModel M>
@@ -46,6 +49,7 @@ struct Scratch {
   Chains<M> data_chains;
   Workspace<M> negative;
   TrajectoryWorkspace<M> snapshots;
+  TrackerWorkspace<M> tracker;
   DataClusters clusters;
   Trace trace;
   typename M::Params gradient;
@@ -204,6 +208,15 @@ double mean_free_energy(const M& model, const typename M::Params& theta,
                      [&](Index b) { return sums[static_cast<std::size_t>(b)]; });
 }
 
+/// Updates between steps of the tracker.
+template <EnergyModel M>
+std::uint64_t track_every(const TrainConfig& config, const TrainState<M>& state) {
+  if (config.track_every > 0) return static_cast<std::uint64_t>(config.track_every);
+  const double tracked = static_cast<double>(state.tracker.chains.n_chains);
+  const double trained = static_cast<double>(config.batch) + static_cast<double>(state.chains.n_chains);
+  return std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ceil(kTrackingCost * tracked / trained)));
+}
+
 /// Looks at the chains now and then; at a report, tells how they mixed since the last one.
 template <EnergyModel M>
 void follow(const M& model, const TrainConfig& config, const TrainState<M>& state, Scratch<M>& scratch,
@@ -234,6 +247,28 @@ void follow(const M& model, const TrainConfig& config, const TrainState<M>& stat
 [[noreturn]] void fail_not_finite(const char* what, std::string_view field, std::uint64_t update) {
   throw NumericalError("update " + std::to_string(update) + ": the " + what + " of '" + std::string(field) +
                        "' is not finite; the last checkpoint is kept (a smaller --lr may help)");
+}
+
+/// log Z of the model that training offers.
+template <EnergyModel M>
+void follow_log_z(const M& model, const TrainConfig& config, const StreamFactory& streams,
+                  TrainState<M>& state, Scratch<M>& scratch, bool reported, UpdateReport& report,
+                  const Workers& workers) {
+  const std::string how = tracking(config);
+  if (how == "none") return;
+  try {
+    if (how == "shared") {
+      track_shared(model, state.theta, state.chains, state.ladder, state.tracker, scratch.negative, workers);
+    } else if (state.update % track_every(config, state) == 0) {
+      track(model, state.result(), streams, state.tracker, scratch.tracker, workers);
+    }
+    if (reported)
+      report.log_partition =
+          tracked_log_partition(model, state.result(), state.tracker, scratch.tracker, workers);
+  } catch (const NumericalError& error) {
+    throw NumericalError("update " + std::to_string(state.update) + ": " + error.what() +
+                         "; the last checkpoint is kept (a smaller --lr may help)");
+  }
 }
 
 template <EnergyModel M>
@@ -309,6 +344,7 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   if (config.trainer == "sml-apt")
     move_rungs(model, state.theta, config, streams, state.chains, state.ladder, scratch.negative, workers);
   if (has_snapshots(config)) take_snapshot(model, config, streams, state, scratch.snapshots, workers);
+  follow_log_z(model, config, streams, state, scratch, reported, report, workers);
   report.update = state.update;
   report.total = total;
   report.epoch = epoch;
@@ -376,6 +412,12 @@ TrainState<M> initial_state(const M& model, const BinaryData& data, const TrainC
     state.chains = reference_chains(model, all, streams, Purpose::kChains, workers);
     if (has_snapshots(config)) state.snapshots = initial_snapshots(model, n, streams, workers);
   }
+  const std::string how = tracking(config);
+  TrackerShape shape;
+  shape.n_ensembles = static_cast<std::uint64_t>(config.track_ensembles);
+  if (how == "smc") shape.n_rungs = 0;
+  if (how == "lattice" || how == "smc") state.tracker = initial_tracker(model, shape, streams, workers);
+  if (how == "shared") state.tracker = shared_tracker(model, state.ladder);
   return state;
 }
 

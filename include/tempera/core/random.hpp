@@ -43,6 +43,9 @@ enum class Purpose : std::uint8_t {
   kReverseAnnealing = 18,  // annealing from the model down to beta = 0
   kRaise = 19,             // annealing from test cases down to beta = 0
   kPilot = 20,             // pilot run that chooses betas
+  kTracking = 21,          // chains of the log Z tracker (step = sweep)
+  kTrackingSwaps = 22,     // swaps of their rungs
+  kResampling = 23,        // particles of the tracker that are drawn anew (step = sweep)
 };
 
 /// A run of draws of one chain at one step, as a uniform random bit generator for Boost.Random.

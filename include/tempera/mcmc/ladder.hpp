@@ -143,10 +143,17 @@ struct RungLimits {
   std::uint64_t most = kMaxRungs;
 };
 
+/// What adapt did to the number of rungs.
+struct RungChange {
+  int by = 0;              // -1, 0 or 1
+  std::uint64_t rung = 0;  // the new one, a copy of what was at its place; or the one that went
+};
+
 /// The rungs placed anew for equal rejection, their number moved by at most one towards 2 Lambda + 1
 /// within `limits`. A new rung copies the chains of its colder neighbour in every ensemble.
 template <EnergyModel M>
-TemperatureLadder adapt(TemperatureLadder ladder, RungLimits limits, const M& model, Chains<M>& chains);
+TemperatureLadder adapt(TemperatureLadder ladder, RungLimits limits, const M& model, Chains<M>& chains,
+                        RungChange* change = nullptr);
 
 /// Paper mode (Desjardins, Courville, Bengio 2010; Katzgraber et al. 2006): every inner rung moves by `rate`
 /// towards the place where the flow would be linear in the index. The flow is first made monotone by isotonic

@@ -24,6 +24,9 @@ struct TrainConfig {
   std::int64_t rungs = 10;
   std::int64_t ensembles = 1;
   double jump = 0.0;
+  std::string track_log_z = "auto";
+  std::int64_t track_every = 0;  // 0: as often as costs little
+  std::int64_t track_ensembles = 20;
   std::int64_t updates = 5000;
   std::int64_t epochs = 0;  // 0: as `updates` says
   double lr = 0.3;
@@ -71,6 +74,14 @@ struct TrainConfig {
     f("jump",
       "probability that a sweep begins with a jump of every chain towards the latents of a case seen lately",
       s.jump...);
+    f("track-log-z",
+      "how log Z of the model is followed: auto (lattice with a temperature ladder, else none), none, "
+      "lattice "
+      "(chains of their own on a ladder), smc (particles alone), shared (the ladder of sml-pt itself)",
+      s.track_log_z...);
+    f("track-every", "updates between steps of the tracker; 0 takes what costs about a quarter of an update",
+      s.track_every...);
+    f("track-ensembles", "temperature ladders side by side in the tracker", s.track_ensembles...);
     f("updates", "parameter updates in total", s.updates...);
     f("epochs", "passes over the data; 0 leaves the length to --updates", s.epochs...);
     f("lr", "learning rate at the start", s.lr...);
@@ -99,6 +110,12 @@ struct TrainConfig {
 inline bool is_persistent(const TrainConfig& config) { return config.trainer != "cd"; }
 inline bool is_tempered(const TrainConfig& config) {
   return config.trainer == "sml-pt" || config.trainer == "sml-apt";
+}
+
+/// How log Z is tracked: none, lattice, smc or shared.
+inline std::string tracking(const TrainConfig& config) {
+  if (config.track_log_z != "auto") return config.track_log_z;
+  return is_tempered(config) ? "lattice" : "none";
 }
 
 /// Whether the trainer keeps snapshots.

@@ -16,6 +16,7 @@
 #include "tempera/train/config.hpp"
 #include "tempera/train/optimizer.hpp"
 #include "tempera/train/snapshots.hpp"
+#include "tempera/train/tracker.hpp"
 
 namespace tempera {
 
@@ -30,6 +31,7 @@ struct TrainState {
   TemperatureLadder ladder;  // of the chains; no rungs for cd and sml
   JumpMemory jumps;          // empty without jumps
   Snapshots<M> snapshots;    // of sml-ptt
+  Tracker<M> tracker;        // of log Z of result()
   std::uint64_t update = 0;
   double best_validation = -std::numeric_limits<double>::infinity();
   std::uint64_t best_update = 0;
@@ -45,6 +47,7 @@ struct TrainState {
     f("ladder", s.ladder...);
     f("jumps", s.jumps...);
     f("snapshots", s.snapshots...);
+    f("tracker", s.tracker...);
     f("update", s.update...);
     f("best_validation", s.best_validation...);
     f("best_update", s.best_update...);
@@ -73,6 +76,9 @@ struct UpdateReport {
   double autocorrelation_time = std::numeric_limits<double>::quiet_NaN();
   double effective_sample_size = std::numeric_limits<double>::quiet_NaN();
   double cluster_variation = std::numeric_limits<double>::quiet_NaN();  // total variation from the data's
+  // Of the model that training offers, after reported updates, where it is tracked; else NaN.
+  LogPartition log_partition{std::numeric_limits<double>::quiet_NaN(),
+                             std::numeric_limits<double>::quiet_NaN(), 1.0};
 };
 
 template <EnergyModel M>
