@@ -116,10 +116,20 @@ Tracker<Model> tracker_of(const Hdf5Reader& file, const Model& model) {
   shape.n_ensembles =
       shape.n_rungs > 0 ? count(ladder, "n_ensembles", static_cast<double>(kMaxEnsembles)) : 0;
   const std::uint64_t n_chains = count(kTracker + std::string("/chains"), "n_chains", 0x1p31);
-  if (shape.n_rungs == 1 || file.shape(kTracker + std::string("/carried")) != Shape{n_chains} ||
+  const bool few = shape.n_rungs > 0 ? shape.n_ensembles < 2 : n_chains < 2;
+  if (few || shape.n_rungs == 1 || file.shape(kTracker + std::string("/carried")) != Shape{n_chains} ||
       n_chains < shape.n_rungs * shape.n_ensembles)
     file.fail(kTracker, "its rungs, ensembles and chains do not fit each other");
   shape.n_particles = n_chains - shape.n_rungs * shape.n_ensembles;
+  // The arrays that need memory are there, of these sizes.
+  const auto words = static_cast<std::uint64_t>(words_for(static_cast<Index>(n_chains)));
+  const auto require = [&](const std::string& name, const Shape& expected) {
+    if (file.shape(kTracker + name) != expected)
+      file.fail(kTracker + name, "does not fit the rungs, ensembles and chains of the tracker");
+  };
+  require("/chains/blocks/visible", {words, static_cast<std::uint64_t>(model.n_visible())});
+  require("/chains/blocks/hidden", {words, static_cast<std::uint64_t>(model.n_hidden())});
+  if (shape.n_rungs > 0) require("/belief/influences", {shape.n_rungs, shape.n_ensembles});
   return empty_tracker(model, shape);
 }
 
@@ -192,6 +202,7 @@ void write_checkpoint(const fs::path& path, const Model& model, const TrainState
     file.attribute("/log_partition", "standard_error", notes.log_partition->standard_error);
     file.attribute("/log_partition", "method", std::string("tracked"));
     file.attribute("/log_partition", "update", static_cast<std::int64_t>(state.update));
+    file.attribute("/log_partition", "trusted", static_cast<std::int64_t>(notes.log_partition_trusted));
   }
   file.fields("/state", state);
   write_provenance(file, notes.command_line, notes.seed);

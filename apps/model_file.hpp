@@ -44,6 +44,7 @@ struct ModelNotes {
   std::string command_line;
   std::int64_t seed = 0;
   std::optional<LogPartition> log_partition;  // where it is tracked
+  bool log_partition_trusted = true;          // false where the data contradict it
 };
 
 void write_checkpoint(const std::filesystem::path& path, const Model& model, const TrainState<Model>& state,

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
+#include <set>
 #include <sstream>
 
 #include "config_file.hpp"
@@ -32,6 +33,10 @@ constexpr std::size_t kMaxTiles = 1024;
 constexpr Index kExactValidationUnits = 14;
 constexpr std::uint64_t kValidationChains = 64;
 constexpr Index kValidationBetas = 1000;
+/// What rounding of free energies may add to the log of a total probability.
+constexpr double kProbabilityRounding = 1e-4;
+/// A report whose log Z has a larger error bar, in nats, decides nothing.
+constexpr double kLargestError = 1.0;
 /// Training cases at most whose likelihood is reported.
 constexpr Index kReportedCases = 10000;
 
@@ -110,18 +115,17 @@ class Cases {
  public:
   /// At most `most` of them, evenly spaced.
   Cases(const Model& model, const BinaryData& data, Index most) : n_(std::min(most, data.n_cases())) {
+    std::set<std::vector<Word>> seen;
     for (Index first = 0; first < n_; first += kLanes) {
       std::vector<Index> which;
-      for (Index i = first; i < std::min(n_, first + kLanes); ++i) which.push_back(i * data.n_cases() / n_);
-      rows_.insert(rows_.end(), which.begin(), which.end());
-      blocks_.push_back(model.new_state());
-      model.load(data, which, blocks_.back());
-    }
-    if (n_ == 0) return;
-    std::vector<char> is_distinct(static_cast<std::size_t>(data.n_cases()));
-    for (const Index row : data.distinct_cases()) is_distinct[static_cast<std::size_t>(row)] = 1;
-    for (std::size_t i = 0; i < rows_.size(); ++i) {
-      if (is_distinct[static_cast<std::size_t>(rows_[i])] != 0) distinct_.push_back(i);
+      for (Index i = first; i < std::min(n_, first + kLanes); ++i) {
+        which.push_back(i * data.n_cases() / n_);
+        const auto row = data.row(which.back());
+        if (seen.insert({row.begin(), row.end()}).second) distinct_.push_back(static_cast<std::size_t>(i));
+      }
+      if (first % (kPanel * kLanes) == 0) panels_.emplace_back();
+      panels_.back().push_back(model.new_state());
+      model.load(data, which, panels_.back().back());
     }
   }
 
@@ -131,21 +135,26 @@ class Cases {
                                       bool& possible, const Workers& workers) {
     if (n_ == 0) return Assessment().train;
     std::vector<double> energies;
-    for (const LaneDoubles& block :
-         tempera::free_energies(model, theta, blocks_, as_count(n_), workspace_, workers))
-      energies.insert(energies.end(), block.begin(), block.end());
+    for (std::vector<Model::State>& panel : panels_) {
+      const Index lanes = std::min<Index>(n_ - static_cast<Index>(energies.size()), kPanel * kLanes);
+      for (const LaneDoubles& block :
+           tempera::free_energies(model, theta, panel, as_count(lanes), workspace_, workers))
+        energies.insert(energies.end(), block.begin(), block.end());
+    }
     energies.resize(static_cast<std::size_t>(n_));
     std::vector<double> distinct;
     for (const std::size_t i : distinct_) distinct.push_back(energies[i]);
-    possible = possible && log_total_probability(distinct, z) <= 3.0 * z.standard_error;
+    possible =
+        possible && log_total_probability(distinct, z) <= 3.0 * z.standard_error + kProbabilityRounding;
     return mean_log_likelihood(energies, z);
   }
 
  private:
+  static constexpr Index kPanel = 64;  // blocks whose caches are in memory at a time
+
   Index n_;
-  std::vector<Index> rows_;
-  std::vector<std::size_t> distinct_;  // of the rows
-  std::vector<Model::State> blocks_;
+  std::vector<std::size_t> distinct_;
+  std::vector<std::vector<Model::State>> panels_;
   Workspace<Model> workspace_;
 };
 
@@ -380,8 +389,12 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
   TrackerWorkspace<Model> tracking_workspace;
   const auto note_log_partition = [&] {
     if (!tracks || state.update == 0) return;
-    notes.log_partition =
-        tracked_log_partition(model, state.result(), state.tracker, tracking_workspace, workers);
+    try {
+      notes.log_partition =
+          tracked_log_partition(model, state.result(), state.tracker, tracking_workspace, workers);
+    } catch (const NumericalError&) {
+      notes.log_partition.reset();  // a checkpoint is worth more than this note
+    }
   };
   const auto save = [&] {
     note_log_partition();
@@ -425,8 +438,9 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
   // Whether the model is the best so far, by its validation likelihood, and whether to go on.
   const auto compare_with_best = [&](const Assessment& found, TrainState<Model>& now) {
     ++now.validations_since_best;
-    const bool trusted = found.possible && found.log_partition.effective_fraction >= kLowEffectiveFraction;
-    if (!trusted && found.possible && !warned) {
+    const bool trusted = found.possible && found.log_partition.standard_error <= kLargestError &&
+                         found.log_partition.effective_fraction >= kLowEffectiveFraction;
+    if (found.log_partition.effective_fraction < kLowEffectiveFraction && !warned) {
       warn(format(
           "validation at update %llu: only %.1f %% of the AIS chains count; such estimates flatter "
           "the model and are never taken as the best",
@@ -458,6 +472,7 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
           if (is_reported(config, report.update, report.total)) {
             const Assessment found = assess(report);
             score = found.words();
+            notes.log_partition_trusted = found.possible;
             if (!found.possible && !warned_impossible) {
               warn(format(
                   "update %llu: log Z is too low, distinct cases would have more than probability 1: the "
@@ -496,7 +511,9 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
                     directory.string() + " goes on");
     return static_cast<int>(ExitCode::kInterrupted);
   }
-  if (stopped_early && state.best_update != state.update) {
+  if (stopped_early && state.best_update == 0)
+    warn("early stopping: no validation was to be trusted; the last model is kept");
+  if (stopped_early && state.best_update != 0 && state.best_update != state.update) {
     read_checkpoint(checkpoint_of(history, state.best_update), model, state);
     note_log_partition();
     write_checkpoint(latest, model, state, notes);

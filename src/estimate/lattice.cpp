@@ -43,6 +43,10 @@ std::vector<double> weights_of(std::span<const double> carried, std::size_t n) {
   return weights;
 }
 
+/// Variance of a weighted mean over that of its terms, from the sum of the squared weights; as if of two
+/// draws at least where hardly more than one counts, of which no spread can be told.
+double of_mean(double squares) { return squares / std::max(0.5, 1.0 - squares); }
+
 /// log of a weighted mean of exp(log_terms) and the relative deviation of every term.
 struct Mean {
   double value = 0.0;
@@ -64,7 +68,7 @@ struct Mean {
       relative_variance += weights[i] * deviations[i] * deviations[i];
       squares += weights[i] * weights[i];
     }
-    relative_variance *= squares / std::max(1e-300, 1.0 - squares);  // of the mean
+    relative_variance *= of_mean(squares);
   }
 };
 
@@ -187,6 +191,8 @@ double effective_fraction(std::span<const double> log_weights) {
   return std::isfinite(fraction) ? fraction : 0.0;
 }
 
+double log_mean_bias(double relative_variance) { return -0.5 * std::min(relative_variance, 1.0); }
+
 LogMean log_mean(std::span<const double> log_weights, std::span<const double> carried) {
   const std::vector<double> weights = weights_of(carried, log_weights.size());
   const Mean mean(log_weights, weights);
@@ -217,7 +223,7 @@ LogMean log_mean(std::span<const double> log_weights, std::span<const double> ca
     result.carried_spread += weights[i] * deviation * deviation;
     result.covariance += weights[i] * mean.deviations[i] * deviation;
   }
-  result.covariance *= squares / std::max(1e-300, 1.0 - squares);
+  result.covariance *= of_mean(squares);
   return result;
 }
 

@@ -91,8 +91,7 @@ Increment increment_of(LogMean mean, bool is_ensembles, std::uint64_t rounds, do
   const double factor = inflation(mean.variance, mean.covariance, rounds, variance, correlation);
   Increment increment;
   increment.measured.variance = mean.variance * factor;
-  // The logarithm of a mean is too low by half its variance.
-  increment.measured.value = mean.value + 0.5 * increment.measured.variance;
+  increment.measured.value = mean.value - log_mean_bias(increment.measured.variance);
   increment.usual_variance = variance * factor;
   if (is_ensembles) {
     increment.measured.lag = mean.lag;
@@ -261,7 +260,9 @@ std::vector<double> place_rungs(const M& model, Tracker<M>& tracker, TrackerWork
   if (change.by == 0) return goal;
   workspace.current = false;
   const auto k = static_cast<std::ptrdiff_t>(change.rung);
-  const std::ptrdiff_t pair = std::min(k, static_cast<std::ptrdiff_t>(before.n_rungs) - 2);
+  // A new rung splits the pair below it; the pair of one that goes has its place.
+  const std::ptrdiff_t pair =
+      change.by > 0 ? k - 1 : std::min(k, static_cast<std::ptrdiff_t>(before.n_rungs) - 2);
   const std::vector<double> carried = tracker.carried;
   tracker.carried.assign(at(tracker.chains.n_chains), 0.0);
   const auto repeat = [](std::vector<double>& values, std::ptrdiff_t i) {
@@ -378,7 +379,7 @@ const char* tracker_fault(const Tracker<M>& tracker) {
   };
   for (const LatticeBelief::Square* p : {&tracker.belief.covariance, &tracker.belief.rest}) {
     if (!(*p - p->transpose()).isZero(1e-6 * (1.0 + p->cwiseAbs().maxCoeff())) ||
-        p->diagonal().minCoeff() < -1e-9)
+        p->diagonal().minCoeff() < -1e-6 * (1.0 + p->cwiseAbs().maxCoeff()))
       return "belief";
   }
   if (negative(tracker.increment_variance)) return "increment_variance";

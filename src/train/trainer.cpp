@@ -210,10 +210,11 @@ double mean_free_energy(const M& model, const typename M::Params& theta,
 
 /// Updates between steps of the tracker.
 template <EnergyModel M>
-std::uint64_t track_every(const TrainConfig& config, const TrainState<M>& state) {
+std::uint64_t track_every(const TrainConfig& config, std::uint64_t batch, const TrainState<M>& state) {
   if (config.track_every > 0) return static_cast<std::uint64_t>(config.track_every);
   const double tracked = static_cast<double>(state.tracker.chains.n_chains);
-  const double trained = static_cast<double>(config.batch) + static_cast<double>(state.chains.n_chains);
+  const double trained =
+      static_cast<double>(batch) + static_cast<double>(is_persistent(config) ? state.chains.n_chains : batch);
   return std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ceil(kTrackingCost * tracked / trained)));
 }
 
@@ -251,15 +252,15 @@ void follow(const M& model, const TrainConfig& config, const TrainState<M>& stat
 
 /// log Z of the model that training offers.
 template <EnergyModel M>
-void follow_log_z(const M& model, const TrainConfig& config, const StreamFactory& streams,
-                  TrainState<M>& state, Scratch<M>& scratch, bool reported, UpdateReport& report,
-                  const Workers& workers) {
+void follow_log_z(const M& model, const TrainConfig& config, std::uint64_t batch,
+                  const StreamFactory& streams, TrainState<M>& state, Scratch<M>& scratch, bool reported,
+                  UpdateReport& report, const Workers& workers) {
   const std::string how = tracking(config);
   if (how == "none") return;
   try {
     if (how == "shared") {
       track_shared(model, state.theta, state.chains, state.ladder, state.tracker, scratch.negative, workers);
-    } else if (state.update % track_every(config, state) == 0) {
+    } else if (state.update % track_every(config, batch, state) == 0) {
       track(model, state.result(), streams, state.tracker, scratch.tracker, workers);
     }
     if (reported)
@@ -344,7 +345,7 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   if (config.trainer == "sml-apt")
     move_rungs(model, state.theta, config, streams, state.chains, state.ladder, scratch.negative, workers);
   if (has_snapshots(config)) take_snapshot(model, config, streams, state, scratch.snapshots, workers);
-  follow_log_z(model, config, streams, state, scratch, reported, report, workers);
+  follow_log_z(model, config, batch_size, streams, state, scratch, reported, report, workers);
   report.update = state.update;
   report.total = total;
   report.epoch = epoch;

@@ -173,7 +173,7 @@ class Commands(CliTest):
                 file["state/tracker/" + name] = np.zeros(shape)
             return change
 
-        for harm in (attribute("ladder", "n_rungs", 1e9), attribute("ladder", "n_rungs", 1.0), attribute("ladder", "n_ensembles", -3.0),
+        for harm in (attribute("ladder", "n_rungs", 1e9), attribute("ladder", "n_ensembles", 0.0), attribute("chains", "n_chains", 0.0), attribute("ladder", "n_rungs", 1.0), attribute("ladder", "n_ensembles", -3.0),
                      attribute("ladder", "n_ensembles", 1e12), attribute("chains", "n_chains", 1e15), attribute("chains", "n_chains", 3.0),
                      value("carried", np.nan), value("ratio_variance", -1.0), value("ladder/betas", 0.5),
                      value("ladder/chains", np.uint64(10 ** 6)), resize("belief/covariance", (2, 2)), resize("carried", 5)):

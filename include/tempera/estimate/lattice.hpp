@@ -96,6 +96,10 @@ struct LogMean {
 /// Fraction of n weights exp(log_weights) that count: (sum w)^2 / (n sum w^2).
 double effective_fraction(std::span<const double> log_weights);
 
+/// Bias of the logarithm of a mean of this relative variance, to second order; beyond a variance of 1 that
+/// order says nothing, and the bias of 1 stands for all.
+double log_mean_bias(double relative_variance);
+
 /// log of the mean of exp(log_weights) over draws that count in proportion to exp(carried). `carried` may be
 /// empty: all alike. Expects at least two draws. Throws NumericalError where one is not finite.
 LogMean log_mean(std::span<const double> log_weights, std::span<const double> carried);
