@@ -54,8 +54,8 @@ def draw_estimates(axes, tempera, run, data, exact, methods, option, values, *wo
             found = call(tempera, "loglik", run, *SETS[data], "--method", method, option, value, *words)
             if found is None:
                 continue
-            axes.errorbar(value * (1 + 0.06 * (shift - 1)), found["log_partition"] - exact, 2 * min(found["log_partition_se"] or LARGEST, LARGEST), fmt="o",
-                          color=f"C{shift}", mfc=f"C{shift}" if found["trusted"] else "white", ms=4.5,
+            bar = 2 * min(found["log_partition_se"] or LARGEST, LARGEST)
+            axes.errorbar(value * (1 + 0.06 * (shift - 1)), found["log_partition"] - exact, bar, fmt="o", color=f"C{shift}", mfc=f"C{shift}" if found["trusted"] else "white", ms=4.5,
                           label=method if value == values[-1] else None)
     axes.set_xscale("log")
 
