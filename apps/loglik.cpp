@@ -490,7 +490,9 @@ void setup_loglik(CLI::App& program, int& exit_code) {
          "--method", options->method,
          "exact (enumeration, smaller layer up to 25 units); ais, reverse-ais (from below, from above); "
          "raise "
-         "(a conservative likelihood of some cases); bar, mbar, stepping-stone (a tempering run); all")
+         "(a conservative likelihood of some cases); bar, mbar, stepping-stone (a tempering run); tracked "
+         "(what "
+         "training knew, refreshed); all")
       ->check(CLI::IsMember(
           {"exact", "ais", "reverse-ais", "raise", "stepping-stone", "bar", "mbar", "tracked", "all"}))
       ->capture_default_str();

@@ -75,9 +75,9 @@ struct TrainConfig {
       "probability that a sweep begins with a jump of every chain towards the latents of a case seen lately",
       s.jump...);
     f("track-log-z",
-      "how log Z of the model is followed: auto (lattice with a temperature ladder, else none), none, "
-      "lattice "
-      "(chains of their own on a ladder), smc (particles alone), shared (the ladder of sml-pt itself)",
+      "how log Z of the model is followed: auto where this is not given (lattice with a temperature ladder, "
+      "else none), none, lattice (chains of their own on a ladder; also without a value), smc (particles "
+      "alone), shared (the ladder of sml-pt itself)",
       s.track_log_z...);
     f("track-every", "updates between steps of the tracker; 0 takes what costs about a quarter of an update",
       s.track_every...);

@@ -11,8 +11,6 @@
 // Training starts near the reference machine, whose log Z is known exactly at every beta.
 #pragma once
 
-#include <string>
-
 #include "tempera/core/observer.hpp"
 #include "tempera/estimate/lattice.hpp"
 #include "tempera/mcmc/ladder.hpp"
@@ -30,8 +28,8 @@ struct Tracker {
   std::vector<double> carried;  // of every chain: the sum of its log-weights of late, of particles since they
                                 // were drawn anew
   // Running means: how variable the increments of every rung (and, last, of the particles) are, and how much
-  // they go on as before; the same of the ratios of neighbours, with the fading sums of their influences
-  // [pair * n_ensembles + ensemble].
+  // they go on as before; the same of the ratios of neighbours, with the fading sum of the influences of
+  // every ensemble on them.
   std::vector<double> increment_variance;
   std::vector<double> increment_correlation;
   std::vector<double> ratio_variance;
