@@ -128,8 +128,8 @@ class Bench {
   }
 
   void run_shape(const Shape& shape, Json& rows) {
-    const Model model(shape.n_visible, shape.n_hidden, Vector::Constant(shape.n_visible, -1.5F));
-    const Model::Params theta = model.initial_params(StreamFactory{1}, 0.05);
+    const BernoulliRbm model(shape.n_visible, shape.n_hidden, Vector::Constant(shape.n_visible, -1.5F));
+    const BernoulliRbm::Params theta = model.initial_params(StreamFactory{1}, 0.05);
     const auto n = static_cast<long>(shape.chains);
     const auto up = yardstick_.product(shape.n_hidden, shape.n_visible, n, true);
     const auto down = yardstick_.product(shape.n_visible, shape.n_hidden, n, false);
@@ -140,7 +140,7 @@ class Bench {
     };
 
     auto chains = reference_chains(model, shape.chains, StreamFactory{1}, Purpose::kSampling, workers_);
-    Workspace<Model> workspace;
+    Workspace<BernoulliRbm> workspace;
     workspace.fit(model, shape.chains, workers_);
     if (wanted("sweep")) {
       add(rows, "sweep", shape,
@@ -155,7 +155,7 @@ class Bench {
     if (wanted("gradient")) {
       advance(model, theta, 1, StreamFactory{1}, Purpose::kSampling, chains, workspace, workers_);
       mean_latents(model, chains.blocks, workspace, workers_);
-      Model::Params sums = model.zero_params();
+      BernoulliRbm::Params sums = model.zero_params();
       std::vector<LaneFloats> weights;
       for (Index b = 0; b < static_cast<Index>(chains.blocks.size()); ++b)
         weights.push_back(lane_weights(shape.chains, b, 1.0F / static_cast<float>(shape.chains)));
@@ -184,7 +184,7 @@ class Bench {
       Measured m = measure(
           options_.seconds,
           [&] {
-            (void)annealed_log_weights<Model>(
+            (void)annealed_log_weights<BernoulliRbm>(
                 model, theta, betas,
                 reference_chains(model, shape.chains, StreamFactory{1}, Purpose::kAnnealing, workers_),
                 StreamFactory{1}, Purpose::kAnnealing, workers_);
@@ -199,7 +199,7 @@ class Bench {
   }
 
   /// A whole update of SML with as many cases as chains, default settings.
-  void update(const Shape& shape, const Model& model, Json& rows, const auto& yardstick) {
+  void update(const Shape& shape, const BernoulliRbm& model, Json& rows, const auto& yardstick) {
     const BinaryData data = random_cases(static_cast<Index>(4 * shape.chains), shape.n_visible);
     TrainConfig config;
     config.trainer = "sml";
@@ -207,13 +207,13 @@ class Bench {
     config.chains = config.batch;
     config.report_every = 1 << 30;
     config.updates = 1 << 30;
-    TrainState<Model> state = initial_state(model, data, config, workers_);
+    TrainState<BernoulliRbm> state = initial_state(model, data, config, workers_);
     // Between two calls of the observer lies one update.
     Samples samples(options_.seconds);
     auto begin = std::chrono::steady_clock::now();
     int count = 0;
     int wanted_count = 1;
-    train<Model>(
+    train<BernoulliRbm>(
         model, data, config, state,
         [&](const UpdateReport& report, const auto&) {
           const double spent =
@@ -239,8 +239,8 @@ class Bench {
   void exact(Json& rows) {
     if (!wanted("exact")) return;
     const Shape shape{196, 20, 1U << 20};
-    const Model model(shape.n_visible, shape.n_hidden);
-    const Model::Params theta = model.initial_params(StreamFactory{1}, 0.3);
+    const BernoulliRbm model(shape.n_visible, shape.n_hidden);
+    const BernoulliRbm::Params theta = model.initial_params(StreamFactory{1}, 0.3);
     // The least work that the sum over states needs in a straightforward way: one product of all states with
     // the weights.
     const auto product = yardstick_.product(1 << 14, shape.n_hidden, shape.n_visible, false);

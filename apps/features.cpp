@@ -14,21 +14,21 @@ struct Options {
   std::string sort = "norm";
 };
 
-int run(const Options& options) {
-  ModelFile file = read_model(options.model);
+template <class M>
+int run(const Options& options, ModelFile<M> file) {
   if (!options.shape.empty()) file.visible_shape = parse_shape(options.shape, file.model.n_visible());
   Vector importance = filter_norms(file);
   if (options.sort == "usage") {
     const Hdf5Reader checkpoint(file.path);
-    if (!checkpoint.has("/state/offsets/hidden")) {
+    const std::string means = "/state/offsets/" + std::string(M::kFirstHidden);
+    if (!checkpoint.has(means)) {
       throw UsageError("--sort usage needs a checkpoint, which holds the mean of each hidden unit");
     }
-    checkpoint.dataset("/state/offsets/hidden", {static_cast<std::uint64_t>(importance.size())},
-                       importance.data());
+    checkpoint.dataset(means, {static_cast<std::uint64_t>(importance.size())}, importance.data());
   }
   if (std::filesystem::path(options.out).extension() == ".h5") {
     Hdf5Writer out("features");
-    const Matrix filters = file.theta.weights.transpose();
+    const Matrix filters = M::filters(file.theta).transpose();
     out.dataset("/features/filters", shape_of(filters), filters.data());
     out.dataset("/features/" + options.sort, shape_of(importance), importance.data());
     if (!file.visible_shape.empty()) out.attribute("/", "visible_shape", file.visible_shape);
@@ -39,8 +39,8 @@ int run(const Options& options) {
   }
   const bool all = std::filesystem::path(options.out).extension() == ".h5";
   print_result(
-      options.common, {{"out", options.out}, {"filters", file.model.n_hidden()}},
-      format("%lld filters, %s: %s", static_cast<long long>(file.model.n_hidden()),
+      options.common, {{"out", options.out}, {"filters", importance.size()}},
+      format("%lld filters, %s: %s", static_cast<long long>(importance.size()),
              all ? "in the order of the hidden units" : ("largest " + options.sort + " first").c_str(),
              options.out.c_str()));
   return 0;
@@ -63,7 +63,10 @@ void setup_features(CLI::App& program, int& exit_code) {
       ->check(CLI::IsMember({"norm", "usage"}))
       ->capture_default_str();
   add_common_options(app, options->common);
-  app.callback([options, &exit_code] { exit_code = run(*options); });
+  app.callback([options, &exit_code] {
+    exit_code =
+        std::visit([&](auto&& file) { return run(*options, std::move(file)); }, read_model(options->model));
+  });
 }
 
 }  // namespace tempera::apps

@@ -24,7 +24,7 @@ int run(const Options& options) {
         ": expected a model of rbms, RestrictedBoltzmannMachines.jl, scikit-learn or NumPy arrays W, a, "
         "b; found something else");
   }
-  const Model model(foreign->theta.weights.rows(), foreign->theta.weights.cols());
+  const BernoulliRbm model(foreign->theta.weights.rows(), foreign->theta.weights.cols());
   write_model(options.out, model, foreign->theta, foreign->format);
   print_result(
       options.common,

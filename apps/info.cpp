@@ -35,13 +35,24 @@ int run(const Options& options) {
   if (const auto content = file.text_attribute("/", "content"))
     say("content", *content, "content: " + *content);
   if (file.has("/model")) {
-    const ModelFile model = read_model(path);
-    say("kind", std::string(Model::kKind), "kind: " + std::string(Model::kKind));
-    say("n_visible", model.model.n_visible(), "n_visible: " + std::to_string(model.model.n_visible()));
-    say("n_hidden", model.model.n_hidden(), "n_hidden: " + std::to_string(model.model.n_hidden()));
-    const double rms = std::sqrt(model.theta.weights.cast<double>().squaredNorm() /
-                                 static_cast<double>(model.theta.weights.size()));
-    say("weight_rms", rms, format("root mean square weight: %.4f", rms));
+    std::visit(
+        [&]<class M>(const ModelFile<M>& model) {
+          say("kind", std::string(M::kKind), "kind: " + std::string(M::kKind));
+          for (const auto& [name, size] : model.model.shape())
+            say(name, size, name + ": " + std::to_string(size));
+          double squares = 0.0;
+          double count = 0.0;
+          for_each_field(
+              [&](std::string_view name, const auto& field) {
+                if (!M::is_weight(name)) return;
+                squares += field.template cast<double>().squaredNorm();
+                count += static_cast<double>(field.size());
+              },
+              model.theta);
+          const double rms = std::sqrt(squares / count);
+          say("weight_rms", rms, format("root mean square weight: %.4f", rms));
+        },
+        read_model(path));
     if (const auto update = file.number_attribute("/state", "update"); file.has("/state") && update) {
       say("update", static_cast<std::int64_t>(*update), format("update: %.0f", *update));
     }

@@ -53,10 +53,11 @@ struct Estimate {
 };
 
 /// Everything that the methods share, made when it is first needed.
+template <class M>
 class Estimator {
  public:
-  Estimator(const Options& options, const ModelFile& file, const BinaryData& train, const BinaryData& cases,
-            const Workers& workers)
+  Estimator(const Options& options, const ModelFile<M>& file, const BinaryData& train,
+            const BinaryData& cases, const Workers& workers)
       : options_(options),
         file_(file),
         train_(train),
@@ -78,7 +79,7 @@ class Estimator {
   }
 
  private:
-  const Model& model() const { return file_.model; }
+  const M& model() const { return file_.model; }
 
   /// Draws of their own for every batch of --target-se.
   StreamFactory batch_streams(std::uint64_t batch) const {
@@ -166,15 +167,17 @@ class Estimator {
 
   /// log Z that RAISE's conservative log-likelihood of some cases implies.
   Estimate raise() {
+    if (is_bound(model()))
+      throw UsageError("loglik: --method raise needs latents that are independent given the visibles");
     if (cases_.n_cases() == 0)
       throw UsageError("loglik: --method raise needs --data, whose cases it anneals");
     const Index n = std::min(kRaiseCases, cases_.n_cases());
     std::vector<Index> which(static_cast<std::size_t>(n * kRaiseChains));
     for (std::size_t c = 0; c < which.size(); ++c)
       which[c] = static_cast<Index>(c) % n * cases_.n_cases() / n;
-    Chains<Model> chains =
+    Chains<M> chains =
         data_chains(model(), file_.theta, which.size(), cases_, which, streams_, Purpose::kRaise, workers_);
-    Workspace<Model> workspace;
+    Workspace<M> workspace;
     workspace.fit(model(), chains.n_chains, workers_);
     advance(model(), file_.theta, 1, StreamFactory{~streams_.seed}, Purpose::kRaise, chains, workspace,
             workers_);
@@ -195,12 +198,12 @@ class Estimator {
 
   /// What training knew, refreshed by --rounds rounds of the tracker's own chains.
   Estimate tracked() {
-    std::optional<Tracker<Model>> tracker = read_tracker(file_);
+    std::optional<Tracker<M>> tracker = read_tracker<M>(file_);
     if (!tracker)
       throw UsageError(
           "loglik: " + file_.path.string() +
           ": holds no tracker of log Z; train with --track-log-z lattice or smc, or use another --method");
-    TrackerWorkspace<Model> workspace;
+    TrackerWorkspace<M> workspace;
     if (!equal_fields(tracker->theta, file_.theta))
       track(model(), file_.theta, streams_, *tracker, workspace, workers_);
     LogPartition z;
@@ -217,7 +220,7 @@ class Estimator {
 
   struct Run {
     LadderRequest request;
-    TemperedPopulation population;
+    TemperedPopulation<M> population;
     std::vector<EnergyDifferences> differences;
     std::vector<Eigen::MatrixXd> energies;
     Trace trace;
@@ -270,8 +273,8 @@ class Estimator {
   }
 
   /// --chains draws at beta = 1, `spacing` rounds apart.
-  Chains<Model> draws(Run& run, std::uint64_t spacing) {
-    Chains<Model> all;
+  Chains<M> draws(Run& run, std::uint64_t spacing) {
+    Chains<M> all;
     all.n_chains = as_count(options_.chains);
     all.blocks.assign(static_cast<std::size_t>(words_for(options_.chains)), model().new_state());
     ProgressLine line(options_.common, "drawing");
@@ -324,7 +327,7 @@ class Estimator {
   }
 
   const Options& options_;
-  const ModelFile& file_;
+  const ModelFile<M>& file_;
   const BinaryData& train_;
   const BinaryData& cases_;
   const Workers& workers_;
@@ -357,20 +360,10 @@ std::vector<std::string> disagreements(const std::vector<Estimate>& estimates) {
   return found;
 }
 
-int run(const Options& options) {
-  std::vector<Violation> violations;
-  require_between(violations, "chains", options.chains, 2, kMaxChains);
-  if (options.betas != 0) require_between(violations, "betas", options.betas, 2, std::int64_t{1} << 31);
-  if (options.rungs != 0)
-    require_between(violations, "rungs", options.rungs, 2, static_cast<std::int64_t>(kMostRungs));
-  require_between(violations, "ensembles", options.ensembles, 4, 1 << 16);
-  require_between(violations, "rounds", options.rounds, 16, std::int64_t{1} << 31);
-  if (!(options.target_se >= 0))
-    violations.push_back({"target-se", format("%g", options.target_se), "must be at least 0"});
-  if (!violations.empty()) throw ConfigError(violations);
-
-  ModelFile file = read_model(options.model);
-  const double units = static_cast<double>(file.model.n_visible() + file.model.n_hidden());
+template <class M>
+int run_for(const Options& options, ModelFile<M> file) {
+  double units = 0.0;
+  for (const Index n : file.model.layer_sizes()) units += static_cast<double>(n);
   require_memory("chains", options.chains, 8.0 * static_cast<double>(options.chains) * units);
   require_memory("ensembles", options.ensembles,
                  12.0 * static_cast<double>(std::max<std::int64_t>(options.rungs, kFirstRungs)) *
@@ -394,14 +387,14 @@ int run(const Options& options) {
   }
 
   catch_signals();
-  Estimator estimator(options, file, train, cases, workers);
+  Estimator<M> estimator(options, file, train, cases, workers);
   std::vector<Estimate> estimates;
   if (options.method == "all") {
-    if (file.model.enumerated_units() <= Model::kMaxEnumeratedUnits)
+    if (file.model.enumerated_units() <= M::kMaxEnumeratedUnits)
       estimates.push_back(estimator.estimate("exact"));
     for (const char* method : {"mbar", "bar", "stepping-stone", "ais", "reverse-ais"})
       estimates.push_back(estimator.estimate(method));
-    if (!options.data.empty()) estimates.push_back(estimator.estimate("raise"));
+    if (!options.data.empty() && !is_bound(file.model)) estimates.push_back(estimator.estimate("raise"));
     if (read_tracker(file)) estimates.push_back(estimator.estimate("tracked"));
   } else {
     estimates.push_back(estimator.estimate(options.method));
@@ -465,12 +458,30 @@ int run(const Options& options) {
       if (estimate.method == "reverse-ais" || (estimate.method == "raise" && !json.contains("lower")))
         json["lower"] = bound;
     }
-    text += format("\nlog-likelihood   %.5f +- %.5f nats per case (%llu cases, split %s)",
-                   likelihood.log_likelihood, likelihood.standard_error,
-                   static_cast<unsigned long long>(likelihood.n_cases), options.split.c_str());
+    json["variational"] = is_bound(file.model);
+    text += format("\n%s   %.5f +- %.5f nats per case (%llu cases, split %s)",
+                   is_bound(file.model) ? "variational bound" : "log-likelihood", likelihood.log_likelihood,
+                   likelihood.standard_error, static_cast<unsigned long long>(likelihood.n_cases),
+                   options.split.c_str());
   }
   print_result(options.common, json, text);
   return 0;
+}
+
+int run(const Options& options) {
+  std::vector<Violation> violations;
+  require_between(violations, "chains", options.chains, 2, kMaxChains);
+  if (options.betas != 0) require_between(violations, "betas", options.betas, 2, std::int64_t{1} << 31);
+  if (options.rungs != 0)
+    require_between(violations, "rungs", options.rungs, 2, static_cast<std::int64_t>(kMostRungs));
+  require_between(violations, "ensembles", options.ensembles, 4, 1 << 16);
+  require_between(violations, "rounds", options.rounds, 16, std::int64_t{1} << 31);
+  if (!(options.target_se >= 0))
+    violations.push_back({"target-se", format("%g", options.target_se), "must be at least 0"});
+  if (!violations.empty()) throw ConfigError(violations);
+
+  return std::visit([&](auto&& file) { return run_for(options, std::move(file)); },
+                    read_model(options.model));
 }
 
 }  // namespace

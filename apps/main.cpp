@@ -1,4 +1,6 @@
 // The command `tempera`: one file per subcommand, see options.hpp.
+#include <malloc.h>
+
 #include <filesystem>
 #include <iostream>
 #include <new>
@@ -9,6 +11,12 @@
 
 int main(int argc, char** argv) {
   using tempera::ExitCode;
+#ifdef __GLIBC__
+  // Arrays of some megabytes come and go in every update: given back to the system each time they would cost
+  // more in page faults than the arithmetic on them.
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
   CLI::App program("Tempera: train, measure, sample and look at Boltzmann machines", "tempera");
   program.set_version_flag("--version", std::string("tempera ") + tempera::version());
   program.require_subcommand(1);

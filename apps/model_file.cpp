@@ -20,12 +20,16 @@ namespace fs = std::filesystem;
 const std::string kTrajectory = "/state/snapshots/trajectory";
 
 /// Rungs of a trajectory in a checkpoint.
+template <class M>
 std::uint64_t snapshots_in(const Hdf5Reader& file) {
-  const Shape rungs = file.shape(kTrajectory + "/rungs/weights");
+  const std::string biases = kTrajectory + "/rungs/" + std::string(M::kVisibleBias);
+  const Shape rungs = file.shape(biases);
   if (rungs.size() != 2 || rungs[0] < 1 || rungs[0] > kMaxRungs)
-    file.fail(kTrajectory + "/rungs/weights", "expected 1 to " + std::to_string(kMaxRungs) + " rungs");
+    file.fail(biases, "expected 1 to " + std::to_string(kMaxRungs) + " rungs");
   return rungs[0];
 }
+
+constexpr const char* kParams = "/model/params/";
 
 /// Shape of a parameter that must be two-dimensional and not empty.
 Shape matrix_shape(const Hdf5Reader& file, const std::string& path) {
@@ -36,28 +40,58 @@ Shape matrix_shape(const Hdf5Reader& file, const std::string& path) {
   return shape;
 }
 
-Model model_of(const Hdf5Reader& file, bool& has_reference) {
+std::string kind_of(const Hdf5Reader& file) {
   const auto kind = file.text_attribute("/model", "kind");
   if (!file.has("/model")) file.fail("/model", "expected a model, found nothing");
   if (!kind) file.fail("/model", "attribute 'kind' is missing or no text");
-  if (*kind != Model::kKind) {
-    file.fail("/model",
-              "attribute 'kind': expected '" + std::string(Model::kKind) + "', found '" + *kind + "'");
+  return *kind;
+}
+
+void require_bias(const Hdf5Reader& file, const std::string& name, std::uint64_t size, const Shape& weights) {
+  const Shape found = file.shape(kParams + name);
+  if (found != Shape{size}) {
+    file.fail(kParams + name, "expected shape " + to_string(Shape{size}) + " as weights has shape " +
+                                  to_string(weights) + ", found " + to_string(found));
   }
-  const Shape shape = matrix_shape(file, "/model/params/weights");
-  const auto must_fit = [&](const std::string& bias, std::uint64_t size) {
-    const Shape found = file.shape(bias);
-    if (found != Shape{size}) {
-      file.fail(bias, "expected shape " + to_string(Shape{size}) + " as weights has shape " +
-                          to_string(shape) + ", found " + to_string(found));
+}
+
+/// Units of every layer, from the shapes of the parameters, which must fit each other.
+std::vector<Index> layers_of(const Hdf5Reader& file, std::type_identity<BernoulliRbm>) {
+  const Shape shape = matrix_shape(file, kParams + std::string("weights"));
+  require_bias(file, "visible_bias", shape[0], shape);
+  require_bias(file, "hidden_bias", shape[1], shape);
+  return {static_cast<Index>(shape[0]), static_cast<Index>(shape[1])};
+}
+
+std::vector<Index> layers_of(const Hdf5Reader& file, std::type_identity<Dbm>) {
+  std::vector<Index> sizes;
+  for (std::size_t k = 1; k == 1 || file.has(kParams + ("weights_" + std::to_string(k))); ++k) {
+    const std::string name = kParams + ("weights_" + std::to_string(k));
+    if (k > Dbm::kMaxHidden) file.fail(name, "at most " + std::to_string(Dbm::kMaxHidden) + " hidden layers");
+    const Shape shape = matrix_shape(file, name);
+    if (sizes.empty()) {
+      sizes.push_back(static_cast<Index>(shape[0]));
+      require_bias(file, "bias_0", shape[0], shape);
     }
-  };
-  must_fit("/model/params/visible_bias", shape[0]);
-  must_fit("/model/params/hidden_bias", shape[1]);
-  Vector reference = Vector::Zero(static_cast<Index>(shape[0]));
-  has_reference = file.has("/model/reference/visible_bias");
-  if (has_reference) file.dataset("/model/reference/visible_bias", {shape[0]}, reference.data());
-  return {static_cast<Index>(shape[0]), static_cast<Index>(shape[1]), reference};
+    if (static_cast<Index>(shape[0]) != sizes.back())
+      file.fail(name, "expected " + std::to_string(sizes.back()) +
+                          " rows as the layer below has units, found " + to_string(shape));
+    require_bias(file, "bias_" + std::to_string(k), shape[1], shape);
+    sizes.push_back(static_cast<Index>(shape[1]));
+  }
+  return sizes;
+}
+
+template <class M>
+M model_of(const Hdf5Reader& file, bool& has_reference) {
+  if (const std::string kind = kind_of(file); kind != M::kKind)
+    file.fail("/model", "attribute 'kind': expected '" + std::string(M::kKind) + "', found '" + kind + "'");
+  const std::vector<Index> sizes = layers_of(file, std::type_identity<M>());
+  Vector reference = Vector::Zero(sizes.front());
+  const std::string path = "/model/reference/" + std::string(M::kVisibleBias);
+  has_reference = file.has(path);
+  if (has_reference) file.dataset(path, {static_cast<std::uint64_t>(sizes.front())}, reference.data());
+  return M::with_layers(sizes, std::move(reference));
 }
 
 }  // namespace
@@ -70,16 +104,12 @@ fs::path resolve_model(const fs::path& argument) {
   return checkpoint;
 }
 
-ModelFile read_model(const fs::path& argument) {
-  const fs::path path = resolve_model(argument);
-  if (auto foreign = read_foreign(path)) {
-    Model model(foreign->theta.weights.rows(), foreign->theta.weights.cols());
-    return {path, std::move(model), std::move(foreign->theta), false, {}, {}};
-  }
-  const Hdf5Reader file(path);
+template <class M>
+ModelFile<M> read_model_as(const fs::path& argument) {
+  const Hdf5Reader file(resolve_model(argument));
   bool has_reference = false;
-  Model model = model_of(file, has_reference);
-  Model::Params theta = model.zero_params();
+  M model = model_of<M>(file, has_reference);
+  typename M::Params theta = model.zero_params();
   file.fields("/model/params", theta);
   Binarization rule;
   if (const auto method = file.text_attribute("/model", "binarize")) {
@@ -89,7 +119,28 @@ ModelFile read_model(const fs::path& argument) {
   }
   std::vector<std::int64_t> shape = file.integers_attribute("/model", "visible_shape");
   if (!is_shape_of(shape, model.n_visible())) shape.clear();
-  return {path, std::move(model), std::move(theta), has_reference, shape, rule};
+  return {resolve_model(argument), std::move(model), std::move(theta), has_reference, shape, rule};
+}
+
+AnyModelFile read_model(const fs::path& argument) {
+  const fs::path path = resolve_model(argument);
+  if (auto foreign = read_foreign(path)) {
+    BernoulliRbm model(foreign->theta.weights.rows(), foreign->theta.weights.cols());
+    return ModelFile<BernoulliRbm>{path, std::move(model), std::move(foreign->theta), false, {}, {}};
+  }
+  const Hdf5Reader file(path);
+  const std::string kind = kind_of(file);
+  std::optional<AnyModelFile> result;
+  std::string known;
+  const auto try_kind = [&]<class M>(std::type_identity<M>) {
+    known += (known.empty() ? "'" : ", '") + std::string(M::kKind) + "'";
+    if (kind == M::kKind) result = read_model_as<M>(path);
+  };
+#define TEMPERA_TRY(M) try_kind(std::type_identity<M>());
+  TEMPERA_FOR_EACH_MODEL(TEMPERA_TRY)
+#undef TEMPERA_TRY
+  if (!result) file.fail("/model", "attribute 'kind': expected one of " + known + ", found '" + kind + "'");
+  return std::move(*result);
 }
 
 namespace {
@@ -97,12 +148,14 @@ namespace {
 constexpr const char* kTracker = "/state/tracker";
 
 /// Sizes that a file states beside the arrays that have them.
-std::vector<std::uint64_t> sizes_of(const Tracker<Model>& tracker) {
+template <class M>
+std::vector<std::uint64_t> sizes_of(const Tracker<M>& tracker) {
   return {tracker.ladder.n_rungs, tracker.ladder.n_ensembles, tracker.chains.n_chains};
 }
 
 /// Memory for as many rungs and chains as the file has; checked before it is taken.
-Tracker<Model> tracker_of(const Hdf5Reader& file, const Model& model) {
+template <class M>
+Tracker<M> tracker_of(const Hdf5Reader& file, const M& model) {
   const std::string ladder = std::string(kTracker) + "/ladder";
   const auto count = [&](const std::string& group, const char* name, double most) {
     const double n = file.number_attribute(group, name).value_or(-1.0);
@@ -127,35 +180,41 @@ Tracker<Model> tracker_of(const Hdf5Reader& file, const Model& model) {
     if (file.shape(kTracker + name) != expected)
       file.fail(kTracker + name, "does not fit the rungs, ensembles and chains of the tracker");
   };
-  require("/chains/blocks/visible", {words, static_cast<std::uint64_t>(model.n_visible())});
-  require("/chains/blocks/hidden", {words, static_cast<std::uint64_t>(model.n_hidden())});
+  for_each_field(
+      [&](std::string_view name, const BitLayer& layer) {
+        if (!layer.empty()) require("/chains/blocks/" + std::string(name), {words, layer.size()});
+      },
+      model.new_state());
   if (shape.n_rungs > 0) require("/belief/influences", {shape.n_rungs, shape.n_ensembles});
   return empty_tracker(model, shape);
 }
 
 /// Refuses what was read where it contradicts itself.
-void require_sound(const Hdf5Reader& file, const Tracker<Model>& tracker) {
+template <class M>
+void require_sound(const Hdf5Reader& file, const Tracker<M>& tracker) {
   if (const char* fault = tracker_fault(tracker))
     file.fail(std::string(kTracker) + "/" + fault, "out of range or inconsistent");
 }
 
 }  // namespace
 
-std::vector<Model::Params> read_snapshots(const ModelFile& model_file) {
+template <class M>
+std::vector<typename M::Params> read_snapshots(const ModelFile<M>& model_file) {
   const Hdf5Reader file(model_file.path);
   if (!file.has(kTrajectory + "/rungs")) return {};
-  std::vector<Model::Params> rungs(static_cast<std::size_t>(snapshots_in(file)),
-                                   model_file.model.zero_params());
+  std::vector<typename M::Params> rungs(static_cast<std::size_t>(snapshots_in<M>(file)),
+                                        model_file.model.zero_params());
   file.field(kTrajectory, "rungs", rungs);
   rungs.erase(rungs.begin());
   return rungs;
 }
 
-std::optional<Tracker<Model>> read_tracker(const ModelFile& model_file) {
+template <class M>
+std::optional<Tracker<M>> read_tracker(const ModelFile<M>& model_file) {
   const Hdf5Reader file(model_file.path);
   if (!file.has(std::string(kTracker) + "/carried") || !file.has(std::string(kTracker) + "/chains/blocks"))
     return {};
-  Tracker<Model> tracker = tracker_of(file, model_file.model);
+  Tracker<M> tracker = tracker_of(file, model_file.model);
   const std::vector<std::uint64_t> sizes = sizes_of(tracker);
   file.field("/state", "tracker", tracker);
   if (sizes_of(tracker) != sizes)
@@ -172,10 +231,11 @@ void write_provenance(Hdf5Writer& file, const std::string& command, std::int64_t
   file.attribute("/provenance", "seed", seed);
 }
 
-void write_model(const fs::path& path, const Model& model, const Model::Params& theta,
+template <class M>
+void write_model(const fs::path& path, const M& model, const typename M::Params& theta,
                  const std::string& format) {
   Hdf5Writer file("model");
-  file.attribute("/model", "kind", std::string(Model::kKind));
+  file.attribute("/model", "kind", std::string(M::kKind));
   for (const auto& [name, size] : model.shape())
     file.attribute("/model", name, static_cast<std::int64_t>(size));
   file.attribute("/model", "converted_from", format);
@@ -184,10 +244,11 @@ void write_model(const fs::path& path, const Model& model, const Model::Params& 
   file.write(path);
 }
 
-void write_checkpoint(const fs::path& path, const Model& model, const TrainState<Model>& state,
+template <class M>
+void write_checkpoint(const fs::path& path, const M& model, const TrainState<M>& state,
                       const ModelNotes& notes) {
   Hdf5Writer file("checkpoint");
-  file.attribute("/model", "kind", std::string(Model::kKind));
+  file.attribute("/model", "kind", std::string(M::kKind));
   for (const auto& [name, size] : model.shape())
     file.attribute("/model", name, static_cast<std::int64_t>(size));
   if (!notes.visible_shape.empty()) file.attribute("/model", "visible_shape", notes.visible_shape);
@@ -195,8 +256,8 @@ void write_checkpoint(const fs::path& path, const Model& model, const TrainState
   file.attribute("/model", "binarize_maximum", notes.binarization.maximum);
   file.attribute("/model", "binarize_seed", static_cast<std::int64_t>(notes.binarization.seed));
   file.fields("/model/params", state.result());
-  file.dataset("/model/reference/visible_bias", {static_cast<std::uint64_t>(model.n_visible())},
-               model.reference_bias().data());
+  file.dataset("/model/reference/" + std::string(M::kVisibleBias),
+               {static_cast<std::uint64_t>(model.n_visible())}, model.reference_bias().data());
   if (notes.log_partition) {
     file.attribute("/log_partition", "value", notes.log_partition->value);
     file.attribute("/log_partition", "standard_error", notes.log_partition->standard_error);
@@ -209,15 +270,16 @@ void write_checkpoint(const fs::path& path, const Model& model, const TrainState
   file.write(path);
 }
 
-void read_checkpoint(const fs::path& path, const Model& model, TrainState<Model>& state) {
+template <class M>
+void read_checkpoint(const fs::path& path, const M& model, TrainState<M>& state) {
   const Hdf5Reader file(path);
   if (!file.has("/state"))
     file.fail("/state", "expected the state of a training run, found nothing: no checkpoint");
   bool has_reference = false;
-  if (!(model_of(file, has_reference) == model)) {
+  if (!(model_of<M>(file, has_reference) == model)) {
     file.fail("/model", "does not fit the configuration and data of this run");
   }
-  Model::Params result = model.zero_params();
+  typename M::Params result = model.zero_params();
   file.fields("/model/params", result);  // refused where damaged, although training goes on from /state
   if (state.ladder.n_rungs > 0) {
     // An adaptive ladder may have any number of rungs, and chains for them.
@@ -236,7 +298,7 @@ void read_checkpoint(const fs::path& path, const Model& model, TrainState<Model>
   }
   const bool has_snapshots = !state.snapshots.trajectory.rungs.empty();
   if (has_snapshots) {
-    state.snapshots = empty_snapshots(model, snapshots_in(file), state.chains.n_chains);
+    state.snapshots = empty_snapshots(model, snapshots_in<M>(file), state.chains.n_chains);
   }
   const bool has_tracker = state.tracker.chains.n_chains > 0;
   if (has_tracker) {
@@ -291,7 +353,8 @@ std::string command_line() {
   return text;
 }
 
-BinaryData data_for_model(const ModelFile& file, const DataFile& data, const std::string& split,
+template <class M>
+BinaryData data_for_model(const ModelFile<M>& file, const DataFile& data, const std::string& split,
                           const std::string& method, std::int64_t seed) {
   const Table& table = data.split(split);
   if (table.columns != file.model.n_visible()) {
@@ -312,5 +375,18 @@ BinaryData data_for_model(const ModelFile& file, const DataFile& data, const std
   }
   return binarize(data, split, rule);
 }
+
+#define TEMPERA_INSTANTIATE(M)                                                                             \
+  template ModelFile<M> read_model_as(const std::filesystem::path&);                                       \
+  template std::vector<M::Params> read_snapshots(const ModelFile<M>&);                                     \
+  template std::optional<Tracker<M>> read_tracker(const ModelFile<M>&);                                    \
+  template void write_checkpoint(const std::filesystem::path&, const M&, const TrainState<M>&,             \
+                                 const ModelNotes&);                                                       \
+  template void write_model(const std::filesystem::path&, const M&, const M::Params&, const std::string&); \
+  template void read_checkpoint(const std::filesystem::path&, const M&, TrainState<M>&);                   \
+  template BinaryData data_for_model(const ModelFile<M>&, const DataFile&, const std::string&,             \
+                                     const std::string&, std::int64_t);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 
 }  // namespace tempera::apps

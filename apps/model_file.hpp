@@ -4,21 +4,21 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "tempera/estimate/log_partition.hpp"
 #include "tempera/io/data_files.hpp"
 #include "tempera/io/hdf5.hpp"
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/all_models.hpp"
 #include "tempera/train/trainer.hpp"
 
 namespace tempera::apps {
 
-using Model = BernoulliRbm;
-
+template <class M>
 struct ModelFile {
   std::filesystem::path path;  // the HDF5 file that was read
-  Model model;
-  Model::Params theta;
+  M model;
+  typename M::Params theta;
   bool has_reference = false;
   std::vector<std::int64_t> visible_shape;
   Binarization binarization;  // of the data it was trained on
@@ -27,15 +27,24 @@ struct ModelFile {
 /// The HDF5 file behind a MODEL argument: the file itself, or the latest checkpoint of a run directory.
 std::filesystem::path resolve_model(const std::filesystem::path& argument);
 
+/// A model of any kind.
+using AnyModelFile = std::variant<ModelFile<BernoulliRbm>, ModelFile<Dbm>>;
+
 /// A model of ours or, converted, of another toolkit (foreign_models.hpp). Throws NoInputError or DataError.
-ModelFile read_model(const std::filesystem::path& argument);
+AnyModelFile read_model(const std::filesystem::path& argument);
+
+/// A model of the kind that is known. Throws DataError where the file holds another.
+template <class M>
+ModelFile<M> read_model_as(const std::filesystem::path& argument);
 
 /// Snapshots of an sml-ptt run in a checkpoint, earliest first, without the reference machine; empty for any
 /// other file. Throws DataError.
-std::vector<Model::Params> read_snapshots(const ModelFile& file);
+template <class M>
+std::vector<typename M::Params> read_snapshots(const ModelFile<M>& file);
 
 /// The tracker of a checkpoint; none where log Z was not tracked with chains of its own.
-std::optional<Tracker<Model>> read_tracker(const ModelFile& file);
+template <class M>
+std::optional<Tracker<M>> read_tracker(const ModelFile<M>& file);
 
 /// What surrounds the parameters in a file that this program writes.
 struct ModelNotes {
@@ -47,15 +56,18 @@ struct ModelNotes {
   bool log_partition_trusted = true;          // false where the data contradict it
 };
 
-void write_checkpoint(const std::filesystem::path& path, const Model& model, const TrainState<Model>& state,
+template <class M>
+void write_checkpoint(const std::filesystem::path& path, const M& model, const TrainState<M>& state,
                       const ModelNotes& notes);
 
 /// A model alone, without training state or reference machine; `format` is what it was converted from.
-void write_model(const std::filesystem::path& path, const Model& model, const Model::Params& theta,
+template <class M>
+void write_model(const std::filesystem::path& path, const M& model, const typename M::Params& theta,
                  const std::string& format);
 
 /// Fills a state made by initial_state, whose shapes the file must have. Throws DataError.
-void read_checkpoint(const std::filesystem::path& path, const Model& model, TrainState<Model>& state);
+template <class M>
+void read_checkpoint(const std::filesystem::path& path, const M& model, TrainState<M>& state);
 
 /// Provenance attributes of any file that this program writes.
 void write_provenance(Hdf5Writer& file, const std::string& command_line, std::int64_t seed);
@@ -66,7 +78,8 @@ std::string command_line();
 /// Bits of a split for a model: grey values are converted as `method` says (with `seed`), or as the model's
 /// own file says where that is "none". Throws DataError where the widths differ, or where the data goes
 /// beyond the largest grey value that the model's rule knows.
-BinaryData data_for_model(const ModelFile& file, const DataFile& data, const std::string& split,
+template <class M>
+BinaryData data_for_model(const ModelFile<M>& file, const DataFile& data, const std::string& split,
                           const std::string& method, std::int64_t seed);
 
 }  // namespace tempera::apps

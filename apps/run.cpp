@@ -24,7 +24,8 @@ constexpr const char* kMetricsHeader =
     "train_log_likelihood,train_standard_error,validation_log_likelihood,validation_standard_error,"
     "log_partition,log_partition_standard_error,"
     "effective_fraction,rungs,barrier,rejection,round_trip_rate,round_trip_optimum,flow,r_hat,"
-    "autocorrelation_time,effective_sample_size,cluster_variation";
+    "autocorrelation_time,effective_sample_size,cluster_variation,predicted_kl,predicted_gain,cosine,"
+    "solver_iterations,live_units";
 
 /// A picture with more filters than this shows none of them.
 constexpr std::size_t kMaxTiles = 1024;
@@ -48,12 +49,25 @@ std::string mixing_cells(const UpdateReport& report) {
          cell("%.0f", report.effective_sample_size) + "," + cell("%.4f", report.cluster_variation);
 }
 
+/// Of a metric's step; live units of the hidden layers, with spaces between.
+std::string step_cells(const UpdateReport& report) {
+  std::string all = cell("%.6g", report.natural.predicted_kl) + "," +
+                    cell("%.6g", report.natural.predicted_gain) + "," + cell("%.4f", report.natural.cosine) +
+                    ",";
+  if (report.solve.iterations > 0) all += format("%lld", static_cast<long long>(report.solve.iterations));
+  all += ",";
+  for (const Index live : report.live_units)
+    all += format(all.back() == ',' ? "%lld" : " %lld", static_cast<long long>(live));
+  return all;
+}
+
 /// What metrics.csv says of a ladder; round trips count from one report to the next.
+template <class M>
 class LadderReport {
  public:
-  std::string cells(const TrainState<Model>& state) {
+  std::string cells(const TrainState<M>& state) {
     if (!state.snapshots.trajectory.rejections.empty()) {
-      const Trajectory<Model>& trajectory = state.snapshots.trajectory;
+      const Trajectory<M>& trajectory = state.snapshots.trajectory;
       if (state.snapshots.frozen != frozen_) counted_ = round_trips_ = 0;  // a freeze counts anew
       frozen_ = state.snapshots.frozen;
       return cells(trajectory.rejections, trajectory.n_ensembles, trajectory.counted,
@@ -111,10 +125,11 @@ struct Assessment {
 };
 
 /// Cases of a data set that are looked at again and again, with the memory that it takes.
+template <class M>
 class Cases {
  public:
   /// At most `most` of them, evenly spaced.
-  Cases(const Model& model, const BinaryData& data, Index most) : n_(std::min(most, data.n_cases())) {
+  Cases(const M& model, const BinaryData& data, Index most) : n_(std::min(most, data.n_cases())) {
     std::set<std::vector<Word>> seen;
     for (Index first = 0; first < n_; first += kLanes) {
       std::vector<Index> which;
@@ -131,15 +146,20 @@ class Cases {
 
   /// Mean log-likelihood; nothing of no cases. `possible` becomes false where distinct cases have more than
   /// probability 1: log Z is then far too low, since chains have not found what the model likes best.
-  [[nodiscard]] Likelihood likelihood(const Model& model, const Model::Params& theta, const LogPartition& z,
+  [[nodiscard]] Likelihood likelihood(const M& model, const typename M::Params& theta, const LogPartition& z,
                                       bool& possible, const Workers& workers) {
     if (n_ == 0) return Assessment().train;
     std::vector<double> energies;
-    for (std::vector<Model::State>& panel : panels_) {
+    for (std::vector<typename M::State>& panel : panels_) {
       const Index lanes = std::min<Index>(n_ - static_cast<Index>(energies.size()), kPanel * kLanes);
-      for (const LaneDoubles& block :
-           tempera::free_energies(model, theta, panel, as_count(lanes), workspace_, workers))
-        energies.insert(energies.end(), block.begin(), block.end());
+      workspace_.fit(model, as_count(lanes), workers);
+      infer_cases(model, theta, kMeanFieldSweeps, panel, workspace_, workers);
+      std::vector<LaneDoubles> blocks(panel.size());
+      workers.for_each(static_cast<Index>(panel.size()), [&](Index block) {
+        const auto b = static_cast<std::size_t>(block);
+        case_free_energy(model, theta, panel[b], workspace_.works[b], blocks[b]);
+      });
+      for (const LaneDoubles& block : blocks) energies.insert(energies.end(), block.begin(), block.end());
     }
     energies.resize(static_cast<std::size_t>(n_));
     std::vector<double> distinct;
@@ -154,8 +174,8 @@ class Cases {
 
   Index n_;
   std::vector<std::size_t> distinct_;
-  std::vector<std::vector<Model::State>> panels_;
-  Workspace<Model> workspace_;
+  std::vector<std::vector<typename M::State>> panels_;
+  Workspace<M> workspace_;
 };
 
 /// Drops the rows after `update`: they belong to work that the checkpoint does not hold. Returns the seconds
@@ -249,28 +269,44 @@ std::vector<fs::path> kept_checkpoints(const fs::path& directory) {
   return paths;
 }
 
-std::vector<double> free_energies(const Model& model, const Model::Params& theta, const BinaryData& data,
+template <class M>
+std::vector<double> free_energies(const M& model, const typename M::Params& theta, const BinaryData& data,
                                   const Workers& workers) {
   std::vector<double> values(static_cast<std::size_t>(data.n_cases()));
   workers.for_each(words_for(data.n_cases()), [&](Index b) {
     const Index last = std::min(data.n_cases(), (b + 1) * kLanes);
-    for (Index n = b * kLanes; n < last; ++n)
-      values[static_cast<std::size_t>(n)] = model.free_energy(theta, data.row(n));
+    if (!is_bound(model)) {
+      for (Index n = b * kLanes; n < last; ++n)
+        values[static_cast<std::size_t>(n)] = model.free_energy(theta, data.row(n));
+      return;
+    }
+    std::vector<Index> cases(static_cast<std::size_t>(last - b * kLanes));
+    std::iota(cases.begin(), cases.end(), b * kLanes);
+    std::vector<typename M::State> block(1, model.new_state());
+    model.load(data, cases, block.front());
+    const Workers here(1);
+    Workspace<M> workspace;
+    workspace.fit(model, cases.size(), here);
+    infer_cases(model, theta, kMeanFieldSweeps, block, workspace, here);
+    LaneDoubles bounds;
+    case_free_energy(model, theta, block.front(), workspace.works.front(), bounds);
+    std::copy_n(bounds.begin(), cases.size(), values.begin() + b * kLanes);
   });
   return values;
 }
 
-void fit_reference(ModelFile& file, const BinaryData& train, const CommonOptions& common) {
-  file.model =
-      Model(file.model.n_visible(), file.model.n_hidden(), smoothed_logits(train.means(), train.n_cases()));
+template <class M>
+void fit_reference(ModelFile<M>& file, const BinaryData& train, const CommonOptions& common) {
+  file.model = M::with_layers(file.model.layer_sizes(), smoothed_logits(train.means(), train.n_cases()));
   log(common, "reference machine: the file holds none, fitted to the train split");
 }
 
-LogPartition exact_log_partition(const Model& model, const Model::Params& theta, const Workers& workers,
+template <class M>
+LogPartition exact_log_partition(const M& model, const typename M::Params& theta, const Workers& workers,
                                  const Progress& progress) {
-  if (model.enumerated_units() > Model::kMaxEnumeratedUnits) {
+  if (model.enumerated_units() > M::kMaxEnumeratedUnits) {
     throw ConfigError({{"method", "exact",
-                        "needs at most " + std::to_string(Model::kMaxEnumeratedUnits) +
+                        "needs at most " + std::to_string(M::kMaxEnumeratedUnits) +
                             " units in the smaller layer, this model has " +
                             std::to_string(model.enumerated_units()) + "; use --method ais"}});
   }
@@ -296,9 +332,13 @@ std::vector<std::int64_t> parse_shape(const std::string& text, Index n_visible) 
   return {height, width};
 }
 
-Vector filter_norms(const ModelFile& file) { return file.theta.weights.colwise().norm(); }
+template <class M>
+Vector filter_norms(const ModelFile<M>& file) {
+  return M::filters(file.theta).colwise().norm();
+}
 
-void write_features(const ModelFile& file, const Vector& importance, const fs::path& png) {
+template <class M>
+void write_features(const ModelFile<M>& file, const Vector& importance, const fs::path& png) {
   const auto [height, width] = picture_shape(file.visible_shape, file.model.n_visible());
   std::vector<Index> order(static_cast<std::size_t>(importance.size()));
   std::iota(order.begin(), order.end(), Index{0});
@@ -307,16 +347,17 @@ void write_features(const ModelFile& file, const Vector& importance, const fs::p
   std::vector<std::vector<float>> tiles;
   order.resize(std::min<std::size_t>(order.size(), kMaxTiles));
   for (const Index j : order) {
-    const Vector filter = file.theta.weights.col(j);
+    const Vector filter = M::filters(file.theta).col(j);
     tiles.emplace_back(filter.begin(), filter.end());
   }
   write_png(tile_grid(tiles, height, width, ColourMap::kDiverging), png);
 }
 
-std::vector<std::vector<float>> mean_visible_tiles(const Model& model, const Model::Params& theta,
-                                                   const Chains<Model>& chains, Index count) {
+template <class M>
+std::vector<std::vector<float>> mean_visible_tiles(const M& model, const typename M::Params& theta,
+                                                   const Chains<M>& chains, Index count) {
   std::vector<std::vector<float>> tiles;
-  Model::Scratch scratch;
+  typename M::Scratch scratch;
   LaneMatrix mean;
   count = std::min<Index>(count, static_cast<Index>(chains.n_chains));
   for (Index n = 0; n < count; ++n) {
@@ -328,8 +369,11 @@ std::vector<std::vector<float>> mean_visible_tiles(const Model& model, const Mod
   return tiles;
 }
 
-int run_training(const fs::path& directory, const TrainConfig& config, Start start_from,
-                 const CommonOptions& common) {
+namespace {
+
+template <class M>
+int run_training_of(const fs::path& directory, const TrainConfig& config, Start start_from,
+                    const CommonOptions& common) {
   const DataFile data = load_data(config.data);
   const Table& table = data.split("train");
   if (const auto violations = validate(config, table.columns, table.rows); !violations.empty()) {
@@ -354,9 +398,10 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
     warn(std::to_string(constant) + " of " + std::to_string(train_data.n_visible()) +
          " columns are constant");
   }
-  const Model model(train_data.n_visible(), config.hidden.front(),
-                    smoothed_logits(means, train_data.n_cases()));
-  TrainState<Model> state = initial_state(model, train_data, config, workers);
+  std::vector<Index> layers = {train_data.n_visible()};
+  for (const std::int64_t n : config.hidden) layers.push_back(static_cast<Index>(n));
+  const M model = M::with_layers(layers, smoothed_logits(means, train_data.n_cases()));
+  TrainState<M> state = initial_state<M>(model, train_data, config, workers);
   const fs::path latest = directory / "checkpoint.h5";
   const fs::path history = directory / "checkpoints";
   const fs::path metrics = directory / "metrics.csv";
@@ -386,7 +431,7 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
   if (!goes_on) remove_products(directory);
   const double seconds_before = truncate_metrics(metrics, state.update);
 
-  TrackerWorkspace<Model> tracking_workspace;
+  TrackerWorkspace<M> tracking_workspace;
   const auto note_log_partition = [&] {
     if (!tracks || state.update == 0) return;
     try {
@@ -402,11 +447,11 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
     prune_checkpoints(history, config.keep, config.patience > 0 ? state.best_update : 0);
     write_checkpoint(latest, model, state, notes);
   };
-  Cases train_cases(model, train_data, tracks ? kReportedCases : 0);
-  Cases valid_cases(model, valid_data, valid_data.n_cases());
+  Cases<M> train_cases(model, train_data, tracks ? kReportedCases : 0);
+  Cases<M> valid_cases(model, valid_data, valid_data.n_cases());
   const auto assess = [&](const UpdateReport& report) {
     Assessment result;
-    const Model::Params& theta = state.result();
+    const typename M::Params& theta = state.result();
     if (tracks) {
       result.log_partition = report.log_partition;
       result.train = train_cases.likelihood(model, theta, result.log_partition, result.possible, workers);
@@ -436,7 +481,7 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
   bool warned = false;
   bool warned_impossible = false;
   // Whether the model is the best so far, by its validation likelihood, and whether to go on.
-  const auto compare_with_best = [&](const Assessment& found, TrainState<Model>& now) {
+  const auto compare_with_best = [&](const Assessment& found, TrainState<M>& now) {
     ++now.validations_since_best;
     const bool trusted = found.possible && found.log_partition.standard_error <= kLargestError &&
                          found.log_partition.effective_fraction >= kLowEffectiveFraction;
@@ -460,14 +505,14 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
     stopped_early =
         config.patience > 0 && now.validations_since_best >= static_cast<std::uint64_t>(config.patience);
   };
-  LadderReport ladder;
+  LadderReport<M> ladder;
   ladder.cells(state);  // what was before does not count
   std::string score;
   {
     ProgressLine line(common, "training");
-    train<Model>(
+    train<M>(
         model, train_data, config, state,
-        [&](const UpdateReport& report, TrainState<Model>& now) {
+        [&](const UpdateReport& report, TrainState<M>& now) {
           const bool last = report.update == report.total;
           if (is_reported(config, report.update, report.total)) {
             const Assessment found = assess(report);
@@ -487,7 +532,8 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
                                         static_cast<unsigned long long>(report.epoch), seconds(),
                                         report.learning_rate, report.gradient_norm, report.step_norm,
                                         report.data_free_energy, report.chain_free_energy) +
-                                     found.cells() + "," + ladder.cells(now) + "," + mixing_cells(report));
+                                     found.cells() + "," + ladder.cells(now) + "," + mixing_cells(report) +
+                                     "," + step_cells(report));
             if (is_validated(config, report.update, report.total)) compare_with_best(found, now);
           }
           const double rate = static_cast<double>(report.update) / static_cast<double>(report.total);
@@ -522,10 +568,10 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
         "early stopping: back to the best validation likelihood, at update " + std::to_string(state.update));
   }
 
-  const ModelFile result = read_model(latest);
+  const ModelFile<M> result = read_model_as<M>(latest);
   write_features(result, filter_norms(result), directory / "features.png");
-  Chains<Model> chains = reference_chains(model, 100, StreamFactory{seed}, Purpose::kSampling, workers);
-  Workspace<Model> workspace;
+  Chains<M> chains = reference_chains(model, 100, StreamFactory{seed}, Purpose::kSampling, workers);
+  Workspace<M> workspace;
   workspace.fit(model, chains.n_chains, workers);
   if (!state.chains.blocks.empty()) {
     chains = state.ladder.n_rungs > 0 ? select_chains(model, state.chains, state.ladder.plain) : state.chains;
@@ -539,10 +585,29 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
   Json json = {{"out", directory.string()}, {"updates", state.update}, {"seconds", seconds()}};
   if (validates) json["best_validation_log_likelihood"] = state.best_validation;
   print_result(common, json,
-               format("trained %s for %llu updates in %.1f s: %s", std::string(Model::kKind).c_str(),
+               format("trained %s for %llu updates in %.1f s: %s", std::string(M::kKind).c_str(),
                       static_cast<unsigned long long>(state.update), seconds(), directory.c_str()) +
                    score);
   return 0;
 }
+
+}  // namespace
+
+int run_training(const fs::path& directory, const TrainConfig& config, Start start_from,
+                 const CommonOptions& common) {
+  if (config.model == Dbm::kKind) return run_training_of<Dbm>(directory, config, start_from, common);
+  return run_training_of<BernoulliRbm>(directory, config, start_from, common);
+}
+
+#define TEMPERA_INSTANTIATE(M)                                                                               \
+  template Vector filter_norms(const ModelFile<M>&);                                                         \
+  template void write_features(const ModelFile<M>&, const Vector&, const std::filesystem::path&);            \
+  template std::vector<std::vector<float>> mean_visible_tiles(const M&, const M::Params&, const Chains<M>&,  \
+                                                              Index);                                        \
+  template std::vector<double> free_energies(const M&, const M::Params&, const BinaryData&, const Workers&); \
+  template void fit_reference(ModelFile<M>&, const BinaryData&, const CommonOptions&);                       \
+  template LogPartition exact_log_partition(const M&, const M::Params&, const Workers&, const Progress&);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 
 }  // namespace tempera::apps

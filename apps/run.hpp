@@ -8,6 +8,11 @@
 
 namespace tempera::apps {
 
+/// Even hidden units of a deep machine that are enumerated for the likelihood of each case; beyond, a mean
+/// field bounds it, after this many sweeps.
+inline constexpr Index kExactCaseUnits = 10;
+inline constexpr Index kMeanFieldSweeps = 50;
+
 /// Whether a directory holds files of a run.
 bool holds_run(const std::filesystem::path& directory);
 
@@ -25,10 +30,12 @@ int run_training(const std::filesystem::path& directory, const TrainConfig& conf
                  const CommonOptions& common);
 
 /// Euclidean norm of the filter of each hidden unit.
-Vector filter_norms(const ModelFile& file);
+template <class M>
+Vector filter_norms(const ModelFile<M>& file);
 
 /// Picture of the filters, most important first, at most 1024 of them.
-void write_features(const ModelFile& file, const Vector& importance, const std::filesystem::path& png);
+template <class M>
+void write_features(const ModelFile<M>& file, const Vector& importance, const std::filesystem::path& png);
 
 /// Height and width of the visibles as a picture: the file's, or one row of n.
 std::pair<Index, Index> picture_shape(const std::vector<std::int64_t>& visible_shape, Index n_visible);
@@ -37,18 +44,28 @@ std::pair<Index, Index> picture_shape(const std::vector<std::int64_t>& visible_s
 std::vector<std::int64_t> parse_shape(const std::string& text, Index n_visible);
 
 /// P(v = 1 | h) of the first chains, as tiles.
-std::vector<std::vector<float>> mean_visible_tiles(const Model& model, const Model::Params& theta,
-                                                   const Chains<Model>& chains, Index count);
+template <class M>
+std::vector<std::vector<float>> mean_visible_tiles(const M& model, const typename M::Params& theta,
+                                                   const Chains<M>& chains, Index count);
 
-/// Free energies of every case, double, in parallel.
-std::vector<double> free_energies(const Model& model, const Model::Params& theta, const BinaryData& data,
+/// Whether free energies of cases are bounds: mean fields of machines with too many latents to enumerate.
+template <class M>
+bool is_bound(const M& model) {
+  return model.case_units() > kExactCaseUnits;
+}
+
+/// Free energies of every case, in parallel: exact, in double, or upper bounds.
+template <class M>
+std::vector<double> free_energies(const M& model, const typename M::Params& theta, const BinaryData& data,
                                   const Workers& workers);
 
 /// Gives a model whose file holds no reference machine the best independent one for these cases, and says so.
-void fit_reference(ModelFile& file, const BinaryData& train, const CommonOptions& common);
+template <class M>
+void fit_reference(ModelFile<M>& file, const BinaryData& train, const CommonOptions& common);
 
 /// log Z by enumeration. Throws ConfigError where the smaller layer is too large.
-LogPartition exact_log_partition(const Model& model, const Model::Params& theta, const Workers& workers,
+template <class M>
+LogPartition exact_log_partition(const M& model, const typename M::Params& theta, const Workers& workers,
                                  const Progress& progress);
 
 }  // namespace tempera::apps

@@ -56,26 +56,48 @@ constexpr double kMostSwaps = 0.4;
 /// Machines on the way that a trajectory begins with.
 constexpr std::size_t kMostMachines = 256;
 
-/// A layer of every chain as bytes: one row per chain.
-std::vector<std::uint8_t> bytes_of(const Chains<Model>& chains, BitLayer Model::State::*layer) {
-  const std::size_t units = (chains.blocks.front().*layer).size();
+/// A layer of every chain as bytes: one row per chain. layer(x): the layer of a block.
+template <class M, class Layer>
+std::vector<std::uint8_t> bytes_of(const Chains<M>& chains, Layer&& layer) {
+  const std::size_t units = layer(chains.blocks.front()).size();
   std::vector<std::uint8_t> rows(chains.n_chains * units);
   for (std::uint64_t n = 0; n < chains.n_chains; ++n) {
-    const BitLayer& bits = chains.blocks[n / kLanes].*layer;
+    const BitLayer& bits = layer(chains.blocks[n / kLanes]);
     for (std::size_t i = 0; i < units; ++i)
       rows[n * units + i] = static_cast<std::uint8_t>(bits[i] >> (n % kLanes) & 1);
   }
   return rows;
 }
 
-void write_layer(Hdf5Writer& file, const std::string& path, const Chains<Model>& chains,
-                 BitLayer Model::State::*layer) {
-  const std::vector<std::uint8_t> rows = bytes_of(chains, layer);
-  file.dataset(path, {chains.n_chains, (chains.blocks.front().*layer).size()}, rows.data());
+template <class M>
+std::vector<std::uint8_t> visible_bytes(const Chains<M>& chains) {
+  return bytes_of(chains, [](const typename M::State& x) -> const BitLayer& { return M::visibles_of(x); });
+}
+
+/// Every layer of the chains below /samples.
+template <class M>
+void write_layers(Hdf5Writer& file, const Chains<M>& chains) {
+  for_each_field(
+      [&](std::string_view name, const BitLayer& first) {
+        if (first.empty()) return;
+        const std::vector<std::uint8_t> rows =
+            bytes_of(chains, [name](const typename M::State& x) -> const BitLayer& {
+              const BitLayer* found = nullptr;
+              for_each_field(
+                  [&](std::string_view other, const BitLayer& layer) {
+                    if (other == name) found = &layer;
+                  },
+                  x);
+              return *found;
+            });
+        file.dataset("/samples/" + std::string(name), {chains.n_chains, first.size()}, rows.data());
+      },
+      chains.blocks.front());
 }
 
 /// Train cases of --data, or of a run directory's own data set; nothing where there is neither.
-std::optional<BinaryData> starting_cases(Options& options, const ModelFile& file) {
+template <class M>
+std::optional<BinaryData> starting_cases(Options& options, const ModelFile<M>& file) {
   if (options.data.empty() && std::filesystem::is_directory(options.model)) {
     TrainConfig config;
     read_config(std::filesystem::path(options.model) / "config.toml", config);
@@ -86,19 +108,25 @@ std::optional<BinaryData> starting_cases(Options& options, const ModelFile& file
 }
 
 /// What jumps propose: the latents of cases of the data. Empty without jumps.
-JumpMemory jump_memory(const Options& options, const ModelFile& file, const std::optional<BinaryData>& data,
-                       const StreamFactory& streams, const Workers& workers) {
-  JumpMemory memory = empty_memory(file.model.latents());
-  if (options.jump <= 0) return memory;
-  if (!data) throw UsageError("sample: --jump needs --data, whose cases it proposes");
-  Chains<Model> cases = warm_chains(
-      file, *data, std::min<std::uint64_t>(kJumpCases, static_cast<std::uint64_t>(data->n_cases())), streams,
-      workers);
-  Workspace<Model> workspace;
-  workspace.fit(file.model, cases.n_chains, workers);
-  infer(file.model, file.theta, cases.blocks, workspace, workers);
-  remember(file.model, workspace, memory);
-  return memory;
+template <class M>
+JumpMemory jump_memory(const Options& options, const ModelFile<M>& file,
+                       const std::optional<BinaryData>& data, const StreamFactory& streams,
+                       const Workers& workers) {
+  if (options.jump <= 0) return {};
+  if constexpr (!HasLatentMarginal<M>) {
+    throw UsageError("sample: --jump means nothing with " + std::string(M::kKind));
+  } else {
+    JumpMemory memory = empty_memory(file.model.latents());
+    if (!data) throw UsageError("sample: --jump needs --data, whose cases it proposes");
+    Chains<M> cases = warm_chains(
+        file, *data, std::min<std::uint64_t>(kJumpCases, static_cast<std::uint64_t>(data->n_cases())),
+        streams, workers);
+    Workspace<M> workspace;
+    workspace.fit(file.model, cases.n_chains, workers);
+    infer(file.model, file.theta, cases.blocks, workspace, workers);
+    remember(file.model, workspace, memory);
+    return memory;
+  }
 }
 
 /// What occupancy is reported of. Empty without data.
@@ -109,8 +137,9 @@ DataClusters clusters_of(const Options& options, const std::optional<BinaryData>
 }
 
 /// Samples and how they were come by.
+template <class M>
 struct Drawn {
-  Chains<Model> samples;
+  Chains<M> samples;
   Trace trace;
   std::size_t n_warm = 0;
   DataClusters clusters;  // empty without data
@@ -132,10 +161,11 @@ struct Drawn {
 };
 
 /// n chains, the last states of which are the samples.
-Drawn draw_plain(Options& options, const ModelFile& file, const StreamFactory& streams,
-                 const Workers& workers) {
+template <class M>
+Drawn<M> draw_plain(Options& options, const ModelFile<M>& file, const StreamFactory& streams,
+                    const Workers& workers) {
   const auto count = static_cast<std::uint64_t>(options.count);
-  Drawn drawn;
+  Drawn<M> drawn;
   drawn.rounds = static_cast<std::uint64_t>(options.sweeps);
   const bool needs_data = options.start == "data" || options.jump > 0 || !options.data.empty();
   const auto data = needs_data ? starting_cases(options, file) : std::nullopt;
@@ -147,7 +177,7 @@ Drawn draw_plain(Options& options, const ModelFile& file, const StreamFactory& s
   } else {
     drawn.samples = reference_chains(file.model, count, streams, Purpose::kSampling, workers);
   }
-  Workspace<Model> workspace;
+  Workspace<M> workspace;
   workspace.fit(file.model, count, workers);
   ProgressLine line(options.common, "sampling");
   const Progress progress = show_on(line);
@@ -156,8 +186,10 @@ Drawn draw_plain(Options& options, const ModelFile& file, const StreamFactory& s
   std::iota(followed.begin(), followed.end(), std::uint64_t{0});
   const std::uint64_t stride = std::max<std::uint64_t>(1, drawn.rounds / (2 * kTraceDraws));
   for (std::uint64_t done = 1; done <= drawn.rounds; ++done) {
-    if (is_jump(options.jump, streams, drawn.samples.sweeps)) {
-      jump(file.model, file.theta, memory, streams, drawn.samples.sweeps, drawn.samples, workspace, workers);
+    if constexpr (HasLatentMarginal<M>) {
+      if (is_jump(options.jump, streams, drawn.samples.sweeps))
+        jump(file.model, file.theta, memory, streams, drawn.samples.sweeps, drawn.samples, workspace,
+             workers);
     }
     advance(file.model, file.theta, 1, streams, Purpose::kSampling, drawn.samples, workspace, workers);
     if (2 * done > drawn.rounds && done % stride == 0)
@@ -171,9 +203,9 @@ Drawn draw_plain(Options& options, const ModelFile& file, const StreamFactory& s
 /// Rounds of a ladder, each of which adds a draw of every ensemble's coldest replica to the trace; `coldest`
 /// gives these replicas. They become samples each time their autocorrelation time has passed, or this many
 /// rounds where not 0.
-template <class Round, class Coldest>
-void draw_by_rounds(const Options& options, std::uint64_t rounds, const Model& model, Round&& round,
-                    Coldest&& coldest, Drawn& drawn) {
+template <class M, class Round, class Coldest>
+void draw_by_rounds(const Options& options, std::uint64_t rounds, const M& model, Round&& round,
+                    Coldest&& coldest, Drawn<M>& drawn) {
   ProgressLine line(options.common, "sampling");
   const Progress progress = show_on(line);
   for (std::uint64_t t = 0; t < kTraceDraws; ++t) {
@@ -193,7 +225,7 @@ void draw_by_rounds(const Options& options, std::uint64_t rounds, const Model& m
   drawn.samples.blocks.assign(static_cast<std::size_t>(words_for(options.count)), model.new_state());
   for (std::uint64_t n = 0; n < each; ++n) {
     for (std::uint64_t t = 0; t < drawn.rounds; ++t) round();
-    const Chains<Model> now = coldest();
+    const Chains<M> now = coldest();
     for (std::uint64_t e = 0; e < drawn.ensembles && n * drawn.ensembles + e < count; ++e) {
       const std::uint64_t sample = n * drawn.ensembles + e;
       copy_chain(now.blocks[e / kLanes], static_cast<Index>(e % kLanes),
@@ -205,24 +237,26 @@ void draw_by_rounds(const Options& options, std::uint64_t rounds, const Model& m
 
 /// Ensembles of a temperature ladder, half of which start at data where there are any; their coldest replicas
 /// give a sample each time their autocorrelation time has passed.
-Drawn draw_tempered(Options& options, ModelFile& file, bool sweeps_given, const StreamFactory& streams,
-                    const Workers& workers) {
+template <class M>
+Drawn<M> draw_tempered(Options& options, ModelFile<M>& file, bool sweeps_given, const StreamFactory& streams,
+                       const Workers& workers) {
   const auto data = starting_cases(options, file);
   if (!data && options.start == "data") throw UsageError("sample: --start data needs --data");
   if (data && !file.has_reference) fit_reference(file, *data, options.common);
-  Drawn drawn;
+  Drawn<M> drawn;
   drawn.ensembles = as_count(options.ensembles);
   drawn.n_warm = !data ? 0 : options.start == "data" ? drawn.ensembles : drawn.ensembles / 2;
   drawn.clusters = clusters_of(options, data, streams);
   const JumpMemory memory = jump_memory(options, file, data, streams, workers);
   const LadderRequest request{as_count(options.rungs), drawn.ensembles, as_count(options.swap_every),
                               drawn.n_warm};
-  TemperedPopulation population =
+  TemperedPopulation<M> population =
       place_ladder(file, request, data.value_or(BinaryData()), streams, options.common, workers);
-  Chains<Model>& chains = population.chains;
+  Chains<M>& chains = population.chains;
   const auto round = [&] {
-    if (is_jump(options.jump, streams, chains.sweeps)) {
-      jump(file.model, file.theta, memory, streams, chains.sweeps, chains, population.workspace, workers);
+    if constexpr (HasLatentMarginal<M>) {
+      if (is_jump(options.jump, streams, chains.sweeps))
+        jump(file.model, file.theta, memory, streams, chains.sweeps, chains, population.workspace, workers);
     }
     temper(file, request, streams, population, workers);
     if (drawn.trace.draws() < kMostTraced) {
@@ -246,11 +280,12 @@ Drawn draw_tempered(Options& options, ModelFile& file, bool sweeps_given, const 
 
 /// Machines on the way to a model, earliest first: the snapshots of an sml-ptt run, else the checkpoints that
 /// a run has kept.
-std::vector<Model::Params> machines_on_the_way(const Options& options, const ModelFile& file) {
-  std::vector<Model::Params> machines = read_snapshots(file);
+template <class M>
+std::vector<typename M::Params> machines_on_the_way(const Options& options, const ModelFile<M>& file) {
+  std::vector<typename M::Params> machines = read_snapshots<M>(file);
   if (machines.empty() && std::filesystem::is_directory(options.model)) {
     for (const std::filesystem::path& path : kept_checkpoints(options.model)) {
-      const ModelFile kept = read_model(path);
+      const ModelFile<M> kept = read_model_as<M>(path);
       if (kept.model.shape() != file.model.shape())
         throw DataError(path.string() + ": is not of the shape of this model");
       machines.push_back(kept.theta);
@@ -258,7 +293,7 @@ std::vector<Model::Params> machines_on_the_way(const Options& options, const Mod
   }
   // More than this many are neighbours that accept each other anyway.
   while (machines.size() > kMostMachines) {
-    std::vector<Model::Params> every_second;
+    std::vector<typename M::Params> every_second;
     for (std::size_t k = (machines.size() + 1) % 2; k < machines.size(); k += 2)
       every_second.push_back(std::move(machines[k]));
     machines = std::move(every_second);
@@ -272,31 +307,32 @@ std::vector<Model::Params> machines_on_the_way(const Options& options, const Mod
 }
 
 /// Ensembles of a trajectory ladder, else as draw_tempered. Log Z is measured along it.
-Drawn draw_along_trajectory(Options& options, ModelFile& file, bool sweeps_given,
-                            const StreamFactory& streams, const Workers& workers) {
-  const std::vector<Model::Params> machines = machines_on_the_way(options, file);
+template <class M>
+Drawn<M> draw_along_trajectory(Options& options, ModelFile<M>& file, bool sweeps_given,
+                               const StreamFactory& streams, const Workers& workers) {
+  const std::vector<typename M::Params> machines = machines_on_the_way(options, file);
   const auto data = starting_cases(options, file);
   if (!data && options.start == "data") throw UsageError("sample: --start data needs --data");
   if (data && !file.has_reference) fit_reference(file, *data, options.common);
   const JumpMemory memory = jump_memory(options, file, data, streams, workers);
   const TrajectoryDraws draws{streams, Purpose::kSampling, Purpose::kSamplingSwaps};
 
-  Trajectory<Model> trajectory =
+  Trajectory<M> trajectory =
       reference_trajectory(file.model, as_count(options.ensembles), streams, Purpose::kSampling, workers);
   const std::uint64_t ensembles = trajectory.n_ensembles;
-  Drawn drawn;
+  Drawn<M> drawn;
   drawn.ensembles = ensembles;
   drawn.clusters = clusters_of(options, data, streams);
   drawn.n_warm = !data ? 0 : options.start == "data" ? ensembles : ensembles / 2;
   // Cold replicas of every rung start at the reference machine, warm ones at data.
   const std::uint64_t n_rungs = machines.size() + 2;
-  const Chains<Model> cold =
+  const Chains<M> cold =
       reference_chains(file.model, ensembles * n_rungs, streams, Purpose::kSampling, workers);
-  Chains<Model> warm;
+  Chains<M> warm;
   if (data) warm = warm_chains(file, *data, drawn.n_warm * n_rungs, streams, workers);
   for (std::uint64_t k = 1; k < n_rungs; ++k) {
     const auto first = cold.blocks.begin() + static_cast<std::ptrdiff_t>(k * trajectory.blocks());
-    std::vector<Model::State> replicas(first, first + static_cast<std::ptrdiff_t>(trajectory.blocks()));
+    std::vector<typename M::State> replicas(first, first + static_cast<std::ptrdiff_t>(trajectory.blocks()));
     for (std::uint64_t e = 0; e < drawn.n_warm; ++e) {
       const std::uint64_t c = k * drawn.n_warm + e;
       copy_chain(warm.blocks[c / kLanes], static_cast<Index>(c % kLanes), replicas[e / kLanes],
@@ -304,7 +340,7 @@ Drawn draw_along_trajectory(Options& options, ModelFile& file, bool sweeps_given
     }
     insert_rung(k, k + 1 < n_rungs ? machines[k - 1] : file.theta, replicas, trajectory);
   }
-  TrajectoryWorkspace<Model> workspace;
+  TrajectoryWorkspace<M> workspace;
   {
     ProgressLine line(options.common, "placing rungs");
     tune(file.model, draws, options.jump, memory, {kLeastSwaps, kMostSwaps}, trajectory, workspace, workers,
@@ -313,7 +349,7 @@ Drawn draw_along_trajectory(Options& options, ModelFile& file, bool sweeps_given
   std::vector<EnergyDifferences> differences(trajectory.n_rungs() - 1);
   std::vector<std::uint64_t> all(ensembles);
   std::iota(all.begin(), all.end(), std::uint64_t{0});
-  Chains<Model> top;
+  Chains<M> top;
   const auto round = [&] {
     const bool measures = drawn.trace.draws() < kMeasuredRounds;
     temper(file.model, draws, options.jump, memory, trajectory, workspace, workers,
@@ -336,7 +372,9 @@ Drawn draw_along_trajectory(Options& options, ModelFile& file, bool sweeps_given
 }
 
 /// Quality of samples against sweeps from random starts: 1, 2, 5, 10, ... sweeps, up to --sweeps.
-int diagnose(Options& options, const ModelFile& file, const StreamFactory& streams, const Workers& workers) {
+template <class M>
+int diagnose(Options& options, const ModelFile<M>& file, const StreamFactory& streams,
+             const Workers& workers) {
   const auto cases = starting_cases(options, file);
   if (!cases) throw UsageError("sample: --diagnose needs --data to compare with");
   if (options.sweeps < 1)
@@ -346,9 +384,9 @@ int diagnose(Options& options, const ModelFile& file, const StreamFactory& strea
     throw ConfigError({{"count", std::to_string(n), "--diagnose needs at least 4 samples and 4 cases"}});
   const Index n_visible = file.model.n_visible();
   const BinaryData data(static_cast<Index>(n), n_visible,
-                        bytes_of(warm_chains(file, *cases, n, streams, workers), &Model::State::visible));
-  Chains<Model> chains = reference_chains(file.model, n, streams, Purpose::kSampling, workers);
-  Workspace<Model> workspace;
+                        visible_bytes(warm_chains(file, *cases, n, streams, workers)));
+  Chains<M> chains = reference_chains(file.model, n, streams, Purpose::kSampling, workers);
+  Workspace<M> workspace;
   workspace.fit(file.model, n, workers);
   Json rows = Json::array();
   std::vector<double> pearson;
@@ -368,7 +406,7 @@ int diagnose(Options& options, const ModelFile& file, const StreamFactory& strea
         advance(file.model, file.theta, 1, streams, Purpose::kSampling, chains, workspace, workers);
         progress(static_cast<double>(done) / static_cast<double>(options.sweeps));
       }
-      const std::vector<std::uint8_t> bytes = bytes_of(chains, &Model::State::visible);
+      const std::vector<std::uint8_t> bytes = visible_bytes(chains);
       const SampleQuality quality = sample_quality(data, BinaryData(static_cast<Index>(n), n_visible, bytes));
       const auto half = static_cast<Index>(n / 2);
       const std::span<const std::uint8_t> all(bytes);
@@ -412,25 +450,27 @@ void require_used(const CLI::App& app, const Options& options) {
   refuse("--ensembles", options.ladder != "none");
 }
 
-int run(Options& options, bool sweeps_given) {
-  std::vector<Violation> violations;
-  require_between(violations, "count", options.count, 1, kMaxChains);
-  require_between(violations, "sweeps", options.sweeps, 0, std::int64_t{1} << 53);
-  if (options.rungs != 0)
-    require_between(violations, "rungs", options.rungs, 2, static_cast<std::int64_t>(kMostRungs));
-  if (!(options.jump >= 0 && options.jump <= 1))
-    violations.push_back({"jump", format("%g", options.jump), "must be in [0, 1]"});
-  require_between(violations, "clusters", options.clusters, 0, 1024);
-  require_between(violations, "swap-every", options.swap_every, 1, 1 << 20);
-  require_between(violations, "ensembles", options.ensembles, 2, 1024);
-  if (!violations.empty()) throw ConfigError(violations);
-  if (options.diagnose && !(options.out.empty() && options.png.empty()))
-    throw UsageError("sample: --diagnose draws no samples, so it takes neither --out nor --png");
-  if (!options.diagnose && options.out.empty() && options.png.empty())
-    throw UsageError("sample: --out or --png is required");
-  ModelFile file = read_model(options.model);
+void write_diagnostics(Hdf5Writer& out, const Json& diagnostics) {
+  for (const auto& [name, value] : diagnostics.items()) {
+    if (value.is_string()) {
+      out.attribute("/diagnostics", name, value.get<std::string>());
+    } else if (value.is_number_float()) {
+      out.attribute("/diagnostics", name, value.get<double>());
+    } else if (value.is_number() || value.is_boolean()) {
+      out.attribute("/diagnostics", name,
+                    value.is_boolean() ? std::int64_t{value.get<bool>()} : value.get<std::int64_t>());
+    } else {
+      const auto values = value.get<std::vector<double>>();
+      out.dataset("/diagnostics/" + name, {values.size()}, values.data());
+    }
+  }
+}
+
+template <class M>
+int run_for(Options& options, bool sweeps_given, ModelFile<M> file) {
   if (!options.shape.empty()) file.visible_shape = parse_shape(options.shape, file.model.n_visible());
-  const double units = static_cast<double>(file.model.n_visible() + file.model.n_hidden());
+  double units = 0.0;
+  for (const Index n : file.model.layer_sizes()) units += static_cast<double>(n);
   require_memory("count", options.count, 12.0 * static_cast<double>(options.count) * units);
   if (options.ladder == "temperature") {
     const auto rungs = static_cast<double>(std::max<std::int64_t>(options.rungs, kFirstRungs));
@@ -442,10 +482,10 @@ int run(Options& options, bool sweeps_given) {
   catch_signals();
   if (options.diagnose) return diagnose(options, file, streams, workers);
   const bool tempered = options.ladder != "none";
-  const Drawn drawn = options.ladder == "temperature"
-                          ? draw_tempered(options, file, sweeps_given, streams, workers)
-                      : tempered ? draw_along_trajectory(options, file, sweeps_given, streams, workers)
-                                 : draw_plain(options, file, streams, workers);
+  const Drawn<M> drawn = options.ladder == "temperature"
+                             ? draw_tempered(options, file, sweeps_given, streams, workers)
+                         : tempered ? draw_along_trajectory(options, file, sweeps_given, streams, workers)
+                                    : draw_plain(options, file, streams, workers);
   const MixingReport report = judge(drawn.trace, drawn.n_warm);
 
   const std::uint64_t sweeps =
@@ -487,21 +527,8 @@ int run(Options& options, bool sweeps_given) {
 
   if (!options.out.empty()) {
     Hdf5Writer out("samples");
-    write_layer(out, "/samples/visible", drawn.samples, &Model::State::visible);
-    write_layer(out, "/samples/hidden", drawn.samples, &Model::State::hidden);
-    for (const auto& [name, value] : diagnostics.items()) {
-      if (value.is_string()) {
-        out.attribute("/diagnostics", name, value.get<std::string>());
-      } else if (value.is_number_float()) {
-        out.attribute("/diagnostics", name, value.get<double>());
-      } else if (value.is_number() || value.is_boolean()) {
-        out.attribute("/diagnostics", name,
-                      value.is_boolean() ? std::int64_t{value.get<bool>()} : value.get<std::int64_t>());
-      } else {
-        const auto values = value.get<std::vector<double>>();
-        out.dataset("/diagnostics/" + name, {values.size()}, values.data());
-      }
-    }
+    write_layers(out, drawn.samples);
+    write_diagnostics(out, diagnostics);
     if (!file.visible_shape.empty()) out.attribute("/", "visible_shape", file.visible_shape);
     write_provenance(out, command_line(), options.seed);
     out.write(options.out);
@@ -543,6 +570,26 @@ int run(Options& options, bool sweeps_given) {
           report.verdict;
   print_result(options.common, json, text);
   return 0;
+}
+
+int run(Options& options, bool sweeps_given) {
+  std::vector<Violation> violations;
+  require_between(violations, "count", options.count, 1, kMaxChains);
+  require_between(violations, "sweeps", options.sweeps, 0, std::int64_t{1} << 53);
+  if (options.rungs != 0)
+    require_between(violations, "rungs", options.rungs, 2, static_cast<std::int64_t>(kMostRungs));
+  if (!(options.jump >= 0 && options.jump <= 1))
+    violations.push_back({"jump", format("%g", options.jump), "must be in [0, 1]"});
+  require_between(violations, "clusters", options.clusters, 0, 1024);
+  require_between(violations, "swap-every", options.swap_every, 1, 1 << 20);
+  require_between(violations, "ensembles", options.ensembles, 2, 1024);
+  if (!violations.empty()) throw ConfigError(violations);
+  if (options.diagnose && !(options.out.empty() && options.png.empty()))
+    throw UsageError("sample: --diagnose draws no samples, so it takes neither --out nor --png");
+  if (!options.diagnose && options.out.empty() && options.png.empty())
+    throw UsageError("sample: --out or --png is required");
+  return std::visit([&](auto&& file) { return run_for(options, sweeps_given, std::move(file)); },
+                    read_model(options.model));
 }
 
 }  // namespace

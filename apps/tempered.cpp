@@ -2,22 +2,24 @@
 
 namespace tempera::apps {
 
-Chains<Model> warm_chains(const ModelFile& file, const BinaryData& data, std::uint64_t n,
-                          const StreamFactory& streams, const Workers& workers) {
+template <class M>
+Chains<M> warm_chains(const ModelFile<M>& file, const BinaryData& data, std::uint64_t n,
+                      const StreamFactory& streams, const Workers& workers) {
   const std::vector<Index> order = epoch_order(data.n_cases(), streams, 0);
   return data_chains(file.model, file.theta, n, data, order, streams, Purpose::kSampling, workers);
 }
 
-TemperedPopulation place_ladder(const ModelFile& file, const LadderRequest& request, const BinaryData& data,
-                                const StreamFactory& streams, const CommonOptions& common,
-                                const Workers& workers) {
-  TemperedPopulation population;
+template <class M>
+TemperedPopulation<M> place_ladder(const ModelFile<M>& file, const LadderRequest& request,
+                                   const BinaryData& data, const StreamFactory& streams,
+                                   const CommonOptions& common, const Workers& workers) {
+  TemperedPopulation<M> population;
   population.n_warm = request.n_warm;
   TemperatureLadder& ladder = population.ladder;
   ladder = linear_ladder(request.rungs > 0 ? request.rungs : kFirstRungs, request.ensembles, 0);
   population.chains = reference_chains(file.model, ladder.n_chains(), streams, Purpose::kSampling, workers);
   if (request.n_warm > 0) {
-    const Chains<Model> warm = warm_chains(file, data, request.n_warm * ladder.n_rungs, streams, workers);
+    const Chains<M> warm = warm_chains(file, data, request.n_warm * ladder.n_rungs, streams, workers);
     for (std::uint64_t c = 0; c < warm.n_chains; ++c) {
       copy_chain(warm.blocks[c / kLanes], static_cast<Index>(c % kLanes),
                  population.chains.blocks[c / kLanes], static_cast<Index>(c % kLanes));
@@ -32,8 +34,9 @@ TemperedPopulation place_ladder(const ModelFile& file, const LadderRequest& requ
   return population;
 }
 
-void temper(const ModelFile& file, const LadderRequest& request, const StreamFactory& streams,
-            TemperedPopulation& population, const Workers& workers,
+template <class M>
+void temper(const ModelFile<M>& file, const LadderRequest& request, const StreamFactory& streams,
+            TemperedPopulation<M>& population, const Workers& workers,
             std::vector<EnergyDifferences>* differences) {
   tempera::temper(file.model, file.theta, request.sweeps, streams, Purpose::kSamplingSwaps,
                   Purpose::kSampling, population.chains, population.ladder, population.workspace, workers,
@@ -45,5 +48,15 @@ std::vector<std::uint64_t> coldest_of(const TemperatureLadder& ladder) {
   for (std::uint64_t e = 0; e < ladder.n_ensembles; ++e) coldest[e] = ladder.coldest(e);
   return coldest;
 }
+
+#define TEMPERA_INSTANTIATE(M)                                                                              \
+  template Chains<M> warm_chains(const ModelFile<M>&, const BinaryData&, std::uint64_t,                     \
+                                 const StreamFactory&, const Workers&);                                     \
+  template TemperedPopulation<M> place_ladder(const ModelFile<M>&, const LadderRequest&, const BinaryData&, \
+                                              const StreamFactory&, const CommonOptions&, const Workers&);  \
+  template void temper(const ModelFile<M>&, const LadderRequest&, const StreamFactory&,                     \
+                       TemperedPopulation<M>&, const Workers&, std::vector<EnergyDifferences>*);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 
 }  // namespace tempera::apps

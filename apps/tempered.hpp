@@ -12,10 +12,11 @@ inline constexpr std::uint64_t kMostRungs = 200;
 /// Rungs at first.
 inline constexpr std::uint64_t kFirstRungs = 10;
 
+template <class M>
 struct TemperedPopulation {
   TemperatureLadder ladder;
-  Chains<Model> chains;
-  Workspace<Model> workspace;
+  Chains<M> chains;
+  Workspace<M> workspace;
   std::size_t n_warm = 0;  // the first ensembles, which started at data
 };
 
@@ -27,17 +28,20 @@ struct LadderRequest {
 };
 
 /// Chains that started at cases in random order.
-Chains<Model> warm_chains(const ModelFile& file, const BinaryData& data, std::uint64_t n,
-                          const StreamFactory& streams, const Workers& workers);
+template <class M>
+Chains<M> warm_chains(const ModelFile<M>& file, const BinaryData& data, std::uint64_t n,
+                      const StreamFactory& streams, const Workers& workers);
 
 /// Starts the ensembles at the reference machine, the first n_warm at `data`, and places the rungs.
-TemperedPopulation place_ladder(const ModelFile& file, const LadderRequest& request, const BinaryData& data,
-                                const StreamFactory& streams, const CommonOptions& common,
-                                const Workers& workers);
+template <class M>
+TemperedPopulation<M> place_ladder(const ModelFile<M>& file, const LadderRequest& request,
+                                   const BinaryData& data, const StreamFactory& streams,
+                                   const CommonOptions& common, const Workers& workers);
 
 /// One round; differences of free energies of the pairs that met are appended where asked for.
-void temper(const ModelFile& file, const LadderRequest& request, const StreamFactory& streams,
-            TemperedPopulation& population, const Workers& workers,
+template <class M>
+void temper(const ModelFile<M>& file, const LadderRequest& request, const StreamFactory& streams,
+            TemperedPopulation<M>& population, const Workers& workers,
             std::vector<EnergyDifferences>* differences = nullptr);
 
 /// The chains at beta = 1, one of each ensemble.

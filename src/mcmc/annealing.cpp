@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/all_models.hpp"
 
 namespace tempera {
 
@@ -156,12 +156,14 @@ std::vector<double> annealed_log_weights(const M& model, const typename M::Param
   return log_weights;
 }
 
-template std::vector<double> effective_betas(const BernoulliRbm&, const BernoulliRbm::Params&, double,
-                                             std::uint64_t, const StreamFactory&, Purpose, const Workers&,
-                                             const Progress&);
-template std::vector<double> annealed_log_weights(const BernoulliRbm&, const BernoulliRbm::Params&,
-                                                  std::span<const double>, Chains<BernoulliRbm>,
-                                                  const StreamFactory&, Purpose, const Workers&,
-                                                  const Progress&);
+#define TEMPERA_INSTANTIATE(M)                                                                           \
+  template std::vector<double> effective_betas(const M&, const M::Params&, double, std::uint64_t,        \
+                                               const StreamFactory&, Purpose, const Workers&,            \
+                                               const Progress&);                                         \
+  template std::vector<double> annealed_log_weights(const M&, const M::Params&, std::span<const double>, \
+                                                    Chains<M>, const StreamFactory&, Purpose,            \
+                                                    const Workers&, const Progress&);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 
 }  // namespace tempera

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/all_models.hpp"
 
 namespace tempera {
 namespace {
@@ -175,19 +175,44 @@ void mean_latents(const M& model, std::vector<typename M::State>& blocks, Worksp
   });
 }
 
-template struct Workspace<BernoulliRbm>;
-template Chains<BernoulliRbm> select_chains(const BernoulliRbm&, const Chains<BernoulliRbm>&,
-                                            std::span<const std::uint64_t>);
-template Chains<BernoulliRbm> reference_chains(const BernoulliRbm&, std::uint64_t, const StreamFactory&,
-                                               Purpose, const Workers&);
-template Chains<BernoulliRbm> data_chains(const BernoulliRbm&, const BernoulliRbm::Params&, std::uint64_t,
-                                          const BinaryData&, std::span<const Index>, const StreamFactory&,
-                                          Purpose, const Workers&);
-template void advance(const BernoulliRbm&, const BernoulliRbm::Params&, std::uint64_t, const StreamFactory&,
-                      Purpose, Chains<BernoulliRbm>&, Workspace<BernoulliRbm>&, const Workers&);
-template void infer(const BernoulliRbm&, const BernoulliRbm::Params&, std::vector<BernoulliRbm::State>&,
-                    Workspace<BernoulliRbm>&, const Workers&);
-template void mean_latents(const BernoulliRbm&, std::vector<BernoulliRbm::State>&, Workspace<BernoulliRbm>&,
-                           const Workers&);
+template <EnergyModel M>
+void infer_cases(const M& model, const typename M::Params& theta, Index sweeps,
+                 std::vector<typename M::State>& blocks, Workspace<M>& workspace, const Workers& workers) {
+  infer(model, theta, blocks, workspace, workers);
+  if constexpr (HasMeanField<M>) {
+    workers.for_each(static_cast<Index>(blocks.size()), [&](Index b, std::size_t slot) {
+      model.mean_field(sweeps, theta, workspace.works[static_cast<std::size_t>(b)], workspace.scratch[slot]);
+    });
+  } else {
+    mean_latents(model, blocks, workspace, workers);
+  }
+}
+
+template <EnergyModel M>
+void case_free_energy(const M& model, const typename M::Params& theta, const typename M::State& x,
+                      const typename M::Work& work, LaneDoubles& out) {
+  if constexpr (HasMeanField<M>) {
+    model.variational_free_energy(theta, x, work, out);
+  } else {
+    model.free_energy(theta, constant_beta(1.0F), x, work, out);
+  }
+}
+
+#define TEMPERA_INSTANTIATE(M)                                                                               \
+  template struct Workspace<M>;                                                                              \
+  template void infer_cases(const M&, const M::Params&, Index, std::vector<M::State>&, Workspace<M>&,        \
+                            const Workers&);                                                                 \
+  template void case_free_energy(const M&, const M::Params&, const M::State&, const M::Work&, LaneDoubles&); \
+  template Chains<M> select_chains(const M&, const Chains<M>&, std::span<const std::uint64_t>);              \
+  template Chains<M> reference_chains(const M&, std::uint64_t, const StreamFactory&, Purpose,                \
+                                      const Workers&);                                                       \
+  template Chains<M> data_chains(const M&, const M::Params&, std::uint64_t, const BinaryData&,               \
+                                 std::span<const Index>, const StreamFactory&, Purpose, const Workers&);     \
+  template void advance(const M&, const M::Params&, std::uint64_t, const StreamFactory&, Purpose,            \
+                        Chains<M>&, Workspace<M>&, const Workers&);                                          \
+  template void infer(const M&, const M::Params&, std::vector<M::State>&, Workspace<M>&, const Workers&);    \
+  template void mean_latents(const M&, std::vector<M::State>&, Workspace<M>&, const Workers&);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 
 }  // namespace tempera

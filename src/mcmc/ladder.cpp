@@ -8,7 +8,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/all_models.hpp"
 
 namespace tempera {
 namespace {
@@ -505,22 +505,22 @@ void reset_statistics(TemperatureLadder& ladder) {
   std::fill(ladder.down.begin(), ladder.down.end(), 0.0);
 }
 
-template void place(const TemperatureLadder&, Workspace<BernoulliRbm>&);
-template void swap_rungs(const BernoulliRbm&, const BernoulliRbm::Params&, const StreamFactory&, Purpose,
-                         Purpose, Chains<BernoulliRbm>&, TemperatureLadder&, Workspace<BernoulliRbm>&,
-                         const Workers&, std::vector<EnergyDifferences>*);
-template Eigen::MatrixXd rung_energies(const BernoulliRbm&, const BernoulliRbm::Params&,
-                                       const TemperatureLadder&, const Chains<BernoulliRbm>&,
-                                       const Workspace<BernoulliRbm>&, const Workers&);
-template TemperatureLadder spawn(TemperatureLadder, const BernoulliRbm&, Chains<BernoulliRbm>&);
-template void temper(const BernoulliRbm&, const BernoulliRbm::Params&, std::uint64_t, const StreamFactory&,
-                     Purpose, Purpose, Chains<BernoulliRbm>&, TemperatureLadder&, Workspace<BernoulliRbm>&,
-                     const Workers&, std::vector<EnergyDifferences>*);
-template TemperatureLadder tune(TemperatureLadder, RungLimits, std::uint64_t, const BernoulliRbm&,
-                                const BernoulliRbm::Params&, const StreamFactory&, Purpose, Purpose,
-                                Chains<BernoulliRbm>&, Workspace<BernoulliRbm>&, const Workers&,
-                                const Progress&);
-template TemperatureLadder adapt(TemperatureLadder, RungLimits, const BernoulliRbm&, Chains<BernoulliRbm>&,
-                                 RungChange*);
+#define TEMPERA_INSTANTIATE(M)                                                                              \
+  template void place(const TemperatureLadder&, Workspace<M>&);                                             \
+  template void swap_rungs(const M&, const M::Params&, const StreamFactory&, Purpose, Purpose, Chains<M>&,  \
+                           TemperatureLadder&, Workspace<M>&, const Workers&,                               \
+                           std::vector<EnergyDifferences>*);                                                \
+  template Eigen::MatrixXd rung_energies(const M&, const M::Params&, const TemperatureLadder&,              \
+                                         const Chains<M>&, const Workspace<M>&, const Workers&);            \
+  template TemperatureLadder spawn(TemperatureLadder, const M&, Chains<M>&);                                \
+  template void temper(const M&, const M::Params&, std::uint64_t, const StreamFactory&, Purpose, Purpose,   \
+                       Chains<M>&, TemperatureLadder&, Workspace<M>&, const Workers&,                       \
+                       std::vector<EnergyDifferences>*);                                                    \
+  template TemperatureLadder tune(TemperatureLadder, RungLimits, std::uint64_t, const M&, const M::Params&, \
+                                  const StreamFactory&, Purpose, Purpose, Chains<M>&, Workspace<M>&,        \
+                                  const Workers&, const Progress&);                                         \
+  template TemperatureLadder adapt(TemperatureLadder, RungLimits, const M&, Chains<M>&, RungChange*);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 
 }  // namespace tempera

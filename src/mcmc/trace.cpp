@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "tempera/core/math.hpp"
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/all_models.hpp"
 
 namespace tempera {
 namespace {
@@ -71,8 +71,8 @@ void record(const M& model, const typename M::Params& theta, const Chains<M>& ch
     model.free_energy(theta, constant_beta(1.0F), chains.blocks[b], workspace.works[b], energies[b]);
     ProductScratch scratch;
     if (clusters.size() > 0)
-      places[b] =
-          nearest_clusters(clusters, {chains.blocks[b].visible, lanes_of(chains.n_chains, block)}, scratch);
+      places[b] = nearest_clusters(
+          clusters, {M::visibles_of(chains.blocks[b]), lanes_of(chains.n_chains, block)}, scratch);
   });
   trace.free_energy.resize(which.size());
   trace.mean_visible.resize(which.size());
@@ -82,10 +82,10 @@ void record(const M& model, const typename M::Params& theta, const Chains<M>& ch
     const std::uint64_t block = which[c] / kLanes;
     const std::uint64_t lane = which[c] % kLanes;
     std::uint64_t ones = 0;
-    for (const Word unit : chains.blocks[block].visible) ones += unit >> lane & 1;
+    const BitLayer& visibles = M::visibles_of(chains.blocks[block]);
+    for (const Word unit : visibles) ones += unit >> lane & 1;
     trace.free_energy[c].push_back(energies[block][lane]);
-    trace.mean_visible[c].push_back(static_cast<double>(ones) /
-                                    static_cast<double>(chains.blocks[block].visible.size()));
+    trace.mean_visible[c].push_back(static_cast<double>(ones) / static_cast<double>(visibles.size()));
     if (clusters.size() > 0) trace.cluster[c].push_back(places[block][lane]);
   }
 }
@@ -135,8 +135,10 @@ MixingReport judge(const Trace& trace, std::size_t n_warm) {
   return report;
 }
 
-template void record(const BernoulliRbm&, const BernoulliRbm::Params&, const Chains<BernoulliRbm>&,
-                     std::span<const std::uint64_t>, const DataClusters&, const Workspace<BernoulliRbm>&,
-                     const Workers&, Trace&);
+#define TEMPERA_INSTANTIATE(M)                                                                       \
+  template void record(const M&, const M::Params&, const Chains<M>&, std::span<const std::uint64_t>, \
+                       const DataClusters&, const Workspace<M>&, const Workers&, Trace&);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 
 }  // namespace tempera

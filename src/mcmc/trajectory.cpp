@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/all_models.hpp"
 
 namespace tempera {
 namespace {
@@ -189,8 +189,10 @@ void temper(const M& model, const TrajectoryDraws& draws, double jump_rate, cons
       });
       infer(model, trajectory.rungs.front(), chains.blocks, workspace.own, workers);
     } else {
-      if (is_jump(jump_rate, draws.streams, step))
-        jump(model, trajectory.rungs[at(k)], jumps, draws.streams, step, chains, workspace.own, workers);
+      if constexpr (HasLatentMarginal<M>) {
+        if (is_jump(jump_rate, draws.streams, step))
+          jump(model, trajectory.rungs[at(k)], jumps, draws.streams, step, chains, workspace.own, workers);
+      }
       advance(model, trajectory.rungs[at(k)], 1, draws.streams, draws.sweeps, chains, workspace.own, workers);
     }
     const std::uint64_t partner = partner_of(k, n, parity);
@@ -316,30 +318,28 @@ void tune(const M& model, const TrajectoryDraws& draws, double jump_rate, const 
   reset_statistics(trajectory);
 }
 
-template Trajectory<BernoulliRbm> empty_trajectory(const BernoulliRbm&, std::uint64_t, std::uint64_t);
-template const char* trajectory_fault(const BernoulliRbm&, const Trajectory<BernoulliRbm>&);
-template Trajectory<BernoulliRbm> reference_trajectory(const BernoulliRbm&, std::uint64_t,
-                                                       const StreamFactory&, Purpose, const Workers&);
-template void insert_rung(std::uint64_t, BernoulliRbm::Params, const std::vector<BernoulliRbm::State>&,
-                          Trajectory<BernoulliRbm>&);
-template void insert_midpoint(std::uint64_t, Trajectory<BernoulliRbm>&);
-template void remove_rung(std::uint64_t, Trajectory<BernoulliRbm>&);
-template Chains<BernoulliRbm> replicas_of(const Trajectory<BernoulliRbm>&, std::uint64_t);
-template std::vector<LaneDoubles> free_energies(const BernoulliRbm&, const BernoulliRbm::Params&,
-                                                std::vector<BernoulliRbm::State>&, std::uint64_t,
-                                                Workspace<BernoulliRbm>&, const Workers&);
-template void temper(const BernoulliRbm&, const TrajectoryDraws&, double, const JumpMemory&,
-                     Trajectory<BernoulliRbm>&, TrajectoryWorkspace<BernoulliRbm>&, const Workers&,
-                     std::vector<EnergyDifferences>*);
-template double acceptance_between(const BernoulliRbm&, std::uint64_t, std::uint64_t,
-                                   const Trajectory<BernoulliRbm>&, TrajectoryWorkspace<BernoulliRbm>&,
-                                   const Workers&);
-template double round_trip_rate(const Trajectory<BernoulliRbm>&);
-template void reset_statistics(Trajectory<BernoulliRbm>&);
-template bool adjust(const BernoulliRbm&, const TrajectoryLimits&, Trajectory<BernoulliRbm>&,
-                     TrajectoryWorkspace<BernoulliRbm>&, const Workers&);
-template void tune(const BernoulliRbm&, const TrajectoryDraws&, double, const JumpMemory&,
-                   const TrajectoryLimits&, Trajectory<BernoulliRbm>&, TrajectoryWorkspace<BernoulliRbm>&,
-                   const Workers&, const Progress&);
+#define TEMPERA_INSTANTIATE(M)                                                                             \
+  template Trajectory<M> empty_trajectory(const M&, std::uint64_t, std::uint64_t);                         \
+  template const char* trajectory_fault(const M&, const Trajectory<M>&);                                   \
+  template Trajectory<M> reference_trajectory(const M&, std::uint64_t, const StreamFactory&, Purpose,      \
+                                              const Workers&);                                             \
+  template void insert_rung(std::uint64_t, M::Params, const std::vector<M::State>&, Trajectory<M>&);       \
+  template void insert_midpoint(std::uint64_t, Trajectory<M>&);                                            \
+  template void remove_rung(std::uint64_t, Trajectory<M>&);                                                \
+  template Chains<M> replicas_of(const Trajectory<M>&, std::uint64_t);                                     \
+  template std::vector<LaneDoubles> free_energies(const M&, const M::Params&, std::vector<M::State>&,      \
+                                                  std::uint64_t, Workspace<M>&, const Workers&);           \
+  template void temper(const M&, const TrajectoryDraws&, double, const JumpMemory&, Trajectory<M>&,        \
+                       TrajectoryWorkspace<M>&, const Workers&, std::vector<EnergyDifferences>*);          \
+  template double acceptance_between(const M&, std::uint64_t, std::uint64_t, const Trajectory<M>&,         \
+                                     TrajectoryWorkspace<M>&, const Workers&);                             \
+  template double round_trip_rate(const Trajectory<M>&);                                                   \
+  template void reset_statistics(Trajectory<M>&);                                                          \
+  template bool adjust(const M&, const TrajectoryLimits&, Trajectory<M>&, TrajectoryWorkspace<M>&,         \
+                       const Workers&);                                                                    \
+  template void tune(const M&, const TrajectoryDraws&, double, const JumpMemory&, const TrajectoryLimits&, \
+                     Trajectory<M>&, TrajectoryWorkspace<M>&, const Workers&, const Progress&);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 
 }  // namespace tempera

@@ -1,10 +1,10 @@
 #include "tempera/models/bernoulli_rbm.hpp"
 
 #include <array>
-#include <bit>
 #include <boost/random/normal_distribution.hpp>
 #include <limits>
 
+#include "bernoulli_units.hpp"
 #include "tempera/core/math.hpp"
 #include "tempera/core/sum_tree.hpp"
 #include "tempera/kernels/bits.hpp"
@@ -12,28 +12,6 @@
 
 namespace tempera {
 namespace {
-
-/// States per chunk of an enumeration: 2^12.
-constexpr Index kChunkBits = 12;
-
-std::span<const float> view(const Vector& v) { return {v.data(), static_cast<std::size_t>(v.size())}; }
-
-/// sum_k softplus(x_k), in double. The logarithms of many terms are one logarithm of their product, which is
-/// at most 2 to their number.
-double softplus_sum(const Eigen::ArrayXd& x) {
-  constexpr Index kTerms = 512;
-  double sum = x.max(0.0).sum();
-  for (Index first = 0; first < x.size(); first += kTerms)
-    sum += std::log((1.0 + (-x.segment(first, std::min(kTerms, x.size() - first)).abs()).exp()).prod());
-  return sum;
-}
-
-/// Calls f(part) for the parts of a range that are made and sampled at a time.
-template <class F>
-void for_each_part(UnitRange units, F&& f) {
-  for (Index first = units.first; first < units.last; first += kProductUnits)
-    f(UnitRange{first, std::min(units.last, first + kProductUnits)});
-}
 
 /// Packs one layer of every block of a panel.
 void pack_layer(const Panel<BernoulliRbm>& panel, BitLayer BernoulliRbm::State::*layer, PackedPanel& packed) {
@@ -59,6 +37,14 @@ BernoulliRbm::BernoulliRbm(Index n_visible, Index n_hidden, Vector reference_bia
 bool BernoulliRbm::operator==(const BernoulliRbm& other) const {
   return n_visible_ == other.n_visible_ && n_hidden_ == other.n_hidden_ &&
          reference_bias_ == other.reference_bias_;
+}
+
+std::uint32_t BernoulliRbm::hidden_site() const {
+  return static_cast<std::uint32_t>(aligned_units(n_visible_));
+}
+
+std::uint32_t BernoulliRbm::redraw_site() const {
+  return hidden_site() + static_cast<std::uint32_t>(aligned_units(n_hidden_));
 }
 
 BernoulliRbm::Params BernoulliRbm::zero_params() const {
@@ -175,7 +161,7 @@ void BernoulliRbm::latent_free_energy(const Params& theta, const LaneFloats& bet
 void BernoulliRbm::accumulate(std::span<const State> states, std::span<const Work> works,
                               std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
                               Params& sums) const {
-  const UnitRange hidden = slice_latents(slice);
+  const UnitRange hidden = slice_units(slice);
   scratch.blocks.clear();
   for (std::size_t b = 0; b < states.size(); ++b) {
     scratch.blocks.push_back({states[b].visible.data(), works[b].hidden_mean.data(), weights[b].data(),
@@ -210,6 +196,42 @@ void BernoulliRbm::accumulate(std::span<const State> states, std::span<const Wor
                              add));
 }
 
+void BernoulliRbm::note_means(Index slice, const Params& sums, Offsets& means) const {
+  const UnitRange hidden = slice_units(slice);
+  means.hidden.segment(hidden.first, hidden.size()) = sums.hidden_bias.segment(hidden.first, hidden.size());
+}
+
+void BernoulliRbm::unpack_latents(const State& x, Work& work) const {
+  unpack_lanes(x.hidden, work.hidden_mean);
+}
+
+void BernoulliRbm::score(const Params& direction, const State& x, const Work& probe, const Work& work,
+                         LaneDoubles& out) const {
+  out.fill(0.0);
+  add_dots({x.visible, work.lanes}, direction.visible_bias, out);
+  add_column_dots(probe.hidden_input, work.hidden_mean, work.lanes, out);
+}
+
+void BernoulliRbm::layer_values(Index layer, const State& x, const Work& work, LaneMatrix& out) const {
+  if (layer == 0) {
+    unpack_lanes(x.visible, out);
+  } else {
+    out = work.hidden_mean;
+  }
+}
+
+LayerParams<float> BernoulliRbm::to_layers(Params&& params) {
+  LayerParams<float> layers;
+  layers.weights.push_back(std::move(params.weights));
+  layers.bias.push_back(std::move(params.visible_bias));
+  layers.bias.push_back(std::move(params.hidden_bias));
+  return layers;
+}
+
+BernoulliRbm::Params BernoulliRbm::from_layers(LayerParams<float>&& layers) {
+  return {std::move(layers.weights[0]), std::move(layers.bias[0]), std::move(layers.bias[1])};
+}
+
 void BernoulliRbm::sample_reference(Index lanes, State& x, const LaneStream& stream) const {
   const LaneFloats zero{};
   const LaneMatrix input = LaneMatrix::Zero(std::max(n_visible_, n_hidden_), kLanes);
@@ -229,9 +251,7 @@ BernoulliRbm::Params BernoulliRbm::reference_params() const {
   return theta;
 }
 
-Index BernoulliRbm::exact_chunks() const {
-  return Index{1} << std::max<Index>(0, enumerated_units() - kChunkBits);
-}
+Index BernoulliRbm::exact_chunks() const { return enumeration_chunks(enumerated_units()); }
 
 double BernoulliRbm::log_partition_chunk(const Params& theta, double beta, Index chunk) const {
   // Enumerate the layer with fewer units ("outer"), sum the other one ("inner") out in closed form.
@@ -245,26 +265,7 @@ double BernoulliRbm::log_partition_chunk(const Params& theta, double beta, Index
   const Eigen::VectorXd& outer_bias = outer_is_hidden ? hidden_bias : visible_bias;
   const Eigen::VectorXd& inner_bias = outer_is_hidden ? visible_bias : hidden_bias;
 
-  const Word states = Word{1} << std::min(enumerated_units(), kChunkBits);
-  const Word first = static_cast<Word>(chunk) * states;
-  Word gray = first ^ (first >> 1);
-  double outer_energy = 0.0;
-  Eigen::ArrayXd input = inner_bias;
-  for (Index k = 0; k < enumerated_units(); ++k) {
-    if ((gray >> k & 1) == 0) continue;
-    outer_energy += outer_bias[k];
-    input += weights.row(k).transpose().array();
-  }
-  LogSumExp total;
-  for (Word n = first;;) {
-    total.add(outer_energy + softplus_sum(input));
-    if (++n == first + states) return total.value();
-    const int flipped = std::countr_zero(n);
-    const double sign = (gray >> flipped & 1) != 0 ? -1.0 : 1.0;
-    gray ^= Word{1} << flipped;
-    outer_energy += sign * outer_bias[flipped];
-    input += sign * weights.row(flipped).transpose().array();
-  }
+  return log_sum_of_chunk(weights, outer_bias, inner_bias, chunk);
 }
 
 double BernoulliRbm::free_energy(const Params& theta, std::span<const Word> row) const {

@@ -7,6 +7,7 @@
 
 #include "tempera/core/memory.hpp"
 #include "tempera/mcmc/ladder.hpp"
+#include "tempera/models/dbm.hpp"
 
 namespace tempera {
 namespace {
@@ -44,22 +45,76 @@ class Checker {
   std::vector<Violation> violations;
 };
 
+/// Bytes that a metric needs for this many parameters and units.
+double metric_memory(const TrainConfig& config, double parameters, double units) {
+  if (!is_natural(config)) return 0.0;
+  double bytes = 24.0 * parameters;
+  if (config.metric == "tonga") bytes += 8.0 * static_cast<double>(config.metric_rank) * parameters;
+  if (config.metric == "exact") bytes += 16.0 * parameters * parameters;
+  const bool has_factors = config.metric != "sample" && config.metric != "exact";
+  return bytes + (has_factors ? 40.0 * units * units : 0.0);
+}
+
+void check_metric(const TrainConfig& config, Checker& check) {
+  constexpr std::int64_t kMany = std::int64_t{1} << 31;
+  check.one_of("metric", config.metric,
+               {"euclid", "diagonal", "mfng", "sample", "kfac", "ekfac", "fang", "tonga", "hybrid", "exact"});
+  check.one_of("fisher", config.fisher, {"joint", "marginal"});
+  check.in_range("damping", config.damping, config.damping >= 0, "must be at least 0");
+  check.one_of("step", config.step, {"fixed", "kl", "blocks2", "krylov"});
+  check.in_range("radius", config.radius, config.radius > 0, "must be above 0");
+  check.in_range("spring", config.spring, config.spring >= 0 && config.spring < 1, "must be in [0, 1)");
+  check.within("metric-chains", config.metric_chains, 0, kMany);
+  check.in_range("metric-memory", config.metric_memory, config.metric_memory >= 1, "must be at least 1");
+  check.within("metric-refresh", config.metric_refresh, 1, kMany);
+  check.within("metric-rank", config.metric_rank, 1, 4096);
+  check.in_range("metric-mixing", config.metric_mixing, config.metric_mixing > 0 && config.metric_mixing < 1,
+                 "must be in (0, 1)");
+  check.within("metric-iterations", config.metric_iterations, 1, kMany);
+  check.in_range("metric-tolerance", config.metric_tolerance,
+                 config.metric_tolerance > 0 && config.metric_tolerance < 1, "must be in (0, 1)");
+  check.one_of("metric-solver", config.metric_solver, {"minres", "cg"});
+  check.one_of("precondition", config.precondition, {"none", "kfac"});
+  if (config.precondition == "kfac" && config.metric_solver != "cg")
+    check.add("precondition", "'kfac'", "needs --metric-solver cg");
+  if (is_natural(config)) {
+    if (config.optimizer != "sgd" || config.momentum != 0.0)
+      check.add("optimizer", "'" + config.optimizer + "'",
+                "adam and momentum belong to --metric euclid; --spring is the momentum of a metric");
+    if (config.metric_chains > 0 && !is_persistent(config))
+      check.add("metric-chains", std::to_string(config.metric_chains), "needs persistent chains");
+    return;
+  }
+  const auto needs_metric = [&](const char* field, const std::string& value, bool used) {
+    if (used) check.add(field, value, "needs a --metric other than euclid");
+  };
+  needs_metric("step", "'" + config.step + "'", config.step != "fixed");
+  needs_metric("spring", text(config.spring), config.spring > 0);
+  needs_metric("metric-chains", std::to_string(config.metric_chains), config.metric_chains > 0);
+}
+
 }  // namespace
 
 std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visible, std::int64_t n_cases) {
   Checker check;
   if (config.data.empty()) check.add("data", "''", "must name a data set");
   check.one_of("binarize", config.binarize, {"none", "threshold", "sample"});
-  check.one_of("model", config.model, {"bernoulli-rbm"});
+  check.one_of("model", config.model, {"bernoulli-rbm", "dbm"});
   check.one_of("trainer", config.trainer, {"cd", "sml", "sml-pt", "sml-apt", "sml-ptt"});
   check.one_of("schedule", config.schedule, {"constant", "linear", "inverse"});
   check.one_of("optimizer", config.optimizer, {"sgd", "adam"});
   // Chains and sites of a draw have 32 bits, its step 56.
   constexpr std::int64_t kMany = std::int64_t{1} << 31;
-  if (config.hidden.size() != 1) {
-    check.add("hidden", std::to_string(config.hidden.size()) + " layers",
-              "bernoulli-rbm has one hidden layer");
-  }
+  const bool deep = config.model == "dbm";
+  const std::string layers = std::to_string(config.hidden.size()) + " layers";
+  if (!deep && config.hidden.size() != 1) check.add("hidden", layers, config.model + " has one hidden layer");
+  if (deep && (config.hidden.empty() || config.hidden.size() > Dbm::kMaxHidden))
+    check.add("hidden", layers, "dbm has 1 to " + std::to_string(Dbm::kMaxHidden) + " hidden layers");
+  check.one_of("positive", config.positive, {"mean-field", "sampled"});
+  check.within("positive-sweeps", config.positive_sweeps, 1, kMany);
+  if (!deep && config.positive != "mean-field")
+    check.add("positive", "'" + config.positive + "'", "means nothing with " + config.model);
+  check_metric(config, check);
   for (const std::int64_t n : config.hidden) check.within("hidden", n, 1, kMany);
   check.within("batch", config.batch, 1, kMany);
   check.within("chains", config.chains, 0, kMany);
@@ -84,6 +139,7 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
   check.within("epochs", config.epochs, 0, kMany);
   check.in_range("lr", config.lr, config.lr > 0, "must be above 0");
   check.in_range("decay-updates", config.decay_updates, config.decay_updates > 0, "must be above 0");
+  check.within("warmup", config.warmup, 0, kMany);
   check.in_range("momentum", config.momentum, config.momentum >= 0 && config.momentum < 1,
                  "must be in [0, 1)");
   check.in_range("l1", config.l1, config.l1 >= 0, "must be at least 0");
@@ -102,7 +158,13 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
 
   if (n_visible > 0 && !config.hidden.empty()) {
     const auto visible = static_cast<double>(n_visible);
-    const auto hidden = static_cast<double>(config.hidden.front());
+    // Weights for each visible unit, as if layers were one after another of the visibles.
+    double hidden = static_cast<double>(config.hidden.front());
+    double units = visible + hidden;
+    for (std::size_t k = 1; k < config.hidden.size(); ++k) {
+      hidden += static_cast<double>(config.hidden[k - 1]) * static_cast<double>(config.hidden[k]) / visible;
+      units += static_cast<double>(config.hidden[k]);
+    }
     const auto blocks = [](std::int64_t n) { return std::ceil(static_cast<double>(n) / 64.0); };
     const std::int64_t batch = std::min(config.batch, n_cases);
     const std::int64_t tempered = is_tempered(config) ? config.rungs * config.ensembles : 0;
@@ -119,8 +181,9 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
             ? 4.0 * (30.0 * static_cast<double>(config.track_ensembles) + 64.0) * (visible + 2.0 * hidden) +
                   8.0 * visible * hidden
             : 0.0;
-    const double bytes =
-        snapshots + tracked + 8.0 * 4.0 * visible * hidden + 4.0 * chains * (visible + 2.0 * hidden);
+    const double bytes = snapshots + tracked + 8.0 * 4.0 * visible * hidden +
+                         4.0 * chains * (visible + 2.0 * hidden) +
+                         metric_memory(config, visible * hidden + units, units);
     if (bytes > physical_memory()) {
       check.add("hidden", std::to_string(config.hidden.front()),
                 "needs about " + text(bytes / 0x1p30) + " GiB of memory, this machine has " +

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/all_models.hpp"
 
 namespace tempera {
 namespace {
@@ -186,8 +186,10 @@ StepNorms apply_gradient(const OptimizerStep& step, const typename M::Offsets& o
   return norms;
 }
 
-template StepNorms apply_gradient(const OptimizerStep&, const BernoulliRbm::Offsets&,
-                                  const BernoulliRbm::Params&, BernoulliRbm::Params&,
-                                  Optimizer<BernoulliRbm>&, BernoulliRbm::Params&, const Workers&);
+#define TEMPERA_INSTANTIATE(M)                                                                             \
+  template StepNorms apply_gradient(const OptimizerStep&, const M::Offsets&, const M::Params&, M::Params&, \
+                                    Optimizer<M>&, M::Params&, const Workers&);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 
 }  // namespace tempera

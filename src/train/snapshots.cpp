@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "tempera/core/errors.hpp"
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/all_models.hpp"
 
 namespace tempera {
 namespace {
@@ -239,19 +239,19 @@ void roll_back(std::uint64_t update, typename M::Params& theta, Chains<M>& chain
   snapshots.frozen = update;
 }
 
-template Snapshots<BernoulliRbm> empty_snapshots(const BernoulliRbm&, std::uint64_t, std::uint64_t);
-template const char* snapshots_fault(const BernoulliRbm&, const Snapshots<BernoulliRbm>&, std::uint64_t);
-template Snapshots<BernoulliRbm> initial_snapshots(const BernoulliRbm&, std::uint64_t, const StreamFactory&,
-                                                   const Workers&);
-template void exchange_with_reservoir(const BernoulliRbm&, const BernoulliRbm::Params&, std::uint64_t,
-                                      const StreamFactory&, Chains<BernoulliRbm>&, Snapshots<BernoulliRbm>&,
-                                      TrajectoryWorkspace<BernoulliRbm>&, const Workers&);
-template bool freeze(const BernoulliRbm&, const BernoulliRbm::Params&, std::uint64_t, double,
-                     const JumpMemory&, const StreamFactory&, Chains<BernoulliRbm>&, Snapshots<BernoulliRbm>&,
-                     TrajectoryWorkspace<BernoulliRbm>&, const Workers&);
-template void renew(const BernoulliRbm&, std::uint64_t, double, const JumpMemory&, const StreamFactory&,
-                    Snapshots<BernoulliRbm>&, TrajectoryWorkspace<BernoulliRbm>&, const Workers&);
-template void roll_back(std::uint64_t, BernoulliRbm::Params&, Chains<BernoulliRbm>&,
-                        Snapshots<BernoulliRbm>&);
+#define TEMPERA_INSTANTIATE(M)                                                                               \
+  template Snapshots<M> empty_snapshots(const M&, std::uint64_t, std::uint64_t);                             \
+  template const char* snapshots_fault(const M&, const Snapshots<M>&, std::uint64_t);                        \
+  template Snapshots<M> initial_snapshots(const M&, std::uint64_t, const StreamFactory&, const Workers&);    \
+  template void exchange_with_reservoir(const M&, const M::Params&, std::uint64_t, const StreamFactory&,     \
+                                        Chains<M>&, Snapshots<M>&, TrajectoryWorkspace<M>&, const Workers&); \
+  template bool freeze(const M&, const M::Params&, std::uint64_t, double, const JumpMemory&,                 \
+                       const StreamFactory&, Chains<M>&, Snapshots<M>&, TrajectoryWorkspace<M>&,             \
+                       const Workers&);                                                                      \
+  template void renew(const M&, std::uint64_t, double, const JumpMemory&, const StreamFactory&,              \
+                      Snapshots<M>&, TrajectoryWorkspace<M>&, const Workers&);                               \
+  template void roll_back(std::uint64_t, M::Params&, Chains<M>&, Snapshots<M>&);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 
 }  // namespace tempera

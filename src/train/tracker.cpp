@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/all_models.hpp"
 
 namespace tempera {
 namespace {
@@ -497,21 +497,21 @@ void track_shared(const M& model, const typename M::Params& theta, Chains<M>& ch
   ++tracker.rounds;
 }
 
-template struct Tracker<BernoulliRbm>;
-template Tracker<BernoulliRbm> empty_tracker(const BernoulliRbm&, const TrackerShape&);
-template Tracker<BernoulliRbm> initial_tracker(const BernoulliRbm&, const TrackerShape&, const StreamFactory&,
-                                               const Workers&);
-template Tracker<BernoulliRbm> shared_tracker(const BernoulliRbm&, const TemperatureLadder&);
-template const char* tracker_fault(const Tracker<BernoulliRbm>&);
-template void track(const BernoulliRbm&, const BernoulliRbm::Params&, const StreamFactory&,
-                    Tracker<BernoulliRbm>&, TrackerWorkspace<BernoulliRbm>&, const Workers&);
-template void refresh(const BernoulliRbm&, std::uint64_t, const StreamFactory&, Tracker<BernoulliRbm>&,
-                      TrackerWorkspace<BernoulliRbm>&, const Workers&, const Progress&);
-template LogPartition tracked_log_partition(const BernoulliRbm&, const BernoulliRbm::Params&,
-                                            const Tracker<BernoulliRbm>&, TrackerWorkspace<BernoulliRbm>&,
-                                            const Workers&);
-template void track_shared(const BernoulliRbm&, const BernoulliRbm::Params&, Chains<BernoulliRbm>&,
-                           const TemperatureLadder&, Tracker<BernoulliRbm>&, Workspace<BernoulliRbm>&,
-                           const Workers&);
+#define TEMPERA_INSTANTIATE(M)                                                                              \
+  template struct Tracker<M>;                                                                               \
+  template Tracker<M> empty_tracker(const M&, const TrackerShape&);                                         \
+  template Tracker<M> initial_tracker(const M&, const TrackerShape&, const StreamFactory&, const Workers&); \
+  template Tracker<M> shared_tracker(const M&, const TemperatureLadder&);                                   \
+  template const char* tracker_fault(const Tracker<M>&);                                                    \
+  template void track(const M&, const M::Params&, const StreamFactory&, Tracker<M>&, TrackerWorkspace<M>&,  \
+                      const Workers&);                                                                      \
+  template void refresh(const M&, std::uint64_t, const StreamFactory&, Tracker<M>&, TrackerWorkspace<M>&,   \
+                        const Workers&, const Progress&);                                                   \
+  template LogPartition tracked_log_partition(const M&, const M::Params&, const Tracker<M>&,                \
+                                              TrackerWorkspace<M>&, const Workers&);                        \
+  template void track_shared(const M&, const M::Params&, Chains<M>&, const TemperatureLadder&, Tracker<M>&, \
+                             Workspace<M>&, const Workers&);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 
 }  // namespace tempera

@@ -8,7 +8,7 @@
 
 #include "tempera/core/errors.hpp"
 #include "tempera/mcmc/trace.hpp"
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/all_models.hpp"
 
 namespace tempera {
 namespace {
@@ -32,6 +32,8 @@ constexpr Index kClusters = 8;
 /// Cost of a step of the tracker for a chain, in the cost of an update for a case or chain, over the part of
 /// an update's cost that tracking may take.
 constexpr double kTrackingCost = 8.0;
+/// Directions of --step krylov at most.
+constexpr Index kKrylovDirections = 8;
 
 /// A phase: states with the expected statistics that they give.
 template <EnergyModel M>
@@ -50,14 +52,35 @@ struct Scratch {
   Workspace<M> negative;
   TrajectoryWorkspace<M> snapshots;
   TrackerWorkspace<M> tracker;
+  Workspace<M> metric_chains;
+  FisherWorkspace<M> fisher;
   DataClusters clusters;
   Trace trace;
   typename M::Params gradient;
 };
 
+/// Latents of the blocks of cases are sampled with the visibles held, from even hidden layers at 0.
+template <HasMeanField M>
+void sample_given_data(const M& model, const typename M::Params& theta, std::uint64_t sweeps,
+                       std::uint64_t update, const StreamFactory& streams, Phase<M>& phase,
+                       const Workers& workers) {
+  workers.for_each(static_cast<Index>(phase.blocks.size()), [&](Index b, std::size_t slot) {
+    const Panel<M> panel = phase.workspace.panel(phase.blocks, b, 1);
+    auto& scratch = phase.workspace.scratch[slot];
+    const UnitRange latents{0, model.stage_units(1)};
+    for (std::uint64_t k = 0; k <= sweeps; ++k) {
+      const LaneStream stream = streams.lanes(Purpose::kPositiveChains, update * (sweeps + 1) + k).block(b);
+      if (k > 0) model.resample(0, model.clamped_units(), theta, panel, scratch, stream);
+      model.resample(1, latents, theta, panel, scratch, stream);
+    }
+  });
+  mean_latents(model, phase.blocks, phase.workspace, workers);
+}
+
 template <EnergyModel M>
 void positive_phase(const M& model, const typename M::Params& theta, const BinaryData& data,
-                    std::span<const Index> batch, Phase<M>& phase, const Workers& workers) {
+                    std::span<const Index> batch, const TrainConfig& config, std::uint64_t update,
+                    Phase<M>& phase, const Workers& workers) {
   const Index n_blocks = words_for(static_cast<Index>(batch.size()));
   phase.blocks.resize(static_cast<std::size_t>(n_blocks), model.new_state());
   phase.workspace.fit(model, batch.size(), workers);
@@ -66,8 +89,15 @@ void positive_phase(const M& model, const typename M::Params& theta, const Binar
     const auto lanes = static_cast<std::size_t>(lanes_of(batch.size(), b));
     model.load(data, batch.subspan(first, lanes), phase.blocks[static_cast<std::size_t>(b)]);
   });
-  infer(model, theta, phase.blocks, phase.workspace, workers);
-  mean_latents(model, phase.blocks, phase.workspace, workers);
+  const StreamFactory streams{static_cast<std::uint64_t>(config.seed)};
+  if constexpr (HasMeanField<M>) {
+    if (config.positive == "sampled") {
+      sample_given_data(model, theta, static_cast<std::uint64_t>(config.positive_sweeps), update, streams,
+                        phase, workers);
+      return;
+    }
+  }
+  infer_cases(model, theta, config.positive_sweeps, phase.blocks, phase.workspace, workers);
 }
 
 /// Chains that start at the batch: contrastive divergence.
@@ -113,8 +143,10 @@ void negative_phase(const M& model, const typename M::Params& theta, std::uint64
   workspace.fit(model, chains.n_chains, workers);
   if (ladder.n_rungs > 0) place(ladder, workspace);
   for (std::uint64_t k = 0; k < sweeps; ++k) {
-    if (is_jump(jump_rate, streams, chains.sweeps))
-      jump(model, theta, jumps, streams, chains.sweeps, chains, workspace, workers);
+    if constexpr (HasLatentMarginal<M>) {
+      if (is_jump(jump_rate, streams, chains.sweeps))
+        jump(model, theta, jumps, streams, chains.sweeps, chains, workspace, workers);
+    }
     if (ladder.n_rungs > 0) {
       temper(model, theta, 1, streams, Purpose::kSwaps, purpose, chains, ladder, workspace, workers);
     } else {
@@ -170,42 +202,175 @@ void take_snapshot(const M& model, const TrainConfig& config, const StreamFactor
   set_zero(state.optimizer.first_moment);
 }
 
-/// Gradient of the mean log-likelihood: data mean minus model mean of the statistics. Returns the mean of the
-/// latents over the data.
+/// Gradient of the mean log-likelihood: data mean minus model mean of the statistics. Returns the offsets
+/// with the means of the hidden units over the data in their place.
 template <EnergyModel M>
-Vector fill_gradient(const M& model, const Phase<M>& positive, const std::vector<LaneFloats>& data_weights,
-                     const Chains<M>& chains, std::vector<LaneFloats> chain_weights, Scratch<M>& scratch,
-                     const Workers& workers) {
+typename M::Offsets fill_gradient(const M& model, const Phase<M>& positive,
+                                  const std::vector<LaneFloats>& data_weights, const Chains<M>& chains,
+                                  std::vector<LaneFloats> chain_weights, const typename M::Offsets& offsets,
+                                  Scratch<M>& scratch, const Workers& workers) {
   for (LaneFloats& weights : chain_weights) {
     for (float& weight : weights) weight = -weight;
   }
-  Vector latent_means(model.latents());
+  typename M::Offsets means = offsets;
   workers.for_each(model.slices(), [&](Index slice, std::size_t slot) {
     auto& memory = scratch.negative.scratch[slot];
     model.accumulate(positive.blocks, positive.workspace.works, data_weights, slice, Sums::kSet, memory,
                      scratch.gradient);
-    const UnitRange latents = model.slice_latents(slice);
-    latent_means.segment(latents.first, latents.size()) =
-        M::latent_sums(scratch.gradient).segment(latents.first, latents.size());
+    model.note_means(slice, scratch.gradient, means);
     model.accumulate(chains.blocks, scratch.negative.works, chain_weights, slice, Sums::kAdd, memory,
                      scratch.gradient);
   });
-  return latent_means;
+  return means;
 }
 
 template <EnergyModel M>
 double mean_free_energy(const M& model, const typename M::Params& theta,
                         const std::vector<typename M::State>& blocks, const Workspace<M>& workspace,
-                        const std::vector<LaneFloats>& weights, const Workers& workers) {
+                        const std::vector<LaneFloats>& weights, bool of_cases, const Workers& workers) {
   std::vector<double> sums(blocks.size());
   workers.for_each(static_cast<Index>(blocks.size()), [&](Index b) {
     const auto i = static_cast<std::size_t>(b);
     LaneDoubles values;
-    model.free_energy(theta, constant_beta(1.0F), blocks[i], workspace.works[i], values);
+    if (of_cases) {
+      case_free_energy(model, theta, blocks[i], workspace.works[i], values);
+    } else {
+      model.free_energy(theta, constant_beta(1.0F), blocks[i], workspace.works[i], values);
+    }
     for (std::size_t c = 0; c < kLanes; ++c) sums[i] += static_cast<double>(weights[i][c]) * values[c];
   });
   return sum_doubles(static_cast<Index>(sums.size()),
                      [&](Index b) { return sums[static_cast<std::size_t>(b)]; });
+}
+
+/// A unit whose expectation varies less over the cases, in standard deviations, tells nothing of them.
+constexpr double kLeastVariation = 0.02;
+
+/// Hidden units of every layer that tell cases apart.
+template <EnergyModel M>
+std::vector<Index> live_units(const M& model, const Phase<M>& phase) {
+  const std::vector<Index> sizes = model.layer_sizes();
+  std::vector<Index> live;
+  LaneMatrix values;
+  for (std::size_t k = 1; k < sizes.size(); ++k) {
+    Eigen::ArrayXd sum = Eigen::ArrayXd::Zero(sizes[k]);
+    Eigen::ArrayXd squares = sum;
+    double n = 0.0;
+    values.resize(sizes[k], kLanes);
+    for (std::size_t b = 0; b < phase.blocks.size(); ++b) {
+      const Index lanes = phase.workspace.works[b].lanes;
+      model.layer_values(static_cast<Index>(k), phase.blocks[b], phase.workspace.works[b], values);
+      const Eigen::ArrayXXd x = values.leftCols(lanes).template cast<double>().array();
+      sum += x.rowwise().sum();
+      squares += x.square().rowwise().sum();
+      n += static_cast<double>(lanes);
+    }
+    live.push_back(((squares / n - (sum / n).square()) > kLeastVariation * kLeastVariation).count());
+  }
+  return live;
+}
+
+MetricOptions metric_options(const TrainConfig& config) {
+  MetricOptions options;
+  options.kind = config.metric;
+  options.damping = config.damping > 0 ? config.damping : uses_moments(config.metric) ? 0.05 : 0.1;
+  options.memory = config.metric_memory;
+  options.refresh = options.insert_every = static_cast<std::uint64_t>(config.metric_refresh);
+  options.rank = config.metric_rank;
+  options.mixing = config.metric_mixing;
+  options.solver = config.metric_solver;
+  options.preconditioner = config.precondition;
+  options.iterations = config.metric_iterations;
+  options.tolerance = config.metric_tolerance;
+  options.warm_start = config.warm_start;
+  return options;
+}
+
+/// Whether the last direction or step is remembered.
+bool keeps_previous(const TrainConfig& config) {
+  return is_natural(config) && (config.spring > 0 || config.warm_start || config.step == "krylov");
+}
+
+/// The chains that give the gradient.
+template <EnergyModel M>
+std::vector<std::uint64_t> plain_chains(const Chains<M>& chains, const TemperatureLadder& ladder) {
+  std::vector<std::uint64_t> which = ladder.plain;
+  if (ladder.n_rungs == 0) {
+    which.resize(chains.n_chains);
+    std::iota(which.begin(), which.end(), std::uint64_t{0});
+  }
+  return which;
+}
+
+/// One step of a metric: the centred gradient, with decay of the weights, becomes a direction, the direction
+/// a step, and the parameters and their average move. `which`: of the chains, those that give the gradient.
+template <EnergyModel M>
+StepNorms apply_natural_gradient(const M& model, const TrainConfig& config, const OptimizerStep& rule,
+                                 std::vector<std::uint64_t> which, Chains<M>& chains, TrainState<M>& state,
+                                 Scratch<M>& scratch, bool reported, UpdateReport& report,
+                                 const Workers& workers) {
+  const LayerOffsets offsets = M::layer_offsets(state.offsets);
+  LayerParams<float> g = M::to_layers(std::move(scratch.gradient));
+  centre_gradient(offsets, g);
+  StepNorms norms;
+  norms.gradient = std::sqrt(dot(g, g));
+  if (rule.clip > 0 && norms.gradient > rule.clip) scale(g, rule.clip / norms.gradient);
+  if (rule.l2 > 0 || rule.l1 > 0) {
+    const LayerParams<float> theta = M::to_layers(typename M::Params(state.theta));
+    for (std::size_t k = 0; k < g.weights.size(); ++k) {
+      g.weights[k] -= static_cast<float>(rule.l2) * theta.weights[k];
+      g.weights[k].array() -= static_cast<float>(rule.l1) * theta.weights[k].array().sign();
+    }
+  }
+
+  const bool joint = config.fisher == "joint";
+  const Latents latents = !joint                        ? Latents::kExpected
+                          : uses_moments(config.metric) ? Latents::kMoments
+                                                        : Latents::kDrawn;
+  const bool has_own = state.metric_chains.n_chains > 0;
+  Chains<M>& draws = has_own ? state.metric_chains : chains;
+  Workspace<M>& workspace = has_own ? scratch.metric_chains : scratch.negative;
+  if (has_own) which = plain_chains(draws, TemperatureLadder());
+  const KernelFisher<M> fisher(model, draws.blocks, workspace, which, latents, state.offsets, scratch.fisher,
+                               workers);
+  const MetricOptions options = metric_options(config);
+  LayerParams<float> spring =
+      g;  // g + damping x spring x last direction: P^-1 of it is drawn to that direction
+  const bool has_previous = state.metric.previous.size() > 0;
+  if (config.spring > 0) {
+    LayerParams<float> last = g;
+    unflatten(state.metric.previous, last);
+    add_scaled(spring, options.damping * config.spring, last);
+  }
+  LayerParams<float> step = std::visit(
+      [&](const auto& metric) {
+        metric.observe(fisher, state.metric);
+        LayerParams<float> d = metric.solve(fisher, state.metric, spring, report.solve);
+        const Flat<float> previous = has_previous ? state.metric.previous : Flat<float>();
+        if (config.spring > 0 || config.warm_start) state.metric.previous = flatten(d);
+        const StepOptions length{config.step, rule.learning_rate, config.radius,
+                                 std::min<Index>(config.metric_rank, kKrylovDirections), options.damping};
+        const auto precondition = [&](const LayerParams<float>& x) {
+          SolveReport ignored;
+          return metric.solve(fisher, state.metric, x, ignored);
+        };
+        return take_step<float>(length, fisher, g, std::move(d), previous, precondition,
+                                reported ? &report.natural : nullptr);
+      },
+      make_metric<float>(options, offsets));
+  if (config.step == "krylov") state.metric.previous = flatten(step);
+
+  norms.step = std::sqrt(dot(step, step));
+  plain_direction(offsets, step);
+  add_scaled(state.theta, 1.0F, M::from_layers(std::move(step)));
+  if (size_of(state.average) > 0) {
+    for_each_field([&rule](std::string_view, auto& mean,
+                           const auto& x) { mean += static_cast<float>(rule.average_weight) * (x - mean); },
+                   state.average, state.theta);
+  }
+  norms.finite = first_non_finite(state.theta).empty();
+  scratch.gradient = M::from_layers(std::move(g));
+  return norms;
 }
 
 /// Updates between steps of the tracker.
@@ -288,7 +453,7 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   const std::uint64_t first = state.update % batches * batch_size;
   const std::span<const Index> batch(scratch.order.data() + first, std::min(batch_size, n_cases - first));
 
-  positive_phase(model, state.theta, data, batch, scratch.positive, workers);
+  positive_phase(model, state.theta, data, batch, config, state.update, scratch.positive, workers);
 
   const bool persistent = is_persistent(config);
   Chains<M>& chains = persistent ? state.chains : scratch.data_chains;
@@ -297,7 +462,9 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   if (!persistent) {
     restart_at_data(model, scratch.positive, batch.size(), state.update, sweeps, streams, chains, workers);
   }
-  if (config.jump > 0) remember(model, scratch.positive.workspace, state.jumps);
+  if constexpr (HasLatentMarginal<M>) {
+    if (config.jump > 0) remember(model, scratch.positive.workspace, state.jumps);
+  }
   if (has_snapshots(config)) {
     exchange_with_reservoir(model, state.theta, state.update, streams, chains, state.snapshots,
                             scratch.snapshots, workers);
@@ -312,18 +479,25 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   if (persistent) follow(model, config, state, scratch, report, reported, workers);
   if (reported) {
     report.data_free_energy = mean_free_energy(model, state.theta, scratch.positive.blocks,
-                                               scratch.positive.workspace, data_weights, workers);
+                                               scratch.positive.workspace, data_weights, true, workers);
     report.chain_free_energy =
-        mean_free_energy(model, state.theta, chains.blocks, scratch.negative, chain_weights, workers);
+        mean_free_energy(model, state.theta, chains.blocks, scratch.negative, chain_weights, false, workers);
+    report.live_units = live_units(model, scratch.positive);
   }
-  const Vector latent_means =
-      fill_gradient(model, scratch.positive, data_weights, chains, chain_weights, scratch, workers);
+  const typename M::Offsets means = fill_gradient(model, scratch.positive, data_weights, chains,
+                                                  chain_weights, state.offsets, scratch, workers);
 
   OptimizerStep step;
   step.adam = config.optimizer == "adam";
   step.learning_rate = learning_rate(config, state.update, total);
   if (has_snapshots(config)) step.learning_rate *= state.snapshots.rate;
   report.learning_rate = step.learning_rate;
+  if (state.metric_chains.n_chains > 0) {
+    scratch.metric_chains.fit(model, state.metric_chains.n_chains, workers);
+    advance(model, state.theta, sweeps, streams, Purpose::kMetricChains, state.metric_chains,
+            scratch.metric_chains, workers);
+    mean_latents(model, state.metric_chains.blocks, scratch.metric_chains, workers);
+  }
   step.momentum = config.momentum;
   step.l1 = config.l1;
   step.l2 = config.l2;
@@ -332,8 +506,11 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   // Polynomial-decay averaging (Shamir & Zhang 2013): no horizon, so a longer run continues the same average.
   step.average_weight =
       std::min(1.0, (kAverageOrder + 1.0) / (static_cast<double>(state.update) + kAverageOrder));
-  const StepNorms norms = apply_gradient(step, state.offsets, scratch.gradient, state.theta, state.optimizer,
-                                         state.average, workers);
+  const StepNorms norms =
+      is_natural(config) ? apply_natural_gradient(model, config, step, plain_chains(chains, state.ladder),
+                                                  chains, state, scratch, reported, report, workers)
+                         : apply_gradient(step, state.offsets, scratch.gradient, state.theta, state.optimizer,
+                                          state.average, workers);
   report.gradient_norm = norms.gradient;
   report.step_norm = norms.step;
   if (!std::isfinite(norms.gradient))
@@ -341,7 +518,11 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   if (!norms.finite) fail_not_finite("new value", first_non_finite(state.theta), state.update);
 
   // Offsets move freely: the stored parameters are those of the plain energy, whose law no offset changes.
-  if (config.centering) state.offsets.hidden += kOffsetRate * (latent_means - state.offsets.hidden);
+  if (config.centering) {
+    for_each_field(
+        [](std::string_view, Vector& offset, const Vector& mean) { offset += kOffsetRate * (mean - offset); },
+        state.offsets, means);
+  }
   if (config.trainer == "sml-apt")
     move_rungs(model, state.theta, config, streams, state.chains, state.ladder, scratch.negative, workers);
   if (has_snapshots(config)) take_snapshot(model, config, streams, state, scratch.snapshots, workers);
@@ -372,9 +553,11 @@ bool is_reported(const TrainConfig& config, std::uint64_t update, std::uint64_t 
 
 double learning_rate(const TrainConfig& config, std::uint64_t t, std::uint64_t total) {
   const auto x = static_cast<double>(t);
-  if (config.schedule == "linear") return config.lr * std::max(0.0, 1.0 - x / static_cast<double>(total));
-  if (config.schedule == "inverse") return config.lr / (1.0 + x / config.decay_updates);
-  return config.lr;
+  double rate = config.lr;
+  if (config.warmup > 0) rate *= std::min(1.0, (x + 1.0) / static_cast<double>(config.warmup));
+  if (config.schedule == "linear") return rate * std::max(0.0, 1.0 - x / static_cast<double>(total));
+  if (config.schedule == "inverse") return rate / (1.0 + x / config.decay_updates);
+  return rate;
 }
 
 std::vector<Index> epoch_order(Index n_cases, const StreamFactory& streams, std::uint64_t epoch) {
@@ -402,6 +585,16 @@ TrainState<M> initial_state(const M& model, const BinaryData& data, const TrainC
   if (config.optimizer == "adam") state.optimizer.second_moment = model.zero_params();
   state.offsets = config.centering ? model.initial_offsets(data.means()) : model.zero_offsets();
   if (config.jump > 0) state.jumps = empty_memory(model.latents());
+  if (is_natural(config)) {
+    std::visit([&](const auto& metric) { metric.prepare(model.layer_sizes(), state.metric); },
+               make_metric<float>(metric_options(config), {}));
+    if (keeps_previous(config))
+      state.metric.previous = Flat<float>::Zero(size_of(M::to_layers(model.zero_params())));
+    if (config.metric_chains > 0) {
+      state.metric_chains = reference_chains(model, static_cast<std::uint64_t>(config.metric_chains), streams,
+                                             Purpose::kMetricChains, workers);
+    }
+  }
   if (is_persistent(config)) {
     const auto n = static_cast<std::uint64_t>(
         config.chains > 0 ? config.chains : std::min<std::int64_t>(config.batch, data.n_cases()));
@@ -439,9 +632,11 @@ void train(const M& model, const BinaryData& data, const TrainConfig& config, Tr
   }
 }
 
-template TrainState<BernoulliRbm> initial_state(const BernoulliRbm&, const BinaryData&, const TrainConfig&,
-                                                const Workers&);
-template void train(const BernoulliRbm&, const BinaryData&, const TrainConfig&, TrainState<BernoulliRbm>&,
-                    const Observer<BernoulliRbm>&, const Workers&);
+#define TEMPERA_INSTANTIATE(M)                                                                             \
+  template TrainState<M> initial_state(const M&, const BinaryData&, const TrainConfig&, const Workers&);   \
+  template void train(const M&, const BinaryData&, const TrainConfig&, TrainState<M>&, const Observer<M>&, \
+                      const Workers&);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 
 }  // namespace tempera

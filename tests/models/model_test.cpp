@@ -144,7 +144,7 @@ class EveryModel : public testing::Test {
   static constexpr double kRejected = 3.72;
 };
 
-using Models = testing::Types<BernoulliRbm>;
+using Models = testing::Types<BernoulliRbm, Dbm>;
 
 class ModelNames {
  public:
@@ -198,9 +198,12 @@ TYPED_TEST(EveryModel, OneCaseExactlyEqualsTheSumOverLatents) {
   using S = Specimen<TypeParam>;
   const TypeParam model = S::model();
   const auto theta = S::params(1.0, 5);
-  for (unsigned v = 0; v < this->kVisibles; ++v) {
+  for (unsigned v = 0; v < 1U << S::kData; ++v) {
+    LogSumExp sum;
+    for (unsigned rest = 0; rest < 1U << (S::kVisible - S::kData); ++rest)
+      sum.add(this->log_weight(theta, 1.0, v | rest << S::kData));
     const Word row = v;
-    EXPECT_NEAR(model.free_energy(theta, {&row, 1}), -this->log_weight(theta, 1.0, v), 1e-12);
+    EXPECT_NEAR(model.free_energy(theta, {&row, 1}), -sum.value(), 1e-12);
   }
 }
 
@@ -368,6 +371,46 @@ TYPED_TEST(EveryModel, ReferenceDrawsFollowTheLawAtBetaZero) {
   EXPECT_GT(test(0.1), this->kRejected) << "planted: draws of another beta";
 }
 
+TYPED_TEST(EveryModel, ScoresAreStatisticsAlongADirection) {
+  using S = Specimen<TypeParam>;
+  const TypeParam model = S::model();
+  const auto theta = S::params(0.9, 21);
+  auto direction = S::params(1.1, 22);
+  this->for_every_visible(model, [&](unsigned, typename TypeParam::State& x) {
+    typename TestFixture::OneBlock block(model, x, 1.0F);
+    typename TestFixture::OneBlock probe(model, x, 1.0F);
+    for (unsigned c = 0; c < kLanes; ++c) S::set(x, c, S::visible(x, c), (5 * c + 3) % this->kLatents);
+    const UnitRange latents{0, model.latents()};
+    model.infer(latents, theta, block.panel, block.scratch);
+    model.mean_latents(latents, block.panel);
+    model.infer(latents, direction, probe.panel, probe.scratch);
+    for (const bool drawn : {false, true}) {
+      if (drawn) model.unpack_latents(x, block.work);
+      LaneDoubles scores;
+      model.score(direction, x, probe.work, block.work, scores);
+      for (unsigned c = 0; c < kLanes; c += 7) {
+        std::vector<LaneFloats> weights(1);
+        weights[0].fill(0.0F);
+        weights[0][c] = 1.0F;
+        auto statistics = model.zero_params();
+        for (Index slice = 0; slice < model.slices(); ++slice)
+          model.accumulate(block.panel.states, block.panel.works, weights, slice, Sums::kAdd, block.scratch,
+                           statistics);
+        double expected = 0;
+        for_each_field(
+            [&](std::string_view, const auto& d, const auto& s) {
+              for (Index k = 0; k < d.size(); ++k) expected += static_cast<double>(d.data()[k] * s.data()[k]);
+            },
+            direction, statistics);
+        EXPECT_NEAR(scores[c], expected, 1e-5) << c << drawn;
+        if (drawn) {
+          EXPECT_NEAR(expected, -S::energy(direction, 1.0, S::visible(x, c), S::latent(x, c)), 1e-5);
+        }
+      }
+    }
+  });
+}
+
 // --- obligations of one kind alone ---------------------------------------------------------------------
 
 TEST(BernoulliRbm, ExactLogZOfEveryShape) {
@@ -398,6 +441,131 @@ TEST(BernoulliRbm, ChunksOfAnEnumerationAddUp) {
   LogSumExp exact;
   for (Index k = 0; k < model.exact_chunks(); ++k) exact.add(model.log_partition_chunk(theta, 1.0, k));
   EXPECT_NEAR(exact.value(), total.value(), 1e-9);
+}
+
+/// Exact log p(v) of a specimen's data, up to log Z, beside the bound that a mean field gives.
+struct MeanFieldCase {
+  double exact;
+  double bound;
+};
+
+MeanFieldCase mean_field_case(const Dbm& model, const Dbm::Params& theta, unsigned v, Index sweeps) {
+  const Workers workers(1);
+  std::vector<Dbm::State> blocks(1, model.new_state());
+  const Word row = v;
+  for (std::size_t i = 0; i < blocks[0].layers[0].size(); ++i) blocks[0].layers[0][i] = row >> i & 1;
+  Workspace<Dbm> workspace;
+  workspace.fit(model, 1, workers);
+  infer_cases(model, theta, sweeps, blocks, workspace, workers);
+  LaneDoubles bound;
+  case_free_energy(model, theta, blocks[0], workspace.works[0], bound);
+  return {-model.free_energy(theta, {&row, 1}), -bound[0]};
+}
+
+TEST(Dbm, MeanFieldBoundsTheLikelihoodAndNeverFalls) {
+  using S = Specimen<Dbm>;
+  for (const auto& [model, theta] :
+       {std::pair{S::model(), S::params(1.2, 31)},
+        std::pair{Dbm({6, 4, 3}), Dbm({6, 4, 3}).initial_params(StreamFactory{5}, 1.5)}}) {
+    double gap = 0;
+    for (unsigned v = 0; v < 1U << model.n_visible(); ++v) {
+      double last = -1e9;
+      for (const Index sweeps : {0, 1, 2, 5, 50}) {
+        const MeanFieldCase found = mean_field_case(model, theta, v, sweeps);
+        EXPECT_LE(found.bound, found.exact + 1e-5);
+        EXPECT_GE(found.bound, last - 1e-5) << sweeps;
+        last = found.bound;
+        if (sweeps == 50) gap = std::max(gap, found.exact - found.bound);
+      }
+    }
+    EXPECT_GT(gap, 1e-3) << "a bound that is always exact bounds something else";
+  }
+}
+
+TEST(Dbm, MeanFieldIsExactWithOneHiddenLayer) {
+  const Dbm model({5, 4});
+  const auto theta = model.initial_params(StreamFactory{6}, 1.0);
+  for (unsigned v = 0; v < 32; ++v) {
+    const MeanFieldCase found = mean_field_case(model, theta, v, 3);
+    EXPECT_NEAR(found.bound, found.exact, 1e-5);
+  }
+}
+
+/// Statistics in a mean field are those of the independent law q: checked against the bound's own derivative,
+/// since at its optimum d bound / d theta = E_q[-dE/dtheta].
+TEST(Dbm, MeanFieldStatisticsAreTheDerivativeOfTheBound) {
+  const Dbm model = Specimen<Dbm>::model();
+  auto theta = Specimen<Dbm>::params(0.8, 33);
+  constexpr unsigned kCase = 9;
+  constexpr Index kSweeps = 300;
+  const Workers workers(1);
+  std::vector<Dbm::State> blocks(1, model.new_state());
+  for (std::size_t i = 0; i < 4; ++i) blocks[0].layers[0][i] = kCase >> i & 1;
+  Workspace<Dbm> workspace;
+  workspace.fit(model, 1, workers);
+  infer_cases(model, theta, kSweeps, blocks, workspace, workers);
+  std::vector<LaneFloats> weights(1);
+  weights[0].fill(0.0F);
+  weights[0][0] = 1.0F;
+  auto statistics = model.zero_params();
+  Dbm::Scratch scratch;
+  for (Index slice = 0; slice < model.slices(); ++slice)
+    model.accumulate(blocks, workspace.works, weights, slice, Sums::kAdd, scratch, statistics);
+  for_each_field(
+      [&](std::string_view name, auto& parameter, const auto& derivative) {
+        for (Index k = 0; k < parameter.size(); ++k) {
+          const float saved = parameter.data()[k];
+          constexpr float kStep = 1.0F / 64;
+          parameter.data()[k] = saved + kStep;
+          const double up = mean_field_case(model, theta, kCase, kSweeps).bound;
+          parameter.data()[k] = saved - kStep;
+          const double down = mean_field_case(model, theta, kCase, kSweeps).bound;
+          parameter.data()[k] = saved;
+          EXPECT_NEAR(derivative.data()[k], (up - down) / (2.0 * kStep), 5e-4) << name << " " << k;
+        }
+      },
+      theta, statistics);
+}
+
+TEST(Dbm, ClampedSweepsDrawTheLatentsOfACase) {
+  using S = Specimen<Dbm>;
+  const Dbm model = S::model();
+  const auto theta = S::params(1.0, 35);
+  constexpr unsigned kCase = 6;
+  // Probability of each state of the layers above, from the exact law given the visibles.
+  std::vector<double> probability(1U << (S::kVisible - S::kData));
+  LogSumExp total;
+  for (unsigned u = 0; u < probability.size(); ++u) {
+    LogSumExp sum;
+    for (unsigned h = 0; h < 1U << S::kLatent; ++h) sum.add(-S::energy(theta, 1.0, kCase | u << S::kData, h));
+    probability[u] = sum.value();
+    total.add(sum.value());
+  }
+  std::vector<double> counts(probability.size());
+  auto x = model.new_state();
+  auto work = model.new_work(kLanes);
+  Dbm::Scratch scratch;
+  const LaneFloats beta = constant_beta(1.0F);
+  const Panel<Dbm> panel{{&x, 1}, {&work, 1}, {&beta, 1}};
+  constexpr unsigned kBlocks = 300;
+  for (unsigned b = 0; b < kBlocks; ++b) {
+    for (unsigned c = 0; c < kLanes; ++c) S::set(x, c, kCase, 0);
+    for (std::uint64_t k = 0; k < 12; ++k) {
+      const auto stream = StreamFactory{3}.lanes(Purpose::kPositiveChains, k, b * 64);
+      if (k > 0) model.resample(0, model.clamped_units(), theta, panel, scratch, stream);
+      model.resample(1, {0, model.stage_units(1)}, theta, panel, scratch, stream);
+    }
+    for (unsigned c = 0; c < kLanes; ++c) {
+      EXPECT_EQ(S::visible(x, c) & 15U, kCase);
+      counts[S::visible(x, c) >> S::kData] += 1;
+    }
+  }
+  double statistic = 0;
+  for (unsigned u = 0; u < probability.size(); ++u) {
+    const double expected = kBlocks * kLanes * std::exp(probability[u] - total.value());
+    statistic += (counts[u] - expected) * (counts[u] - expected) / expected;
+  }
+  EXPECT_LT(statistic, 21.1);  // p = 1e-4 for 3 degrees of freedom
 }
 
 }  // namespace

@@ -46,6 +46,7 @@ enum class Purpose : std::uint8_t {
   kTracking = 21,          // chains of the log Z tracker (step = sweep)
   kTrackingSwaps = 22,     // swaps of their rungs
   kResampling = 23,        // particles of the tracker that are drawn anew (step = sweep)
+  kMetricChains = 24,      // persistent chains of the metric (step = sweep)
 };
 
 /// A run of draws of one chain at one step, as a uniform random bit generator for Boost.Random.

@@ -81,6 +81,7 @@ class Hdf5Writer {
       if (field.empty()) return;
       for_each_field(
           [&](std::string_view inner, const auto& first) {
+            if (first.size() == 0) return;
             using Element = std::remove_cvref_t<decltype(*first.data())>;
             std::vector<Element> all;
             for (const auto& block : field) {
@@ -167,6 +168,7 @@ class Hdf5Reader {
       if (field.empty()) return;
       for_each_field(
           [&](std::string_view inner, const auto& first) {
+            if (first.size() == 0) return;
             using Element = std::remove_cvref_t<decltype(*first.data())>;
             const std::string path = group + "/" + name + "/" + std::string(inner);
             const auto width = static_cast<std::size_t>(first.size());

@@ -112,6 +112,18 @@ void advance(const M& model, const typename M::Params& theta, std::uint64_t swee
              const StreamFactory& streams, Purpose purpose, Chains<M>& chains, Workspace<M>& workspace,
              const Workers& workers);
 
+/// Expected latents of blocks of cases given their visibles: exact, or where the model has none the mean
+/// field after this many sweeps.
+template <EnergyModel M>
+void infer_cases(const M& model, const typename M::Params& theta, Index sweeps,
+                 std::vector<typename M::State>& blocks, Workspace<M>& workspace, const Workers& workers);
+
+/// out[c] = free energy of the visibles alone at beta = 1, from what infer_cases left: exact, or the upper
+/// bound of the mean field.
+template <EnergyModel M>
+void case_free_energy(const M& model, const typename M::Params& theta, const typename M::State& x,
+                      const typename M::Work& work, LaneDoubles& out);
+
 /// Makes the caches of blocks current; then, their expected latents.
 template <EnergyModel M>
 void infer(const M& model, const typename M::Params& theta, std::vector<typename M::State>& blocks,

@@ -80,6 +80,11 @@ class BernoulliRbm {
   BernoulliRbm(Index n_visible, Index n_hidden)
       : BernoulliRbm(n_visible, n_hidden, Vector::Zero(n_visible)) {}
 
+  /// The model with these layers.
+  static BernoulliRbm with_layers(const std::vector<Index>& sizes, Vector reference_bias) {
+    return {sizes[0], sizes[1], std::move(reference_bias)};
+  }
+
   [[nodiscard]] Index n_visible() const { return n_visible_; }
   [[nodiscard]] Index n_hidden() const { return n_hidden_; }
   [[nodiscard]] const Vector& reference_bias() const { return reference_bias_; }
@@ -98,6 +103,7 @@ class BernoulliRbm {
 
   /// Visibles of up to 64 cases; the other lanes are 0.
   void load(const BinaryData& data, std::span<const Index> cases, State& x) const;
+  static const BitLayer& visibles_of(const State& x) { return x.visible; }
 
   /// A sweep is v ~ p_beta(v | h), then h ~ p_beta(h | v): the visibles are stage 0, the hiddens stage 1.
   [[nodiscard]] Index stages() const { return 2; }
@@ -126,10 +132,16 @@ class BernoulliRbm {
                   std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
                   Params& sums) const;
   [[nodiscard]] Index slices() const { return (n_hidden_ + kProductColumns - 1) / kProductColumns; }
-  /// The latents whose sums a slice holds.
-  [[nodiscard]] UnitRange slice_latents(Index slice) const {
-    return {slice * kProductColumns, std::min(n_hidden_, (slice + 1) * kProductColumns)};
-  }
+  /// means.hidden = sums.hidden_bias for the hidden units of a slice.
+  void note_means(Index slice, const Params& sums, Offsets& means) const;
+  /// work.hidden_mean = the hidden units of x.
+  void unpack_latents(const State& x, Work& work) const;
+  /// out[c] = d_a'v + hbar'(d_c + D'v), with probe.hidden_input = d_c + D'v: with the mean over chains taken
+  /// off, one factor of a Fisher product, of which `accumulate` is the other.
+  void score(const Params& direction, const State& x, const Work& probe, const Work& work,
+             LaneDoubles& out) const;
+  /// Layer 0 is the visibles, layer 1 work.hidden_mean.
+  void layer_values(Index layer, const State& x, const Work& work, LaneMatrix& out) const;
 
   /// f(offsets of the rows, offsets of the columns, coupling of each struct...): what centring acts on. The
   /// centred energy is -(v - mu)'W(h - nu) - a'(v - mu) - c'(h - nu) (Melchior et al. 2016).
@@ -168,6 +180,8 @@ class BernoulliRbm {
   [[nodiscard]] double log_partition_chunk(const Params& theta, double beta, Index chunk) const;
 
   // --- one case, exactly -------------------------------------------------------------------------
+  /// Units that free_energy of one case enumerates: none.
+  static constexpr Index case_units() { return 0; }
   /// F(v) of one case at beta = 1, all in double. Cost: (ones in v) x n_hidden.
   [[nodiscard]] double free_energy(const Params& theta, std::span<const Word> row) const;
   /// mean(i, c) = P(v_i = 1 | h of chain c), for pictures.
@@ -176,8 +190,18 @@ class BernoulliRbm {
   // --- what trainers and files ask ---------------------------------------------------------------
   /// Fields that weight decay acts on.
   static constexpr bool is_weight(std::string_view field) { return field == "weights"; }
-  /// Expected value of each latent, summed with weights, as `accumulate` leaves it.
-  static const Vector& latent_sums(const Params& sums) { return sums.hidden_bias; }
+  [[nodiscard]] std::vector<Index> layer_sizes() const { return {n_visible_, n_hidden_}; }
+  static LayerParams<float> to_layers(Params&& params);
+  static Params from_layers(LayerParams<float>&& layers);
+  static std::vector<const Vector*> layer_offsets(const Offsets& offsets) {
+    return {&offsets.visible, &offsets.hidden};
+  }
+  /// Weights of the first hidden layer: one filter per column.
+  static const Matrix& filters(const Params& theta) { return theta.weights; }
+  /// The first hidden layer among the fields of states and offsets.
+  static constexpr std::string_view kFirstHidden = "hidden";
+  /// The field of the visible biases, and so of the reference machine in files.
+  static constexpr std::string_view kVisibleBias = "visible_bias";
   /// W ~ N(0, weight_scale^2), hidden biases 0, visible biases = reference_bias (the best independent model).
   [[nodiscard]] Params initial_params(const StreamFactory& streams, double weight_scale) const;
   /// Offsets at the start: the mean of the data, and 1/2 for the hidden units.
@@ -188,13 +212,13 @@ class BernoulliRbm {
   }
 
  private:
+  [[nodiscard]] UnitRange slice_units(Index slice) const {
+    return {slice * kProductColumns, std::min(n_hidden_, (slice + 1) * kProductColumns)};
+  }
   /// scratch.visible_input = a + W h.
   void visible_input(const Params& theta, const BitBlock& hidden, Scratch& scratch) const;
-  static std::uint32_t aligned(Index units) {
-    return static_cast<std::uint32_t>((units + kUnitAlignment - 1) / kUnitAlignment * kUnitAlignment);
-  }
-  [[nodiscard]] std::uint32_t hidden_site() const { return aligned(n_visible_); }
-  [[nodiscard]] std::uint32_t redraw_site() const { return hidden_site() + aligned(n_hidden_); }
+  [[nodiscard]] std::uint32_t hidden_site() const;
+  [[nodiscard]] std::uint32_t redraw_site() const;
 
   Index n_visible_;
   Index n_hidden_;

@@ -19,6 +19,7 @@
 #include <concepts>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "tempera/core/dataset.hpp"
 #include "tempera/core/fields.hpp"
@@ -49,6 +50,16 @@ struct Coupling {
 template <class Weights, class Bias>
 Coupling(Weights&, Bias&, Bias&) -> Coupling<Weights, Bias>;
 
+/// Parameters, gradients or directions of a machine of layers x_0, x_1, ... whose neighbours are connected:
+/// what metrics (train/metric.hpp) calculate with, whatever the model.
+template <class Number>
+struct LayerParams {
+  using Weights = Eigen::Matrix<Number, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  using Bias = Eigen::Matrix<Number, Eigen::Dynamic, 1>;
+  std::vector<Weights> weights;  // [k]: layer k x layer k + 1
+  std::vector<Bias> bias;        // of every layer
+};
+
 template <class M>
 concept EnergyModel = Fielded<typename M::Params> && Fielded<typename M::State> &&
     Fielded<typename M::Offsets> && std::equality_comparable<M> &&
@@ -56,13 +67,15 @@ concept EnergyModel = Fielded<typename M::Params> && Fielded<typename M::State> 
              const typename M::State& fixed, typename M::Work& work, typename M::Scratch& scratch,
              const Panel<M>& panel, UnitRange units, const LaneFloats& beta,
              std::span<const LaneFloats> weights, LaneDoubles& out, const LaneStream& stream, Index index,
-             const BinaryData& data, std::span<const Index> cases) {
+             const BinaryData& data, std::span<const Index> cases, typename M::Offsets& offsets,
+             LaneMatrix& values) {
   { M::kKind } -> std::convertible_to<std::string_view>;
   // Memory of a block with this many chains.
   { m.new_state() } -> std::same_as<typename M::State>;
   { m.new_work(index) } -> std::same_as<typename M::Work>;
-  // Loads cases of a data set into the visibles of a block.
+  // Loads cases of a data set into the visibles of a block; other layers that a chain keeps become 0.
   m.load(data, cases, x);
+  { M::visibles_of(fixed) } -> std::same_as<const BitLayer&>;
   // A sweep resamples every unit once: stage after stage, each of which draws the units of one set given all
   // others, in parts. The last stage draws the latents given the visibles and leaves the cache current.
   { m.stages() } -> std::same_as<Index>;
@@ -80,9 +93,29 @@ concept EnergyModel = Fielded<typename M::Params> && Fielded<typename M::State> 
   // sums += sum_c weight[c] E[-dE/dtheta | visibles of c] over any number of blocks, for one slice of the
   // parameters.
   { m.slices() } -> std::same_as<Index>;
-  { m.slice_latents(index) } -> std::same_as<UnitRange>;
   m.accumulate(std::span<const typename M::State>(), std::span<const typename M::Work>(), weights, index,
                Sums::kAdd, scratch, sums);
+  // Sums of a slice with weights that add to 1, as means of the hidden units.
+  m.note_means(index, theta, offsets);
+  // Sets the expected latents of a block to those drawn: what `accumulate` then sums are plain statistics.
+  m.unpack_latents(fixed, work);
+  // out[c] = sum_k direction_k E[-dE/dtheta_k] for the expected latents of `work`; `probe` was inferred with
+  // the direction for parameters. No product.
+  m.score(theta, fixed, work, work, out);
+  // Values of one layer as LayerParams numbers them: bits, or expected latents.
+  m.layer_values(index, fixed, work, values);
+  { M::to_layers(std::move(sums)) } -> std::same_as<LayerParams<float>>;
+  { M::layer_offsets(offsets) } -> std::same_as<std::vector<const Vector*>>;
+};
+
+/// Expected latents given data are not in closed form: a mean field bounds the likelihood.
+template <class M>
+concept HasMeanField = EnergyModel<M> &&
+    requires(const M m, Index sweeps, const typename M::Params& theta, const typename M::State& x,
+             typename M::Work& work, typename M::Scratch& scratch, LaneDoubles& out) {
+  m.mean_field(sweeps, theta, work, scratch);
+  m.variational_free_energy(theta, x, work, out);
+  { m.clamped_units() } -> std::same_as<UnitRange>;
 };
 
 /// The machine at beta = 0 is independent units: iid draws and an exact log Z.

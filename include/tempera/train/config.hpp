@@ -32,6 +32,25 @@ struct TrainConfig {
   double lr = 0.3;
   std::string schedule = "inverse";
   double decay_updates = 2500.0;
+  std::int64_t warmup = 0;
+  std::string positive = "mean-field";
+  std::int64_t positive_sweeps = 5;
+  std::string metric = "euclid";
+  std::string fisher = "marginal";
+  double damping = 0.0;  // 0: as the metric prefers
+  std::string step = "fixed";
+  double radius = 0.1;
+  double spring = 0.0;
+  std::int64_t metric_chains = 0;  // 0: those of the gradient
+  double metric_memory = 100.0;
+  std::int64_t metric_refresh = 20;
+  std::int64_t metric_rank = 50;
+  double metric_mixing = 0.6;
+  std::int64_t metric_iterations = 100;
+  double metric_tolerance = 1e-6;
+  std::string metric_solver = "minres";
+  std::string precondition = "none";
+  bool warm_start = false;
   std::string optimizer = "sgd";
   double momentum = 0.0;
   double l1 = 0.0;
@@ -89,7 +108,41 @@ struct TrainConfig {
       "learning rate: constant, linear (to 0 at the last update), inverse (lr / (1 + t / decay-updates))",
       s.schedule...);
     f("decay-updates", "updates after which the inverse schedule has halved the rate", s.decay_updates...);
-    f("optimizer", "sgd or adam", s.optimizer...);
+    f("warmup", "updates over which the rate rises from 0 to the schedule's", s.warmup...);
+    f("positive", "latents of dbm given the data: mean-field, or sampled", s.positive...);
+    f("positive-sweeps", "sweeps of the positive phase of dbm", s.positive_sweeps...);
+    f("metric",
+      "what turns the gradient into a direction: euclid (none: --optimizer), diagonal, mfng (matrix-free, "
+      "iterative), sample (the same exactly, in the space of the chains), kfac, ekfac, fang, tonga, hybrid, "
+      "exact "
+      "(dense, tiny machines)",
+      s.metric...);
+    f("fisher",
+      "Fisher matrix of the joint law of all units, or of the marginal law with the latents summed out",
+      s.fisher...);
+    f("damping",
+      "added to the Fisher matrix, or to the covariances of factored metrics; 0 takes 0.1, or 0.05 for "
+      "diagonal, kfac, ekfac and fang",
+      s.damping...);
+    f("step",
+      "length along the metric's direction: fixed (--lr), kl (at most --radius), blocks2 (biases and weights "
+      "apart, at most --radius), krylov (the best of several directions, at most --radius)",
+      s.step...);
+    f("radius", "predicted KL divergence of a step at most, nats", s.radius...);
+    f("spring", "part of the last direction that the next one is drawn to (SPRING momentum)", s.spring...);
+    f("metric-chains", "persistent chains for the metric alone; 0 takes those of the gradient",
+      s.metric_chains...);
+    f("metric-memory", "updates that running means of factored metrics look back", s.metric_memory...);
+    f("metric-refresh", "updates between inversions of factors, and insertions of tonga",
+      s.metric_refresh...);
+    f("metric-rank", "directions that tonga keeps; directions of --step krylov at most", s.metric_rank...);
+    f("metric-mixing", "part of kfac in hybrid", s.metric_mixing...);
+    f("metric-iterations", "iterations of mfng at most", s.metric_iterations...);
+    f("metric-tolerance", "relative residual at which mfng stops", s.metric_tolerance...);
+    f("metric-solver", "of mfng: minres or cg", s.metric_solver...);
+    f("precondition", "of mfng: none or kfac (with cg)", s.precondition...);
+    f("warm-start", "begin mfng at the last direction", s.warm_start...);
+    f("optimizer", "of euclid: sgd or adam", s.optimizer...);
     f("momentum", "momentum of sgd, first-moment decay of adam where above 0", s.momentum...);
     f("l1", "decay of the weights, l1 x sign(W) in the gradient", s.l1...);
     f("l2", "decay of the weights, l2 x W in the gradient", s.l2...);
@@ -111,6 +164,9 @@ inline bool is_persistent(const TrainConfig& config) { return config.trainer != 
 inline bool is_tempered(const TrainConfig& config) {
   return config.trainer == "sml-pt" || config.trainer == "sml-apt";
 }
+
+/// Whether a metric stands between gradient and step.
+inline bool is_natural(const TrainConfig& config) { return config.metric != "euclid"; }
 
 /// How log Z is tracked: none, lattice, smc or shared.
 inline std::string tracking(const TrainConfig& config) {

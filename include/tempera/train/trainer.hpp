@@ -16,6 +16,7 @@
 #include "tempera/train/config.hpp"
 #include "tempera/train/optimizer.hpp"
 #include "tempera/train/snapshots.hpp"
+#include "tempera/train/step.hpp"
 #include "tempera/train/tracker.hpp"
 
 namespace tempera {
@@ -32,6 +33,8 @@ struct TrainState {
   JumpMemory jumps;          // empty without jumps
   Snapshots<M> snapshots;    // of sml-ptt
   Tracker<M> tracker;        // of log Z of result()
+  MetricState<float> metric;
+  Chains<M> metric_chains;  // where the metric has its own
   std::uint64_t update = 0;
   double best_validation = -std::numeric_limits<double>::infinity();
   std::uint64_t best_update = 0;
@@ -48,6 +51,8 @@ struct TrainState {
     f("jumps", s.jumps...);
     f("snapshots", s.snapshots...);
     f("tracker", s.tracker...);
+    f("metric", s.metric...);
+    f("metric_chains", s.metric_chains...);
     f("update", s.update...);
     f("best_validation", s.best_validation...);
     f("best_update", s.best_update...);
@@ -66,6 +71,12 @@ struct UpdateReport {
   double learning_rate = 0.0;
   double gradient_norm = 0.0;  // of the mean log-likelihood, centred coordinates, before clipping
   double step_norm = 0.0;
+  // Of a metric's step, in reported updates (train/step.hpp); NaN without a metric.
+  StepReport natural{std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN(),
+                     std::numeric_limits<double>::quiet_NaN()};
+  SolveReport solve;
+  // Of reported updates: hidden units of each layer whose expectation varies over the batch.
+  std::vector<Index> live_units;
   // Means over the batch and over the negative chains, before the update; of reported updates only.
   double data_free_energy = std::numeric_limits<double>::quiet_NaN();
   double chain_free_energy = std::numeric_limits<double>::quiet_NaN();

@@ -1,0 +1,229 @@
+// The deep Boltzmann machine (Salakhutdinov & Hinton 2009): layers of Bernoulli units x_0 (the visibles),
+// x_1,
+// ... x_K with connections between neighbours,
+//
+//   E(x) = -sum_k x_{k-1}' W_k x_k - sum_k b_k' x_k.
+//
+// The even layers given the odd ones are independent units, and the other way round: to the samplers the even
+// layers are what a chain keeps, the odd ones its latents, which are summed out wherever free energies are
+// asked for. With one hidden layer this is the restricted machine.
+//
+// Tempering path, with reference biases r of the visibles, fitted to the data:
+//
+//   E_beta(x) = beta E(x) - (1 - beta) r' x_0,
+//
+// so beta = 0 is independent visibles with logits r and fair coins, of known log Z.
+//
+// Latents given data alone are not independent. The positive phase takes their mean field q, which bounds the
+// likelihood: log p(v) >= -E(v, q) + H(q) - log Z; it is the exact value where the layers from the second
+// hidden one on are few enough to be enumerated.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tempera/kernels/products.hpp"
+#include "tempera/models/energy_model.hpp"
+
+namespace tempera {
+
+class Dbm {
+ public:
+  static constexpr std::string_view kKind = "dbm";
+  /// Hidden layers at most.
+  static constexpr std::size_t kMaxHidden = 8;
+  /// More units than this in the even or the odd layers, whichever has fewer, are not enumerated.
+  static constexpr Index kMaxEnumeratedUnits = 25;
+
+  /// Arrays of layers that a machine does not have are empty.
+  struct Params {
+    std::array<Matrix, kMaxHidden> weights;   // [k]: n_k x n_{k+1}, called weights_{k+1}
+    std::array<Vector, kMaxHidden + 1> bias;  // [k]: n_k
+
+    template <class F, class... S>
+    static void visit(F&& f, S&&... s) {
+      for (std::size_t k = 0; k < kMaxHidden; ++k) f(kWeightNames[k], s.weights[k]...);
+      for (std::size_t k = 0; k <= kMaxHidden; ++k) f(kBiasNames[k], s.bias[k]...);
+    }
+  };
+
+  struct State {
+    std::array<BitLayer, kMaxHidden + 1> layers;
+
+    template <class F, class... S>
+    static void visit(F&& f, S&&... s) {
+      for (std::size_t k = 0; k <= kMaxHidden; ++k) f(kLayerNames[k], s.layers[k]...);
+    }
+  };
+
+  struct Offsets {
+    std::array<Vector, kMaxHidden + 1> layers;
+
+    template <class F, class... S>
+    static void visit(F&& f, S&&... s) {
+      for (std::size_t k = 0; k <= kMaxHidden; ++k) f(kLayerNames[k], s.layers[k]...);
+    }
+  };
+
+  /// Cache of one block.
+  struct Work {
+    Index lanes = kLanes;
+    // Of odd layers: inputs from the even ones, and expected values. Of even layers above the visibles:
+    // expected values, where the block is in its mean field.
+    std::array<LaneMatrix, kMaxHidden + 1> input;
+    std::array<LaneMatrix, kMaxHidden + 1> mean;
+    bool mean_field = false;
+  };
+
+  struct Scratch {
+    std::array<PackedPanel, kMaxHidden + 1> packed;
+    ProductScratch products;
+    LaneMatrix input;
+    LaneMatrix other;
+    Matrix transposed;
+    Vector no_bias;
+    std::vector<WeightedBlock> blocks;
+  };
+
+  /// sizes: units of every layer, the visibles first, two layers or more. reference_bias: logits of the
+  /// visibles at beta = 0.
+  Dbm(std::vector<Index> sizes, Vector reference_bias);
+  explicit Dbm(const std::vector<Index>& sizes) : Dbm(sizes, Vector::Zero(sizes.front())) {}
+
+  static Dbm with_layers(const std::vector<Index>& sizes, Vector reference_bias) {
+    return {sizes, std::move(reference_bias)};
+  }
+
+  [[nodiscard]] Index n_visible() const { return sizes_.front(); }
+  /// Units of every layer, the visibles first.
+  [[nodiscard]] const std::vector<Index>& layer_sizes() const { return sizes_; }
+  [[nodiscard]] const Vector& reference_bias() const { return reference_bias_; }
+  bool operator==(const Dbm& other) const;
+
+  [[nodiscard]] Params zero_params() const;
+  [[nodiscard]] State new_state() const;
+  [[nodiscard]] Work new_work(Index lanes) const;
+  [[nodiscard]] Offsets zero_offsets() const;
+
+  // --- EnergyModel: see BernoulliRbm ---------------------------------------------------------------
+  /// Visibles of up to 64 cases; the other layers become 0.
+  void load(const BinaryData& data, std::span<const Index> cases, State& x) const;
+  static const BitLayer& visibles_of(const State& x) { return x.layers[0]; }
+
+  /// Stage 0 draws the even layers, stage 1 the odd ones. Units of a stage are numbered through its layers,
+  /// each of which begins at a multiple of kUnitAlignment.
+  [[nodiscard]] Index stages() const { return 2; }
+  [[nodiscard]] Index stage_units(Index stage) const;
+  void resample(Index stage, UnitRange units, const Params& theta, const Panel<Dbm>& panel, Scratch& scratch,
+                const LaneStream& stream) const;
+  /// The units of stage 0 that are no visibles: what a sweep with the visibles held draws there.
+  [[nodiscard]] UnitRange clamped_units() const;
+
+  [[nodiscard]] Index latents() const { return stage_units(1); }
+  void infer(UnitRange units, const Params& theta, const Panel<Dbm>& panel, Scratch& scratch) const;
+  void mean_latents(UnitRange units, const Panel<Dbm>& panel) const;
+  void sample_latents(const LaneFloats& beta, State& x, const Work& work, const LaneStream& stream) const;
+  void unpack_latents(const State& x, Work& work) const;
+  /// F_beta of the even layers, the odd ones summed out.
+  void free_energy(const Params& theta, const LaneFloats& beta, const State& x, const Work& work,
+                   LaneDoubles& out) const;
+  /// Sums of the statistics given the even layers, or in the mean field where the block is in it. A slice is
+  /// kProductColumns units of an odd layer with all their connections; the first one also holds the biases of
+  /// the even layers.
+  void accumulate(std::span<const State> states, std::span<const Work> works,
+                  std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
+                  Params& sums) const;
+  [[nodiscard]] Index slices() const;
+  void note_means(Index slice, const Params& sums, Offsets& means) const;
+  void score(const Params& direction, const State& x, const Work& probe, const Work& work,
+             LaneDoubles& out) const;
+  void layer_values(Index layer, const State& x, const Work& work, LaneMatrix& out) const;
+
+  template <class F, class... S>
+  static void visit_couplings(F&& f, const Offsets& offsets, S&&... s) {
+    for (std::size_t k = 0; k < kMaxHidden && offsets.layers[k + 1].size() > 0; ++k)
+      f(offsets.layers[k], offsets.layers[k + 1], Coupling{s.weights[k], s.bias[k], s.bias[k + 1]}...);
+  }
+
+  // --- HasMeanField --------------------------------------------------------------------------------
+  /// Mean field of the hidden layers given the visibles of one block, whose other even layers are 0 and whose
+  /// cache is current: `sweeps` times the even layers given the odd ones and the other way round, from even
+  /// layers at 1/2. Sequential, so the bound never falls. Cost: 2 sweeps products above the first hidden
+  /// layer, none with the visibles.
+  void mean_field(Index sweeps, const Params& theta, Work& work, Scratch& scratch) const;
+  /// E(v, q) - H(q) >= -log sum_latents exp(-E): an upper bound of the free energy of the visibles.
+  void variational_free_energy(const Params& theta, const State& x, const Work& work, LaneDoubles& out) const;
+
+  // --- HasReference --------------------------------------------------------------------------------
+  void sample_reference(Index lanes, State& x, const LaneStream& stream) const;
+  /// (units of the hidden layers) log 2 + sum_i softplus(r_i).
+  [[nodiscard]] double reference_log_partition() const;
+  [[nodiscard]] Params reference_params() const;
+
+  // --- HasExactLogZ --------------------------------------------------------------------------------
+  [[nodiscard]] Index enumerated_units() const;
+  [[nodiscard]] Index exact_chunks() const;
+  [[nodiscard]] double log_partition_chunk(const Params& theta, double beta, Index chunk) const;
+
+  // --- one case, exactly -----------------------------------------------------------------------------
+  /// Units that free_energy of one case enumerates: the even hidden layers.
+  [[nodiscard]] Index case_units() const;
+  /// F(v) of one case at beta = 1, in double. Cost: 2^case_units() x units of the odd layers.
+  [[nodiscard]] double free_energy(const Params& theta, std::span<const Word> row) const;
+  /// mean(i, c) = P(v_i = 1 | x_1 of chain c).
+  void mean_visible(const Params& theta, const State& x, Scratch& scratch, LaneMatrix& mean) const;
+
+  // --- what trainers and files ask ---------------------------------------------------------------
+  static constexpr bool is_weight(std::string_view field) { return field.starts_with("weights"); }
+  static LayerParams<float> to_layers(Params&& params);
+  static Params from_layers(LayerParams<float>&& layers);
+  static std::vector<const Vector*> layer_offsets(const Offsets& offsets);
+  /// W ~ N(0, weight_scale^2), hidden biases 0, visible biases = reference_bias.
+  [[nodiscard]] Params initial_params(const StreamFactory& streams, double weight_scale) const;
+  /// The mean of the data, and 1/2 for the hidden layers.
+  [[nodiscard]] Offsets initial_offsets(const Eigen::VectorXd& visible_means) const;
+  [[nodiscard]] std::vector<std::pair<std::string, Index>> shape() const;
+  static const Matrix& filters(const Params& theta) { return theta.weights[0]; }
+  static constexpr std::string_view kFirstHidden = "hidden_1";
+  /// The field of the visible biases, and so of the reference machine in files.
+  static constexpr std::string_view kVisibleBias = "bias_0";
+
+ private:
+  static constexpr std::array<std::string_view, kMaxHidden> kWeightNames = {
+      "weights_1", "weights_2", "weights_3", "weights_4", "weights_5", "weights_6", "weights_7", "weights_8"};
+  static constexpr std::array<std::string_view, kMaxHidden + 1> kBiasNames = {
+      "bias_0", "bias_1", "bias_2", "bias_3", "bias_4", "bias_5", "bias_6", "bias_7", "bias_8"};
+  static constexpr std::array<std::string_view, kMaxHidden + 1> kLayerNames = {
+      "visible",  "hidden_1", "hidden_2", "hidden_3", "hidden_4",
+      "hidden_5", "hidden_6", "hidden_7", "hidden_8"};
+
+  [[nodiscard]] std::size_t layers() const { return sizes_.size(); }
+  [[nodiscard]] Index size(std::size_t layer) const { return sizes_[layer]; }
+  /// Number of a layer's first unit among those of its stage.
+  [[nodiscard]] Index first_unit(std::size_t layer) const;
+  /// f(layer, part of its units) for the layers of a stage that a range of its units meets.
+  template <class F>
+  void for_each_layer(Index stage, UnitRange units, F&& f) const;
+  /// Packs the layers that are neighbours of a stage's.
+  void pack_neighbours(Index stage, const Panel<Dbm>& panel, Scratch& scratch) const;
+  /// out[b] = b_k + W_k' x_{k-1} + W_{k+1} x_{k+1} for a part of a layer, from packed neighbours.
+  void layer_input(std::size_t layer, UnitRange part, const Params& theta, std::size_t n_blocks,
+                   std::span<float* const> out, Scratch& scratch) const;
+  /// The odd layer and the part of its units that a slice holds.
+  [[nodiscard]] std::pair<std::size_t, UnitRange> slice_part(Index slice) const;
+  /// Weights between the even layers (rows) and the odd ones (columns), in double.
+  [[nodiscard]] Eigen::MatrixXd even_odd_weights(const Params& theta) const;
+  /// A vector for each layer of a parity, one after another, in double.
+  template <class V>
+  [[nodiscard]] Eigen::VectorXd concatenated(std::size_t parity, const V& vectors) const;
+
+  std::vector<Index> sizes_;
+  Vector reference_bias_;
+};
+
+static_assert(HasReference<Dbm> && HasExactLogZ<Dbm> && HasMeanField<Dbm>);
+
+}  // namespace tempera

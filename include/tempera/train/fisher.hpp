@@ -1,0 +1,123 @@
+// The Fisher matrix of a machine as its draws give it: F = sum_m w_m (s_m - mean s)(s_m - mean s)' for the
+// centred statistics s of draws m with weights w that add to 1. It is never formed: it is a product of two
+// factors, each of which costs about a gradient.
+//
+// With statistics of drawn latents this is the Fisher matrix of the joint law, the Hessian of log Z
+// (Desjardins et al. 2013); with their expected values given what a chain keeps, that of the marginal law
+// (Amari), which is smaller (natural-gradient.md 1).
+#pragma once
+
+#include "tempera/mcmc/chains.hpp"
+#include "tempera/train/layer_params.hpp"
+
+namespace tempera {
+
+template <class Number>
+class Fisher {
+ public:
+  using Layer = Eigen::Matrix<Number, Eigen::Dynamic, Eigen::Dynamic>;  // units x draws
+
+  virtual ~Fisher() = default;
+  /// Weights of the draws; their sum is 1.
+  [[nodiscard]] const Eigen::VectorXd& weights() const { return weights_; }
+  [[nodiscard]] Index draws() const { return weights_.size(); }
+  /// Values of every layer with the offsets taken off.
+  [[nodiscard]] virtual const std::vector<Layer>& layers() const = 0;
+  /// Conditional variances of the units, draw by draw, where values are expected ones but the law is the
+  /// joint one; empty matrices elsewhere. The two together are Rao-Blackwellised moments.
+  [[nodiscard]] virtual const std::vector<Layer>& variances() const = 0;
+  /// u_m = (s_m - mean s)'d for a direction in centred coordinates.
+  [[nodiscard]] virtual Eigen::VectorXd scores(const LayerParams<Number>& d) const = 0;
+  /// sum_m z_m (s_m - mean s).
+  [[nodiscard]] virtual LayerParams<Number> combine(const Eigen::VectorXd& z) const = 0;
+
+  /// F x.
+  [[nodiscard]] LayerParams<Number> product(const LayerParams<Number>& x) const {
+    return combine(weights_.cwiseProduct(scores(x)));
+  }
+  /// x'F x.
+  [[nodiscard]] double quadratic(const LayerParams<Number>& x) const {
+    return weights_.dot(scores(x).cwiseAbs2());
+  }
+  /// Gram matrix of the draws: K_mn = sqrt(w_m w_n) (s_m - mean s)'(s_n - mean s), from products of layers
+  /// alone (natural-gradient.md 2). Cost: draws^2 x units.
+  [[nodiscard]] Eigen::MatrixXd gram() const;
+
+ protected:
+  explicit Fisher(Eigen::VectorXd weights) : weights_(std::move(weights)) {}
+  /// Takes the weighted mean of every column off, and of every row.
+  [[nodiscard]] Eigen::VectorXd centred(Eigen::VectorXd u) const {
+    u.array() -= weights_.dot(u);
+    return u;
+  }
+
+ private:
+  Eigen::VectorXd weights_;
+};
+
+/// A Gram matrix of draws with their weighted mean taken off on both sides, scaled by the square roots of the
+/// weights.
+Eigen::MatrixXd centred_gram(Eigen::MatrixXd gram, const Eigen::VectorXd& weights);
+
+/// From values of the layers as matrices: for tests, tiny machines and `exact`.
+template <class Number>
+class DenseFisher final : public Fisher<Number> {
+ public:
+  using typename Fisher<Number>::Layer;
+  /// layers: units x draws, the offsets taken off.
+  DenseFisher(std::vector<Layer> layers, Eigen::VectorXd weights, std::vector<Layer> variances = {})
+      : Fisher<Number>(std::move(weights)), layers_(std::move(layers)), variances_(std::move(variances)) {
+    variances_.resize(layers_.size());
+  }
+
+  [[nodiscard]] const std::vector<Layer>& layers() const override { return layers_; }
+  [[nodiscard]] const std::vector<Layer>& variances() const override { return variances_; }
+  [[nodiscard]] Eigen::VectorXd scores(const LayerParams<Number>& d) const override;
+  [[nodiscard]] LayerParams<Number> combine(const Eigen::VectorXd& z) const override;
+
+ private:
+  std::vector<Layer> layers_;
+  std::vector<Layer> variances_;
+};
+
+/// Memory of a KernelFisher, reused by every update.
+template <EnergyModel M>
+struct FisherWorkspace {
+  Workspace<M> probe;
+};
+
+/// What the latents of a Fisher matrix's draws are.
+enum class Latents {
+  kDrawn,     // as sampled: the joint law
+  kExpected,  // given what a chain keeps: the marginal law
+  kMoments,   // expected, and their variances beside them: moments of the joint law
+};
+
+/// From chains, through the kernels: products with bits. `workspace` holds the expected latents of the
+/// chains, which kDrawn replaces. `which`: the chains that are draws. All arguments must outlive it.
+template <EnergyModel M>
+class KernelFisher final : public Fisher<float> {
+ public:
+  KernelFisher(const M& model, std::vector<typename M::State>& blocks, Workspace<M>& workspace,
+               std::vector<std::uint64_t> which, Latents latents, const typename M::Offsets& offsets,
+               FisherWorkspace<M>& memory, const Workers& workers);
+
+  [[nodiscard]] const std::vector<Layer>& layers() const override;
+  [[nodiscard]] const std::vector<Layer>& variances() const override;
+  [[nodiscard]] Eigen::VectorXd scores(const LayerParams<float>& d) const override;
+  [[nodiscard]] LayerParams<float> combine(const Eigen::VectorXd& z) const override;
+
+ private:
+  const M& model_;
+  std::vector<typename M::State>& blocks_;
+  Workspace<M>& workspace_;
+  std::vector<std::uint64_t> which_;
+  Latents latents_;
+  LayerOffsets offsets_;
+  FisherWorkspace<M>& memory_;
+  const Workers& workers_;
+  mutable std::vector<Layer> layers_;
+  mutable std::vector<Layer> variances_;
+};
+
+}  // namespace tempera

@@ -1,0 +1,163 @@
+#include "tempera/train/fisher.hpp"
+
+#include "tempera/models/all_models.hpp"
+
+namespace tempera {
+
+Eigen::MatrixXd centred_gram(Eigen::MatrixXd gram, const Eigen::VectorXd& weights) {
+  const Eigen::VectorXd rows = gram * weights;
+  const double mean = weights.dot(rows);
+  gram.colwise() -= rows;
+  gram.rowwise() -= rows.transpose();
+  gram.array() += mean;
+  const Eigen::VectorXd root = weights.cwiseSqrt();
+  return root.asDiagonal() * gram * root.asDiagonal();
+}
+
+template <class Number>
+Eigen::MatrixXd Fisher<Number>::gram() const {
+  std::vector<Eigen::MatrixXd> products;
+  for (const Layer& x : layers()) {
+    Layer product(x.cols(), x.cols());
+    product.noalias() = x.transpose() * x;
+    products.push_back(product.template cast<double>());
+  }
+  Eigen::MatrixXd gram = products.front();
+  for (std::size_t k = 1; k < products.size(); ++k)
+    gram.array() += products[k].array() * (1.0 + products[k - 1].array());
+  return centred_gram(std::move(gram), weights_);
+}
+
+template <class Number>
+Eigen::VectorXd DenseFisher<Number>::scores(const LayerParams<Number>& d) const {
+  Eigen::VectorXd u = Eigen::VectorXd::Zero(this->draws());
+  for (std::size_t k = 0; k < layers_.size(); ++k)
+    u += (layers_[k].transpose() * d.bias[k]).template cast<double>();
+  for (std::size_t k = 0; k < d.weights.size(); ++k) {
+    const Layer input = d.weights[k] * layers_[k + 1];
+    u += layers_[k].cwiseProduct(input).colwise().sum().transpose().template cast<double>();
+  }
+  return this->centred(std::move(u));
+}
+
+template <class Number>
+LayerParams<Number> DenseFisher<Number>::combine(const Eigen::VectorXd& z) const {
+  const Flat<Number> centred = (z - this->weights() * z.sum()).template cast<Number>();
+  LayerParams<Number> sums;
+  for (const Layer& x : layers_) sums.bias.push_back(x * centred);
+  for (std::size_t k = 0; k + 1 < layers_.size(); ++k)
+    sums.weights.push_back(layers_[k] * centred.asDiagonal() * layers_[k + 1].transpose());
+  return sums;
+}
+
+template <EnergyModel M>
+KernelFisher<M>::KernelFisher(const M& model, std::vector<typename M::State>& blocks, Workspace<M>& workspace,
+                              std::vector<std::uint64_t> which, Latents latents,
+                              const typename M::Offsets& offsets, FisherWorkspace<M>& memory,
+                              const Workers& workers)
+    : Fisher<float>(Eigen::VectorXd::Constant(static_cast<Index>(which.size()),
+                                              1.0 / static_cast<double>(which.size()))),
+      model_(model),
+      blocks_(blocks),
+      workspace_(workspace),
+      which_(std::move(which)),
+      latents_(latents),
+      offsets_(M::layer_offsets(offsets)),
+      memory_(memory),
+      workers_(workers) {
+  // The last block may be short; the probe's lanes are the chains' own.
+  std::uint64_t n_chains = 0;
+  for (const auto& work : workspace.works) n_chains += static_cast<std::uint64_t>(work.lanes);
+  memory_.probe.fit(model_, n_chains, workers_);
+  if (latents != Latents::kDrawn) return;
+  workers_.for_each(static_cast<Index>(blocks_.size()), [&](Index block) {
+    const auto b = static_cast<std::size_t>(block);
+    model_.unpack_latents(blocks_[b], workspace_.works[b]);
+  });
+}
+
+template <EnergyModel M>
+const std::vector<typename KernelFisher<M>::Layer>& KernelFisher<M>::layers() const {
+  if (!layers_.empty()) return layers_;
+  const std::vector<Index> sizes = model_.layer_sizes();
+  layers_.resize(sizes.size());
+  // Draws that lie side by side are copied together.
+  std::vector<std::pair<Index, Index>> runs;  // first draw, draws
+  for (std::size_t m = 0; m < which_.size(); ++m) {
+    if (m > 0 && which_[m] == which_[m - 1] + 1 && which_[m] % kLanes != 0) {
+      ++runs.back().second;
+    } else {
+      runs.emplace_back(static_cast<Index>(m), 1);
+    }
+  }
+  for (std::size_t k = 0; k < sizes.size(); ++k) layers_[k].resize(sizes[k], draws());
+  workers_.for_each(static_cast<Index>(runs.size()), [&](Index run) {
+    const auto [first, count] = runs[static_cast<std::size_t>(run)];
+    const std::uint64_t chain = which_[static_cast<std::size_t>(first)];
+    LaneMatrix values;
+    for (std::size_t k = 0; k < sizes.size(); ++k) {
+      values.resize(sizes[k], kLanes);
+      model_.layer_values(static_cast<Index>(k), blocks_[chain / kLanes], workspace_.works[chain / kLanes],
+                          values);
+      layers_[k].middleCols(first, count) =
+          values.middleCols(static_cast<Index>(chain % kLanes), count).colwise() - *offsets_[k];
+    }
+  });
+  return layers_;
+}
+
+template <EnergyModel M>
+const std::vector<typename KernelFisher<M>::Layer>& KernelFisher<M>::variances() const {
+  if (!variances_.empty()) return variances_;
+  const std::vector<Layer>& values = layers();
+  variances_.resize(values.size());
+  if (latents_ != Latents::kMoments) return variances_;
+  for (std::size_t k = 1; k < values.size(); k += 2) {
+    const Eigen::ArrayXXf mean = (values[k].colwise() + *offsets_[k]).array();
+    variances_[k] = (mean * (1.0F - mean)).matrix();
+  }
+  return variances_;
+}
+
+template <EnergyModel M>
+Eigen::VectorXd KernelFisher<M>::scores(const LayerParams<float>& d) const {
+  LayerParams<float> plain = d;
+  plain_direction(offsets_, plain);
+  const typename M::Params direction = M::from_layers(std::move(plain));
+  infer(model_, direction, blocks_, memory_.probe, workers_);
+  std::vector<LaneDoubles> scores(blocks_.size());
+  workers_.for_each(static_cast<Index>(blocks_.size()), [&](Index block) {
+    const auto b = static_cast<std::size_t>(block);
+    model_.score(direction, blocks_[b], memory_.probe.works[b], workspace_.works[b], scores[b]);
+  });
+  Eigen::VectorXd u(draws());
+  for (std::size_t m = 0; m < which_.size(); ++m)
+    u[static_cast<Index>(m)] = scores[which_[m] / kLanes][which_[m] % kLanes];
+  return centred(std::move(u));
+}
+
+template <EnergyModel M>
+LayerParams<float> KernelFisher<M>::combine(const Eigen::VectorXd& z) const {
+  const Eigen::VectorXd centred = z - weights() * z.sum();
+  std::vector<LaneFloats> lanes(blocks_.size(), LaneFloats{});
+  for (std::size_t m = 0; m < which_.size(); ++m)
+    lanes[which_[m] / kLanes][which_[m] % kLanes] = static_cast<float>(centred[static_cast<Index>(m)]);
+  typename M::Params sums = model_.zero_params();
+  workers_.for_each(model_.slices(), [&](Index slice, std::size_t slot) {
+    model_.accumulate(blocks_, workspace_.works, lanes, slice, Sums::kSet, workspace_.scratch[slot], sums);
+  });
+  LayerParams<float> result = M::to_layers(std::move(sums));
+  centre_gradient(offsets_, result);
+  return result;
+}
+
+template class Fisher<float>;
+template class Fisher<double>;
+template class DenseFisher<float>;
+template class DenseFisher<double>;
+
+#define TEMPERA_INSTANTIATE(M) template class KernelFisher<M>;
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
+
+}  // namespace tempera
