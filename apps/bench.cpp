@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 
+#include "metric_table.hpp"
 #include "model_file.hpp"
 #include "options.hpp"
 #include "tempera/kernels/dispatch.hpp"
@@ -14,6 +15,7 @@ namespace {
 
 struct Options {
   CommonOptions common;
+  std::string metrics;
   std::string instructions;
   std::string only;
   double seconds = 0.3;
@@ -261,7 +263,28 @@ class Bench {
   const Yardstick& yardstick_;
 };
 
+/// The table of metrics for one machine, in place of times.
+int run_metrics(const Options& options) {
+  const AnyModelFile file = read_model(options.metrics);
+  const auto* rbm = std::get_if<ModelFile<BernoulliRbm>>(&file);
+  if (rbm == nullptr) throw UsageError("bench: --metrics needs a model of kind bernoulli-rbm");
+  const Workers workers(options.common.threads);
+  catch_signals();
+  const Json json = metric_table(*rbm, options.common, workers);
+  std::string text = format("%-20s %10s %10s %10s %12s %12s", "metric", "numbers", "KL", "condition",
+                            "eff. noise", "eff. signal");
+  for (const Json& row : json["rows"]) {
+    text += format("\n%-20s %10lld %10.1f %10.1f %12.3f %12.3f", row["metric"].get<std::string>().c_str(),
+                   static_cast<long long>(row["numbers"]), static_cast<double>(row["kl"]),
+                   static_cast<double>(row["condition"]), static_cast<double>(row["efficiency_noise"]),
+                   static_cast<double>(row["efficiency_signal"]));
+  }
+  print_result(options.common, json, text);
+  return 0;
+}
+
 int run(const Options& options) {
+  if (!options.metrics.empty()) return run_metrics(options);
   if (!options.instructions.empty()) use_instruction_set(options.instructions);
   const Yardstick& yardstick = yardstick_for(instruction_set());
   const double peak = yardstick.multiply_add_rate();
@@ -305,6 +328,9 @@ void setup_bench(CLI::App& program, int& exit_code) {
                  "instruction set of the kernels, e.g. AVX2; the best of this CPU where not given");
   app.add_option("--only", options->only, "one kind of row")
       ->check(CLI::IsMember({"sweep", "gradient", "update", "ais", "exact"}));
+  app.add_option("--metrics", options->metrics,
+                 "no times, but how near every metric is to the exact Fisher matrix of this model, of at most 22 "
+                 "hidden units");
   app.add_option("--seconds", options->seconds, "time for each row")
       ->check(CLI::Range(0.0, 600.0))
       ->capture_default_str();

@@ -65,6 +65,7 @@ void check_metric(const TrainConfig& config, Checker& check) {
   check.in_range("radius", config.radius, config.radius > 0, "must be above 0");
   check.in_range("spring", config.spring, config.spring >= 0 && config.spring < 1, "must be in [0, 1)");
   check.within("metric-chains", config.metric_chains, 0, kMany);
+  check.within("metric-draws", config.metric_draws, 2, 1 << 16);
   check.in_range("metric-memory", config.metric_memory, config.metric_memory >= 1, "must be at least 1");
   check.within("metric-refresh", config.metric_refresh, 1, kMany);
   check.within("metric-rank", config.metric_rank, 1, 4096);

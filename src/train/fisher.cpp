@@ -18,9 +18,16 @@ template <class Number>
 Eigen::MatrixXd Fisher<Number>::gram() const {
   std::vector<Eigen::MatrixXd> products;
   for (const Layer& x : layers()) {
+    // The lower triangle, some columns at a time, and then its mirror image.
+    constexpr Index kColumns = 128;
     Layer product(x.cols(), x.cols());
-    product.noalias() = x.transpose() * x;
-    products.push_back(product.template cast<double>());
+    for (Index first = 0; first < x.cols(); first += kColumns) {
+      const Index n = std::min(kColumns, x.cols() - first);
+      const Index below = x.cols() - first;
+      product.block(first, first, below, n).noalias() =
+          x.rightCols(below).transpose() * x.middleCols(first, n);
+    }
+    products.push_back(Layer(product.template selfadjointView<Eigen::Lower>()).template cast<double>());
   }
   Eigen::MatrixXd gram = products.front();
   for (std::size_t k = 1; k < products.size(); ++k)

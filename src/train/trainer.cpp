@@ -331,6 +331,8 @@ StepNorms apply_natural_gradient(const M& model, const TrainConfig& config, cons
   Chains<M>& draws = has_own ? state.metric_chains : chains;
   Workspace<M>& workspace = has_own ? scratch.metric_chains : scratch.negative;
   if (has_own) which = plain_chains(draws, TemperatureLadder());
+  if (!uses_moments(config.metric))
+    which.resize(std::min(which.size(), static_cast<std::size_t>(config.metric_draws)));
   const KernelFisher<M> fisher(model, draws.blocks, workspace, which, latents, state.offsets, scratch.fisher,
                                workers);
   const MetricOptions options = metric_options(config);

@@ -42,6 +42,7 @@ struct TrainConfig {
   double radius = 0.1;
   double spring = 0.0;
   std::int64_t metric_chains = 0;  // 0: those of the gradient
+  std::int64_t metric_draws = 256;
   double metric_memory = 100.0;
   std::int64_t metric_refresh = 20;
   std::int64_t metric_rank = 50;
@@ -132,6 +133,9 @@ struct TrainConfig {
     f("spring", "part of the last direction that the next one is drawn to (SPRING momentum)", s.spring...);
     f("metric-chains", "persistent chains for the metric alone; 0 takes those of the gradient",
       s.metric_chains...);
+    f("metric-draws",
+      "chains at most that metrics made of draws look at (sample, mfng, tonga, hybrid, exact)",
+      s.metric_draws...);
     f("metric-memory", "updates that running means of factored metrics look back", s.metric_memory...);
     f("metric-refresh", "updates between inversions of factors, and insertions of tonga",
       s.metric_refresh...);
