@@ -328,9 +328,10 @@ void setup_bench(CLI::App& program, int& exit_code) {
                  "instruction set of the kernels, e.g. AVX2; the best of this CPU where not given");
   app.add_option("--only", options->only, "one kind of row")
       ->check(CLI::IsMember({"sweep", "gradient", "update", "ais", "exact"}));
-  app.add_option("--metrics", options->metrics,
-                 "no times, but how near every metric is to the exact Fisher matrix of this model, of at most 22 "
-                 "hidden units");
+  app.add_option(
+      "--metrics", options->metrics,
+      "no times, but how near every metric is to the exact Fisher matrix of this model, of at most 22 "
+      "hidden units");
   app.add_option("--seconds", options->seconds, "time for each row")
       ->check(CLI::Range(0.0, 600.0))
       ->capture_default_str();

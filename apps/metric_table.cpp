@@ -127,7 +127,8 @@ class Judge {
   }
   [[nodiscard]] const Eigen::MatrixXd& fisher() const { return fisher_; }
 
-  /// A row for the metric with this inverse; `scaled`: the scale of P is free, and is chosen for the least KL.
+  /// A row for the metric with this inverse; `scaled`: the scale of P is free, and is chosen for the least
+  /// KL.
   [[nodiscard]] Json row(const std::string& name, Index numbers, Eigen::MatrixXd inverse, bool scaled,
                          Index n_weights) const {
     const auto n = static_cast<double>(fisher_.rows());

@@ -231,15 +231,35 @@ void write_provenance(Hdf5Writer& file, const std::string& command, std::int64_t
   file.attribute("/provenance", "seed", seed);
 }
 
+namespace {
+
 template <class M>
-void write_model(const fs::path& path, const M& model, const typename M::Params& theta,
-                 const std::string& format) {
-  Hdf5Writer file("model");
+void write_shape(Hdf5Writer& file, const M& model, const std::vector<std::int64_t>& visible_shape,
+                 const Binarization& rule) {
   file.attribute("/model", "kind", std::string(M::kKind));
   for (const auto& [name, size] : model.shape())
     file.attribute("/model", name, static_cast<std::int64_t>(size));
-  file.attribute("/model", "converted_from", format);
-  file.fields("/model/params", theta);
+  if (!visible_shape.empty()) file.attribute("/model", "visible_shape", visible_shape);
+  file.attribute("/model", "binarize", rule.method);
+  file.attribute("/model", "binarize_maximum", rule.maximum);
+  file.attribute("/model", "binarize_seed", static_cast<std::int64_t>(rule.seed));
+}
+
+template <class M>
+void write_reference(Hdf5Writer& file, const M& model) {
+  file.dataset("/model/reference/" + std::string(M::kVisibleBias),
+               {static_cast<std::uint64_t>(model.n_visible())}, model.reference_bias().data());
+}
+
+}  // namespace
+
+template <class M>
+void write_model(const fs::path& path, const ModelFile<M>& model, const std::string& origin) {
+  Hdf5Writer file("model");
+  write_shape(file, model.model, model.visible_shape, model.binarization);
+  file.attribute("/model", "converted_from", origin);
+  file.fields("/model/params", model.theta);
+  if (model.has_reference) write_reference(file, model.model);
   write_provenance(file, command_line(), 0);
   file.write(path);
 }
@@ -248,16 +268,9 @@ template <class M>
 void write_checkpoint(const fs::path& path, const M& model, const TrainState<M>& state,
                       const ModelNotes& notes) {
   Hdf5Writer file("checkpoint");
-  file.attribute("/model", "kind", std::string(M::kKind));
-  for (const auto& [name, size] : model.shape())
-    file.attribute("/model", name, static_cast<std::int64_t>(size));
-  if (!notes.visible_shape.empty()) file.attribute("/model", "visible_shape", notes.visible_shape);
-  file.attribute("/model", "binarize", notes.binarization.method);
-  file.attribute("/model", "binarize_maximum", notes.binarization.maximum);
-  file.attribute("/model", "binarize_seed", static_cast<std::int64_t>(notes.binarization.seed));
+  write_shape(file, model, notes.visible_shape, notes.binarization);
   file.fields("/model/params", state.result());
-  file.dataset("/model/reference/" + std::string(M::kVisibleBias),
-               {static_cast<std::uint64_t>(model.n_visible())}, model.reference_bias().data());
+  write_reference(file, model);
   if (notes.log_partition) {
     file.attribute("/log_partition", "value", notes.log_partition->value);
     file.attribute("/log_partition", "standard_error", notes.log_partition->standard_error);
@@ -376,15 +389,15 @@ BinaryData data_for_model(const ModelFile<M>& file, const DataFile& data, const 
   return binarize(data, split, rule);
 }
 
-#define TEMPERA_INSTANTIATE(M)                                                                             \
-  template ModelFile<M> read_model_as(const std::filesystem::path&);                                       \
-  template std::vector<M::Params> read_snapshots(const ModelFile<M>&);                                     \
-  template std::optional<Tracker<M>> read_tracker(const ModelFile<M>&);                                    \
-  template void write_checkpoint(const std::filesystem::path&, const M&, const TrainState<M>&,             \
-                                 const ModelNotes&);                                                       \
-  template void write_model(const std::filesystem::path&, const M&, const M::Params&, const std::string&); \
-  template void read_checkpoint(const std::filesystem::path&, const M&, TrainState<M>&);                   \
-  template BinaryData data_for_model(const ModelFile<M>&, const DataFile&, const std::string&,             \
+#define TEMPERA_INSTANTIATE(M)                                                                      \
+  template ModelFile<M> read_model_as(const std::filesystem::path&);                                \
+  template std::vector<M::Params> read_snapshots(const ModelFile<M>&);                              \
+  template std::optional<Tracker<M>> read_tracker(const ModelFile<M>&);                             \
+  template void write_checkpoint(const std::filesystem::path&, const M&, const TrainState<M>&,      \
+                                 const ModelNotes&);                                                \
+  template void write_model(const std::filesystem::path&, const ModelFile<M>&, const std::string&); \
+  template void read_checkpoint(const std::filesystem::path&, const M&, TrainState<M>&);            \
+  template BinaryData data_for_model(const ModelFile<M>&, const DataFile&, const std::string&,      \
                                      const std::string&, std::int64_t);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)

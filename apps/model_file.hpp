@@ -60,10 +60,9 @@ template <class M>
 void write_checkpoint(const std::filesystem::path& path, const M& model, const TrainState<M>& state,
                       const ModelNotes& notes);
 
-/// A model alone, without training state or reference machine; `format` is what it was converted from.
+/// A model alone, without training state; `origin` is what it was made from.
 template <class M>
-void write_model(const std::filesystem::path& path, const M& model, const typename M::Params& theta,
-                 const std::string& format);
+void write_model(const std::filesystem::path& path, const ModelFile<M>& file, const std::string& origin);
 
 /// Fills a state made by initial_state, whose shapes the file must have. Throws DataError.
 template <class M>
