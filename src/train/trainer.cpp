@@ -4,6 +4,7 @@
 #include <boost/random/uniform_int_distribution.hpp>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <string>
 
 #include "tempera/core/errors.hpp"
@@ -54,6 +55,7 @@ struct Scratch {
   TrackerWorkspace<M> tracker;
   Workspace<M> metric_chains;
   FisherWorkspace<M> fisher;
+  FisherWorkspace<M> metric_fisher;
   DataClusters clusters;
   Trace trace;
   typename M::Params gradient;
@@ -327,14 +329,22 @@ StepNorms apply_natural_gradient(const M& model, const TrainConfig& config, cons
   const Latents latents = !joint                        ? Latents::kExpected
                           : uses_moments(config.metric) ? Latents::kMoments
                                                         : Latents::kDrawn;
+  const auto fisher_of = [&](Chains<M>& draws, Workspace<M>& workspace, std::vector<std::uint64_t> chosen,
+                             FisherWorkspace<M>& memory) {
+    if (!uses_moments(config.metric))
+      chosen.resize(std::min(chosen.size(), static_cast<std::size_t>(config.metric_draws)));
+    return KernelFisher<M>(model, draws.blocks, workspace, std::move(chosen), latents, state.offsets, memory,
+                           workers);
+  };
+  // A direction looks short by the very draws that it was fitted to: where the metric has chains of its own,
+  // those of the gradient judge its length.
   const bool has_own = state.metric_chains.n_chains > 0;
-  Chains<M>& draws = has_own ? state.metric_chains : chains;
-  Workspace<M>& workspace = has_own ? scratch.metric_chains : scratch.negative;
-  if (has_own) which = plain_chains(draws, TemperatureLadder());
-  if (!uses_moments(config.metric))
-    which.resize(std::min(which.size(), static_cast<std::size_t>(config.metric_draws)));
-  const KernelFisher<M> fisher(model, draws.blocks, workspace, which, latents, state.offsets, scratch.fisher,
-                               workers);
+  const KernelFisher<M> control = fisher_of(chains, scratch.negative, which, scratch.fisher);
+  std::optional<KernelFisher<M>> own;
+  if (has_own)
+    own.emplace(fisher_of(state.metric_chains, scratch.metric_chains,
+                          plain_chains(state.metric_chains, TemperatureLadder()), scratch.metric_fisher));
+  const Fisher<float>& fisher = has_own ? *own : control;
   const MetricOptions options = metric_options(config);
   LayerParams<float> spring =
       g;  // g + damping x spring x last direction: P^-1 of it is drawn to that direction
@@ -356,7 +366,7 @@ StepNorms apply_natural_gradient(const M& model, const TrainConfig& config, cons
           SolveReport ignored;
           return metric.solve(fisher, state.metric, x, ignored);
         };
-        return take_step<float>(length, fisher, g, std::move(d), previous, precondition,
+        return take_step<float>(length, control, g, std::move(d), previous, precondition,
                                 reported ? &report.natural : nullptr);
       },
       make_metric<float>(options, offsets));

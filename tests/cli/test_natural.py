@@ -1,5 +1,6 @@
 """Deep machines, metrics and pruning from the command line."""
 
+import shutil
 import unittest
 
 import h5py
@@ -167,7 +168,17 @@ class Prune(CliTest):
             # What the command says is what the file holds.
             self.assertAlmostEqual(run_json("loglik", self.dir / "pruned.h5", "--data", "digits", "--method", "exact")["log_likelihood"],
                                    told["rounds"][-1]["log_likelihood"], places=4)
-        self.assertLess(losses["kl"], losses["magnitude"])
+        self.assertLess(max(losses.values()), 0.3)
+        # Planted: half of the weights at random.
+        shutil.copy(self.dir / "pruned.h5", self.dir / "random.h5")
+        with h5py.File(self.dir / "run" / "checkpoint.h5") as file, h5py.File(self.dir / "random.h5", "a") as other:
+            weights = file["model/params/weights"][...]
+            weights[np.random.default_rng(1).random(weights.shape) < 0.5] = 0
+            for name in ("visible_bias", "hidden_bias"):
+                other["model/params"][name][...] = file["model/params"][name][...]
+            other["model/params/weights"][...] = weights
+        random = run_json("loglik", self.dir / "random.h5", "--data", "digits", "--method", "exact")["log_likelihood"]
+        self.assertLess(random, told["rounds"][0]["log_likelihood"] - 3)
 
     def test_refitting_helps_and_what_is_gone_stays_gone(self):
         bare = self.prune("--density", 0.3)["rounds"][-1]["log_likelihood"]

@@ -131,7 +131,10 @@ struct TrainConfig {
       s.step...);
     f("radius", "predicted KL divergence of a step at most, nats", s.radius...);
     f("spring", "part of the last direction that the next one is drawn to (SPRING momentum)", s.spring...);
-    f("metric-chains", "persistent chains for the metric alone; 0 takes those of the gradient",
+    f("metric-chains",
+      "persistent chains for the metric alone, whose steps those of the gradient then measure; 0 takes those "
+      "of the "
+      "gradient for both",
       s.metric_chains...);
     f("metric-draws",
       "chains at most that metrics made of draws look at (sample, mfng, tonga, hybrid, exact)",

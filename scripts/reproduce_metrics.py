@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""Races of the metrics against well-tuned centred gradient ascent, and the table of metrics.
+
+A point of a curve is a whole run: the rate decays linearly to 0 and the averaged model is judged, so that no method is caught half-way.
+Every method has a grid of as many settings; the best one for a length is chosen with seed 1 and measured with others. Figures are mean
+log-likelihoods of the test cases: by annealed importance sampling of 100 chains, whose effective fraction stands beside (a low one
+flatters), exactly for 20 hidden units, a variational bound for the deep machine. Parts:
+
+  table     every metric against the exact Fisher matrix of a published machine of 196 visible and 20 hidden units
+  small     14 x 14 digits, 20 hidden units, exact; and the same digits with pixels inverted
+  rbm       MNIST, 784-500, batch and chains 500
+  dbm       MNIST, 784-400-100, batch and chains 256, five sweeps in each phase
+
+Needs h5py and the data sets, which are not part of this project; --figure needs matplotlib.
+"""
+
+import argparse
+import collections
+import csv
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MNIST = "mnist_binarized_sm.h5"
+COMMON = ["--trainer", "sml", "--track-log-z", "none", "--schedule", "linear"]
+
+
+def rates(*values):
+    return [f"--lr {value}" for value in values]
+
+
+def damped(kind, *pairs):
+    return [f"--metric {kind} --damping {damping} --lr {rate}" for damping, rate in pairs]
+
+
+def bounded(kind, *pairs):
+    return [f"--metric {kind} --damping {damping} --lr 1 --step kl --radius {radius}" for damping, radius in pairs]
+
+
+# Machine, lengths in updates, and for every method its grid; methods with lengths of their own are slow.
+Race = collections.namedtuple("Race", "options lengths methods")
+RACES = {
+    "small": Race("--hidden 20 --batch 500", [200, 500, 1000, 3000], {
+        "centred": (rates(0.5, 1.0, 1.7, 3.0), None),
+        "sample, joint": (damped("sample --fisher joint", (0.1, 0.2), (0.03, 0.1), (0.03, 0.2), (0.01, 0.1)), None),
+        "sample, marginal": (damped("sample --fisher marginal", (0.1, 0.2), (0.03, 0.1), (0.03, 0.2), (0.01, 0.1)), None),
+        "kfac": (bounded("kfac --fisher joint", (0.01, 0.01), (0.01, 0.1), (0.05, 0.01), (0.05, 0.1)), None),
+        "ekfac": (bounded("ekfac --fisher joint", (0.05, 0.01), (0.05, 0.1), (0.1, 0.01), (0.1, 0.1)), None),
+        "fang": (bounded("fang --fisher joint", (0.01, 0.01), (0.01, 0.1), (0.05, 0.01), (0.05, 0.1)), None),
+        "diagonal": (bounded("diagonal --fisher joint", (0.01, 0.01), (0.01, 0.1), (0.05, 0.01), (0.05, 0.1)), None),
+        "hybrid": (bounded("hybrid --fisher joint", (0.1, 0.01), (0.1, 0.03), (0.1, 0.1), (0.1, 0.3)), None)}),
+    "rbm": Race("--hidden 500 --batch 500", [200, 350, 500, 1000], {
+        "centred": (rates(0.3, 0.6, 0.9, 1.2), None),
+        "sample, joint": (damped("sample --fisher joint", (0.1, 0.1), (0.1, 0.15), (0.2, 0.15), (0.2, 0.25)), None),
+        "sample, marginal": (damped("sample --fisher marginal", (0.1, 0.1), (0.1, 0.15), (0.2, 0.15), (0.2, 0.25)), None),
+        "kfac": (bounded("kfac --fisher joint", (0.02, 0.1), (0.02, 0.3), (0.05, 0.1), (0.05, 0.3)), [200])}),
+    "dbm": Race("--model dbm --hidden 400,100 --batch 256 --sweeps 5 --warmup 100", [1000, 2000], {
+        "centred": (rates(0.2, 0.4, 0.6, 0.8), None),
+        "sample, joint": (damped("sample --fisher joint", (0.05, 0.03), (0.05, 0.05), (0.1, 0.05), (0.1, 0.08)), None)})}
+
+
+def call(tempera, *words):
+    done = subprocess.run([tempera, *map(str, words), "--quiet", "--json", "--threads", "1"], capture_output=True, text=True)
+    return json.loads(done.stdout) if done.returncode == 0 else None
+
+
+def measure(tempera, folder, data, race, options, length, seed, betas):
+    """(log-likelihood, effective fraction, seconds), or None where the run or its likelihood broke down."""
+    run = pathlib.Path(folder) / "run"
+    told = call(tempera, "train", "--data", data, *COMMON, *RACES[race].options.split(), *options.split(), "--updates", length,
+                "--report-every", length, "--checkpoint-every", length, "--keep", 0, "--seed", seed, "--out", run, "--force")
+    if told is None:
+        return None
+    how = ["--method", "exact"] if race == "small" else ["--method", "ais", "--betas", betas, "--chains", 100]
+    found = call(tempera, "loglik", run, "--data", data, *how)
+    return found and (found["log_likelihood"], found.get("effective_fraction", 1.0), told["seconds"])
+
+
+def race(tempera, folder, data, name, seeds, betas, note):
+    rows = []
+    for method, (grid, own) in RACES[name].methods.items():
+        for length in own or RACES[name].lengths:
+            tried = {options: measure(tempera, folder, data, name, options, length, 1, min(betas, 3000)) for options in grid}
+            able = {options: found[0] for options, found in tried.items() if found and found[1] > 0.02}
+            if not able:
+                note(f"{name} {method} {length}: every setting broke down")
+                continue
+            best = max(able, key=able.get)
+            found = [measure(tempera, folder, data, name, best, length, seed, betas) for seed in range(2, 2 + seeds)]
+            found = [one for one in found if one]
+            if not found:
+                continue
+            row = {"race": name, "method": method, "updates": length, "options": best, "log_likelihoods": [one[0] for one in found],
+                   "effective_fraction": min(one[1] for one in found), "seconds": statistics.median(one[2] for one in found),
+                   "log_likelihood": statistics.median(one[0] for one in found)}
+            rows.append(row)
+            note(f"{name} {method:17} {length:5} {row['log_likelihood']:9.2f} [{min(row['log_likelihoods']):.2f}, "
+                 f"{max(row['log_likelihoods']):.2f}] {row['seconds']:7.1f} s, effective {row['effective_fraction']:.2f}: {best}")
+    return rows
+
+
+def small_digits(source, path, inverted):
+    """The digits as 14 x 14 binary pixels: means of 2 x 2, above one half."""
+    import h5py
+    import numpy as np
+    with h5py.File(source) as grey, h5py.File(path, "w") as small:
+        for split in ("train", "test"):
+            x = np.asarray(grey[f"{split}/x"], np.float32).reshape(-1, 14, 2, 14, 2).mean((2, 4)).reshape(-1, 196) > 127.5
+            small[f"{split}/x"] = (x ^ inverted).astype(np.uint8)
+
+
+def draw(rows, path):
+    import matplotlib
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+    names = [name for name in RACES if any(row["race"] == name for row in rows)]
+    matplotlib.rcParams.update({"svg.hashsalt": "tempera", "font.size": 8})
+    figure, axes = pyplot.subplots(len(names), 2, figsize=(9, 3.2 * len(names)), squeeze=False)
+    for line, name in zip(axes, names):
+        for method in RACES[name].methods:
+            own = [row for row in rows if row["race"] == name and row["method"] == method]
+            if not own:
+                continue
+            for axis, key in zip(line, ("updates", "seconds")):
+                axis.plot([row[key] for row in own], [row["log_likelihood"] for row in own], marker="o", markersize=3, label=method)
+        values = sorted(row["log_likelihood"] for row in rows if row["race"] == name)
+        for axis, key in zip(line, ("updates", "seconds")):
+            axis.set_xscale("log")
+            axis.set_xlabel(key)
+            axis.set_ylim(values[-1] - 3 * (values[-1] - values[len(values) // 2]) - 1, values[-1] + 0.5)
+            axis.grid(alpha=0.3)
+        line[0].set_ylabel(f"{name}: test log-likelihood, nats")
+        line[0].legend()
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tempera", default=ROOT / "build/release/apps/tempera")
+    parser.add_argument("--data", type=pathlib.Path, default=ROOT / "../shared/data")
+    parser.add_argument("--parts", nargs="+", choices=["table", *RACES], default=["table", *RACES])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--betas", type=int, default=10000)
+    parser.add_argument("--only", help="a single method")
+    parser.add_argument("--out", type=pathlib.Path, help="JSON file of every row")
+    parser.add_argument("--from", dest="earlier", nargs="+", type=pathlib.Path, default=[], help="JSON files of earlier rows to draw as well")
+    parser.add_argument("--figure", type=pathlib.Path)
+    arguments = parser.parse_args()
+
+    def note(text):
+        print(text, flush=True)
+
+    rows = [row for path in arguments.earlier for row in json.loads(path.read_text())]
+    if "table" in arguments.parts:
+        model = arguments.data / "models/mnist_196x20_exact.h5"
+        told = subprocess.run([arguments.tempera, "bench", "--metrics", model, "--quiet"], capture_output=True, text=True)
+        note(told.stdout or told.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in [part for part in arguments.parts if part != "table"]:
+            if arguments.only:
+                kept = {arguments.only: RACES[name].methods[arguments.only]}
+                RACES[name] = RACES[name]._replace(methods=kept)
+            if name != "small":
+                rows += race(arguments.tempera, folder, arguments.data / MNIST, name, arguments.seeds, arguments.betas, note)
+                continue
+            normal, inverted = pathlib.Path(folder) / "normal.h5", pathlib.Path(folder) / "inverted.h5"
+            small_digits(arguments.data / "mnist.h5", normal, False)
+            small_digits(arguments.data / "mnist.h5", inverted, True)
+            found = race(arguments.tempera, folder, normal, name, arguments.seeds, arguments.betas, note)
+            for row in [row for row in found if row["updates"] == RACES[name].lengths[-1]]:
+                other = [measure(arguments.tempera, folder, inverted, name, row["options"], row["updates"], seed, 0)[0]
+                         for seed in range(2, 2 + arguments.seeds)]
+                row["inverted"] = statistics.median(other)
+                note(f"inverted pixels, {row['method']}: {row['inverted']:.3f}, normal {row['log_likelihood']:.3f}")
+            rows += found
+    if arguments.out:
+        arguments.out.write_text(json.dumps(rows, indent=1))
+    if arguments.figure:
+        draw(rows, arguments.figure)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
