@@ -45,7 +45,7 @@ def bounded(kind, *pairs):
 Race = collections.namedtuple("Race", "options lengths methods")
 RACES = {
     "small": Race("--hidden 20 --batch 500", [200, 500, 1000, 3000], {
-        "centred": (rates(0.5, 1.0, 1.7, 3.0), None),
+        "centred": (rates(1, 2, 3, 5), None),
         "sample, joint": (damped("sample --fisher joint", (0.1, 0.2), (0.03, 0.1), (0.03, 0.2), (0.01, 0.1)), None),
         "sample, marginal": (damped("sample --fisher marginal", (0.1, 0.2), (0.03, 0.1), (0.03, 0.2), (0.01, 0.1)), None),
         "kfac": (bounded("kfac --fisher joint", (0.01, 0.01), (0.01, 0.1), (0.05, 0.01), (0.05, 0.1)), None),
