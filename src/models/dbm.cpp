@@ -326,7 +326,7 @@ void Dbm::score(const Params& direction, const State& x, const Work& probe, cons
 
 void Dbm::layer_values(Index layer, const State& x, const Work& work, LaneMatrix& out) const {
   const auto k = static_cast<std::size_t>(layer);
-  if (k % 2 == 0) {
+  if (k == 0 || (k % 2 == 0 && !work.mean_field)) {
     unpack_lanes(x.layers[k], out);
   } else {
     out = work.mean[k];

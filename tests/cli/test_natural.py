@@ -102,7 +102,11 @@ class Deep(CliTest):
 
     def test_live_units_are_reported_for_every_layer(self):
         rows = read_metrics(self.train())
-        self.assertEqual(len(rows[-1]["live_units"].split()), 2)
+        live = [int(word) for word in rows[-1]["live_units"].split()]
+        self.assertEqual(len(live), 2)
+        self.assertLessEqual(live[0], 6)
+        run("train", *SMALL, "--updates", 400, "--lr", 1, "--model", "dbm", "--hidden", "6,4", "--out", self.dir / "longer")
+        self.assertGreater(int(read_metrics(self.dir / "longer")[-1]["live_units"].split()[1]), 0)
 
     def test_jumps_are_refused(self):
         self.fails(64, "sample", self.train(), "--jump", 0.1, "--data", "bars-and-stripes", "--out", self.dir / "s.h5", mentions=["jump", "dbm"])

@@ -511,6 +511,13 @@ TEST(Dbm, MeanFieldStatisticsAreTheDerivativeOfTheBound) {
   Dbm::Scratch scratch;
   for (Index slice = 0; slice < model.slices(); ++slice)
     model.accumulate(blocks, workspace.works, weights, slice, Sums::kAdd, scratch, statistics);
+  LaneMatrix values;
+  for (Index layer = 0; layer < 4; ++layer) {
+    const auto k = static_cast<std::size_t>(layer);
+    values.resize(statistics.bias[k].size(), kLanes);
+    model.layer_values(layer, blocks[0], workspace.works[0], values);
+    EXPECT_LT((values.col(0) - statistics.bias[k]).norm(), 1e-6) << layer;
+  }
   for_each_field(
       [&](std::string_view name, auto& parameter, const auto& derivative) {
         for (Index k = 0; k < parameter.size(); ++k) {
