@@ -52,7 +52,7 @@ RACES = {
         "ekfac": (bounded("ekfac --fisher joint", (0.05, 0.01), (0.05, 0.1), (0.1, 0.01), (0.1, 0.1)), None),
         "fang": (bounded("fang --fisher joint", (0.01, 0.01), (0.01, 0.1), (0.05, 0.01), (0.05, 0.1)), None),
         "diagonal": (bounded("diagonal --fisher joint", (0.01, 0.01), (0.01, 0.1), (0.05, 0.01), (0.05, 0.1)), None),
-        "hybrid": (bounded("hybrid --fisher joint", (0.1, 0.01), (0.1, 0.03), (0.1, 0.1), (0.1, 0.3)), None)}),
+        "hybrid": (bounded("hybrid --fisher joint", (0.05, 0.01), (0.05, 0.03), (0.05, 0.1), (0.05, 0.3)), None)}),
     "rbm": Race("--hidden 500 --batch 500", [200, 350, 500, 1000], {
         "centred": (rates(0.3, 0.6, 0.9, 1.2), None),
         "sample, joint": (damped("sample --fisher joint", (0.1, 0.1), (0.1, 0.15), (0.2, 0.15), (0.2, 0.25)), None),

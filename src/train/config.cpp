@@ -8,6 +8,7 @@
 #include "tempera/core/memory.hpp"
 #include "tempera/mcmc/ladder.hpp"
 #include "tempera/models/dbm.hpp"
+#include "tempera/train/metric.hpp"
 
 namespace tempera {
 namespace {
@@ -113,6 +114,8 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
     check.add("hidden", layers, "dbm has 1 to " + std::to_string(Dbm::kMaxHidden) + " hidden layers");
   check.one_of("positive", config.positive, {"mean-field", "sampled"});
   check.within("positive-sweeps", config.positive_sweeps, 1, kMany);
+  if (deep && config.jump > 0)
+    check.add("jump", text(config.jump), "needs latents that are independent given the visibles: not dbm");
   if (!deep && config.positive != "mean-field")
     check.add("positive", "'" + config.positive + "'", "means nothing with " + config.model);
   check_metric(config, check);
@@ -166,6 +169,11 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
       hidden += static_cast<double>(config.hidden[k - 1]) * static_cast<double>(config.hidden[k]) / visible;
       units += static_cast<double>(config.hidden[k]);
     }
+    if (config.metric == "exact" &&
+        visible * hidden + units > static_cast<double>(ExactMetric<float>::kMostParameters))
+      check.add("metric", "'exact'",
+                "is for machines of at most " + std::to_string(ExactMetric<float>::kMostParameters) +
+                    " parameters");
     const auto blocks = [](std::int64_t n) { return std::ceil(static_cast<double>(n) / 64.0); };
     const std::int64_t batch = std::min(config.batch, n_cases);
     const std::int64_t tempered = is_tempered(config) ? config.rungs * config.ensembles : 0;

@@ -275,7 +275,9 @@ std::vector<Index> live_units(const M& model, const Phase<M>& phase) {
 MetricOptions metric_options(const TrainConfig& config) {
   MetricOptions options;
   options.kind = config.metric;
-  options.damping = config.damping > 0 ? config.damping : uses_moments(config.metric) ? 0.05 : 0.1;
+  const bool factored = uses_moments(config.metric) || config.metric == "hybrid";
+  options.damping = config.damping > 0 ? config.damping : factored ? 0.05 : 0.1;
+  if (config.metric == "hybrid") options.factor_damping = options.damping;
   options.memory = config.metric_memory;
   options.refresh = options.insert_every = static_cast<std::uint64_t>(config.metric_refresh);
   options.rank = config.metric_rank;

@@ -142,11 +142,21 @@ class Metrics(CliTest):
             run("train", *SMALL, "--updates", 30, "--model", "dbm", "--hidden", "6,4", "--metric", metric, "--lr", "0.02", "--out", self.dir / metric)
             self.assertTrue(np.isfinite(float(read_metrics(self.dir / metric)[-1]["cosine"])))
 
+    def test_every_trainer_takes_a_metric(self):
+        for trainer in ("cd", "sml-pt", "sml-apt", "sml-ptt"):
+            for model in (["--hidden", "6"], ["--model", "dbm", "--hidden", "6,4"]):
+                run("train", *SMALL, *model, "--updates", 60, "--trainer", trainer, "--metric", "sample", "--lr", "0.02", "--force",
+                    "--out", self.dir / "run")
+        run("sample", self.dir / "run", "--ladder", "trajectory", "--count", 20, "--out", self.dir / "samples.h5", "--quiet")
+        run("train", *SMALL, "--hidden", "3", "--updates", 20, "--metric", "exact", "--lr", "0.02", "--out", self.dir / "tiny")
+
     def test_contradictions_are_refused(self):
         for more, word in ((["--metric", "kfac", "--optimizer", "adam"], "optimizer"), (["--step", "kl"], "step"),
                            (["--metric", "nonsense"], "metric"), (["--metric", "sample", "--fisher", "both"], "fisher"),
                            (["--metric", "mfng", "--precondition", "kfac"], "precondition"), (["--spring", "0.5"], "spring"),
-                           (["--metric", "sample", "--radius", "0"], "radius"), (["--hidden", "4,3"], "hidden")):
+                           (["--metric", "sample", "--radius", "0"], "radius"), (["--hidden", "4,3"], "hidden"),
+                           (["--metric", "exact", "--hidden", "400"], "exact"),
+                           (["--model", "dbm", "--hidden", "4,3", "--jump", "0.1"], "jump")):
             with self.subTest(more=more):
                 self.fails(78, "train", *SMALL, *more, "--out", self.dir / "refused", mentions=[word])
 

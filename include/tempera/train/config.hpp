@@ -123,7 +123,7 @@ struct TrainConfig {
       s.fisher...);
     f("damping",
       "added to the Fisher matrix, or to the covariances of factored metrics; 0 takes 0.1, or 0.05 for "
-      "diagonal, kfac, ekfac and fang",
+      "diagonal, kfac, ekfac, fang and hybrid",
       s.damping...);
     f("step",
       "length along the metric's direction: fixed (--lr), kl (at most --radius), blocks2 (biases and weights "
