@@ -68,6 +68,7 @@ LayerParams<float> saliencies(const std::string& criterion, const LayerParams<fl
                               const PairMoments& moments, const MetricState<float>& kfac, const Mask& mask) {
   LayerParams<float> result = zeros_like(theta);
   const std::vector<Index> sizes = layer_sizes(theta);
+  const Factors<float> inverses(sizes, kfac.factors);
   for (std::size_t k = 0; k < theta.weights.size(); ++k) {
     for (Index i = 0; i < sizes[k]; ++i) {
       for (Index j = 0; j < sizes[k + 1]; ++j) {
@@ -82,7 +83,6 @@ LayerParams<float> saliencies(const std::string& criterion, const LayerParams<fl
         } else if (criterion == "kl") {
           value = deletion_kl(w, both, row, column);
         } else if (criterion == "obs") {
-          const Factors<float> inverses(sizes, kfac.factors);
           value = 0.5 * w * w /
                   (static_cast<double>(inverses.layer(k)(i, i)) *
                    static_cast<double>(inverses.layer(k + 1)(j, j)));

@@ -45,7 +45,7 @@ class Fisher {
 
  protected:
   explicit Fisher(Eigen::VectorXd weights) : weights_(std::move(weights)) {}
-  /// Takes the weighted mean of every column off, and of every row.
+  /// u with its weighted mean taken off.
   [[nodiscard]] Eigen::VectorXd centred(Eigen::VectorXd u) const {
     u.array() -= weights_.dot(u);
     return u;

@@ -32,8 +32,10 @@ struct MetricState {
   Eigen::MatrixXd second;  // of second moments
   double weight = 0.0;     // of what has been seen: 1 - rho^t
   std::uint64_t observed = 0;
-  Flat<Number> factors;    // inverses or bases, refreshed now and then
-  Flat<Number> variances;  // of statistics of weights: running second and first moments
+  Flat<Number> factors;  // inverses or bases, refreshed now and then
+  // Running second and first moments of the statistics; of ekfac and fang the first are variances alone, and
+  // the others of fang the slopes of its regressions, on rows, then on columns.
+  Flat<Number> variances;
   Flat<Number> first_moments;
   typename LayerParams<Number>::Weights rows;  // tonga: orthogonal directions, one per row
   Eigen::VectorXd eigenvalues;                 // of these

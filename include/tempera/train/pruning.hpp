@@ -31,8 +31,8 @@ double density_of(const Mask& mask);
 
 /// How much each weight matters, by a criterion: magnitude |w|; obd w^2 Var(s) / 2; kl deletion_kl; obs
 /// w^2 / (2 [C_k^-1]_ii [C_{k+1}^-1]_jj), the loss where all others are moved to make up for it (optimal
-/// brain surgeon, Hassibi & Stork 1993, with kfac for the Hessian, whose `state` it needs). Infinite where
-/// the mask keeps nothing any more is not asked for: such weights get 0.
+/// brain surgeon, Hassibi & Stork 1993, with kfac for the Hessian, whose inverted factors it needs). Weights
+/// that the mask has lost get 0. Shapes as theta; biases 0.
 LayerParams<float> saliencies(const std::string& criterion, const LayerParams<float>& theta,
                               const PairMoments& moments, const MetricState<float>& kfac, const Mask& mask);
 
