@@ -58,10 +58,16 @@ RACES = {
         "sample, joint": (damped("sample --fisher joint", (0.1, 0.1), (0.1, 0.15), (0.2, 0.15), (0.2, 0.25)), None),
         "sample, marginal": (damped("sample --fisher marginal", (0.1, 0.1), (0.1, 0.15), (0.2, 0.15), (0.2, 0.25)), None),
         "kfac": (bounded("kfac --fisher joint", (0.02, 0.1), (0.02, 0.3), (0.05, 0.1), (0.05, 0.3)), [200]),
-        "hybrid": (bounded("hybrid --fisher joint", (0.2, 0.1), (0.2, 0.3), (0.5, 0.1), (0.5, 0.3)), [200])}),
+        "ekfac": (bounded("ekfac --fisher joint", (0.02, 0.1), (0.02, 0.3), (0.05, 0.1), (0.05, 0.3)), [200]),
+        "fang": (bounded("fang --fisher joint", (0.02, 0.1), (0.02, 0.3), (0.05, 0.1), (0.05, 0.3)), [200]),
+        "diagonal": (bounded("diagonal --fisher joint", (0.02, 0.1), (0.02, 0.3), (0.05, 0.1), (0.05, 0.3)), [200]),
+        "tonga": (damped("tonga --fisher marginal", (0.1, 0.1), (0.1, 0.15), (0.2, 0.15), (0.2, 0.25)), [200]),
+        "mfng": (damped("mfng --fisher marginal --metric-tolerance 0.01", (0.1, 0.1), (0.1, 0.15), (0.2, 0.15), (0.2, 0.25)), [200]),
+        "hybrid": (bounded("hybrid --fisher joint", (0.2, 0.1), (0.2, 0.3), (0.5, 0.1), (0.5, 0.3)), [200, 500])}),
     "dbm": Race("--model dbm --hidden 400,100 --batch 256 --sweeps 5 --warmup 100", [1000, 2000], {
         "centred": (rates(0.2, 0.4, 0.6, 0.8), None),
-        "sample, joint": (damped("sample --fisher joint", (0.05, 0.03), (0.05, 0.05), (0.1, 0.05), (0.1, 0.08)), None)})}
+        "sample, joint": (damped("sample --fisher joint", (0.05, 0.03), (0.05, 0.05), (0.1, 0.05), (0.1, 0.08)), None),
+        "kfac": (bounded("kfac --fisher joint", (0.02, 0.03), (0.02, 0.1), (0.05, 0.03), (0.05, 0.1)), [1000])})}
 
 
 def call(tempera, *words):
