@@ -156,7 +156,7 @@ class Bench {
     }
     if (wanted("gradient")) {
       advance(model, theta, 1, StreamFactory{1}, Purpose::kSampling, chains, workspace, workers_);
-      mean_latents(model, chains.blocks, workspace, workers_);
+      mean_latents(model, theta, chains.blocks, workspace, workers_);
       BernoulliRbm::Params sums = model.zero_params();
       std::vector<LaneFloats> weights;
       for (Index b = 0; b < static_cast<Index>(chains.blocks.size()); ++b)
@@ -166,7 +166,7 @@ class Bench {
               options_.seconds,
               [&] {
                 workers_.for_each(model.slices(), [&](Index slice, std::size_t slot) {
-                  model.accumulate(chains.blocks, workspace.works, weights, slice, Sums::kSet,
+                  model.accumulate(theta, chains.blocks, workspace.works, weights, slice, Sums::kSet,
                                    workspace.scratch[slot], sums);
                 });
               },

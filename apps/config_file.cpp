@@ -28,6 +28,12 @@ bool assign(const toml::value& value, T& field) {
       return true;
     }
   }
+  if constexpr (std::is_same_v<T, std::string>) {
+    if (value.is_integer() || value.is_floating()) {
+      field = one_line(toml::format(value));
+      return true;
+    }
+  }
   try {
     field = toml::get<T>(value);
     return true;

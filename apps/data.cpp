@@ -16,6 +16,9 @@ struct Options {
   CommonOptions common;
   std::string data;
   std::string binarize = "none";
+  std::string patches;
+  bool dequantise = false;
+  PreprocessingRequest request;
   std::string out;
   double valid = 0.0;
   double test = 0.0;
@@ -72,10 +75,95 @@ void deal(DataFile& data, double valid, double test, std::uint64_t seed) {
   take("train", left.size());
 }
 
+/// The squares of a grid of patches, each a case of its own: whole ones, from the top left.
+Table cut(const Table& table, Index rows, Index columns, Index height, Index width) {
+  Table cases;
+  cases.columns = height * width;
+  for (Index n = 0; n < table.rows; ++n) {
+    for (Index top = 0; top + height <= rows; top += height) {
+      for (Index left = 0; left + width <= columns; left += width) {
+        ++cases.rows;
+        for (Index i = 0; i < height; ++i) {
+          for (Index j = 0; j < width; ++j)
+            cases.floats.push_back(
+                static_cast<float>(table.at(n * table.columns + (top + i) * columns + left + j)));
+        }
+      }
+    }
+  }
+  return cases;
+}
+
+void cut_patches(DataFile& data, const std::string& patches) {
+  long long height = 0;
+  long long width = 0;
+  char rest = 0;
+  if (std::sscanf(patches.c_str(), "%lldx%lld%c", &height, &width, &rest) != 2 || height < 1 || width < 1)
+    throw UsageError("--patches " + patches + ": expected HEIGHTxWIDTH");
+  if (data.visible_shape.size() != 2)
+    throw DataError(data.name + ": has no visible_shape of two axes to cut patches from");
+  const Index rows = data.visible_shape[0];
+  const Index columns = data.visible_shape[1];
+  if (height > rows || width > columns)
+    throw UsageError("--patches " + patches + ": larger than the pictures");
+  for (auto& [split, table] : data.splits) table = cut(table, rows, columns, height, width);
+  data.labels.clear();
+  data.visible_shape = {height, width};
+}
+
+/// Grey levels plus uniform noise in [0, 1): a density of levels becomes one of real numbers.
+void dequantise(Table& table, const std::string& split, std::uint64_t seed) {
+  const std::uint64_t number = (std::uint64_t{1} << 55) + (split == "train" ? 0 : split == "valid" ? 1 : 2);
+  std::vector<float> floats(static_cast<std::size_t>(table.rows * table.columns));
+  for (Index n = 0; n < table.rows; ++n) {
+    StreamEngine engine =
+        StreamFactory{seed}.engine(Purpose::kDataNoise, number, static_cast<std::uint32_t>(n));
+    for (Index i = 0; i < table.columns; ++i) {
+      const Index k = n * table.columns + i;
+      floats[static_cast<std::size_t>(k)] =
+          static_cast<float>(table.at(k)) + static_cast<float>(engine() >> 8) * 0x1p-24F;
+    }
+  }
+  table.bytes.clear();
+  table.floats = std::move(floats);
+}
+
+bool preprocesses(const PreprocessingRequest& request) {
+  return request.remove_mean || request.contrast || request.centre || request.whiten != "none";
+}
+
+/// Fits the steps to the train split and applies them to all.
+void preprocess(DataFile& data, const PreprocessingRequest& request) {
+  if (!data.preprocessing.empty()) throw UsageError(data.name + ": is preprocessed already");
+  data.preprocessing = fit_preprocessing(real_rows(data.split("train")), request);
+  for (auto& [split, table] : data.splits) {
+    const Matrix rows = data.preprocessing.apply(real_rows(table));
+    table.bytes.clear();
+    table.columns = rows.cols();
+    table.floats.assign(rows.data(), rows.data() + rows.size());
+  }
+}
+
 int run(const Options& options) {
   DataFile data = load_data(options.data, true);
+  const bool converts = !options.patches.empty() || options.dequantise || preprocesses(options.request);
+  if (converts && options.out.empty()) throw UsageError("data: --out is required where data are converted");
+  if (converts && options.binarize != "none")
+    throw UsageError("data: --binarize does not go with real-valued preprocessing");
+  if (converts) {
+    for (const auto& [split, table] : data.splits) {
+      for (const float x : table.floats) {
+        if (!std::isfinite(x)) throw DataError(options.data + ": /" + split + "/x: found a number that is not finite");
+      }
+    }
+  }
   if (options.valid > 0 || options.test > 0)
     deal(data, options.valid, options.test, static_cast<std::uint64_t>(options.seed));
+  if (!options.patches.empty()) cut_patches(data, options.patches);
+  if (options.dequantise) {
+    for (auto& [split, table] : data.splits) dequantise(table, split, static_cast<std::uint64_t>(options.seed));
+  }
+  if (preprocesses(options.request)) preprocess(data, options.request);
   Json json = {{"data", options.data}, {"columns", data.columns()}};
   if (!data.visible_shape.empty()) json["visible_shape"] = data.visible_shape;
   std::string text = options.data + ": " + std::to_string(data.columns()) + " columns";
@@ -157,6 +245,27 @@ void setup_data(CLI::App& program, int& exit_code) {
   app.add_option("--binarize", options->binarize, "none, threshold or sample")
       ->check(CLI::IsMember({"none", "threshold", "sample"}))
       ->capture_default_str();
+  app.add_option("--patches", options->patches, "HEIGHTxWIDTH: cut pictures into patches of this shape, a case each");
+  app.add_flag("--dequantise", options->dequantise, "add uniform noise in [0, 1) to grey levels");
+  app.add_flag("--remove-mean", options->request.remove_mean, "subtract from each case its mean");
+  app.add_flag("--contrast", options->request.contrast,
+               "divide each case by sqrt(its variance + the floor): contrast normalisation");
+  app.add_option("--contrast-floor", options->request.contrast_floor, "added to the variance of a case, in its units")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_flag("--centre", options->request.centre, "subtract the mean of the train split");
+  app.add_option("--whiten", options->request.whiten,
+                 "none, zca (as many values) or pca (on principal axes), after centring; the inverse is kept")
+      ->check(CLI::IsMember({"none", "zca", "pca"}))
+      ->capture_default_str();
+  app.add_option("--whiten-regularisation", options->request.regularisation,
+                 "part of the mean variance that is added to that of every axis")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--components", options->request.components, "axes of pca at most; 0: all along which the data vary")
+      ->check(whole_number())
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--out", options->out, "HDF5 file to write");
   app.add_option("--valid", options->valid,
                  "fraction of the cases of an unsplit set that becomes the valid split")
@@ -165,7 +274,7 @@ void setup_data(CLI::App& program, int& exit_code) {
   app.add_option("--test", options->test, "fraction that becomes the test split")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  app.add_option("--seed", options->seed, "seed of --binarize sample and of the splits")
+  app.add_option("--seed", options->seed, "seed of --binarize sample, --dequantise and the splits")
       ->check(whole_number())
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

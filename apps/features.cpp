@@ -16,11 +16,13 @@ struct Options {
 
 template <class M>
 int run(const Options& options, ModelFile<M> file) {
-  if (!options.shape.empty()) file.visible_shape = parse_shape(options.shape, file.model.n_visible());
+  if (!options.shape.empty()) file.visible_shape = parse_shape(options.shape, file.n_raw());
   Vector importance = filter_norms(file);
   if (options.sort == "usage") {
+    if constexpr (!HasLayers<M>) throw UsageError("--sort usage means nothing with " + std::string(M::kKind));
     const Hdf5Reader checkpoint(file.path);
-    const std::string means = "/state/offsets/" + std::string(M::kFirstHidden);
+    std::string means;
+    if constexpr (HasLayers<M>) means = "/state/offsets/" + std::string(M::kFirstHidden);
     if (!checkpoint.has(means)) {
       throw UsageError("--sort usage needs a checkpoint, which holds the mean of each hidden unit");
     }
@@ -28,7 +30,7 @@ int run(const Options& options, ModelFile<M> file) {
   }
   if (std::filesystem::path(options.out).extension() == ".h5") {
     Hdf5Writer out("features");
-    const Matrix filters = M::filters(file.theta).transpose();
+    const Matrix filters = raw_filters(file);
     out.dataset("/features/filters", shape_of(filters), filters.data());
     out.dataset("/features/" + options.sort, shape_of(importance), importance.data());
     if (!file.visible_shape.empty()) out.attribute("/", "visible_shape", file.visible_shape);

@@ -25,7 +25,7 @@ int run(const Options& options) {
         "b; found something else");
   }
   const BernoulliRbm model(foreign->theta.weights.rows(), foreign->theta.weights.cols());
-  write_model(options.out, ModelFile<BernoulliRbm>{options.file, model, foreign->theta, false, {}, {}},
+  write_model(options.out, ModelFile<BernoulliRbm>{options.file, model, foreign->theta, false, {}, {}, {}},
               foreign->format);
   print_result(
       options.common,

@@ -38,7 +38,7 @@ int run(const Options& options) {
     std::visit(
         [&]<class M>(const ModelFile<M>& model) {
           say("kind", std::string(M::kKind), "kind: " + std::string(M::kKind));
-          for (const auto& [name, size] : model.model.shape())
+          for (const auto& [name, size] : model.model.shape_names())
             say(name, size, name + ": " + std::to_string(size));
           double squares = 0.0;
           double count = 0.0;

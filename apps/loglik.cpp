@@ -56,8 +56,8 @@ struct Estimate {
 template <class M>
 class Estimator {
  public:
-  Estimator(const Options& options, const ModelFile<M>& file, const BinaryData& train,
-            const BinaryData& cases, const Workers& workers)
+  Estimator(const Options& options, const ModelFile<M>& file, const typename M::Data& train,
+            const typename M::Data& cases, const Workers& workers)
       : options_(options),
         file_(file),
         train_(train),
@@ -328,8 +328,8 @@ class Estimator {
 
   const Options& options_;
   const ModelFile<M>& file_;
-  const BinaryData& train_;
-  const BinaryData& cases_;
+  const typename M::Data& train_;
+  const typename M::Data& cases_;
   const Workers& workers_;
   const bool keeps_energies_;
   StreamFactory streams_;
@@ -375,8 +375,8 @@ int run_for(const Options& options, ModelFile<M> file) {
   require_memory("rungs", options.rungs, 24.0 * rungs * rungs * ensembles);
   require_memory("betas", options.betas, 24.0 * static_cast<double>(options.betas));
   const Workers workers(options.common.threads);
-  BinaryData cases;
-  BinaryData train;
+  typename M::Data cases;
+  typename M::Data train;
   if (!options.data.empty()) {
     const DataFile data = load_data(options.data);
     cases = data_for_model(file, data, options.split, options.binarize, options.seed);
@@ -443,9 +443,12 @@ int run_for(const Options& options, ModelFile<M> file) {
   json["trusted"] = first.doubt.empty();
   if (!options.data.empty()) {
     const std::vector<double> energies = free_energies(file.model, file.theta, cases, workers);
-    std::vector<double> distinct;
-    for (const Index n : cases.distinct_cases()) distinct.push_back(energies[static_cast<std::size_t>(n)]);
-    require_possible(distinct, log_partition);
+    // Densities may be above 1.
+    if constexpr (std::is_same_v<typename M::Data, BinaryData>) {
+      std::vector<double> distinct;
+      for (const Index n : cases.distinct_cases()) distinct.push_back(energies[static_cast<std::size_t>(n)]);
+      require_possible(distinct, log_partition);
+    }
     const Likelihood likelihood = mean_log_likelihood(energies, log_partition);
     json["log_likelihood"] = likelihood.log_likelihood;
     json["log_likelihood_se"] = likelihood.standard_error;
@@ -499,7 +502,7 @@ void setup_loglik(CLI::App& program, int& exit_code) {
       ->capture_default_str();
   app.add_option(
          "--method", options->method,
-         "exact (enumeration, smaller layer up to 25 units); ais, reverse-ais (from below, from above); "
+         "exact (enumeration, smaller layer up to 25 units; latents of real-valued models up to 20); ais, reverse-ais (from below, from above); "
          "raise "
          "(a conservative likelihood of some cases); bar, mbar, stepping-stone (a tempering run); tracked "
          "(what "

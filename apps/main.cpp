@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
   tempera::apps::setup_import(program, exit_code);
   tempera::apps::setup_data(program, exit_code);
   tempera::apps::setup_prune(program, exit_code);
+  tempera::apps::setup_encode(program, exit_code);
   tempera::apps::setup_bench(program, exit_code);
   const auto fail = [](ExitCode code, const std::string& message) {
     std::cerr << "tempera: error: " << message << '\n';

@@ -82,16 +82,94 @@ std::vector<Index> layers_of(const Hdf5Reader& file, std::type_identity<Dbm>) {
   return sizes;
 }
 
+/// Shape of a machine of the spike-and-slab family, from the shapes of its parameters.
+template <class M>
+typename M::Shape slab_shape(const Hdf5Reader& file) {
+  typename M::Shape shape;
+  const std::string path = kParams + std::string("weights");
+  const Shape found = file.shape(path);
+  const auto need = [&](std::size_t axes, const char* names) {
+    bool good = found.size() == axes;
+    for (const std::uint64_t n : found) good = good && n > 0;
+    if (!good) file.fail(path, "expected shape " + std::string(names) + ", found " + to_string(found));
+  };
+  const auto size = [&](std::size_t axis) { return static_cast<Index>(found[axis]); };
+  if constexpr (std::is_same_v<M, GaussianRbm>) {
+    need(2, "(n_visible, n_hidden)");
+    shape.latents = {size(1)};
+  } else if constexpr (requires { shape.latents.n_blocks; }) {
+    need(4, "(n_visible, n_blocks, n_g, n_h)");
+    shape.latents = {size(1), size(2), size(3), file.has(kParams + std::string("gate_bias"))};
+    if (std::min(size(2), size(3)) > BilinearBlocks::kMaxGroup)
+      file.fail(path, "the smaller group of a block has at most " + std::to_string(BilinearBlocks::kMaxGroup) + " factors");
+  } else {
+    need(3, "(n_visible, n_spikes, n_slabs)");
+    shape.latents = {size(1), size(2)};
+  }
+  shape.n_visible = size(0);
+  shape.joint_slabs = file.number_attribute("/model", "joint_slabs").value_or(0.0) != 0.0;
+  return shape;
+}
+
+/// Parameters have the axes that the format names; a spike_precision that is not there is 0.
+template <class M>
+typename M::Params read_params(const Hdf5Reader& file, const M& model) {
+  typename M::Params theta = model.zero_params();
+  if constexpr (HasLayers<M>) {
+    file.fields("/model/params", theta);
+  } else {
+    for_each_field(
+        [&](std::string_view name, auto& field) {
+          const std::string path = kParams + std::string(name);
+          if (field.size() == 0 || (name == "spike_precision" && !file.has(path))) return;
+          const Shape shape = model.file_shape(name);
+          file.dataset(path, shape.empty() ? shape_of(field) : shape, field.data());
+        },
+        theta);
+    if (const std::string_view wrong = model.fault(theta); !wrong.empty())
+      file.fail(kParams + std::string(wrong), "precisions must be positive");
+  }
+  return theta;
+}
+
+template <class M>
+void write_params(Hdf5Writer& file, const M& model, const typename M::Params& theta) {
+  if constexpr (HasLayers<M>) {
+    file.fields("/model/params", theta);
+  } else {
+    for_each_field(
+        [&](std::string_view name, const auto& field) {
+          if (field.size() == 0) return;
+          const Shape shape = model.file_shape(name);
+          file.dataset(kParams + std::string(name), shape.empty() ? shape_of(field) : shape, field.data());
+        },
+        theta);
+  }
+}
+
 template <class M>
 M model_of(const Hdf5Reader& file, bool& has_reference) {
   if (const std::string kind = kind_of(file); kind != M::kKind)
     file.fail("/model", "attribute 'kind': expected '" + std::string(M::kKind) + "', found '" + kind + "'");
-  const std::vector<Index> sizes = layers_of(file, std::type_identity<M>());
-  Vector reference = Vector::Zero(sizes.front());
   const std::string path = "/model/reference/" + std::string(M::kVisibleBias);
   has_reference = file.has(path);
-  if (has_reference) file.dataset(path, {static_cast<std::uint64_t>(sizes.front())}, reference.data());
-  return M::with_layers(sizes, std::move(reference));
+  if constexpr (HasLayers<M>) {
+    const std::vector<Index> sizes = layers_of(file, std::type_identity<M>());
+    Vector reference = Vector::Zero(sizes.front());
+    if (has_reference) file.dataset(path, {static_cast<std::uint64_t>(sizes.front())}, reference.data());
+    return M::with_layers(sizes, std::move(reference));
+  } else {
+    const typename M::Shape shape = slab_shape<M>(file);
+    auto reference = M::standard_reference(shape.n_visible);
+    if (has_reference) file.fields("/model/reference", reference);
+    for_each_field(
+        [&](std::string_view name, const auto& field) {
+          if (M::is_precision(name) && (field.array() <= 0.0F).any())
+            file.fail("/model/reference/" + std::string(name), "precisions must be positive");
+        },
+        reference);
+    return M(shape, std::move(reference));
+  }
 }
 
 }  // namespace
@@ -109,8 +187,10 @@ ModelFile<M> read_model_as(const fs::path& argument) {
   const Hdf5Reader file(resolve_model(argument));
   bool has_reference = false;
   M model = model_of<M>(file, has_reference);
-  typename M::Params theta = model.zero_params();
-  file.fields("/model/params", theta);
+  typename M::Params theta = read_params(file, model);
+  Preprocessing steps = read_preprocessing(file, "/model/preprocessing");
+  if (!steps.empty() && steps.n_outputs() != model.n_visible())
+    file.fail("/model/preprocessing", "does not fit the visibles of the model");
   Binarization rule;
   if (const auto method = file.text_attribute("/model", "binarize")) {
     rule = {*method, file.number_attribute("/model", "binarize_maximum").value_or(1.0),
@@ -118,15 +198,15 @@ ModelFile<M> read_model_as(const fs::path& argument) {
                 std::clamp(file.number_attribute("/model", "binarize_seed").value_or(0.0), 0.0, 0x1p53))};
   }
   std::vector<std::int64_t> shape = file.integers_attribute("/model", "visible_shape");
-  if (!is_shape_of(shape, model.n_visible())) shape.clear();
-  return {resolve_model(argument), std::move(model), std::move(theta), has_reference, shape, rule};
+  if (!is_shape_of(shape, steps.empty() ? model.n_visible() : static_cast<Index>(steps.n_inputs))) shape.clear();
+  return {resolve_model(argument), std::move(model), std::move(theta), has_reference, shape, rule, std::move(steps)};
 }
 
 AnyModelFile read_model(const fs::path& argument) {
   const fs::path path = resolve_model(argument);
   if (auto foreign = read_foreign(path)) {
     BernoulliRbm model(foreign->theta.weights.rows(), foreign->theta.weights.cols());
-    return ModelFile<BernoulliRbm>{path, std::move(model), std::move(foreign->theta), false, {}, {}};
+    return ModelFile<BernoulliRbm>{path, std::move(model), std::move(foreign->theta), false, {}, {}, {}};
   }
   const Hdf5Reader file(path);
   const std::string kind = kind_of(file);
@@ -181,8 +261,9 @@ Tracker<M> tracker_of(const Hdf5Reader& file, const M& model) {
       file.fail(kTracker + name, "does not fit the rungs, ensembles and chains of the tracker");
   };
   for_each_field(
-      [&](std::string_view name, const BitLayer& layer) {
-        if (!layer.empty()) require("/chains/blocks/" + std::string(name), {words, layer.size()});
+      [&](std::string_view name, const auto& layer) {
+        if (layer.size() > 0)
+          require("/chains/blocks/" + std::string(name), {words, static_cast<std::uint64_t>(layer.size())});
       },
       model.new_state());
   if (shape.n_rungs > 0) require("/belief/influences", {shape.n_rungs, shape.n_ensembles});
@@ -235,9 +316,10 @@ namespace {
 
 template <class M>
 void write_shape(Hdf5Writer& file, const M& model, const std::vector<std::int64_t>& visible_shape,
-                 const Binarization& rule) {
+                 const Binarization& rule, const Preprocessing& steps) {
   file.attribute("/model", "kind", std::string(M::kKind));
-  for (const auto& [name, size] : model.shape())
+  write_preprocessing(file, "/model/preprocessing", steps);
+  for (const auto& [name, size] : model.shape_names())
     file.attribute("/model", name, static_cast<std::int64_t>(size));
   if (!visible_shape.empty()) file.attribute("/model", "visible_shape", visible_shape);
   file.attribute("/model", "binarize", rule.method);
@@ -247,8 +329,13 @@ void write_shape(Hdf5Writer& file, const M& model, const std::vector<std::int64_
 
 template <class M>
 void write_reference(Hdf5Writer& file, const M& model) {
-  file.dataset("/model/reference/" + std::string(M::kVisibleBias),
-               {static_cast<std::uint64_t>(model.n_visible())}, model.reference_bias().data());
+  if constexpr (HasLayers<M>) {
+    file.dataset("/model/reference/" + std::string(M::kVisibleBias),
+                 {static_cast<std::uint64_t>(model.n_visible())}, model.reference_bias().data());
+  } else {
+    file.fields("/model/reference", model.reference());
+    file.attribute("/model", "joint_slabs", std::int64_t{model.shape().joint_slabs});
+  }
 }
 
 }  // namespace
@@ -256,9 +343,9 @@ void write_reference(Hdf5Writer& file, const M& model) {
 template <class M>
 void write_model(const fs::path& path, const ModelFile<M>& model, const std::string& origin) {
   Hdf5Writer file("model");
-  write_shape(file, model.model, model.visible_shape, model.binarization);
+  write_shape(file, model.model, model.visible_shape, model.binarization, model.preprocessing);
   file.attribute("/model", "converted_from", origin);
-  file.fields("/model/params", model.theta);
+  write_params(file, model.model, model.theta);
   if (model.has_reference) write_reference(file, model.model);
   write_provenance(file, command_line(), 0);
   file.write(path);
@@ -268,8 +355,8 @@ template <class M>
 void write_checkpoint(const fs::path& path, const M& model, const TrainState<M>& state,
                       const ModelNotes& notes) {
   Hdf5Writer file("checkpoint");
-  write_shape(file, model, notes.visible_shape, notes.binarization);
-  file.fields("/model/params", state.result());
+  write_shape(file, model, notes.visible_shape, notes.binarization, notes.preprocessing);
+  write_params(file, model, state.result());
   write_reference(file, model);
   if (notes.log_partition) {
     file.attribute("/log_partition", "value", notes.log_partition->value);
@@ -292,8 +379,7 @@ void read_checkpoint(const fs::path& path, const M& model, TrainState<M>& state)
   if (!(model_of<M>(file, has_reference) == model)) {
     file.fail("/model", "does not fit the configuration and data of this run");
   }
-  typename M::Params result = model.zero_params();
-  file.fields("/model/params", result);  // refused where damaged, although training goes on from /state
+  read_params(file, model);  // refused where damaged, although training goes on from /state
   if (state.ladder.n_rungs > 0) {
     // An adaptive ladder may have any number of rungs, and chains for them.
     const double rungs = file.number_attribute("/state/ladder", "n_rungs").value_or(0.0);
@@ -366,9 +452,35 @@ std::string command_line() {
   return text;
 }
 
+namespace {
+
 template <class M>
-BinaryData data_for_model(const ModelFile<M>& file, const DataFile& data, const std::string& split,
-                          const std::string& method, std::int64_t seed) {
+RealData real_data_for_model(const ModelFile<M>& file, const DataFile& data, const std::string& split) {
+  const Table& table = data.split(split);
+  const Preprocessing& own = file.preprocessing;
+  if (!data.preprocessing.empty() && !(data.preprocessing == own)) {
+    throw DataError(data.name + ": was made by a preprocessing that is not the model's" +
+                    (own.empty() ? ", which has none" : "; give raw cases, or data of the same preprocessing"));
+  }
+  const bool raw = !own.empty() && data.preprocessing.empty();
+  const Index expected = raw ? static_cast<Index>(own.n_inputs) : file.model.n_visible();
+  if (table.columns != expected) {
+    throw DataError(data.name + ": has " + std::to_string(table.columns) + " columns, the model takes " +
+                    std::to_string(expected) + (raw ? " raw ones" : ""));
+  }
+  Matrix rows = real_rows(table);
+  return RealData(raw ? own.apply(std::move(rows)) : std::move(rows));
+}
+
+}  // namespace
+
+template <class M>
+typename M::Data data_for_model(const ModelFile<M>& file, const DataFile& data, const std::string& split,
+                                const std::string& method, std::int64_t seed) {
+  if constexpr (std::is_same_v<typename M::Data, RealData>) {
+    if (method != "none") throw UsageError("--binarize means nothing with " + std::string(M::kKind));
+    return real_data_for_model(file, data, split);
+  } else {
   const Table& table = data.split(split);
   if (table.columns != file.model.n_visible()) {
     throw DataError(data.name + ": has " + std::to_string(table.columns) + " columns, the model has " +
@@ -387,6 +499,7 @@ BinaryData data_for_model(const ModelFile<M>& file, const DataFile& data, const 
     rule = file.binarization;
   }
   return binarize(data, split, rule);
+  }
 }
 
 #define TEMPERA_INSTANTIATE(M)                                                                      \
@@ -397,7 +510,7 @@ BinaryData data_for_model(const ModelFile<M>& file, const DataFile& data, const 
                                  const ModelNotes&);                                                \
   template void write_model(const std::filesystem::path&, const ModelFile<M>&, const std::string&); \
   template void read_checkpoint(const std::filesystem::path&, const M&, TrainState<M>&);            \
-  template BinaryData data_for_model(const ModelFile<M>&, const DataFile&, const std::string&,      \
+  template M::Data data_for_model(const ModelFile<M>&, const DataFile&, const std::string&,      \
                                      const std::string&, std::int64_t);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)

@@ -9,6 +9,7 @@
 #include "tempera/estimate/log_partition.hpp"
 #include "tempera/io/data_files.hpp"
 #include "tempera/io/hdf5.hpp"
+#include "tempera/io/preprocessing.hpp"
 #include "tempera/models/all_models.hpp"
 #include "tempera/train/trainer.hpp"
 
@@ -22,13 +23,27 @@ struct ModelFile {
   bool has_reference = false;
   std::vector<std::int64_t> visible_shape;
   Binarization binarization;  // of the data it was trained on
+  Preprocessing preprocessing;
+
+  /// Values of a raw case.
+  [[nodiscard]] Index n_raw() const {
+    return preprocessing.empty() ? model.n_visible() : static_cast<Index>(preprocessing.n_inputs);
+  }
 };
 
 /// The HDF5 file behind a MODEL argument: the file itself, or the latest checkpoint of a run directory.
 std::filesystem::path resolve_model(const std::filesystem::path& argument);
 
+template <class First, class... Rest>
+struct DropFirst {
+  using Variant = std::variant<Rest...>;
+};
+
 /// A model of any kind.
-using AnyModelFile = std::variant<ModelFile<BernoulliRbm>, ModelFile<Dbm>>;
+#define TEMPERA_FILE_OF(M) , ModelFile<M>
+using AnyModelFile =
+    DropFirst<void TEMPERA_FOR_EACH_MODEL(TEMPERA_FILE_OF)>::Variant;
+#undef TEMPERA_FILE_OF
 
 /// A model of ours or, converted, of another toolkit (foreign_models.hpp). Throws NoInputError or DataError.
 AnyModelFile read_model(const std::filesystem::path& argument);
@@ -50,6 +65,7 @@ std::optional<Tracker<M>> read_tracker(const ModelFile<M>& file);
 struct ModelNotes {
   std::vector<std::int64_t> visible_shape;
   Binarization binarization;
+  Preprocessing preprocessing;
   std::string command_line;
   std::int64_t seed = 0;
   std::optional<LogPartition> log_partition;  // where it is tracked
@@ -74,11 +90,32 @@ void write_provenance(Hdf5Writer& file, const std::string& command_line, std::in
 /// The words of this process' command line.
 std::string command_line();
 
-/// Bits of a split for a model: grey values are converted as `method` says (with `seed`), or as the model's
+/// A split for a model of real values: as it is where the data were made by the model's own preprocessing, else raw
+/// cases, which the model's preprocessing is applied to. Throws DataError where neither fits. For a model of bits: grey values are converted as `method` says (with `seed`), or as the model's
 /// own file says where that is "none". Throws DataError where the widths differ, or where the data goes
 /// beyond the largest grey value that the model's rule knows.
 template <class M>
-BinaryData data_for_model(const ModelFile<M>& file, const DataFile& data, const std::string& split,
+typename M::Data data_for_model(const ModelFile<M>& file, const DataFile& data, const std::string& split,
                           const std::string& method, std::int64_t seed);
+
+/// Values of a split as a model takes them, unseen: bits by a rule, or real numbers.
+template <class M>
+typename M::Data values_of(const DataFile& data, const std::string& split, const Binarization& rule) {
+  if constexpr (std::is_same_v<typename M::Data, BinaryData>) {
+    return binarize(data, split, rule);
+  } else {
+    return RealData(real_rows(data.split(split)));
+  }
+}
+
+/// The same model with the reference machine that fits these cases best.
+template <class M>
+M with_fitted_reference(const M& model, const typename M::Data& train) {
+  if constexpr (HasLayers<M>) {
+    return M::with_layers(model.layer_sizes(), smoothed_logits(train.means(), train.n_cases()));
+  } else {
+    return M(model.shape(), M::fit_reference(train));
+  }
+}
 
 }  // namespace tempera::apps

@@ -82,5 +82,6 @@ void setup_import(CLI::App& program, int& exit_code);
 void setup_data(CLI::App& program, int& exit_code);
 void setup_bench(CLI::App& program, int& exit_code);
 void setup_prune(CLI::App& program, int& exit_code);
+void setup_encode(CLI::App& program, int& exit_code);
 
 }  // namespace tempera::apps

@@ -137,17 +137,17 @@ class Pruner {
       weights.push_back(lane_weights(chains_.n_chains, b, 1.0F / static_cast<float>(chains_.n_chains)));
     for (std::uint64_t k = 0; k < kMomentSweeps; ++k) {
       advance(file_.model, file_.theta, 1, streams_, Purpose::kChains, chains_, workspace_, workers_);
-      mean_latents(file_.model, chains_.blocks, workspace_, workers_);
+      mean_latents(file_.model, file_.theta, chains_.blocks, workspace_, workers_);
       typename M::Params sums = file_.model.zero_params();
       workers_.for_each(file_.model.slices(), [&](Index slice, std::size_t slot) {
-        file_.model.accumulate(chains_.blocks, workspace_.works, weights, slice, Sums::kSet,
+        file_.model.accumulate(file_.theta, chains_.blocks, workspace_.works, weights, slice, Sums::kSet,
                                workspace_.scratch[slot], sums);
       });
       const PairMoments now = cast<double>(M::to_layers(std::move(sums)));
       if (k == 0) moments_ = zeros_like(now);
       add_scaled(moments_, 1.0 / static_cast<double>(kMomentSweeps), now);
       if (options_.criterion == "obs") {
-        const KernelFisher<M> fisher(file_.model, chains_.blocks, workspace_, which, Latents::kMoments,
+        const KernelFisher<M> fisher(file_.model, file_.theta, chains_.blocks, workspace_, which, Latents::kMoments,
                                      offsets_, memory_, workers_);
         kfac.observe(fisher, kfac_);
       }
@@ -276,6 +276,11 @@ class Pruner {
 };
 
 template <class M>
+int run_for(const Options&, ModelFile<M>) {
+  throw UsageError("prune: needs a model of kind bernoulli-rbm or dbm, not " + std::string(M::kKind));
+}
+
+template <HasLayers M>
 int run_for(const Options& options, ModelFile<M> file) {
   BinaryData train;
   BinaryData cases;

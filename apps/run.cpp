@@ -13,6 +13,7 @@
 #include "tempera/io/image.hpp"
 #include "tempera/mcmc/annealing.hpp"
 #include "tempera/mcmc/trajectory.hpp"
+#include "tempera/train/staged.hpp"
 
 namespace tempera::apps {
 namespace {
@@ -25,7 +26,7 @@ constexpr const char* kMetricsHeader =
     "log_partition,log_partition_standard_error,"
     "effective_fraction,rungs,barrier,rejection,round_trip_rate,round_trip_optimum,flow,r_hat,"
     "autocorrelation_time,effective_sample_size,cluster_variation,predicted_kl,predicted_gain,cosine,"
-    "solver_iterations,live_units";
+    "solver_iterations,live_units,projections";
 
 /// A picture with more filters than this shows none of them.
 constexpr std::size_t kMaxTiles = 1024;
@@ -58,7 +59,7 @@ std::string step_cells(const UpdateReport& report) {
   all += ",";
   for (const Index live : report.live_units)
     all += format(all.back() == ',' ? "%lld" : " %lld", static_cast<long long>(live));
-  return all;
+  return all + "," + cell("%.0f", report.projections);
 }
 
 /// What metrics.csv says of a ladder; round trips count from one report to the next.
@@ -129,14 +130,15 @@ template <class M>
 class Cases {
  public:
   /// At most `most` of them, evenly spaced.
-  Cases(const M& model, const BinaryData& data, Index most) : n_(std::min(most, data.n_cases())) {
-    std::set<std::vector<Word>> seen;
+  Cases(const M& model, const typename M::Data& data, Index most) : n_(std::min(most, data.n_cases())) {
+    using Value = std::remove_const_t<typename decltype(data.row(0))::element_type>;
+    std::set<std::vector<Value>> seen;
     for (Index first = 0; first < n_; first += kLanes) {
       std::vector<Index> which;
       for (Index i = first; i < std::min(n_, first + kLanes); ++i) {
         which.push_back(i * data.n_cases() / n_);
         const auto row = data.row(which.back());
-        if (seen.insert({row.begin(), row.end()}).second) distinct_.push_back(static_cast<std::size_t>(i));
+        if (kDiscrete && seen.insert({row.begin(), row.end()}).second) distinct_.push_back(static_cast<std::size_t>(i));
       }
       if (first % (kPanel * kLanes) == 0) panels_.emplace_back();
       panels_.back().push_back(model.new_state());
@@ -165,11 +167,13 @@ class Cases {
     std::vector<double> distinct;
     for (const std::size_t i : distinct_) distinct.push_back(energies[i]);
     possible =
-        possible && log_total_probability(distinct, z) <= 3.0 * z.standard_error + kProbabilityRounding;
+        possible && (!kDiscrete || log_total_probability(distinct, z) <= 3.0 * z.standard_error + kProbabilityRounding);
     return mean_log_likelihood(energies, z);
   }
 
  private:
+  /// Densities may be above 1.
+  static constexpr bool kDiscrete = std::is_same_v<typename M::Data, BinaryData>;
   static constexpr Index kPanel = 64;  // blocks whose caches are in memory at a time
 
   Index n_;
@@ -270,7 +274,7 @@ std::vector<fs::path> kept_checkpoints(const fs::path& directory) {
 }
 
 template <class M>
-std::vector<double> free_energies(const M& model, const typename M::Params& theta, const BinaryData& data,
+std::vector<double> free_energies(const M& model, const typename M::Params& theta, const typename M::Data& data,
                                   const Workers& workers) {
   std::vector<double> values(static_cast<std::size_t>(data.n_cases()));
   workers.for_each(words_for(data.n_cases()), [&](Index b) {
@@ -296,8 +300,8 @@ std::vector<double> free_energies(const M& model, const typename M::Params& thet
 }
 
 template <class M>
-void fit_reference(ModelFile<M>& file, const BinaryData& train, const CommonOptions& common) {
-  file.model = M::with_layers(file.model.layer_sizes(), smoothed_logits(train.means(), train.n_cases()));
+void fit_reference(ModelFile<M>& file, const typename M::Data& train, const CommonOptions& common) {
+  file.model = with_fitted_reference(file.model, train);
   log(common, "reference machine: the file holds none, fitted to the train split");
 }
 
@@ -333,29 +337,67 @@ std::vector<std::int64_t> parse_shape(const std::string& text, Index n_visible) 
 }
 
 template <class M>
+Matrix raw_filters(const ModelFile<M>& file) {
+  const Matrix filters = M::filters(file.theta).transpose();
+  return file.preprocessing.empty() ? filters : file.preprocessing.invert(filters, false);
+}
+
+template <class M>
 Vector filter_norms(const ModelFile<M>& file) {
   return M::filters(file.theta).colwise().norm();
 }
 
+namespace {
+
+/// Whether the filters are cells of tables.
+template <class M>
+constexpr bool is_table(const M& model) {
+  return requires { model.shape().latents.n_blocks; };
+}
+
+/// Filters that belong together, and in how many columns a picture shows them (0: as it likes).
+template <class M>
+std::pair<Index, Index> filter_groups(const M& model) {
+  if constexpr (requires { model.shape().latents.n_blocks; }) {
+    const auto& s = model.shape().latents;
+    return {s.n_g * s.n_h, s.n_h};
+  } else if constexpr (requires { model.shape().latents.n_slabs; }) {
+    const auto& s = model.shape().latents;
+    if (s.n_slabs > 1)
+      return {s.n_slabs, s.n_slabs * std::max<Index>(1, static_cast<Index>(std::ceil(std::sqrt(
+                                                            static_cast<double>(s.n_spikes) / static_cast<double>(s.n_slabs)))))};
+  }
+  return {1, 0};
+}
+
+}  // namespace
+
 template <class M>
 void write_features(const ModelFile<M>& file, const Vector& importance, const fs::path& png) {
-  const auto [height, width] = picture_shape(file.visible_shape, file.model.n_visible());
+  const Matrix filters = raw_filters(file);
+  const auto [height, width] = picture_shape(file.visible_shape, filters.cols());
   std::vector<Index> order(static_cast<std::size_t>(importance.size()));
   std::iota(order.begin(), order.end(), Index{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](Index a, Index b) { return importance[a] > importance[b]; });
+  // Filters of one spike stay side by side, those of a block in its table.
+  const auto [group, columns] = filter_groups(file.model);
+  const auto of_group = [&, group = group](Index j) {
+    return importance.segment(j / group * group, group).maxCoeff();
+  };
+  if (!is_table(file.model))
+    std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return of_group(a) > of_group(b); });
   std::vector<std::vector<float>> tiles;
   order.resize(std::min<std::size_t>(order.size(), kMaxTiles));
   for (const Index j : order) {
-    const Vector filter = M::filters(file.theta).col(j);
+    const Vector filter = filters.row(j);
     tiles.emplace_back(filter.begin(), filter.end());
   }
-  write_png(tile_grid(tiles, height, width, ColourMap::kDiverging), png);
+  write_png(tile_grid(tiles, height, width, ColourMap::kDiverging, columns), png);
 }
 
 template <class M>
 std::vector<std::vector<float>> mean_visible_tiles(const M& model, const typename M::Params& theta,
-                                                   const Chains<M>& chains, Index count) {
+                                                   const Preprocessing& preprocessing, const Chains<M>& chains,
+                                                   Index count) {
   std::vector<std::vector<float>> tiles;
   typename M::Scratch scratch;
   LaneMatrix mean;
@@ -363,13 +405,61 @@ std::vector<std::vector<float>> mean_visible_tiles(const M& model, const typenam
   for (Index n = 0; n < count; ++n) {
     if (n % kLanes == 0)
       model.mean_visible(theta, chains.blocks[static_cast<std::size_t>(n / kLanes)], scratch, mean);
-    const Vector tile = mean.col(n % kLanes);
-    tiles.emplace_back(tile.begin(), tile.end());
+    Matrix tile = mean.col(n % kLanes).transpose();
+    if (!preprocessing.empty()) tile = preprocessing.invert(tile, true);
+    tiles.emplace_back(tile.data(), tile.data() + tile.size());
   }
   return tiles;
 }
 
 namespace {
+
+Index constant_columns(const BinaryData& data) {
+  const Eigen::VectorXd means = data.means();
+  return ((means.array() == 0.0) || (means.array() == 1.0)).count();
+}
+Index constant_columns(const RealData& data) { return (data.variances().array() == 0.0).count(); }
+
+/// The model that a configuration asks for, with the reference machine that fits the data.
+template <class M>
+M new_model(const TrainConfig& config, const typename M::Data& train) {
+  if constexpr (HasLayers<M>) {
+    std::vector<Index> layers = {train.n_visible()};
+    for (const std::int64_t n : config.hidden) layers.push_back(static_cast<Index>(n));
+    return M::with_layers(layers, smoothed_logits(train.means(), train.n_cases()));
+  } else {
+    typename M::Shape shape;
+    shape.n_visible = train.n_visible();
+    shape.joint_slabs = config.gibbs == "two-block";
+    if constexpr (std::is_same_v<M, GaussianRbm>) {
+      shape.latents = {config.hidden[0]};
+    } else if constexpr (requires { shape.latents.n_blocks; }) {
+      shape.latents = {config.blocks, config.hidden[0], config.hidden[1], config.gate};
+    } else {
+      shape.latents = {config.hidden[0], config.slabs};
+    }
+    return M(shape, M::fit_reference(train));
+  }
+}
+
+/// Refuses names that are no parameters of the model.
+template <class M>
+void check_frozen(const TrainConfig& config, const M& model) {
+  std::vector<Violation> violations;
+  for (const std::string& name : config.freeze) {
+    bool known = false;
+    std::string all;
+    for_each_field(
+        [&](std::string_view field, const auto& array) {
+          if (array.size() == 0) return;
+          known = known || field == name;
+          all += (all.empty() ? "" : ", ") + std::string(field);
+        },
+        model.zero_params());
+    if (!known) violations.push_back({"freeze", "'" + name + "'", "must be one of " + all});
+  }
+  if (!violations.empty()) throw ConfigError(violations);
+}
 
 template <class M>
 int run_training_of(const fs::path& directory, const TrainConfig& config, Start start_from,
@@ -380,8 +470,11 @@ int run_training_of(const fs::path& directory, const TrainConfig& config, Start 
     throw ConfigError(violations);
   }
   const auto seed = static_cast<std::uint64_t>(config.seed);
-  const Binarization rule = binarization_for(data, config.binarize, seed);
-  const BinaryData train_data = binarize(data, "train", rule);
+  constexpr bool kBinary = std::is_same_v<typename M::Data, BinaryData>;
+  if (!kBinary && config.binarize != "none")
+    throw ConfigError({{"binarize", "'" + config.binarize + "'", "means nothing with " + config.model}});
+  const Binarization rule = kBinary ? binarization_for(data, config.binarize, seed) : Binarization();
+  const typename M::Data train_data = values_of<M>(data, "train", rule);
   const bool validates = config.validate_every > 0;
   if (validates && data.splits.count("valid") == 0) {
     throw ConfigError(
@@ -389,18 +482,16 @@ int run_training_of(const fs::path& directory, const TrainConfig& config, Start 
   }
   const bool tracks = tracking(config) != "none";
   const bool has_valid = validates || (tracks && data.splits.count("valid") > 0);
-  const BinaryData valid_data = has_valid ? binarize(data, "valid", rule) : BinaryData();
+  const typename M::Data valid_data = has_valid ? values_of<M>(data, "valid", rule) : typename M::Data();
 
   const Workers workers(common.threads);
-  const Eigen::VectorXd means = train_data.means();
-  const Index constant = ((means.array() == 0.0) || (means.array() == 1.0)).count();
+  const Index constant = constant_columns(train_data);
   if (constant > 0 && !common.quiet) {
     warn(std::to_string(constant) + " of " + std::to_string(train_data.n_visible()) +
          " columns are constant");
   }
-  std::vector<Index> layers = {train_data.n_visible()};
-  for (const std::int64_t n : config.hidden) layers.push_back(static_cast<Index>(n));
-  const M model = M::with_layers(layers, smoothed_logits(means, train_data.n_cases()));
+  const M model = new_model<M>(config, train_data);
+  check_frozen(config, model);
   TrainState<M> state = initial_state<M>(model, train_data, config, workers);
   const fs::path latest = directory / "checkpoint.h5";
   const fs::path history = directory / "checkpoints";
@@ -420,7 +511,21 @@ int run_training_of(const fs::path& directory, const TrainConfig& config, Start 
     }
   }
 
-  ModelNotes notes{data.visible_shape, rule, command_line(), config.seed, {}};
+  if constexpr (requires { model.shape().latents.n_blocks; }) {
+    if (!goes_on && is_staged(config)) {
+      ProgressLine line(common, "finding filters");
+      state.theta = staged_params(
+          model, train_data, config,
+          [&](double fraction) {
+            line.show(fraction);
+            return interrupted() ? Control::kStop : Control::kContinue;
+          },
+          workers);
+      if (config.average) state.average = state.theta;
+    }
+  }
+
+  ModelNotes notes{data.visible_shape, rule, data.preprocessing, command_line(), config.seed, {}};
   make_directories(history);
   const DirectoryLock lock(directory);
   remove_temporaries(directory);
@@ -578,8 +683,9 @@ int run_training_of(const fs::path& directory, const TrainConfig& config, Start 
   } else {
     advance(model, result.theta, 1000, StreamFactory{seed}, Purpose::kSampling, chains, workspace, workers);
   }
-  const auto [height, width] = picture_shape(data.visible_shape, model.n_visible());
-  write_png(tile_grid(mean_visible_tiles(model, result.theta, chains, 100), height, width, ColourMap::kGrey),
+  const auto [height, width] = picture_shape(result.visible_shape, result.n_raw());
+  write_png(tile_grid(mean_visible_tiles(model, result.theta, data.preprocessing, chains, 100), height, width,
+                      kBinary ? ColourMap::kGrey : ColourMap::kStretched),
             directory / "samples.png");
 
   Json json = {{"out", directory.string()}, {"updates", state.update}, {"seconds", seconds()}};
@@ -595,17 +701,21 @@ int run_training_of(const fs::path& directory, const TrainConfig& config, Start 
 
 int run_training(const fs::path& directory, const TrainConfig& config, Start start_from,
                  const CommonOptions& common) {
-  if (config.model == Dbm::kKind) return run_training_of<Dbm>(directory, config, start_from, common);
-  return run_training_of<BernoulliRbm>(directory, config, start_from, common);
+#define TEMPERA_TRY(M) \
+  if (config.model == M::kKind) return run_training_of<M>(directory, config, start_from, common);
+  TEMPERA_FOR_EACH_MODEL(TEMPERA_TRY)
+#undef TEMPERA_TRY
+  throw ConfigError({{"model", "'" + config.model + "'", "is no kind of model"}});
 }
 
 #define TEMPERA_INSTANTIATE(M)                                                                               \
   template Vector filter_norms(const ModelFile<M>&);                                                         \
   template void write_features(const ModelFile<M>&, const Vector&, const std::filesystem::path&);            \
-  template std::vector<std::vector<float>> mean_visible_tiles(const M&, const M::Params&, const Chains<M>&,  \
+  template Matrix raw_filters(const ModelFile<M>&);                                                         \
+  template std::vector<std::vector<float>> mean_visible_tiles(const M&, const M::Params&, const Preprocessing&, const Chains<M>&,  \
                                                               Index);                                        \
-  template std::vector<double> free_energies(const M&, const M::Params&, const BinaryData&, const Workers&); \
-  template void fit_reference(ModelFile<M>&, const BinaryData&, const CommonOptions&);                       \
+  template std::vector<double> free_energies(const M&, const M::Params&, const M::Data&, const Workers&); \
+  template void fit_reference(ModelFile<M>&, const M::Data&, const CommonOptions&);                       \
   template LogPartition exact_log_partition(const M&, const M::Params&, const Workers&, const Progress&);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)

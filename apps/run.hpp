@@ -29,6 +29,10 @@ enum class Start {
 int run_training(const std::filesystem::path& directory, const TrainConfig& config, Start start_from,
                  const CommonOptions& common);
 
+/// Filters as rows, in the raw values where the model has a preprocessing.
+template <class M>
+Matrix raw_filters(const ModelFile<M>& file);
+
 /// Euclidean norm of the filter of each hidden unit.
 template <class M>
 Vector filter_norms(const ModelFile<M>& file);
@@ -43,10 +47,12 @@ std::pair<Index, Index> picture_shape(const std::vector<std::int64_t>& visible_s
 /// Shape given as HEIGHTxWIDTH, which must hold n_visible values. Throws UsageError.
 std::vector<std::int64_t> parse_shape(const std::string& text, Index n_visible);
 
-/// P(v = 1 | h) of the first chains, as tiles.
+/// Expected visibles of the first chains given their latents (P(v = 1 | h) of binary ones), as tiles; with
+/// preprocessing, in the raw values.
 template <class M>
 std::vector<std::vector<float>> mean_visible_tiles(const M& model, const typename M::Params& theta,
-                                                   const Chains<M>& chains, Index count);
+                                                   const Preprocessing& preprocessing, const Chains<M>& chains,
+                                                   Index count);
 
 /// Whether free energies of cases are bounds: mean fields of machines with too many latents to enumerate.
 template <class M>
@@ -56,12 +62,12 @@ bool is_bound(const M& model) {
 
 /// Free energies of every case, in parallel: exact, in double, or upper bounds.
 template <class M>
-std::vector<double> free_energies(const M& model, const typename M::Params& theta, const BinaryData& data,
+std::vector<double> free_energies(const M& model, const typename M::Params& theta, const typename M::Data& data,
                                   const Workers& workers);
 
 /// Gives a model whose file holds no reference machine the best independent one for these cases, and says so.
 template <class M>
-void fit_reference(ModelFile<M>& file, const BinaryData& train, const CommonOptions& common);
+void fit_reference(ModelFile<M>& file, const typename M::Data& train, const CommonOptions& common);
 
 /// log Z by enumeration. Throws ConfigError where the smaller layer is too large.
 template <class M>

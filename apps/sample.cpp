@@ -74,30 +74,49 @@ std::vector<std::uint8_t> visible_bytes(const Chains<M>& chains) {
   return bytes_of(chains, [](const typename M::State& x) -> const BitLayer& { return M::visibles_of(x); });
 }
 
+/// Real values of a layer of every chain, one row per chain.
+template <class M, class Layer>
+std::vector<float> floats_of(const Chains<M>& chains, Layer&& layer) {
+  const Index units = layer(chains.blocks.front()).rows();
+  std::vector<float> rows;
+  for (std::uint64_t n = 0; n < chains.n_chains; ++n) {
+    const LaneMatrix& values = layer(chains.blocks[n / kLanes]);
+    for (Index i = 0; i < units; ++i) rows.push_back(values(i, static_cast<Index>(n % kLanes)));
+  }
+  return rows;
+}
+
 /// Every layer of the chains below /samples.
 template <class M>
 void write_layers(Hdf5Writer& file, const Chains<M>& chains) {
   for_each_field(
-      [&](std::string_view name, const BitLayer& first) {
-        if (first.empty()) return;
-        const std::vector<std::uint8_t> rows =
-            bytes_of(chains, [name](const typename M::State& x) -> const BitLayer& {
-              const BitLayer* found = nullptr;
-              for_each_field(
-                  [&](std::string_view other, const BitLayer& layer) {
-                    if (other == name) found = &layer;
-                  },
-                  x);
-              return *found;
-            });
-        file.dataset("/samples/" + std::string(name), {chains.n_chains, first.size()}, rows.data());
+      [&](std::string_view name, const auto& first) {
+        using Layer = std::remove_cvref_t<decltype(first)>;
+        if (first.size() == 0) return;
+        const auto same = [name](const typename M::State& x) -> const Layer& {
+          const Layer* found = nullptr;
+          for_each_field(
+              [&](std::string_view other, const auto& layer) {
+                if constexpr (std::is_same_v<std::remove_cvref_t<decltype(layer)>, Layer>) {
+                  if (other == name) found = &layer;
+                }
+              },
+              x);
+          return *found;
+        };
+        const std::string path = "/samples/" + std::string(name);
+        if constexpr (std::is_same_v<Layer, BitLayer>) {
+          file.dataset(path, {chains.n_chains, first.size()}, bytes_of(chains, same).data());
+        } else {
+          file.dataset(path, {chains.n_chains, static_cast<std::uint64_t>(first.rows())}, floats_of(chains, same).data());
+        }
       },
       chains.blocks.front());
 }
 
 /// Train cases of --data, or of a run directory's own data set; nothing where there is neither.
 template <class M>
-std::optional<BinaryData> starting_cases(Options& options, const ModelFile<M>& file) {
+std::optional<typename M::Data> starting_cases(Options& options, const ModelFile<M>& file) {
   if (options.data.empty() && std::filesystem::is_directory(options.model)) {
     TrainConfig config;
     read_config(std::filesystem::path(options.model) / "config.toml", config);
@@ -110,7 +129,7 @@ std::optional<BinaryData> starting_cases(Options& options, const ModelFile<M>& f
 /// What jumps propose: the latents of cases of the data. Empty without jumps.
 template <class M>
 JumpMemory jump_memory(const Options& options, const ModelFile<M>& file,
-                       const std::optional<BinaryData>& data, const StreamFactory& streams,
+                       const std::optional<typename M::Data>& data, const StreamFactory& streams,
                        const Workers& workers) {
   if (options.jump <= 0) return {};
   if constexpr (!HasLatentMarginal<M>) {
@@ -130,10 +149,13 @@ JumpMemory jump_memory(const Options& options, const ModelFile<M>& file,
 }
 
 /// What occupancy is reported of. Empty without data.
-DataClusters clusters_of(const Options& options, const std::optional<BinaryData>& data,
-                         const StreamFactory& streams) {
-  if (!data || options.clusters == 0) return {};
-  return find_clusters(*data, options.clusters, streams.engine(Purpose::kClusters, 0));
+template <class Data>
+DataClusters clusters_of(const Options& options, const std::optional<Data>& data, const StreamFactory& streams) {
+  if constexpr (std::is_same_v<Data, BinaryData>) {
+    if (data && options.clusters > 0)
+      return find_clusters(*data, options.clusters, streams.engine(Purpose::kClusters, 0));
+  }
+  return {};
 }
 
 /// Samples and how they were come by.
@@ -251,7 +273,7 @@ Drawn<M> draw_tempered(Options& options, ModelFile<M>& file, bool sweeps_given, 
   const LadderRequest request{as_count(options.rungs), drawn.ensembles, as_count(options.swap_every),
                               drawn.n_warm};
   TemperedPopulation<M> population =
-      place_ladder(file, request, data.value_or(BinaryData()), streams, options.common, workers);
+      place_ladder(file, request, data.value_or(typename M::Data()), streams, options.common, workers);
   Chains<M>& chains = population.chains;
   const auto round = [&] {
     if constexpr (HasLatentMarginal<M>) {
@@ -286,7 +308,7 @@ std::vector<typename M::Params> machines_on_the_way(const Options& options, cons
   if (machines.empty() && std::filesystem::is_directory(options.model)) {
     for (const std::filesystem::path& path : kept_checkpoints(options.model)) {
       const ModelFile<M> kept = read_model_as<M>(path);
-      if (kept.model.shape() != file.model.shape())
+      if (kept.model.shape_names() != file.model.shape_names())
         throw DataError(path.string() + ": is not of the shape of this model");
       machines.push_back(kept.theta);
     }
@@ -373,8 +395,13 @@ Drawn<M> draw_along_trajectory(Options& options, ModelFile<M>& file, bool sweeps
 
 /// Quality of samples against sweeps from random starts: 1, 2, 5, 10, ... sweeps, up to --sweeps.
 template <class M>
-int diagnose(Options& options, const ModelFile<M>& file, const StreamFactory& streams,
-             const Workers& workers) {
+int diagnose(Options&, const ModelFile<M>&, const StreamFactory&, const Workers&) {
+  throw UsageError("sample: --diagnose means nothing with " + std::string(M::kKind));
+}
+
+template <class M>
+requires std::is_same_v<typename M::Data, BinaryData>
+int diagnose(Options& options, const ModelFile<M>& file, const StreamFactory& streams, const Workers& workers) {
   const auto cases = starting_cases(options, file);
   if (!cases) throw UsageError("sample: --diagnose needs --data to compare with");
   if (options.sweeps < 1)
@@ -468,7 +495,7 @@ void write_diagnostics(Hdf5Writer& out, const Json& diagnostics) {
 
 template <class M>
 int run_for(Options& options, bool sweeps_given, ModelFile<M> file) {
-  if (!options.shape.empty()) file.visible_shape = parse_shape(options.shape, file.model.n_visible());
+  if (!options.shape.empty()) file.visible_shape = parse_shape(options.shape, file.n_raw());
   double units = 0.0;
   for (const Index n : file.model.layer_sizes()) units += static_cast<double>(n);
   require_memory("count", options.count, 12.0 * static_cast<double>(options.count) * units);
@@ -482,7 +509,7 @@ int run_for(Options& options, bool sweeps_given, ModelFile<M> file) {
   catch_signals();
   if (options.diagnose) return diagnose(options, file, streams, workers);
   const bool tempered = options.ladder != "none";
-  const Drawn<M> drawn = options.ladder == "temperature"
+  Drawn<M> drawn = options.ladder == "temperature"
                              ? draw_tempered(options, file, sweeps_given, streams, workers)
                          : tempered ? draw_along_trajectory(options, file, sweeps_given, streams, workers)
                                     : draw_plain(options, file, streams, workers);
@@ -525,19 +552,20 @@ int run_for(Options& options, bool sweeps_given, ModelFile<M> file) {
   diagnostics["mixed"] = report.mixed;
   diagnostics["verdict"] = report.verdict;
 
+  if (!options.png.empty()) {
+    const auto [height, width] = picture_shape(file.visible_shape, file.n_raw());
+    write_png(tile_grid(mean_visible_tiles(file.model, file.theta, file.preprocessing, drawn.samples, 100), height, width,
+                        std::is_same_v<typename M::Data, BinaryData> ? ColourMap::kGrey : ColourMap::kStretched),
+              options.png);
+  }
   if (!options.out.empty()) {
     Hdf5Writer out("samples");
+    if constexpr (!HasLayers<M>) file.model.unstandardise(file.theta, drawn.samples.blocks);
     write_layers(out, drawn.samples);
     write_diagnostics(out, diagnostics);
     if (!file.visible_shape.empty()) out.attribute("/", "visible_shape", file.visible_shape);
     write_provenance(out, command_line(), options.seed);
     out.write(options.out);
-  }
-  if (!options.png.empty()) {
-    const auto [height, width] = picture_shape(file.visible_shape, file.model.n_visible());
-    write_png(tile_grid(mean_visible_tiles(file.model, file.theta, drawn.samples, 100), height, width,
-                        ColourMap::kGrey),
-              options.png);
   }
   Json json = {{"count", options.count}, {"out", options.out}, {"png", options.png}};
   json.update(diagnostics);

@@ -3,7 +3,7 @@
 namespace tempera::apps {
 
 template <class M>
-Chains<M> warm_chains(const ModelFile<M>& file, const BinaryData& data, std::uint64_t n,
+Chains<M> warm_chains(const ModelFile<M>& file, const typename M::Data& data, std::uint64_t n,
                       const StreamFactory& streams, const Workers& workers) {
   const std::vector<Index> order = epoch_order(data.n_cases(), streams, 0);
   return data_chains(file.model, file.theta, n, data, order, streams, Purpose::kSampling, workers);
@@ -11,7 +11,7 @@ Chains<M> warm_chains(const ModelFile<M>& file, const BinaryData& data, std::uin
 
 template <class M>
 TemperedPopulation<M> place_ladder(const ModelFile<M>& file, const LadderRequest& request,
-                                   const BinaryData& data, const StreamFactory& streams,
+                                   const typename M::Data& data, const StreamFactory& streams,
                                    const CommonOptions& common, const Workers& workers) {
   TemperedPopulation<M> population;
   population.n_warm = request.n_warm;
@@ -50,9 +50,9 @@ std::vector<std::uint64_t> coldest_of(const TemperatureLadder& ladder) {
 }
 
 #define TEMPERA_INSTANTIATE(M)                                                                              \
-  template Chains<M> warm_chains(const ModelFile<M>&, const BinaryData&, std::uint64_t,                     \
+  template Chains<M> warm_chains(const ModelFile<M>&, const M::Data&, std::uint64_t,                     \
                                  const StreamFactory&, const Workers&);                                     \
-  template TemperedPopulation<M> place_ladder(const ModelFile<M>&, const LadderRequest&, const BinaryData&, \
+  template TemperedPopulation<M> place_ladder(const ModelFile<M>&, const LadderRequest&, const M::Data&, \
                                               const StreamFactory&, const CommonOptions&, const Workers&);  \
   template void temper(const ModelFile<M>&, const LadderRequest&, const StreamFactory&,                     \
                        TemperedPopulation<M>&, const Workers&, std::vector<EnergyDifferences>*);

@@ -29,13 +29,13 @@ struct LadderRequest {
 
 /// Chains that started at cases in random order.
 template <class M>
-Chains<M> warm_chains(const ModelFile<M>& file, const BinaryData& data, std::uint64_t n,
+Chains<M> warm_chains(const ModelFile<M>& file, const typename M::Data& data, std::uint64_t n,
                       const StreamFactory& streams, const Workers& workers);
 
 /// Starts the ensembles at the reference machine, the first n_warm at `data`, and places the rungs.
 template <class M>
 TemperedPopulation<M> place_ladder(const ModelFile<M>& file, const LadderRequest& request,
-                                   const BinaryData& data, const StreamFactory& streams,
+                                   const typename M::Data& data, const StreamFactory& streams,
                                    const CommonOptions& common, const Workers& workers);
 
 /// One round; differences of free energies of the pairs that met are appended where asked for.

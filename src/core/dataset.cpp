@@ -41,6 +41,13 @@ std::vector<Index> BinaryData::distinct_cases() const {
   return order;
 }
 
+Eigen::VectorXd RealData::means() const { return values_.cast<double>().colwise().mean(); }
+
+Eigen::VectorXd RealData::variances() const {
+  const Eigen::RowVectorXd centre = means().transpose();
+  return (values_.cast<double>().rowwise() - centre).array().square().colwise().mean();
+}
+
 bool is_shape_of(const std::vector<std::int64_t>& shape, Index n) {
   std::int64_t left = n;
   for (const std::int64_t size : shape) {

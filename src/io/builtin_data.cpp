@@ -1,6 +1,7 @@
 #include <array>
 #include <boost/random/bernoulli_distribution.hpp>
 #include <boost/random/discrete_distribution.hpp>
+#include <boost/random/normal_distribution.hpp>
 #include <cstdlib>
 
 #include "tempera/core/errors.hpp"
@@ -80,6 +81,57 @@ void modes(std::uint64_t seed, DataFile& data) {
   data.notes["source"] = "five modes, generated with seed " + std::to_string(seed) + ", entropy 78.826 nats";
 }
 
+/// Two kinds of factors that meet in products (after Desjardins, Courville, Bengio 2012): three colour planes of 3 x 20
+/// pixels, five positions four columns apart with a 3 x 3 pattern each; plane i shows pattern j where colour bit i and
+/// position bit j are on, times a random sign and N(1, 0.1^2), all drawn for each patch. Plus N(0, 0.1^2) everywhere. Labels
+/// are the bits: colours in bits 0 to 2, positions in bits 3 to 7.
+void colours_positions(DataFile& data) {
+  constexpr Index kPlanes = 3;
+  constexpr Index kPositions = 5;
+  constexpr Index kRows = 3;
+  constexpr Index kWidth = 20;
+  constexpr std::array<std::array<int, 9>, 5> kPatterns = {{{1, 1, 1, 1, 0, 1, 1, 1, 1},
+                                                            {1, 0, 1, 0, 1, 0, 1, 0, 1},
+                                                            {0, 1, 0, 1, 1, 1, 0, 1, 0},
+                                                            {1, 1, 1, 0, 0, 0, 1, 1, 1},
+                                                            {1, 0, 1, 1, 0, 1, 1, 0, 1}}};
+  const StreamFactory streams{0};
+  std::uint64_t step = 0;
+  for (const auto& [split, rows] :
+       {std::pair<const char*, Index>{"train", 20000}, {"valid", 5000}, {"test", 5000}}) {
+    Table table;
+    table.rows = rows;
+    table.columns = kPlanes * kRows * kWidth;
+    for (Index n = 0; n < rows; ++n) {
+      StreamEngine engine = streams.engine(Purpose::kDataSet, 1000 + step, static_cast<std::uint32_t>(n));
+      boost::random::normal_distribution<float> normal;
+      const std::uint32_t bits = engine() & 0xFFU;
+      std::array<std::array<float, kPositions>, kPlanes> scale{};
+      for (std::size_t i = 0; i < kPlanes; ++i) {
+        for (std::size_t j = 0; j < kPositions; ++j) {
+          const float sign = (engine() & 1U) != 0 ? 1.0F : -1.0F;
+          const float length = 1.0F + 0.1F * normal(engine);
+          if ((bits >> i & 1U) != 0 && (bits >> (3 + j) & 1U) != 0) scale[i][j] = sign * length;
+        }
+      }
+      for (std::size_t i = 0; i < kPlanes; ++i) {
+        for (Index r = 0; r < kRows; ++r) {
+          for (Index c = 0; c < kWidth; ++c) {
+            const auto j = static_cast<std::size_t>(c / 4);
+            const bool inside = c % 4 < 3 && kPatterns[j][static_cast<std::size_t>(3 * r + c % 4)] != 0;
+            table.floats.push_back((inside ? scale[i][j] : 0.0F) + 0.1F * normal(engine));
+          }
+        }
+      }
+      data.labels[split].push_back(bits);
+    }
+    data.splits[split] = std::move(table);
+    ++step;
+  }
+  data.visible_shape = {kPlanes * kRows, kWidth};
+  data.notes["source"] = "three colours times five positions, generated";
+}
+
 void fashion_mnist(DataFile& data) {
   const std::string folder = "/usr/share/datasets/fashion-mnist/";
   if (!fs::exists(folder)) {
@@ -100,7 +152,7 @@ void fashion_mnist(DataFile& data) {
 
 bool is_builtin(const std::string& name) {
   return name == "digits" || name == "bars-and-stripes" || name == "modes" || name.rfind("modes:", 0) == 0 ||
-         name == "fashion-mnist";
+         name == "fashion-mnist" || name == "colours-positions";
 }
 
 bool load_builtin(const std::string& name, DataFile& data) {
@@ -110,6 +162,8 @@ bool load_builtin(const std::string& name, DataFile& data) {
     data.name = name;
   } else if (name == "bars-and-stripes") {
     bars_and_stripes(data);
+  } else if (name == "colours-positions") {
+    colours_positions(data);
   } else if (name == "fashion-mnist") {
     fashion_mnist(data);
   } else {

@@ -355,6 +355,9 @@ void load_hdf5(const std::string& name, bool allow_non_finite, DataFile& data) {
   for (const char* note : {"source", "licence"}) {
     if (const auto text = file.text_attribute("/", note)) data.notes[note] = *text;
   }
+  data.preprocessing = read_preprocessing(file, "/preprocessing");
+  if (!data.preprocessing.empty() && data.preprocessing.n_outputs() != data.columns())
+    bad(name, "/preprocessing does not fit the columns of the data");
 }
 
 bool ends_with(const std::string& name, std::string_view end) {
@@ -440,6 +443,7 @@ void write_data(const DataFile& data, const fs::path& path) {
   for (const auto& [split, y] : data.labels) file.dataset("/" + split + "/y", {y.size()}, y.data());
   if (!data.visible_shape.empty()) file.attribute("/", "visible_shape", data.visible_shape);
   for (const auto& [note, text] : data.notes) file.attribute("/", note, text);
+  write_preprocessing(file, "/preprocessing", data.preprocessing);
   file.write(path);
 }
 

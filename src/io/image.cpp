@@ -20,6 +20,10 @@ std::uint8_t level(float x) {
 
 Colour colour_of(float x, float scale, ColourMap map) {
   if (map == ColourMap::kGrey) return {level(x), level(x), level(x)};
+  if (map == ColourMap::kStretched) {
+    const std::uint8_t grey = level(scale > 0 ? x / scale : 0.5F);
+    return {grey, grey, grey};
+  }
   const float t = scale > 0 ? std::clamp(x / scale, -1.0F, 1.0F) : 0.0F;
   // White at 0; towards (0.70, 0.02, 0.15) above and (0.02, 0.19, 0.58) below.
   const std::array<float, 3> end = t > 0 ? std::array{0.70F, 0.02F, 0.15F} : std::array{0.02F, 0.19F, 0.58F};
@@ -29,11 +33,13 @@ Colour colour_of(float x, float scale, ColourMap map) {
 
 }  // namespace
 
-Image tile_grid(const std::vector<std::vector<float>>& tiles, Index height, Index width, ColourMap map) {
+Image tile_grid(const std::vector<std::vector<float>>& tiles, Index height, Index width, ColourMap map,
+                Index columns) {
   const auto count = static_cast<Index>(tiles.size());
   const double aspect = static_cast<double>(height) / static_cast<double>(width);
   const Index across =
-      std::max<Index>(1, static_cast<Index>(std::ceil(std::sqrt(static_cast<double>(count) * aspect))));
+      columns > 0 ? columns
+                  : std::max<Index>(1, static_cast<Index>(std::ceil(std::sqrt(static_cast<double>(count) * aspect))));
   const Index down = (count + across - 1) / across;
   const Index zoom = std::clamp<Index>(32 / std::max(height, width), 1, 8);
   const Index gap = 2;
@@ -45,12 +51,15 @@ Image tile_grid(const std::vector<std::vector<float>>& tiles, Index height, Inde
     const std::vector<float>& tile = tiles[static_cast<std::size_t>(n)];
     float scale = 0.0F;
     for (const float x : tile) scale = std::max(scale, std::abs(x));
+    const auto [least, largest] = std::minmax_element(tile.begin(), tile.end());
+    const float origin = map == ColourMap::kStretched ? *least : 0.0F;
+    if (map == ColourMap::kStretched) scale = *largest - *least;
     const Index top = gap + n / across * (height * zoom + gap);
     const Index left = gap + n % across * (width * zoom + gap);
     for (Index r = 0; r < height * zoom; ++r) {
       for (Index c = 0; c < width * zoom; ++c) {
         const Colour colour =
-            colour_of(tile[static_cast<std::size_t>(r / zoom * width + c / zoom)], scale, map);
+            colour_of(tile[static_cast<std::size_t>(r / zoom * width + c / zoom)] - origin, scale, map);
         std::copy(colour.begin(), colour.end(),
                   image.rgb.begin() + ((top + r) * image.columns + left + c) * 3);
       }

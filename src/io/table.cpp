@@ -24,6 +24,12 @@ const Table& DataFile::split(const std::string& wanted) const {
   throw DataError(name + ": has no split '" + wanted + "', only " + names);
 }
 
+Matrix real_rows(const Table& table) {
+  Matrix rows(table.rows, table.columns);
+  for (Index k = 0; k < rows.size(); ++k) rows.data()[k] = static_cast<float>(table.at(k));
+  return rows;
+}
+
 Binarization binarization_for(const DataFile& data, const std::string& method, std::uint64_t seed) {
   double maximum = 1.0;
   bool binary = true;

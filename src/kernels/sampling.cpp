@@ -27,6 +27,11 @@ void sample_units(const float* input, UnitRange units, const LaneFloats& beta,
                out.data() + units.first);
 }
 
+void sample_normals(UnitRange units, const LaneStream& stream, std::uint32_t first_site, float* out) {
+  const std::uint32_t site = first_site + static_cast<std::uint32_t>(units.first);
+  simd::normals(philox_at(stream, kNormalDraws | site / 4), static_cast<std::size_t>(units.size()), out);
+}
+
 void mean_units(const LaneMatrix& input, UnitRange units, const LaneFloats& beta, Index lanes,
                 LaneMatrix& mean) {
   simd::mean(input.data() + units.first * kLanes, beta.data(), static_cast<std::size_t>(units.size()),

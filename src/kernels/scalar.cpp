@@ -211,6 +211,33 @@ void Sample(const float* input, const float* beta, const float* reference, const
   }
 }
 
+void RealProduct(const RealOperand& w, std::size_t n_out, const float* in, float* out) {
+  for (std::size_t j = 0; j < n_out; ++j) {
+    float* sum = out + j * kLanes;
+    std::fill_n(sum, kLanes, w.bias == nullptr ? 0.0F : w.bias[j]);
+    for (std::size_t k = 0; k < w.n_in; ++k) {
+      const float weight = w.weights[static_cast<std::ptrdiff_t>(k) * w.input_stride +
+                                     static_cast<std::ptrdiff_t>(j) * w.output_stride];
+      for (std::size_t c = 0; c < kLanes; ++c) sum[c] += weight * in[k * kLanes + c];
+    }
+  }
+}
+
+void Normals(const Philox& stream, std::size_t n_units, float* out) {
+  for (std::size_t c = 0; c < kLanes; ++c) {
+    for (std::size_t i = 0; i < n_units; i += 2) {
+      const auto words = draw(stream, stream.counter[1] + static_cast<std::uint32_t>(c),
+                              static_cast<std::uint32_t>(i / 4));
+      const std::uint32_t first = words[i % 4];
+      const auto second = static_cast<std::int32_t>(words[i % 4 + 1]);
+      const float radius = std::sqrt(-2 * std::log((static_cast<float>(first >> 1) + 0.5F) * 0x1p-31F));
+      const float angle = static_cast<float>(second) * (0x1.921fb6p+1F * 0x1p-31F);
+      out[i * kLanes + c] = radius * std::cos(angle);
+      if (i + 1 < n_units) out[(i + 1) * kLanes + c] = radius * std::sin(angle);
+    }
+  }
+}
+
 void Mean(const float* input, const float* beta, std::size_t n_units, std::size_t lanes, float* mean) {
   for (std::size_t i = 0; i < n_units; ++i) {
     for (std::size_t c = 0; c < lanes; ++c)

@@ -23,6 +23,8 @@ void AddDots(const std::uint64_t* units, const float* coefficient, std::size_t n
 void PhiloxWords(const Philox& stream, std::uint32_t* out);
 void Sample(const float* input, const float* beta, const float* reference, const Philox& stream,
             std::size_t n_units, std::size_t lanes, std::uint64_t* units);
+void RealProduct(const RealOperand& w, std::size_t n_out, const float* in, float* out);
+void Normals(const Philox& stream, std::size_t n_units, float* out);
 void Mean(const float* input, const float* beta, std::size_t n_units, std::size_t lanes, float* mean);
 void AddSoftplus(const float* input, const float* beta, std::size_t n_units, std::size_t lanes, double* out);
 

@@ -107,6 +107,22 @@ void philox(const Philox& stream, std::uint32_t* words);
 void sample(const float* input, const float* beta, const float* reference, const Philox& stream,
             std::size_t n_units, std::size_t lanes, std::uint64_t* units);
 
+/// Weights of a product with real-valued states: w(k, j) = weights[k * input_stride + j * output_stride].
+struct RealOperand {
+  const float* weights;
+  std::ptrdiff_t input_stride;
+  std::ptrdiff_t output_stride;
+  std::size_t n_in;
+  const float* bias;  // of the outputs; may be null
+};
+
+/// out(j, c) = bias[j] + sum_k w(k, j) in(k, c), the terms in order of k.
+void real_product(const RealOperand& w, std::size_t n_out, const float* in, float* out);
+
+/// Normal deviates: units 4 q ... 4 q + 3 of a chain come from its quad q (Box & Muller 1958), words 0 and 1
+/// give the first two, words 2 and 3 the others.
+void normals(const Philox& stream, std::size_t n_units, float* out);
+
 /// mean(i, c) = sigmoid(beta[c] input(i, c)).
 void mean(const float* input, const float* beta, std::size_t n_units, std::size_t lanes, float* mean);
 

@@ -107,7 +107,7 @@ Chains<M> reference_chains(const M& model, std::uint64_t n, const StreamFactory&
 
 template <EnergyModel M>
 Chains<M> data_chains(const M& model, const typename M::Params& theta, std::uint64_t n,
-                      const BinaryData& data, std::span<const Index> cases, const StreamFactory& streams,
+                      const typename M::Data& data, std::span<const Index> cases, const StreamFactory& streams,
                       Purpose purpose, const Workers& workers) {
   return start_chains(
       model, n, streams, purpose, workers, [&](Index b, typename M::State& x, const LaneStream& stream) {
@@ -120,7 +120,7 @@ Chains<M> data_chains(const M& model, const typename M::Params& theta, std::uint
         typename M::Scratch scratch;
         const LaneFloats beta = constant_beta(1.0F);
         model.infer({0, model.latents()}, theta, Panel<M>{{&x, 1}, {&work, 1}, {&beta, 1}}, scratch);
-        model.sample_latents(beta, x, work, stream);
+        model.sample_latents(theta, beta, x, work, stream);
       });
 }
 
@@ -165,13 +165,13 @@ void infer(const M& model, const typename M::Params& theta, std::vector<typename
 }
 
 template <EnergyModel M>
-void mean_latents(const M& model, std::vector<typename M::State>& blocks, Workspace<M>& workspace,
-                  const Workers& workers) {
+void mean_latents(const M& model, const typename M::Params& theta, std::vector<typename M::State>& blocks,
+                  Workspace<M>& workspace, const Workers& workers) {
   const Cut cut(static_cast<Index>(blocks.size()), workers.threads());
   workers.for_each(cut.tasks(), [&](Index task) {
     const UnitRange units = cut.units(task, model.latents());
     if (units.size() > 0)
-      model.mean_latents(units, workspace.panel(blocks, cut.first_block(task), cut.block_count(task)));
+      model.mean_latents(units, theta, workspace.panel(blocks, cut.first_block(task), cut.block_count(task)));
   });
 }
 
@@ -184,7 +184,7 @@ void infer_cases(const M& model, const typename M::Params& theta, Index sweeps,
       model.mean_field(sweeps, theta, workspace.works[static_cast<std::size_t>(b)], workspace.scratch[slot]);
     });
   } else {
-    mean_latents(model, blocks, workspace, workers);
+    mean_latents(model, theta, blocks, workspace, workers);
   }
 }
 
@@ -206,12 +206,12 @@ void case_free_energy(const M& model, const typename M::Params& theta, const typ
   template Chains<M> select_chains(const M&, const Chains<M>&, std::span<const std::uint64_t>);              \
   template Chains<M> reference_chains(const M&, std::uint64_t, const StreamFactory&, Purpose,                \
                                       const Workers&);                                                       \
-  template Chains<M> data_chains(const M&, const M::Params&, std::uint64_t, const BinaryData&,               \
+  template Chains<M> data_chains(const M&, const M::Params&, std::uint64_t, const M::Data&,               \
                                  std::span<const Index>, const StreamFactory&, Purpose, const Workers&);     \
   template void advance(const M&, const M::Params&, std::uint64_t, const StreamFactory&, Purpose,            \
                         Chains<M>&, Workspace<M>&, const Workers&);                                          \
   template void infer(const M&, const M::Params&, std::vector<M::State>&, Workspace<M>&, const Workers&);    \
-  template void mean_latents(const M&, std::vector<M::State>&, Workspace<M>&, const Workers&);
+  template void mean_latents(const M&, const M::Params&, std::vector<M::State>&, Workspace<M>&, const Workers&);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 

@@ -45,6 +45,16 @@ double disagreement(const std::vector<std::vector<double>>& series, std::size_t 
   return difference == 0.0 ? 0.0 : difference / std::sqrt(warm.squared_error + cold.squared_error);
 }
 
+/// Mean of the units of a layer in one chain.
+double mean_of_lane(const BitLayer& layer, std::uint64_t lane) {
+  std::uint64_t ones = 0;
+  for (const Word unit : layer) ones += unit >> lane & 1;
+  return static_cast<double>(ones) / static_cast<double>(layer.size());
+}
+double mean_of_lane(const LaneMatrix& layer, std::uint64_t lane) {
+  return layer.col(static_cast<Index>(lane)).cast<double>().mean();
+}
+
 /// Whether each chain is in a cluster: 1 or 0, draw after draw.
 std::vector<std::vector<double>> membership(const Trace& trace, Index cluster) {
   std::vector<std::vector<double>> series;
@@ -70,9 +80,11 @@ void record(const M& model, const typename M::Params& theta, const Chains<M>& ch
     if (concerned[b] == 0) return;
     model.free_energy(theta, constant_beta(1.0F), chains.blocks[b], workspace.works[b], energies[b]);
     ProductScratch scratch;
-    if (clusters.size() > 0)
-      places[b] = nearest_clusters(
-          clusters, {M::visibles_of(chains.blocks[b]), lanes_of(chains.n_chains, block)}, scratch);
+    if constexpr (std::is_same_v<typename M::Data, BinaryData>) {
+      if (clusters.size() > 0)
+        places[b] = nearest_clusters(
+            clusters, {M::visibles_of(chains.blocks[b]), lanes_of(chains.n_chains, block)}, scratch);
+    }
   });
   trace.free_energy.resize(which.size());
   trace.mean_visible.resize(which.size());
@@ -81,11 +93,8 @@ void record(const M& model, const typename M::Params& theta, const Chains<M>& ch
   for (std::size_t c = 0; c < which.size(); ++c) {
     const std::uint64_t block = which[c] / kLanes;
     const std::uint64_t lane = which[c] % kLanes;
-    std::uint64_t ones = 0;
-    const BitLayer& visibles = M::visibles_of(chains.blocks[block]);
-    for (const Word unit : visibles) ones += unit >> lane & 1;
     trace.free_energy[c].push_back(energies[block][lane]);
-    trace.mean_visible[c].push_back(static_cast<double>(ones) / static_cast<double>(visibles.size()));
+    trace.mean_visible[c].push_back(mean_of_lane(M::visibles_of(chains.blocks[block]), lane));
     if (clusters.size() > 0) trace.cluster[c].push_back(places[block][lane]);
   }
 }

@@ -104,14 +104,14 @@ void BernoulliRbm::infer(UnitRange units, const Params& theta, const Panel<Berno
                   scratch.products);
 }
 
-void BernoulliRbm::mean_latents(UnitRange units, const Panel<BernoulliRbm>& panel) const {
+void BernoulliRbm::mean_latents(UnitRange units, const Params&, const Panel<BernoulliRbm>& panel) const {
   for (std::size_t b = 0; b < panel.works.size(); ++b) {
     Work& work = panel.works[b];
     mean_units(work.hidden_input, units, panel.betas[b], work.lanes, work.hidden_mean);
   }
 }
 
-void BernoulliRbm::sample_latents(const LaneFloats& beta, State& x, const Work& work,
+void BernoulliRbm::sample_latents(const Params&, const LaneFloats& beta, State& x, const Work& work,
                                   const LaneStream& stream) const {
   sample_units(work.hidden_input.data(), {0, n_hidden_}, beta, {}, work.lanes, stream, redraw_site(),
                x.hidden);
@@ -158,7 +158,7 @@ void BernoulliRbm::latent_free_energy(const Params& theta, const LaneFloats& bet
     out[c] = static_cast<Index>(c) < lanes ? -(out[c] + static_cast<double>(beta[c]) * bias_dot[c]) : 0.0;
 }
 
-void BernoulliRbm::accumulate(std::span<const State> states, std::span<const Work> works,
+void BernoulliRbm::accumulate(const Params&, std::span<const State> states, std::span<const Work> works,
                               std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
                               Params& sums) const {
   const UnitRange hidden = slice_units(slice);

@@ -175,7 +175,7 @@ void Dbm::infer(UnitRange units, const Params& theta, const Panel<Dbm>& panel, S
   });
 }
 
-void Dbm::mean_latents(UnitRange units, const Panel<Dbm>& panel) const {
+void Dbm::mean_latents(UnitRange units, const Params&, const Panel<Dbm>& panel) const {
   for (std::size_t b = 0; b < panel.works.size(); ++b) {
     Work& work = panel.works[b];
     work.mean_field = false;
@@ -185,7 +185,7 @@ void Dbm::mean_latents(UnitRange units, const Panel<Dbm>& panel) const {
   }
 }
 
-void Dbm::sample_latents(const LaneFloats& beta, State& x, const Work& work, const LaneStream& stream) const {
+void Dbm::sample_latents(const Params&, const LaneFloats& beta, State& x, const Work& work, const LaneStream& stream) const {
   const Index site = aligned_units(stage_units(0)) + aligned_units(stage_units(1));
   for (std::size_t k = 1; k < layers(); k += 2)
     sample_units(work.input[k].data(), {0, size(k)}, beta, {}, work.lanes, stream,
@@ -227,7 +227,7 @@ std::pair<std::size_t, UnitRange> Dbm::slice_part(Index slice) const {
   }
 }
 
-void Dbm::accumulate(std::span<const State> states, std::span<const Work> works,
+void Dbm::accumulate(const Params&, std::span<const State> states, std::span<const Work> works,
                      std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
                      Params& sums) const {
   const auto [odd, units] = slice_part(slice);
@@ -524,7 +524,7 @@ Dbm::Offsets Dbm::initial_offsets(const Eigen::VectorXd& visible_means) const {
   return offsets;
 }
 
-std::vector<std::pair<std::string, Index>> Dbm::shape() const {
+std::vector<std::pair<std::string, Index>> Dbm::shape_names() const {
   std::vector<std::pair<std::string, Index>> names = {{"n_visible", n_visible()}};
   for (std::size_t k = 1; k < layers(); ++k) names.emplace_back("n_hidden_" + std::to_string(k), size(k));
   return names;

@@ -8,6 +8,7 @@
 #include "tempera/core/memory.hpp"
 #include "tempera/mcmc/ladder.hpp"
 #include "tempera/models/dbm.hpp"
+#include "tempera/models/latents.hpp"
 #include "tempera/train/metric.hpp"
 
 namespace tempera {
@@ -80,7 +81,7 @@ void check_metric(const TrainConfig& config, Checker& check) {
   if (config.precondition == "kfac" && config.metric_solver != "cg")
     check.add("precondition", "'kfac'", "needs --metric-solver cg");
   if (is_natural(config)) {
-    if (config.optimizer != "sgd" || config.momentum != 0.0)
+    if (optimizer(config) != "sgd" || config.momentum != 0.0)
       check.add("optimizer", "'" + config.optimizer + "'",
                 "adam and momentum belong to --metric euclid; --spring is the momentum of a metric");
     if (config.metric_chains > 0 && !is_persistent(config))
@@ -95,28 +96,84 @@ void check_metric(const TrainConfig& config, Checker& check) {
   needs_metric("metric-chains", std::to_string(config.metric_chains), config.metric_chains > 0);
 }
 
+void check_init(const TrainConfig& config, Checker& check) {
+  if (is_staged(config)) {
+    if (!config.model.ends_with("bilinear-ssrbm")) check.add("init", "'staged'", "is for bilinear-ssrbm");
+    return;
+  }
+  char* end = nullptr;
+  const double scale = std::strtod(config.init.c_str(), &end);
+  if (config.init.empty() || *end != '\0' || !std::isfinite(scale) || scale < 0)
+    check.add("init", "'" + config.init + "'", "must be a number of at least 0, or staged");
+}
+
+void check_spike_slab(const TrainConfig& config, Checker& check) {
+  const bool has_slabs = config.model.ends_with("ssrbm");
+  const bool real = is_spike_slab(config) && !config.model.starts_with("binary");
+  const auto only_for = [&](bool used, const char* field, const std::string& value, bool fits, const char* what) {
+    if (used && !fits) check.add(field, value, std::string("is for ") + what);
+  };
+  check.within("slabs", config.slabs, 1, 64);
+  check.within("blocks", config.blocks, 1, 1 << 20);
+  check.one_of("gibbs", config.gibbs, {"three-block", "two-block"});
+  check.one_of("filter-norm", config.filter_norm, {"free", "ball", "sphere"});
+  const auto at_least_0 = [&](const char* field, double value) {
+    check.in_range(field, value, value >= 0, "must be at least 0");
+  };
+  at_least_0("init-visible-precision", config.init_visible_precision);
+  at_least_0("init-spike-precision", config.init_spike_precision);
+  at_least_0("data-noise", config.data_noise);
+  check.in_range("init-slab-precision", config.init_slab_precision, config.init_slab_precision > 0, "must be above 0");
+  check.in_range("init-spike-bias", config.init_spike_bias, true, "must be finite");
+  check.in_range("init-slab-mean", config.init_slab_mean, true, "must be finite");
+  only_for(config.slabs > 1, "slabs", std::to_string(config.slabs),
+           has_slabs && !config.model.ends_with("bilinear-ssrbm"), "ssrbm, binary-ssrbm and sparse-ssrbm");
+  only_for(config.blocks > 1, "blocks", std::to_string(config.blocks), config.model.ends_with("bilinear-ssrbm"),
+           "bilinear-ssrbm");
+  only_for(config.gate, "gate", "true", config.model.ends_with("bilinear-ssrbm"), "bilinear-ssrbm");
+  only_for(config.gibbs != "three-block", "gibbs", "'" + config.gibbs + "'",
+           config.model == "ssrbm" || config.model == "bilinear-ssrbm", "ssrbm and bilinear-ssrbm");
+  only_for(config.filter_norm != "free", "filter-norm", "'" + config.filter_norm + "'", is_spike_slab(config),
+           "models with real values or slabs");
+  only_for(config.data_noise > 0, "data-noise", text(config.data_noise), real, "real-valued data");
+  only_for(!config.freeze.empty(), "freeze", std::to_string(config.freeze.size()) + " fields", is_spike_slab(config),
+           "models with real values or slabs");
+  only_for(is_natural(config), "metric", "'" + config.metric + "'", !is_spike_slab(config),
+           "bernoulli-rbm and dbm");
+}
+
 }  // namespace
 
 std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visible, std::int64_t n_cases) {
   Checker check;
   if (config.data.empty()) check.add("data", "''", "must name a data set");
   check.one_of("binarize", config.binarize, {"none", "threshold", "sample"});
-  check.one_of("model", config.model, {"bernoulli-rbm", "dbm"});
+  check.one_of("model", config.model,
+               {"bernoulli-rbm", "dbm", "gaussian-rbm", "ssrbm", "binary-ssrbm", "sparse-ssrbm", "bilinear-ssrbm",
+                "binary-bilinear-ssrbm"});
   check.one_of("trainer", config.trainer, {"cd", "sml", "sml-pt", "sml-apt", "sml-ptt"});
-  check.one_of("schedule", config.schedule, {"constant", "linear", "inverse"});
-  check.one_of("optimizer", config.optimizer, {"sgd", "adam"});
+  check.one_of("schedule", config.schedule, {"constant", "linear", "half-linear", "inverse"});
+  check.one_of("optimizer", config.optimizer, {"auto", "sgd", "adam"});
   // Chains and sites of a draw have 32 bits, its step 56.
   constexpr std::int64_t kMany = std::int64_t{1} << 31;
   const bool deep = config.model == "dbm";
   const std::string layers = std::to_string(config.hidden.size()) + " layers";
-  if (!deep && config.hidden.size() != 1) check.add("hidden", layers, config.model + " has one hidden layer");
+  const bool bilinear = config.model.ends_with("bilinear-ssrbm");
+  if (bilinear && config.hidden.size() != 2)
+    check.add("hidden", layers, config.model + " has two factor groups: --hidden G,H");
+  if (bilinear && !config.hidden.empty() &&
+      *std::min_element(config.hidden.begin(), config.hidden.end()) > BilinearBlocks::kMaxGroup)
+    check.add("hidden", layers,
+              "the smaller group of a block has at most " + std::to_string(BilinearBlocks::kMaxGroup) + " factors");
+  if (!deep && !bilinear && config.hidden.size() != 1) check.add("hidden", layers, config.model + " has one hidden layer");
   if (deep && (config.hidden.empty() || config.hidden.size() > Dbm::kMaxHidden))
     check.add("hidden", layers, "dbm has 1 to " + std::to_string(Dbm::kMaxHidden) + " hidden layers");
-  check.one_of("positive", config.positive, {"mean-field", "sampled"});
+  check.one_of("positive", config.positive, {"auto", "mean-field", "sampled"});
   check.within("positive-sweeps", config.positive_sweeps, 1, kMany);
-  if (deep && config.jump > 0)
-    check.add("jump", text(config.jump), "needs latents that are independent given the visibles: not dbm");
-  if (!deep && config.positive != "mean-field")
+  if ((deep || is_spike_slab(config)) && config.jump > 0)
+    check.add("jump", text(config.jump), "is for bernoulli-rbm");
+  check_spike_slab(config, check);
+  if (deep ? false : bilinear ? config.positive == "sampled" : config.positive != "auto")
     check.add("positive", "'" + config.positive + "'", "means nothing with " + config.model);
   check_metric(config, check);
   for (const std::int64_t n : config.hidden) check.within("hidden", n, 1, kMany);
@@ -141,7 +198,7 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
   }
   check.within("updates", config.updates, 1, kMany);
   check.within("epochs", config.epochs, 0, kMany);
-  check.in_range("lr", config.lr, config.lr > 0, "must be above 0");
+  check.in_range("lr", config.lr, config.lr >= 0, "must be at least 0");
   check.in_range("decay-updates", config.decay_updates, config.decay_updates > 0, "must be above 0");
   check.within("warmup", config.warmup, 0, kMany);
   check.in_range("momentum", config.momentum, config.momentum >= 0 && config.momentum < 1,
@@ -149,7 +206,7 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
   check.in_range("l1", config.l1, config.l1 >= 0, "must be at least 0");
   check.in_range("l2", config.l2, config.l2 >= 0, "must be at least 0");
   check.in_range("clip", config.clip, config.clip >= 0, "must be at least 0");
-  check.in_range("init", config.init, config.init >= 0, "must be at least 0");
+  check_init(config, check);
   check.at_least("validate-every", config.validate_every, 0);
   check.at_least("patience", config.patience, 0);
   if (config.patience > 0 && config.validate_every == 0) {
@@ -163,7 +220,7 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
   if (n_visible > 0 && !config.hidden.empty()) {
     const auto visible = static_cast<double>(n_visible);
     // Weights for each visible unit, as if layers were one after another of the visibles.
-    double hidden = static_cast<double>(config.hidden.front());
+    double hidden = static_cast<double>(config.hidden.front() * config.slabs);
     double units = visible + hidden;
     for (std::size_t k = 1; k < config.hidden.size(); ++k) {
       hidden += static_cast<double>(config.hidden[k - 1]) * static_cast<double>(config.hidden[k]) / visible;

@@ -57,14 +57,15 @@ LayerParams<Number> DenseFisher<Number>::combine(const Eigen::VectorXd& z) const
   return sums;
 }
 
-template <EnergyModel M>
-KernelFisher<M>::KernelFisher(const M& model, std::vector<typename M::State>& blocks, Workspace<M>& workspace,
+template <HasLayers M>
+KernelFisher<M>::KernelFisher(const M& model, const typename M::Params& theta, std::vector<typename M::State>& blocks, Workspace<M>& workspace,
                               std::vector<std::uint64_t> which, Latents latents,
                               const typename M::Offsets& offsets, FisherWorkspace<M>& memory,
                               const Workers& workers)
     : Fisher<float>(Eigen::VectorXd::Constant(static_cast<Index>(which.size()),
                                               1.0 / static_cast<double>(which.size()))),
       model_(model),
+      theta_(theta),
       blocks_(blocks),
       workspace_(workspace),
       which_(std::move(which)),
@@ -83,7 +84,7 @@ KernelFisher<M>::KernelFisher(const M& model, std::vector<typename M::State>& bl
   });
 }
 
-template <EnergyModel M>
+template <HasLayers M>
 const std::vector<typename KernelFisher<M>::Layer>& KernelFisher<M>::layers() const {
   if (!layers_.empty()) return layers_;
   const std::vector<Index> sizes = model_.layer_sizes();
@@ -113,7 +114,7 @@ const std::vector<typename KernelFisher<M>::Layer>& KernelFisher<M>::layers() co
   return layers_;
 }
 
-template <EnergyModel M>
+template <HasLayers M>
 const std::vector<typename KernelFisher<M>::Layer>& KernelFisher<M>::variances() const {
   if (!variances_.empty()) return variances_;
   const std::vector<Layer>& values = layers();
@@ -126,7 +127,7 @@ const std::vector<typename KernelFisher<M>::Layer>& KernelFisher<M>::variances()
   return variances_;
 }
 
-template <EnergyModel M>
+template <HasLayers M>
 Eigen::VectorXd KernelFisher<M>::scores(const LayerParams<float>& d) const {
   LayerParams<float> plain = d;
   plain_direction(offsets_, plain);
@@ -143,7 +144,7 @@ Eigen::VectorXd KernelFisher<M>::scores(const LayerParams<float>& d) const {
   return centred(std::move(u));
 }
 
-template <EnergyModel M>
+template <HasLayers M>
 LayerParams<float> KernelFisher<M>::combine(const Eigen::VectorXd& z) const {
   const Eigen::VectorXd centred = z - weights() * z.sum();
   std::vector<LaneFloats> lanes(blocks_.size(), LaneFloats{});
@@ -151,7 +152,7 @@ LayerParams<float> KernelFisher<M>::combine(const Eigen::VectorXd& z) const {
     lanes[which_[m] / kLanes][which_[m] % kLanes] = static_cast<float>(centred[static_cast<Index>(m)]);
   typename M::Params sums = model_.zero_params();
   workers_.for_each(model_.slices(), [&](Index slice, std::size_t slot) {
-    model_.accumulate(blocks_, workspace_.works, lanes, slice, Sums::kSet, workspace_.scratch[slot], sums);
+    model_.accumulate(theta_, blocks_, workspace_.works, lanes, slice, Sums::kSet, workspace_.scratch[slot], sums);
   });
   LayerParams<float> result = M::to_layers(std::move(sums));
   centre_gradient(offsets_, result);
@@ -165,6 +166,6 @@ template class DenseFisher<double>;
 
 #define TEMPERA_INSTANTIATE(M) template class KernelFisher<M>;
 
-TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
+TEMPERA_FOR_EACH_LAYERED_MODEL(TEMPERA_INSTANTIATE)
 
 }  // namespace tempera

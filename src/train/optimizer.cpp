@@ -1,5 +1,6 @@
 #include "tempera/train/optimizer.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tempera/models/all_models.hpp"
@@ -51,6 +52,13 @@ class Rule {
     } else {
       g *= rate_;
     }
+  }
+
+  /// x exp(d) in place of x + d; else as apply.
+  float apply_to_log(const RowArray& d, Row x, Row average) const {
+    x *= d.exp();
+    if (average.size() > 0) average += average_weight_ * (x - average);
+    return (x - x).sum();
   }
 
   /// x += d, and the average follows. Returns 0, or NaN where a new number is not finite.
@@ -128,12 +136,11 @@ double centred_norm(const typename M::Offsets& offsets, const typename M::Params
   return std::sqrt(squared);
 }
 
-}  // namespace
-
-template <EnergyModel M>
-StepNorms apply_gradient(const OptimizerStep& step, const typename M::Offsets& offsets,
-                         const typename M::Params& gradient, typename M::Params& theta,
-                         Optimizer<M>& optimizer, typename M::Params& average, const Workers& workers) {
+/// The step in centred coordinates.
+template <HasLayers M>
+StepNorms apply_coupled(const OptimizerStep& step, const typename M::Offsets& offsets,
+                        const typename M::Params& gradient, typename M::Params& theta, Optimizer<M>& optimizer,
+                        typename M::Params& average, const Workers& workers) {
   const Rule rule(step, step.clip > 0 ? centred_norm<M>(offsets, gradient, workers) : 0.0);
   StepNorms norms;
   double squared_gradient = squared_norm_of_biases<M>(gradient);
@@ -184,6 +191,60 @@ StepNorms apply_gradient(const OptimizerStep& step, const typename M::Offsets& o
   norms.gradient = std::sqrt(squared_gradient);
   norms.step = std::sqrt(squared_step);
   return norms;
+}
+
+/// A field as one row, or nothing where it is empty.
+Row all_of(Matrix& matrix) { return {matrix.data(), matrix.size()}; }
+Row all_of(Vector& vector) { return {vector.data(), vector.size()}; }
+
+/// The step of a machine whose fields are not coupled.
+template <EnergyModel M>
+StepNorms apply_uncoupled(const OptimizerStep& step, const typename M::Params& gradient, typename M::Params& theta,
+                          Optimizer<M>& optimizer, typename M::Params& average) {
+  const auto is_frozen = [&step](std::string_view name) {
+    return std::find(step.frozen.begin(), step.frozen.end(), name) != step.frozen.end();
+  };
+  const auto gradient_of = [](std::string_view name, const auto& g, const auto& x) {
+    RowArray row = Eigen::Map<const RowArray>(g.data(), g.size());
+    if (M::is_precision(name)) row *= Eigen::Map<const RowArray>(x.data(), x.size());
+    return row;
+  };
+  StepNorms norms;
+  double squared = 0.0;
+  for_each_field(
+      [&](std::string_view name, const auto& g, const auto& x) {
+        if (!is_frozen(name)) squared += static_cast<double>(gradient_of(name, g, x).square().sum());
+      },
+      gradient, theta);
+  norms.gradient = std::sqrt(squared);
+  const Rule rule(step, norms.gradient);
+  squared = 0.0;
+  for_each_field(
+      [&](std::string_view name, const auto& g, auto& x, auto& m, auto& s, auto& mean) {
+        if (is_frozen(name) || x.size() == 0) return;
+        RowArray d = gradient_of(name, g, x);
+        rule.direction(d, ConstRow(x.data(), x.size()), M::is_weight(name), all_of(m), all_of(s));
+        squared += static_cast<double>(d.square().sum());
+        const float bad = M::is_precision(name) ? rule.apply_to_log(d, all_of(x), all_of(mean))
+                                                : rule.apply(d, all_of(x), all_of(mean));
+        norms.finite = norms.finite && std::isfinite(bad);
+      },
+      gradient, theta, optimizer.first_moment, optimizer.second_moment, average);
+  norms.step = std::sqrt(squared);
+  return norms;
+}
+
+}  // namespace
+
+template <EnergyModel M>
+StepNorms apply_gradient(const OptimizerStep& step, const typename M::Offsets& offsets,
+                         const typename M::Params& gradient, typename M::Params& theta,
+                         Optimizer<M>& optimizer, typename M::Params& average, const Workers& workers) {
+  if constexpr (!HasLayers<M>) {
+    return apply_uncoupled<M>(step, gradient, theta, optimizer, average);
+  } else {
+    return apply_coupled<M>(step, offsets, gradient, theta, optimizer, average, workers);
+  }
 }
 
 #define TEMPERA_INSTANTIATE(M)                                                                             \

@@ -40,9 +40,7 @@ Chains<M> first_chains(Chains<M> chains, std::uint64_t n, std::uint64_t sweeps) 
   const Index last = lanes_of(n, static_cast<Index>(chains.blocks.size()) - 1);
   if (last < kLanes) {
     for_each_field(
-        [last](std::string_view, BitLayer& layer) {
-          for (Word& unit : layer) unit &= (Word{1} << last) - 1;
-        },
+        [last](std::string_view, auto& layer) { keep_lanes(first_lanes(last), layer); },
         chains.blocks.back());
   }
   return chains;
@@ -127,8 +125,8 @@ void exchange_with_reservoir(const M& model, const typename M::Params& theta, st
     std::swap(order[b], order[later(engine)]);
     turns.push_back(boost::random::uniform_int_distribution<int>(0, static_cast<int>(kLanes) - 1)(engine));
     for_each_field(
-        [turn = turns.back()](std::string_view, const BitLayer& from, BitLayer& to) {
-          for (std::size_t i = 0; i < to.size(); ++i) to[i] = std::rotr(from[i], turn);
+        [turn = turns.back()](std::string_view, const auto& from, auto& to) {
+          copy_turned(from, ~Word{0}, static_cast<int>(kLanes) - turn, to);
         },
         reservoir[order[b]], offered.blocks[b]);
   }
@@ -143,9 +141,9 @@ void exchange_with_reservoir(const M& model, const typename M::Params& theta, st
   for (std::size_t b = 0; b < chains.blocks.size(); ++b) {
     const auto block = static_cast<Index>(b);
     // Latents that fit the live machine, whichever visibles stay. A sweep has other sites in this step.
-    model.sample_latents(constant_beta(1.0F), offered.blocks[b], workspace.other.works[b],
+    model.sample_latents(theta, constant_beta(1.0F), offered.blocks[b], workspace.other.works[b],
                          streams.lanes(Purpose::kReservoir, step).block(block));
-    model.sample_latents(constant_beta(1.0F), chains.blocks[b], workspace.own.works[b],
+    model.sample_latents(theta, constant_beta(1.0F), chains.blocks[b], workspace.own.works[b],
                          streams.lanes(Purpose::kChains, step).block(block));
     Word accepted = 0;
     for (Index c = 0; c < lanes_of(chains.n_chains, block); ++c) {
@@ -158,11 +156,7 @@ void exchange_with_reservoir(const M& model, const typename M::Params& theta, st
     const typename M::State before = chains.blocks[b];
     copy_lanes(offered.blocks[b], accepted, chains.blocks[b]);
     for_each_field(
-        [&](std::string_view, const BitLayer& from, BitLayer& to) {
-          const Word back = std::rotl(accepted, turns[b]);
-          for (std::size_t i = 0; i < to.size(); ++i)
-            to[i] = (to[i] & ~back) | std::rotl(from[i] & accepted, turns[b]);
-        },
+        [&](std::string_view, const auto& from, auto& to) { copy_turned(from, accepted, turns[b], to); },
         before, reservoir[order[b]]);
   }
   snapshots.acceptance +=

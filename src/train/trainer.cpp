@@ -8,6 +8,7 @@
 #include <string>
 
 #include "tempera/core/errors.hpp"
+#include "tempera/kernels/sampling.hpp"
 #include "tempera/mcmc/trace.hpp"
 #include "tempera/models/all_models.hpp"
 
@@ -76,11 +77,11 @@ void sample_given_data(const M& model, const typename M::Params& theta, std::uin
       model.resample(1, latents, theta, panel, scratch, stream);
     }
   });
-  mean_latents(model, phase.blocks, phase.workspace, workers);
+  mean_latents(model, theta, phase.blocks, phase.workspace, workers);
 }
 
 template <EnergyModel M>
-void positive_phase(const M& model, const typename M::Params& theta, const BinaryData& data,
+void positive_phase(const M& model, const typename M::Params& theta, const typename M::Data& data,
                     std::span<const Index> batch, const TrainConfig& config, std::uint64_t update,
                     Phase<M>& phase, const Workers& workers) {
   const Index n_blocks = words_for(static_cast<Index>(batch.size()));
@@ -92,6 +93,17 @@ void positive_phase(const M& model, const typename M::Params& theta, const Binar
     model.load(data, batch.subspan(first, lanes), phase.blocks[static_cast<std::size_t>(b)]);
   });
   const StreamFactory streams{static_cast<std::uint64_t>(config.seed)};
+  if constexpr (std::is_same_v<typename M::Data, RealData>) {
+    if (config.data_noise > 0) {
+      workers.for_each(n_blocks, [&](Index b) {
+        auto& v = phase.blocks[static_cast<std::size_t>(b)].visible;
+        LaneMatrix noise(v.rows(), kLanes);
+        sample_normals({0, v.rows()}, streams.lanes(Purpose::kDataNoise, update).block(b), 0, noise.data());
+        const Index lanes = lanes_of(batch.size(), b);
+        v.leftCols(lanes) += static_cast<float>(config.data_noise) * noise.leftCols(lanes);
+      });
+    }
+  }
   if constexpr (HasMeanField<M>) {
     if (config.positive == "sampled") {
       sample_given_data(model, theta, static_cast<std::uint64_t>(config.positive_sweeps), update, streams,
@@ -100,11 +112,18 @@ void positive_phase(const M& model, const typename M::Params& theta, const Binar
     }
   }
   infer_cases(model, theta, config.positive_sweeps, phase.blocks, phase.workspace, workers);
+  if constexpr (std::is_same_v<M, BilinearSpikeSlabRbm> || std::is_same_v<M, BinaryBilinearSpikeSlabRbm>) {
+    if (config.positive != "mean-field") return;
+    workers.for_each(n_blocks, [&](Index b) {
+      model.mean_field(config.positive_sweeps, update % 2 == 1, theta,
+                       phase.workspace.works[static_cast<std::size_t>(b)]);
+    });
+  }
 }
 
 /// Chains that start at the batch: contrastive divergence.
 template <EnergyModel M>
-void restart_at_data(const M& model, const Phase<M>& positive, std::uint64_t n_chains, std::uint64_t update,
+void restart_at_data(const M& model, const typename M::Params& theta, const Phase<M>& positive, std::uint64_t n_chains, std::uint64_t update,
                      std::uint64_t sweeps, const StreamFactory& streams, Chains<M>& chains,
                      const Workers& workers) {
   chains.blocks = positive.blocks;
@@ -113,7 +132,7 @@ void restart_at_data(const M& model, const Phase<M>& positive, std::uint64_t n_c
   const LaneStream stream = streams.lanes(Purpose::kPositiveChains, chains.sweeps);
   workers.for_each(static_cast<Index>(chains.blocks.size()), [&](Index b) {
     const auto i = static_cast<std::size_t>(b);
-    model.sample_latents(constant_beta(1.0F), chains.blocks[i], positive.workspace.works[i], stream.block(b));
+    model.sample_latents(theta, constant_beta(1.0F), chains.blocks[i], positive.workspace.works[i], stream.block(b));
   });
   ++chains.sweeps;
 }
@@ -156,7 +175,7 @@ void negative_phase(const M& model, const typename M::Params& theta, std::uint64
     }
   }
   if (ladder.n_rungs > 0) exchange_with_plain(streams, ladder);
-  mean_latents(model, chains.blocks, workspace, workers);
+  mean_latents(model, theta, chains.blocks, workspace, workers);
 }
 
 /// The ladder follows the parameters: by placement for equal rejection now and then, or in paper mode by
@@ -207,7 +226,7 @@ void take_snapshot(const M& model, const TrainConfig& config, const StreamFactor
 /// Gradient of the mean log-likelihood: data mean minus model mean of the statistics. Returns the offsets
 /// with the means of the hidden units over the data in their place.
 template <EnergyModel M>
-typename M::Offsets fill_gradient(const M& model, const Phase<M>& positive,
+typename M::Offsets fill_gradient(const M& model, const typename M::Params& theta, const Phase<M>& positive,
                                   const std::vector<LaneFloats>& data_weights, const Chains<M>& chains,
                                   std::vector<LaneFloats> chain_weights, const typename M::Offsets& offsets,
                                   Scratch<M>& scratch, const Workers& workers) {
@@ -217,10 +236,10 @@ typename M::Offsets fill_gradient(const M& model, const Phase<M>& positive,
   typename M::Offsets means = offsets;
   workers.for_each(model.slices(), [&](Index slice, std::size_t slot) {
     auto& memory = scratch.negative.scratch[slot];
-    model.accumulate(positive.blocks, positive.workspace.works, data_weights, slice, Sums::kSet, memory,
+    model.accumulate(theta, positive.blocks, positive.workspace.works, data_weights, slice, Sums::kSet, memory,
                      scratch.gradient);
-    model.note_means(slice, scratch.gradient, means);
-    model.accumulate(chains.blocks, scratch.negative.works, chain_weights, slice, Sums::kAdd, memory,
+    if constexpr (HasLayers<M>) model.note_means(slice, scratch.gradient, means);
+    model.accumulate(theta, chains.blocks, scratch.negative.works, chain_weights, slice, Sums::kAdd, memory,
                      scratch.gradient);
   });
   return means;
@@ -308,7 +327,7 @@ std::vector<std::uint64_t> plain_chains(const Chains<M>& chains, const Temperatu
 
 /// One step of a metric: the centred gradient, with decay of the weights, becomes a direction, the direction
 /// a step, and the parameters and their average move. `which`: of the chains, those that give the gradient.
-template <EnergyModel M>
+template <HasLayers M>
 StepNorms apply_natural_gradient(const M& model, const TrainConfig& config, const OptimizerStep& rule,
                                  std::vector<std::uint64_t> which, Chains<M>& chains, TrainState<M>& state,
                                  Scratch<M>& scratch, bool reported, UpdateReport& report,
@@ -335,7 +354,7 @@ StepNorms apply_natural_gradient(const M& model, const TrainConfig& config, cons
                              FisherWorkspace<M>& memory) {
     if (!uses_moments(config.metric))
       chosen.resize(std::min(chosen.size(), static_cast<std::size_t>(config.metric_draws)));
-    return KernelFisher<M>(model, draws.blocks, workspace, std::move(chosen), latents, state.offsets, memory,
+    return KernelFisher<M>(model, state.theta, draws.blocks, workspace, std::move(chosen), latents, state.offsets, memory,
                            workers);
   };
   // A direction looks short by the very draws that it was fitted to: where the metric has chains of its own,
@@ -387,6 +406,18 @@ StepNorms apply_natural_gradient(const M& model, const TrainConfig& config, cons
   return norms;
 }
 
+/// Norms of the filters as the configuration wants them, then a machine that is proper.
+template <HasProjection M>
+bool project(const M& model, const TrainConfig& config, typename M::Params& theta, Vector& direction) {
+  if (config.filter_norm != "free") {
+    for (Index m = 0; m < theta.weights.cols(); ++m) {
+      const float norm = theta.weights.col(m).norm();
+      if (norm > 0.0F && (config.filter_norm == "sphere" || norm > 1.0F)) theta.weights.col(m) /= norm;
+    }
+  }
+  return model.project(theta, direction);
+}
+
 /// Updates between steps of the tracker.
 template <EnergyModel M>
 std::uint64_t track_every(const TrainConfig& config, std::uint64_t batch, const TrainState<M>& state) {
@@ -415,11 +446,11 @@ void follow(const M& model, const TrainConfig& config, const TrainState<M>& stat
   }
   if (!reported) return;
   const MixingReport mixing = judge(scratch.trace, 0);
-  if (mixing.occupancy.size() > 0) {
+  if (!std::isnan(mixing.r_hat)) {
     report.r_hat = mixing.r_hat;
     report.autocorrelation_time = mixing.autocorrelation_time * static_cast<double>(stride);
     report.effective_sample_size = mixing.effective_sample_size;
-    report.cluster_variation = cluster_variation(scratch.clusters, mixing.occupancy);
+    if (mixing.occupancy.size() > 0) report.cluster_variation = cluster_variation(scratch.clusters, mixing.occupancy);
   }
   scratch.trace = {};
 }
@@ -452,7 +483,7 @@ void follow_log_z(const M& model, const TrainConfig& config, std::uint64_t batch
 }
 
 template <EnergyModel M>
-UpdateReport update_once(const M& model, const BinaryData& data, const TrainConfig& config,
+UpdateReport update_once(const M& model, const typename M::Data& data, const TrainConfig& config,
                          std::uint64_t total, TrainState<M>& state, Scratch<M>& scratch,
                          const Workers& workers) {
   const StreamFactory streams{static_cast<std::uint64_t>(config.seed)};
@@ -474,7 +505,7 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   const Purpose purpose = persistent ? Purpose::kChains : Purpose::kPositiveChains;
   const auto sweeps = static_cast<std::uint64_t>(config.sweeps);
   if (!persistent) {
-    restart_at_data(model, scratch.positive, batch.size(), state.update, sweeps, streams, chains, workers);
+    restart_at_data(model, state.theta, scratch.positive, batch.size(), state.update, sweeps, streams, chains, workers);
   }
   if constexpr (HasLatentMarginal<M>) {
     if (config.jump > 0) remember(model, scratch.positive.workspace, state.jumps);
@@ -498,11 +529,11 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
         mean_free_energy(model, state.theta, chains.blocks, scratch.negative, chain_weights, false, workers);
     report.live_units = live_units(model, scratch.positive);
   }
-  const typename M::Offsets means = fill_gradient(model, scratch.positive, data_weights, chains,
+  const typename M::Offsets means = fill_gradient(model, state.theta, scratch.positive, data_weights, chains,
                                                   chain_weights, state.offsets, scratch, workers);
 
   OptimizerStep step;
-  step.adam = config.optimizer == "adam";
+  step.adam = optimizer(config) == "adam";
   step.learning_rate = learning_rate(config, state.update, total);
   if (has_snapshots(config)) step.learning_rate *= state.snapshots.rate;
   report.learning_rate = step.learning_rate;
@@ -510,7 +541,7 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
     scratch.metric_chains.fit(model, state.metric_chains.n_chains, workers);
     advance(model, state.theta, sweeps, streams, Purpose::kMetricChains, state.metric_chains,
             scratch.metric_chains, workers);
-    mean_latents(model, state.metric_chains.blocks, scratch.metric_chains, workers);
+    mean_latents(model, state.theta, state.metric_chains.blocks, scratch.metric_chains, workers);
   }
   step.momentum = config.momentum;
   step.l1 = config.l1;
@@ -520,16 +551,29 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
   // Polynomial-decay averaging (Shamir & Zhang 2013): no horizon, so a longer run continues the same average.
   step.average_weight =
       std::min(1.0, (kAverageOrder + 1.0) / (static_cast<double>(state.update) + kAverageOrder));
-  const StepNorms norms =
-      is_natural(config) ? apply_natural_gradient(model, config, step, plain_chains(chains, state.ladder),
-                                                  chains, state, scratch, reported, report, workers)
-                         : apply_gradient(step, state.offsets, scratch.gradient, state.theta, state.optimizer,
-                                          state.average, workers);
+  step.frozen = config.freeze;
+  StepNorms norms;
+  bool natural = false;
+  if constexpr (HasLayers<M>) {
+    natural = is_natural(config);
+    if (natural)
+      norms = apply_natural_gradient(model, config, step, plain_chains(chains, state.ladder), chains, state,
+                                     scratch, reported, report, workers);
+  }
+  if (!natural)
+    norms = apply_gradient(step, state.offsets, scratch.gradient, state.theta, state.optimizer, state.average,
+                           workers);
   report.gradient_norm = norms.gradient;
   report.step_norm = norms.step;
   if (!std::isfinite(norms.gradient))
     fail_not_finite("gradient", first_non_finite(scratch.gradient), state.update);
   if (!norms.finite) fail_not_finite("new value", first_non_finite(state.theta), state.update);
+
+  if constexpr (HasProjection<M>) {
+    if (project(model, config, state.theta, state.projection.direction)) state.projection.count[0] += 1.0;
+    if (size_of(state.average) > 0) project(model, config, state.average, state.projection.average_direction);
+    report.projections = state.projection.count[0];
+  }
 
   // Offsets move freely: the stored parameters are those of the plain energy, whose law no offset changes.
   if (config.centering) {
@@ -549,6 +593,11 @@ UpdateReport update_once(const M& model, const BinaryData& data, const TrainConf
 
 }  // namespace
 
+InitialValues initial_values(const TrainConfig& config) {
+  return {initial_scale(config), config.init_visible_precision, config.init_spike_bias, config.init_spike_precision,
+          config.init_slab_mean, config.init_slab_precision};
+}
+
 std::uint64_t total_updates(const TrainConfig& config, Index n_cases) {
   if (config.epochs == 0) return static_cast<std::uint64_t>(config.updates);
   const std::int64_t batch = std::min<std::int64_t>(config.batch, n_cases);
@@ -567,9 +616,11 @@ bool is_reported(const TrainConfig& config, std::uint64_t update, std::uint64_t 
 
 double learning_rate(const TrainConfig& config, std::uint64_t t, std::uint64_t total) {
   const auto x = static_cast<double>(t);
-  double rate = config.lr;
+  double rate = config.lr > 0 ? config.lr : is_spike_slab(config) ? 0.003 : 0.3;
   if (config.warmup > 0) rate *= std::min(1.0, (x + 1.0) / static_cast<double>(config.warmup));
   if (config.schedule == "linear") return rate * std::max(0.0, 1.0 - x / static_cast<double>(total));
+  if (config.schedule == "half-linear")
+    return rate * std::clamp(2.0 - 2.0 * x / static_cast<double>(total), 0.0, 1.0);
   if (config.schedule == "inverse") return rate / (1.0 + x / config.decay_updates);
   return rate;
 }
@@ -589,17 +640,28 @@ std::vector<Index> permutation(Index n, StreamEngine engine) {
 }
 
 template <EnergyModel M>
-TrainState<M> initial_state(const M& model, const BinaryData& data, const TrainConfig& config,
+TrainState<M> initial_state(const M& model, const typename M::Data& data, const TrainConfig& config,
                             const Workers& workers) {
   const StreamFactory streams{static_cast<std::uint64_t>(config.seed)};
   TrainState<M> state;
-  state.theta = model.initial_params(streams, config.init);
+  if constexpr (HasLayers<M>) {
+    state.theta = model.initial_params(streams, initial_scale(config));
+  } else {
+    state.theta = model.initial_params(streams, initial_values(config));
+  }
+  if constexpr (HasProjection<M>) {
+    state.projection.direction = state.projection.average_direction = Vector::Zero(model.n_visible());
+    state.projection.count.assign(1, 0.0);
+    project(model, config, state.theta, state.projection.direction);
+  }
   if (config.average) state.average = state.theta;
-  if (config.optimizer == "adam" || config.momentum > 0) state.optimizer.first_moment = model.zero_params();
-  if (config.optimizer == "adam") state.optimizer.second_moment = model.zero_params();
+  const bool adam = optimizer(config) == "adam";
+  if (adam || config.momentum > 0) state.optimizer.first_moment = model.zero_params();
+  if (adam) state.optimizer.second_moment = model.zero_params();
   state.offsets = config.centering ? model.initial_offsets(data.means()) : model.zero_offsets();
   if (config.jump > 0) state.jumps = empty_memory(model.latents());
-  if (is_natural(config)) {
+  if constexpr (HasLayers<M>) {
+   if (is_natural(config)) {
     std::visit([&](const auto& metric) { metric.prepare(model.layer_sizes(), state.metric); },
                make_metric<float>(metric_options(config), {}));
     if (keeps_previous(config))
@@ -608,6 +670,7 @@ TrainState<M> initial_state(const M& model, const BinaryData& data, const TrainC
       state.metric_chains = reference_chains(model, static_cast<std::uint64_t>(config.metric_chains), streams,
                                              Purpose::kMetricChains, workers);
     }
+   }
   }
   if (is_persistent(config)) {
     const auto n = static_cast<std::uint64_t>(
@@ -630,15 +693,17 @@ TrainState<M> initial_state(const M& model, const BinaryData& data, const TrainC
 }
 
 template <EnergyModel M>
-void train(const M& model, const BinaryData& data, const TrainConfig& config, TrainState<M>& state,
+void train(const M& model, const typename M::Data& data, const TrainConfig& config, TrainState<M>& state,
            const Observer<M>& observer, const Workers& workers) {
   const std::uint64_t total = total_updates(config, data.n_cases());
   Scratch<M> scratch;
   scratch.gradient = model.zero_params();
-  if (is_persistent(config)) {
-    scratch.clusters =
-        find_clusters(data, kClusters,
-                      StreamFactory{static_cast<std::uint64_t>(config.seed)}.engine(Purpose::kClusters, 0));
+  if constexpr (std::is_same_v<typename M::Data, BinaryData>) {
+    if (is_persistent(config)) {
+      scratch.clusters =
+          find_clusters(data, kClusters,
+                        StreamFactory{static_cast<std::uint64_t>(config.seed)}.engine(Purpose::kClusters, 0));
+    }
   }
   while (state.update < total) {
     const UpdateReport report = update_once(model, data, config, total, state, scratch, workers);
@@ -647,8 +712,8 @@ void train(const M& model, const BinaryData& data, const TrainConfig& config, Tr
 }
 
 #define TEMPERA_INSTANTIATE(M)                                                                             \
-  template TrainState<M> initial_state(const M&, const BinaryData&, const TrainConfig&, const Workers&);   \
-  template void train(const M&, const BinaryData&, const TrainConfig&, TrainState<M>&, const Observer<M>&, \
+  template TrainState<M> initial_state(const M&, const M::Data&, const TrainConfig&, const Workers&);   \
+  template void train(const M&, const M::Data&, const TrainConfig&, TrainState<M>&, const Observer<M>&, \
                       const Workers&);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)

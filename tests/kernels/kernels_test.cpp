@@ -441,6 +441,78 @@ TEST_P(Kernels, SoftplusSumsAndMeans) {
   }
 }
 
+TEST_P(Kernels, RealInputsEqualSumsWhateverThePart) {
+  for (const auto& [n, m] : kShapes) {
+    std::srand(3);
+    const Matrix weights = Matrix::Random(n, m);
+    const Vector bias = Vector::Random(m);
+    const LaneMatrix rows = LaneMatrix::Random(n, kLanes);
+    const LaneMatrix columns = LaneMatrix::Random(m, kLanes);
+    LaneMatrix to_columns(m, kLanes);
+    LaneMatrix to_rows(n, kLanes);
+    real_input_from_rows(weights, rows, {0, m}, &bias, to_columns.data());
+    real_input_from_columns(weights, columns, {0, n}, nullptr, to_rows.data());
+    const Eigen::MatrixXd w = weights.cast<double>();
+    const Eigen::MatrixXd expected =
+        (w.transpose() * rows.cast<double>()).colwise() + bias.cast<double>();
+    EXPECT_LT((to_columns.cast<double>() - expected).cwiseAbs().maxCoeff(), 1e-6 * static_cast<double>(n + 3));
+    EXPECT_LT((to_rows.cast<double>() - w * columns.cast<double>()).cwiseAbs().maxCoeff(),
+              1e-6 * static_cast<double>(m + 3));
+    LaneMatrix part(1, kLanes);
+    for (Index j = 0; j < m; ++j) {
+      real_input_from_rows(weights, rows, {j, j + 1}, &bias, part.data());
+      ASSERT_TRUE((part.row(0).array() == to_columns.row(j).array()).all()) << j;
+    }
+    for (Index i = 0; i < n; ++i) {
+      real_input_from_columns(weights, columns, {i, i + 1}, nullptr, part.data());
+      ASSERT_TRUE((part.row(0).array() == to_rows.row(i).array()).all()) << i;
+    }
+  }
+}
+
+TEST_P(Kernels, NormalsAreBoxMullerOfTheirWords) {
+  const LaneStream stream{7, Purpose::kSampling, 3, 100};
+  constexpr Index kUnits = 19;
+  LaneMatrix normals(kUnits, kLanes);
+  sample_normals({8, 8 + kUnits}, stream, 16, normals.data());
+  for (Index k = 0; k < kUnits; ++k) {
+    const auto site = static_cast<std::uint32_t>(24 + k);
+    for (std::uint32_t c = 0; c < kLanes; ++c) {
+      const auto words = r123::Philox4x32()(stream.counter(kNormalDraws | site / 4, c), stream.key());
+      const double u = (static_cast<double>(words[site % 4 / 2 * 2] >> 1) + 0.5) * 0x1p-31;
+      const double angle = static_cast<double>(static_cast<std::int32_t>(words[site % 4 / 2 * 2 + 1])) * 0x1p-31 * M_PI;
+      const double radius = std::sqrt(-2 * std::log(u));
+      ASSERT_NEAR(normals(k, c), radius * (site % 2 == 0 ? std::cos(angle) : std::sin(angle)), 3e-6);
+    }
+  }
+}
+
+TEST_P(Kernels, NormalsAreNormal) {
+  // Moments of 640,000 draws, and the fractions beyond 1, 2, 3 and 4.
+  constexpr Index kUnits = 1000;
+  LaneMatrix z(kUnits, kLanes);
+  Eigen::Array4d moments = Eigen::Array4d::Zero();
+  Eigen::Array4d beyond = Eigen::Array4d::Zero();
+  double product = 0;
+  for (std::uint64_t step = 0; step < 10; ++step) {
+    sample_normals({0, kUnits}, {11, Purpose::kSampling, step, 0}, 0, z.data());
+    const Eigen::ArrayXXd x = z.cast<double>().array();
+    moments += Eigen::Array4d(x.sum(), x.square().sum(), x.cube().sum(), x.square().square().sum());
+    for (Index k = 0; k < 4; ++k) beyond[k] += static_cast<double>((x.abs() > static_cast<double>(k + 1)).count());
+    for (Index i = 0; i + 1 < kUnits; i += 2) product += (x.row(i) * x.row(i + 1)).sum();
+  }
+  const double n = 640000;
+  EXPECT_NEAR(moments[0] / n, 0.0, 4.0 / std::sqrt(n));
+  EXPECT_NEAR(moments[1] / n, 1.0, 4.0 * std::sqrt(2.0 / n));
+  EXPECT_NEAR(moments[2] / n, 0.0, 4.0 * std::sqrt(15.0 / n));
+  EXPECT_NEAR(moments[3] / n, 3.0, 4.0 * std::sqrt(96.0 / n));
+  EXPECT_NEAR(product / (n / 2), 0.0, 4.0 / std::sqrt(n / 2)) << "cosine and sine of one angle";
+  for (Index k = 0; k < 4; ++k) {
+    const double p = std::erfc(static_cast<double>(k + 1) / std::sqrt(2.0));
+    EXPECT_NEAR(beyond[k] / n, p, 4.0 * std::sqrt(p / n));
+  }
+}
+
 TEST(Dispatch, KnowsWhatItHas) {
   const auto sets = instruction_sets();
   ASSERT_FALSE(sets.empty());

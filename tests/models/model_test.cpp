@@ -68,12 +68,12 @@ class EveryModel : public testing::Test {
     for_every_visible(model, [&](unsigned first, typename M::State& x) {
       OneBlock block(model, x, 1.0F);
       model.infer({0, model.latents()}, theta, block.panel, block.scratch);
-      model.mean_latents({0, model.latents()}, block.panel);
+      model.mean_latents({0, model.latents()}, theta, block.panel);
       std::vector<LaneFloats> weights(1);
       for (unsigned c = 0; c < kLanes && first + c < kVisibles; ++c)
         weights[0][c] = static_cast<float>(weight_of_visible[first + c]);
       for (Index slice = 0; slice < model.slices(); ++slice)
-        model.accumulate(block.panel.states, block.panel.works, weights, slice, Sums::kAdd, block.scratch,
+        model.accumulate(theta, block.panel.states, block.panel.works, weights, slice, Sums::kAdd, block.scratch,
                          total);
     });
     return total;
@@ -260,7 +260,7 @@ TYPED_TEST(EveryModel, LatentsAreDrawnFromTheirLawGivenTheVisibles) {
   for (unsigned c = 0; c < kLanes; ++c) S::set(x, c, kVisible, 0);
   const auto work = this->inferred(model, theta, x);
   for (unsigned b = 0; b < kBlocks; ++b) {
-    model.sample_latents(constant_beta(beta), x, work, StreamFactory{14}.lanes(Purpose::kSampling, b));
+    model.sample_latents(theta, constant_beta(beta), x, work, StreamFactory{14}.lanes(Purpose::kSampling, b));
     for (unsigned c = 0; c < kLanes; ++c) counts[S::latent(x, c)] += 1;
   }
   const auto test = [&](double at) {
@@ -312,13 +312,13 @@ TYPED_TEST(EveryModel, LanesWithoutAChainAreZeroAndUnread) {
     EXPECT_EQ(S::latent(chains.blocks[1], c), 0U);
   }
   const auto sums = [&](float poison) {
-    mean_latents(model, chains.blocks, workspace, workers);
+    mean_latents(model, theta, chains.blocks, workspace, workers);
     auto total = model.zero_params();
     const std::vector<LaneFloats> weights = {lane_weights(70, 0, 0.5F), lane_weights(70, 1, 0.5F)};
     S::poison(workspace.works[1], 6, poison);
     typename TypeParam::Scratch scratch;
     for (Index slice = 0; slice < model.slices(); ++slice)
-      model.accumulate(chains.blocks, workspace.works, weights, slice, Sums::kAdd, scratch, total);
+      model.accumulate(theta, chains.blocks, workspace.works, weights, slice, Sums::kAdd, scratch, total);
     return total;
   };
   EXPECT_TRUE(equal_fields(sums(0.0F), sums(NAN)));
@@ -382,7 +382,7 @@ TYPED_TEST(EveryModel, ScoresAreStatisticsAlongADirection) {
     for (unsigned c = 0; c < kLanes; ++c) S::set(x, c, S::visible(x, c), (5 * c + 3) % this->kLatents);
     const UnitRange latents{0, model.latents()};
     model.infer(latents, theta, block.panel, block.scratch);
-    model.mean_latents(latents, block.panel);
+    model.mean_latents(latents, theta, block.panel);
     model.infer(latents, direction, probe.panel, probe.scratch);
     for (const bool drawn : {false, true}) {
       if (drawn) model.unpack_latents(x, block.work);
@@ -394,7 +394,7 @@ TYPED_TEST(EveryModel, ScoresAreStatisticsAlongADirection) {
         weights[0][c] = 1.0F;
         auto statistics = model.zero_params();
         for (Index slice = 0; slice < model.slices(); ++slice)
-          model.accumulate(block.panel.states, block.panel.works, weights, slice, Sums::kAdd, block.scratch,
+          model.accumulate(theta, block.panel.states, block.panel.works, weights, slice, Sums::kAdd, block.scratch,
                            statistics);
         double expected = 0;
         for_each_field(
@@ -510,7 +510,7 @@ TEST(Dbm, MeanFieldStatisticsAreTheDerivativeOfTheBound) {
   auto statistics = model.zero_params();
   Dbm::Scratch scratch;
   for (Index slice = 0; slice < model.slices(); ++slice)
-    model.accumulate(blocks, workspace.works, weights, slice, Sums::kAdd, scratch, statistics);
+    model.accumulate(theta, blocks, workspace.works, weights, slice, Sums::kAdd, scratch, statistics);
   LaneMatrix values;
   for (Index layer = 0; layer < 4; ++layer) {
     const auto k = static_cast<std::size_t>(layer);

@@ -619,13 +619,13 @@ TYPED_TEST(KernelFishers, AreTheDenseOneForAnyThreads) {
       Workspace<M> workspace;
       workspace.fit(model, 150, workers);
       advance(model, theta, 3, StreamFactory{3}, Purpose::kChains, chains, workspace, workers);
-      mean_latents(model, chains.blocks, workspace, workers);
+      mean_latents(model, theta, chains.blocks, workspace, workers);
       std::vector<std::uint64_t> which;
       for (std::uint64_t c = 0; c < 150; ++c) {
         if (c % 11 != 5) which.push_back(c);
       }
       FisherWorkspace<M> memory;
-      const KernelFisher<M> fisher(model, chains.blocks, workspace, which, latents, offsets, memory, workers);
+      const KernelFisher<M> fisher(model, theta, chains.blocks, workspace, which, latents, offsets, memory, workers);
       const Flat<float> product = flatten(fisher.product(g));
       if (reference.size() == 0) reference = product;
       EXPECT_TRUE(reference == product) << threads;

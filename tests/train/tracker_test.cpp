@@ -38,7 +38,7 @@ TrainConfig short_run(const std::string& how) {
   config.report_every = 500;
   config.lr = 0.05;
   config.schedule = "constant";
-  config.init = 0.1;
+  config.init = "0.1";
   config.average = false;
   config.track_log_z = how;
   config.track_every = 1;

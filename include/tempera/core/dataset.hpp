@@ -1,8 +1,9 @@
-// Binary data sets, bit-packed by case.
+// Data sets in memory: binary ones, bit-packed by case, and real-valued ones.
 #pragma once
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "tempera/core/types.hpp"
@@ -37,6 +38,27 @@ class BinaryData {
   Index n_visible_ = 0;
   Index words_per_case_ = 0;
   std::vector<Word> words_;
+};
+
+/// n_cases vectors of n_visible real numbers, C order.
+class RealData {
+ public:
+  RealData() = default;
+  explicit RealData(Matrix values) : values_(std::move(values)) {}
+
+  [[nodiscard]] Index n_cases() const { return values_.rows(); }
+  [[nodiscard]] Index n_visible() const { return values_.cols(); }
+  [[nodiscard]] std::span<const float> row(Index n) const {
+    return {values_.data() + n * values_.cols(), static_cast<std::size_t>(values_.cols())};
+  }
+  [[nodiscard]] float value(Index n, Index i) const { return values_(n, i); }
+
+  /// Mean and variance of each value over the cases, double.
+  [[nodiscard]] Eigen::VectorXd means() const;
+  [[nodiscard]] Eigen::VectorXd variances() const;
+
+ private:
+  Matrix values_;
 };
 
 /// Whether `shape` has positive sizes whose product is n: the shape of a case as a picture, say.

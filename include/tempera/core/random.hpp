@@ -8,7 +8,8 @@
 //
 // and the draw of a site is output word (site mod 4). A Bernoulli unit takes 16 bits at first, so that eight
 // units share a counter: unit k has half (k mod 2) of word (k mod 8) / 2 of counter word 0 = k / 8; where
-// these leave the unit open, 32 more bits come from site k of the counters with the top bit of word 0 set. No
+// these leave the unit open, 32 more bits come from site k of the counters with the top bit of word 0 set. A
+// normal deviate of site k takes its words from counters with the next bit of word 0 set (kNormalDraws). No
 // generator has state, so a checkpoint holds none, and no result depends on which thread drew what. This
 // layout and the purpose numbers are file format.
 #pragma once
@@ -47,7 +48,12 @@ enum class Purpose : std::uint8_t {
   kTrackingSwaps = 22,     // swaps of their rungs
   kResampling = 23,        // particles of the tracker that are drawn anew (step = sweep)
   kMetricChains = 24,      // persistent chains of the metric (step = sweep)
+  kDataNoise = 25,         // noise added to cases in training (step = update), and to grey levels of data
+                           // sets (step = 2^55 + split)
 };
+
+/// Bit of counter word 0 that is set where draws are normal deviates.
+inline constexpr std::uint32_t kNormalDraws = 0x40000000U;
 
 /// A run of draws of one chain at one step, as a uniform random bit generator for Boost.Random.
 class StreamEngine {

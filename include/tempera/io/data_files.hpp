@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tempera/core/dataset.hpp"
+#include "tempera/io/preprocessing.hpp"
 
 namespace tempera {
 
@@ -33,6 +34,7 @@ struct DataFile {
   std::map<std::string, std::vector<std::int64_t>> labels;
   std::vector<std::int64_t> visible_shape;   // empty where unknown
   std::map<std::string, std::string> notes;  // source, licence, ...
+  Preprocessing preprocessing;               // that made these cases; empty for raw ones
 
   [[nodiscard]] Index columns() const { return splits.begin()->second.columns; }
   /// Throws DataError naming the splits that exist.
@@ -51,12 +53,15 @@ std::map<std::string, Table> load_numpy_arrays(const std::filesystem::path& path
 /// Whether a name is that of a built-in set.
 bool is_builtin(const std::string& name);
 
-/// Built-in sets: digits, bars-and-stripes, modes[:seed], fashion-mnist. Returns false where the name is not
+/// Built-in sets: digits, bars-and-stripes, modes[:seed], colours-positions, fashion-mnist. Returns false where the name is not
 /// one.
 bool load_builtin(const std::string& name, DataFile& data);
 
 /// Labels of an IDX file of one axis with `rows` values, plain or gzip.
 std::vector<std::int64_t> load_idx_labels(const std::string& name, Index rows);
+
+/// A table as rows of real numbers.
+Matrix real_rows(const Table& table);
 
 void write_data(const DataFile& data, const std::filesystem::path& path);
 

@@ -17,11 +17,14 @@ struct Image {
 
 enum class ColourMap {
   kGrey,       // 0 black, 1 white
+  kStretched,  // grey; the least value of a tile black, its largest white
   kDiverging,  // blue below 0, white at 0, red above 0; each tile normalised by its largest magnitude
 };
 
-/// Tiles of height x width values each, row-major, in a grid about as wide as high, enlarged by whole pixels.
-Image tile_grid(const std::vector<std::vector<float>>& tiles, Index height, Index width, ColourMap map);
+/// Tiles of height x width values each, row-major, in a grid of so many columns (0: about as wide as high), enlarged by
+/// whole pixels.
+Image tile_grid(const std::vector<std::vector<float>>& tiles, Index height, Index width, ColourMap map,
+                Index columns = 0);
 
 /// Throws WriteError. Written as one piece.
 void write_png(const Image& image, const std::filesystem::path& path);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tempera/models/energy_model.hpp"
+#include "tempera/models/layers.hpp"
 #include "tempera/parallel/tasks.hpp"
 
 namespace tempera {
@@ -11,7 +12,7 @@ namespace tempera {
 /// The whole Markov state of a population: copyable, comparable, storable.
 template <EnergyModel M>
 struct Chains {
-  std::vector<typename M::State> blocks;  // words_for(n_chains) blocks; bits of lanes past n_chains are 0
+  std::vector<typename M::State> blocks;  // words_for(n_chains) blocks; lanes past n_chains are 0
   std::uint64_t n_chains = 0;
   std::uint64_t sweeps = 0;  // sweeps made so far: the step of the next draw
 
@@ -60,11 +61,8 @@ struct Cut {
 template <class State>
 void copy_chain(const State& from, Index from_lane, State& to, Index to_lane) {
   for_each_field(
-      [&](std::string_view, const BitLayer& source, BitLayer& target) {
-        for (std::size_t i = 0; i < target.size(); ++i) {
-          const Word bit = source[i] >> from_lane & 1;
-          target[i] = (target[i] & ~(Word{1} << to_lane)) | bit << to_lane;
-        }
+      [&](std::string_view, const auto& source, auto& target) {
+        copy_lane(source, from_lane, target, to_lane);
       },
       from, to);
 }
@@ -73,10 +71,7 @@ void copy_chain(const State& from, Index from_lane, State& to, Index to_lane) {
 template <class State>
 void copy_lanes(const State& from, Word lanes, State& to) {
   for_each_field(
-      [lanes](std::string_view, const BitLayer& source, BitLayer& target) {
-        for (std::size_t i = 0; i < target.size(); ++i)
-          target[i] = (target[i] & ~lanes) | (source[i] & lanes);
-      },
+      [lanes](std::string_view, const auto& source, auto& target) { copy_turned(source, lanes, 0, target); },
       from, to);
 }
 
@@ -102,7 +97,7 @@ Chains<M> reference_chains(const M& model, std::uint64_t n, const StreamFactory&
 /// and whose latents are drawn given them.
 template <EnergyModel M>
 Chains<M> data_chains(const M& model, const typename M::Params& theta, std::uint64_t n,
-                      const BinaryData& data, std::span<const Index> cases, const StreamFactory& streams,
+                      const typename M::Data& data, std::span<const Index> cases, const StreamFactory& streams,
                       Purpose purpose, const Workers& workers);
 
 /// `sweeps` sweeps of every chain at the inverse temperatures of `workspace`, which must fit the chains.
@@ -129,7 +124,7 @@ template <EnergyModel M>
 void infer(const M& model, const typename M::Params& theta, std::vector<typename M::State>& blocks,
            Workspace<M>& workspace, const Workers& workers);
 template <EnergyModel M>
-void mean_latents(const M& model, std::vector<typename M::State>& blocks, Workspace<M>& workspace,
-                  const Workers& workers);
+void mean_latents(const M& model, const typename M::Params& theta, std::vector<typename M::State>& blocks,
+                  Workspace<M>& workspace, const Workers& workers);
 
 }  // namespace tempera

@@ -3,8 +3,19 @@
 
 #include "tempera/models/bernoulli_rbm.hpp"
 #include "tempera/models/dbm.hpp"
+#include "tempera/models/spike_slab.hpp"
 
 /// F(type) for every model.
 #define TEMPERA_FOR_EACH_MODEL(F) \
-  F(BernoulliRbm)                 \
+  TEMPERA_FOR_EACH_LAYERED_MODEL(F) \
+  F(GaussianRbm) \
+  F(SpikeSlabRbm) \
+  F(BinarySpikeSlabRbm) \
+  F(SparseSpikeSlabRbm) \
+  F(BilinearSpikeSlabRbm) \
+  F(BinaryBilinearSpikeSlabRbm)
+
+/// Those of layers of Bernoulli units.
+#define TEMPERA_FOR_EACH_LAYERED_MODEL(F) \
+  F(BernoulliRbm)                         \
   F(Dbm)

@@ -20,6 +20,7 @@ namespace tempera {
 
 class BernoulliRbm {
  public:
+  using Data = BinaryData;
   static constexpr std::string_view kKind = "bernoulli-rbm";
   /// More units than this in the smaller layer are not enumerated (2^25 states).
   static constexpr Index kMaxEnumeratedUnits = 25;
@@ -117,9 +118,10 @@ class BernoulliRbm {
   /// work.hidden_input from the visibles. Cost: one product.
   void infer(UnitRange units, const Params& theta, const Panel<BernoulliRbm>& panel, Scratch& scratch) const;
   /// work.hidden_mean = sigmoid(beta (c + W'v)).
-  void mean_latents(UnitRange units, const Panel<BernoulliRbm>& panel) const;
+  void mean_latents(UnitRange units, const Params& theta, const Panel<BernoulliRbm>& panel) const;
   /// h ~ p_beta(h | v).
-  void sample_latents(const LaneFloats& beta, State& x, const Work& work, const LaneStream& stream) const;
+  void sample_latents(const Params& theta, const LaneFloats& beta, State& x, const Work& work,
+                      const LaneStream& stream) const;
   /// F_beta(v) = -(beta a + (1 - beta) r)'v - sum_j softplus(beta (c_j + W_j'v)); float inputs, double sums.
   /// Lanes without a chain are 0.
   void free_energy(const Params& theta, const LaneFloats& beta, const State& x, const Work& work,
@@ -128,7 +130,7 @@ class BernoulliRbm {
   /// Adds (or puts in place) sum_c weight[c] (v_c hbar_c', v_c, hbar_c), hbar = work.hidden_mean, over the
   /// chains of all blocks, along the fixed tree over blocks. A slice is kProductColumns hidden units; slice 0
   /// also holds the visible biases.
-  void accumulate(std::span<const State> states, std::span<const Work> works,
+  void accumulate(const Params& theta, std::span<const State> states, std::span<const Work> works,
                   std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
                   Params& sums) const;
   [[nodiscard]] Index slices() const { return (n_hidden_ + kProductColumns - 1) / kProductColumns; }
@@ -207,7 +209,7 @@ class BernoulliRbm {
   /// Offsets at the start: the mean of the data, and 1/2 for the hidden units.
   [[nodiscard]] Offsets initial_offsets(const Eigen::VectorXd& visible_means) const;
   /// Names and sizes that a file states beside the parameters.
-  [[nodiscard]] std::vector<std::pair<std::string, Index>> shape() const {
+  [[nodiscard]] std::vector<std::pair<std::string, Index>> shape_names() const {
     return {{"n_visible", n_visible_}, {"n_hidden", n_hidden_}};
   }
 

@@ -32,6 +32,7 @@ namespace tempera {
 
 class Dbm {
  public:
+  using Data = BinaryData;
   static constexpr std::string_view kKind = "dbm";
   /// Hidden layers at most.
   static constexpr std::size_t kMaxHidden = 8;
@@ -124,8 +125,9 @@ class Dbm {
 
   [[nodiscard]] Index latents() const { return stage_units(1); }
   void infer(UnitRange units, const Params& theta, const Panel<Dbm>& panel, Scratch& scratch) const;
-  void mean_latents(UnitRange units, const Panel<Dbm>& panel) const;
-  void sample_latents(const LaneFloats& beta, State& x, const Work& work, const LaneStream& stream) const;
+  void mean_latents(UnitRange units, const Params& theta, const Panel<Dbm>& panel) const;
+  void sample_latents(const Params& theta, const LaneFloats& beta, State& x, const Work& work,
+                      const LaneStream& stream) const;
   void unpack_latents(const State& x, Work& work) const;
   /// F_beta of the even layers, the odd ones summed out.
   void free_energy(const Params& theta, const LaneFloats& beta, const State& x, const Work& work,
@@ -133,7 +135,7 @@ class Dbm {
   /// Sums of the statistics given the even layers, or in the mean field where the block is in it. A slice is
   /// kProductColumns units of an odd layer with all their connections; the first one also holds the biases of
   /// the even layers.
-  void accumulate(std::span<const State> states, std::span<const Work> works,
+  void accumulate(const Params& theta, std::span<const State> states, std::span<const Work> works,
                   std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
                   Params& sums) const;
   [[nodiscard]] Index slices() const;
@@ -185,7 +187,7 @@ class Dbm {
   [[nodiscard]] Params initial_params(const StreamFactory& streams, double weight_scale) const;
   /// The mean of the data, and 1/2 for the hidden layers.
   [[nodiscard]] Offsets initial_offsets(const Eigen::VectorXd& visible_means) const;
-  [[nodiscard]] std::vector<std::pair<std::string, Index>> shape() const;
+  [[nodiscard]] std::vector<std::pair<std::string, Index>> shape_names() const;
   static const Matrix& filters(const Params& theta) { return theta.weights[0]; }
   static constexpr std::string_view kFirstHidden = "hidden_1";
   /// The field of the visible biases, and so of the reference machine in files.

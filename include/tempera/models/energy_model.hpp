@@ -50,6 +50,16 @@ struct Coupling {
 template <class Weights, class Bias>
 Coupling(Weights&, Bias&, Bias&) -> Coupling<Weights, Bias>;
 
+/// Where training begins. Fields that a kind does not have are not read.
+struct InitialValues {
+  double weights = 0.01;           // standard deviation of normal weights
+  double visible_precision = 0.0;  // 0: that of the data
+  double spike_bias = 0.0;         // of all binary latents of spike-and-slab machines
+  double spike_precision = 0.0;    // 0: none, also later
+  double slab_mean = 0.0;
+  double slab_precision = 1.0;
+};
+
 /// Parameters, gradients or directions of a machine of layers x_0, x_1, ... whose neighbours are connected:
 /// what metrics (train/metric.hpp) calculate with, whatever the model.
 template <class Number>
@@ -67,15 +77,14 @@ concept EnergyModel = Fielded<typename M::Params> && Fielded<typename M::State> 
              const typename M::State& fixed, typename M::Work& work, typename M::Scratch& scratch,
              const Panel<M>& panel, UnitRange units, const LaneFloats& beta,
              std::span<const LaneFloats> weights, LaneDoubles& out, const LaneStream& stream, Index index,
-             const BinaryData& data, std::span<const Index> cases, typename M::Offsets& offsets,
-             LaneMatrix& values) {
+             const typename M::Data& data, std::span<const Index> cases, LaneMatrix& values) {
   { M::kKind } -> std::convertible_to<std::string_view>;
   // Memory of a block with this many chains.
   { m.new_state() } -> std::same_as<typename M::State>;
   { m.new_work(index) } -> std::same_as<typename M::Work>;
   // Loads cases of a data set into the visibles of a block; other layers that a chain keeps become 0.
   m.load(data, cases, x);
-  { M::visibles_of(fixed) } -> std::same_as<const BitLayer&>;
+  M::visibles_of(fixed);
   // A sweep resamples every unit once: stage after stage, each of which draws the units of one set given all
   // others, in parts. The last stage draws the latents given the visibles and leaves the cache current.
   { m.stages() } -> std::same_as<Index>;
@@ -85,16 +94,27 @@ concept EnergyModel = Fielded<typename M::Params> && Fielded<typename M::State> 
   { m.latents() } -> std::same_as<Index>;
   m.infer(units, theta, panel, scratch);
   // Expected latents given the visibles at beta, from the cache, for accumulate.
-  m.mean_latents(units, panel);
+  m.mean_latents(units, theta, panel);
   // Draws the latents at beta from the cache. No product.
-  m.sample_latents(beta, x, work, stream);
+  m.sample_latents(theta, beta, x, work, stream);
   // out[c] = -log sum_latents exp(-E_beta), from the cache. No product.
   m.free_energy(theta, beta, fixed, work, out);
   // sums += sum_c weight[c] E[-dE/dtheta | visibles of c] over any number of blocks, for one slice of the
   // parameters.
   { m.slices() } -> std::same_as<Index>;
-  m.accumulate(std::span<const typename M::State>(), std::span<const typename M::Work>(), weights, index,
+  m.accumulate(theta, std::span<const typename M::State>(), std::span<const typename M::Work>(), weights, index,
                Sums::kAdd, scratch, sums);
+  // Units of every layer, the visibles first, and the values of one: drawn, or expected latents.
+  { m.layer_sizes() } -> std::convertible_to<std::vector<Index>>;
+  m.layer_values(index, fixed, work, values);
+};
+
+/// Layers of Bernoulli units whose neighbours are connected, so that every statistic is a product of units of
+/// two layers: what centring and metrics need.
+template <class M>
+concept HasLayers = EnergyModel<M> &&
+    requires(const M m, const typename M::Params& theta, typename M::Params& sums, const typename M::State& fixed,
+             typename M::Work& work, Index index, LaneDoubles& out, typename M::Offsets& offsets) {
   // Sums of a slice with weights that add to 1, as means of the hidden units.
   m.note_means(index, theta, offsets);
   // Sets the expected latents of a block to those drawn: what `accumulate` then sums are plain statistics.
@@ -102,8 +122,6 @@ concept EnergyModel = Fielded<typename M::Params> && Fielded<typename M::State> 
   // out[c] = sum_k direction_k E[-dE/dtheta_k] for the expected latents of `work`; `probe` was inferred with
   // the direction for parameters. No product.
   m.score(theta, fixed, work, work, out);
-  // Values of one layer as LayerParams numbers them: bits, or expected latents.
-  m.layer_values(index, fixed, work, values);
   { M::to_layers(std::move(sums)) } -> std::same_as<LayerParams<float>>;
   { M::layer_offsets(offsets) } -> std::same_as<std::vector<const Vector*>>;
 };
@@ -141,6 +159,13 @@ concept HasLatentMarginal = EnergyModel<M> &&
   { M::latents_of(fixed) } -> std::same_as<const BitLayer&>;
   // out[c] = -log sum_visibles exp(-E_beta). One product.
   m.latent_free_energy(theta, beta, fixed, lane, scratch, out);
+};
+
+/// Parameters must be kept where the machine has a law.
+template <class M>
+concept HasProjection = EnergyModel<M> &&
+    requires(const M m, typename M::Params& theta, Vector& direction) {
+  { m.project(theta, direction) } -> std::same_as<bool>;
 };
 
 /// log Z by enumeration, in chunks that any number of tasks can share.

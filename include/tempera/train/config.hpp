@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,11 +30,11 @@ struct TrainConfig {
   std::int64_t track_ensembles = 20;
   std::int64_t updates = 5000;
   std::int64_t epochs = 0;  // 0: as `updates` says
-  double lr = 0.3;
+  double lr = 0.0;  // 0: as the model prefers
   std::string schedule = "inverse";
   double decay_updates = 2500.0;
   std::int64_t warmup = 0;
-  std::string positive = "mean-field";
+  std::string positive = "auto";
   std::int64_t positive_sweeps = 5;
   std::string metric = "euclid";
   std::string fisher = "marginal";
@@ -52,14 +53,26 @@ struct TrainConfig {
   std::string metric_solver = "minres";
   std::string precondition = "none";
   bool warm_start = false;
-  std::string optimizer = "sgd";
+  std::string optimizer = "auto";
   double momentum = 0.0;
   double l1 = 0.0;
   double l2 = 0.0;
   double clip = 0.0;  // 0: no clipping
   bool centering = true;
   bool average = true;
-  double init = 0.01;
+  std::string init = "0.01";
+  double init_visible_precision = 0.0;  // 0: that of the data
+  double init_spike_bias = -1.0;
+  double init_spike_precision = 0.3;
+  double init_slab_mean = 0.0;
+  double init_slab_precision = 10.0;
+  std::int64_t slabs = 1;
+  std::int64_t blocks = 1;
+  bool gate = false;
+  std::string gibbs = "three-block";
+  std::string filter_norm = "free";
+  double data_noise = 0.0;
+  std::vector<std::string> freeze;
   std::int64_t validate_every = 0;  // 0: never
   std::int64_t patience = 0;        // 0: no early stopping
   std::int64_t report_every = 100;
@@ -104,14 +117,16 @@ struct TrainConfig {
     f("track-ensembles", "temperature ladders side by side in the tracker", s.track_ensembles...);
     f("updates", "parameter updates in total", s.updates...);
     f("epochs", "passes over the data; 0 leaves the length to --updates", s.epochs...);
-    f("lr", "learning rate at the start", s.lr...);
+    f("lr", "learning rate at the start; 0 takes 0.3, or 0.003 for the models with real values or slabs", s.lr...);
     f("schedule",
-      "learning rate: constant, linear (to 0 at the last update), inverse (lr / (1 + t / decay-updates))",
+      "learning rate: constant, linear (to 0 at the last update), half-linear (constant, then to 0 over the second half), inverse (lr / (1 + t / decay-updates))",
       s.schedule...);
     f("decay-updates", "updates after which the inverse schedule has halved the rate", s.decay_updates...);
     f("warmup", "updates over which the rate rises from 0 to the schedule's", s.warmup...);
-    f("positive", "latents of dbm given the data: mean-field, or sampled", s.positive...);
-    f("positive-sweeps", "sweeps of the positive phase of dbm", s.positive_sweeps...);
+    f("positive",
+      "latents given the data: auto (exact; mean-field for dbm), mean-field (dbm, bilinear-ssrbm), sampled (dbm)",
+      s.positive...);
+    f("positive-sweeps", "sweeps of a mean field or of sampling in the positive phase", s.positive_sweeps...);
     f("metric",
       "what turns the gradient into a direction: euclid (none: --optimizer), diagonal, mfng (matrix-free, "
       "iterative), sample (the same exactly, in the space of the chains), kfac, ekfac, fang, tonga, hybrid, "
@@ -149,14 +164,36 @@ struct TrainConfig {
     f("metric-solver", "of mfng: minres or cg", s.metric_solver...);
     f("precondition", "of mfng: none or kfac (with cg)", s.precondition...);
     f("warm-start", "begin mfng at the last direction", s.warm_start...);
-    f("optimizer", "of euclid: sgd or adam", s.optimizer...);
+    f("optimizer", "of euclid: sgd, adam, or auto (adam for the models with real values or slabs)", s.optimizer...);
     f("momentum", "momentum of sgd, first-moment decay of adam where above 0", s.momentum...);
     f("l1", "decay of the weights, l1 x sign(W) in the gradient", s.l1...);
     f("l2", "decay of the weights, l2 x W in the gradient", s.l2...);
     f("clip", "largest norm of the (centred) gradient; 0 does not clip", s.clip...);
     f("centering", "centre units on their means", s.centering...);
     f("average", "keep the model averaged over about the last tenth of the updates (Polyak)", s.average...);
-    f("init", "standard deviation of the initial weights", s.init...);
+    f("init",
+      "standard deviation of the initial weights; or staged (bilinear-ssrbm: filters of a plain machine, placed in the "
+      "table by how their spikes go together)",
+      s.init...);
+    f("init-visible-precision", "precision of real visibles at the start; 0 takes that of the data",
+      s.init_visible_precision...);
+    f("init-spike-bias", "bias of spikes (and of g, h and gates) at the start", s.init_spike_bias...);
+    f("init-spike-precision", "precision that a spike of ssrbm gives the visibles (Phi) at the start; 0: never any",
+      s.init_spike_precision...);
+    f("init-slab-mean", "mean of slabs at the start", s.init_slab_mean...);
+    f("init-slab-precision", "precision of slabs at the start", s.init_slab_precision...);
+    f("slabs", "slabs of a spike (subspace ssrbm above 1)", s.slabs...);
+    f("blocks", "blocks of bilinear-ssrbm, each of --hidden G,H factors", s.blocks...);
+    f("gate", "a gate for every block of bilinear-ssrbm", s.gate...);
+    f("gibbs",
+      "sweeps of ssrbm: three-block (spikes, slabs, visibles) or two-block (spikes, then slabs and visibles "
+      "jointly)",
+      s.gibbs...);
+    f("filter-norm", "length of filters of spike-and-slab models: free, ball (at most 1) or sphere (1)",
+      s.filter_norm...);
+    f("data-noise", "standard deviation of noise added to real-valued cases in training", s.data_noise...);
+    f("freeze", "parameters (names of fields) that training leaves as they are; spike-and-slab models",
+      s.freeze...);
     f("validate-every", "updates between validation likelihoods; 0 never", s.validate_every...);
     f("patience", "stop after this many validations without improvement; 0 never", s.patience...);
     f("report-every", "updates between rows of metrics.csv", s.report_every...);
@@ -170,6 +207,22 @@ struct TrainConfig {
 inline bool is_persistent(const TrainConfig& config) { return config.trainer != "cd"; }
 inline bool is_tempered(const TrainConfig& config) {
   return config.trainer == "sml-pt" || config.trainer == "sml-apt";
+}
+
+/// Whether the model has real-valued visibles or slabs.
+inline bool is_spike_slab(const TrainConfig& config) {
+  return config.model == "gaussian-rbm" || config.model.ends_with("ssrbm");
+}
+
+/// sgd or adam.
+inline std::string optimizer(const TrainConfig& config) {
+  return config.optimizer != "auto" ? config.optimizer : is_spike_slab(config) ? "adam" : "sgd";
+}
+
+/// Whether training begins with a stage of its own (train/staged.hpp), and the scale of random weights.
+inline bool is_staged(const TrainConfig& config) { return config.init == "staged"; }
+inline double initial_scale(const TrainConfig& config) {
+  return is_staged(config) ? 0.01 : std::strtod(config.init.c_str(), nullptr);
 }
 
 /// Whether a metric stands between gradient and step.

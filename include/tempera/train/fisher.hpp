@@ -95,11 +95,11 @@ enum class Latents {
 
 /// From chains, through the kernels: products with bits. `workspace` holds the expected latents of the
 /// chains, which kDrawn replaces. `which`: the chains that are draws. All arguments must outlive it.
-template <EnergyModel M>
+template <HasLayers M>
 class KernelFisher final : public Fisher<float> {
  public:
-  KernelFisher(const M& model, std::vector<typename M::State>& blocks, Workspace<M>& workspace,
-               std::vector<std::uint64_t> which, Latents latents, const typename M::Offsets& offsets,
+  KernelFisher(const M& model, const typename M::Params& theta, std::vector<typename M::State>& blocks,
+               Workspace<M>& workspace, std::vector<std::uint64_t> which, Latents latents, const typename M::Offsets& offsets,
                FisherWorkspace<M>& memory, const Workers& workers);
 
   [[nodiscard]] const std::vector<Layer>& layers() const override;
@@ -109,6 +109,7 @@ class KernelFisher final : public Fisher<float> {
 
  private:
   const M& model_;
+  const typename M::Params& theta_;
   std::vector<typename M::State>& blocks_;
   Workspace<M>& workspace_;
   std::vector<std::uint64_t> which_;

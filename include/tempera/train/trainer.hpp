@@ -21,6 +21,20 @@
 
 namespace tempera {
 
+/// Memory of the projection that keeps machines with slabs proper, and how often it acted; empty for others.
+struct ProjectionState {
+  Vector direction;
+  Vector average_direction;
+  std::vector<double> count;
+
+  template <class F, class... S>
+  static void visit(F&& f, S&&... s) {
+    f("direction", s.direction...);
+    f("average_direction", s.average_direction...);
+    f("count", s.count...);
+  }
+};
+
 /// Everything a checkpoint holds, nothing else.
 template <EnergyModel M>
 struct TrainState {
@@ -35,6 +49,7 @@ struct TrainState {
   Tracker<M> tracker;        // of log Z of result()
   MetricState<float> metric;
   Chains<M> metric_chains;  // where the metric has its own
+  ProjectionState projection;
   std::uint64_t update = 0;
   double best_validation = -std::numeric_limits<double>::infinity();
   std::uint64_t best_update = 0;
@@ -53,6 +68,7 @@ struct TrainState {
     f("tracker", s.tracker...);
     f("metric", s.metric...);
     f("metric_chains", s.metric_chains...);
+    f("projection", s.projection...);
     f("update", s.update...);
     f("best_validation", s.best_validation...);
     f("best_update", s.best_update...);
@@ -75,6 +91,7 @@ struct UpdateReport {
   StepReport natural{std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN(),
                      std::numeric_limits<double>::quiet_NaN()};
   SolveReport solve;
+  double projections = std::numeric_limits<double>::quiet_NaN();  // updates so far after which one acted
   // Of reported updates: hidden units of each layer whose expectation varies over the batch.
   std::vector<Index> live_units;
   // Means over the batch and over the negative chains, before the update; of reported updates only.
@@ -95,6 +112,9 @@ struct UpdateReport {
 template <EnergyModel M>
 using Observer = std::function<Control(const UpdateReport&, TrainState<M>&)>;
 
+/// Where spike-and-slab machines begin.
+InitialValues initial_values(const TrainConfig& config);
+
 /// Updates that the configuration asks for in total: --updates, or --epochs in updates.
 std::uint64_t total_updates(const TrainConfig& config, Index n_cases);
 
@@ -112,13 +132,13 @@ std::vector<Index> permutation(Index n, StreamEngine engine);
 std::vector<Index> epoch_order(Index n_cases, const StreamFactory& streams, std::uint64_t epoch);
 
 template <EnergyModel M>
-TrainState<M> initial_state(const M& model, const BinaryData& data, const TrainConfig& config,
+TrainState<M> initial_state(const M& model, const typename M::Data& data, const TrainConfig& config,
                             const Workers& workers);
 
 /// Updates `state` until the configured total, or until the observer stops it; the observer sees every
 /// update. Throws NumericalError, naming update and field, as soon as a gradient or a step is not finite.
 template <EnergyModel M>
-void train(const M& model, const BinaryData& data, const TrainConfig& config, TrainState<M>& state,
+void train(const M& model, const typename M::Data& data, const TrainConfig& config, TrainState<M>& state,
            const Observer<M>& observer, const Workers& workers);
 
 }  // namespace tempera

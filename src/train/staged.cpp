@@ -1,0 +1,170 @@
+#include "tempera/train/staged.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "tempera/models/all_models.hpp"
+
+namespace tempera {
+namespace {
+
+/// Spikes of the plain machine for each place of the table.
+constexpr double kSpikesPerPlace = 1.6;
+/// Noise added to its cases.
+constexpr double kNoise = 0.5;
+/// Random starts of the arrangement.
+constexpr int kStarts = 50;
+/// Cases that spikes are looked at on.
+constexpr Index kCases = 5000;
+
+template <class M>
+struct PlainOf;
+template <>
+struct PlainOf<BilinearSpikeSlabRbm> {
+  using Type = SpikeSlabRbm;
+};
+template <>
+struct PlainOf<BinaryBilinearSpikeSlabRbm> {
+  using Type = BinarySpikeSlabRbm;
+};
+
+/// Expected spikes of cases, one row each.
+template <class P>
+Eigen::MatrixXd expected_spikes(const P& model, const typename P::Params& theta, const typename P::Data& data,
+                                const Workers& workers) {
+  const Index n = std::min(kCases, data.n_cases());
+  std::vector<typename P::State> blocks(static_cast<std::size_t>(words_for(n)), model.new_state());
+  for (Index b = 0; b < words_for(n); ++b) {
+    std::vector<Index> cases;
+    for (Index c = b * kLanes; c < std::min(n, (b + 1) * kLanes); ++c) cases.push_back(c);
+    model.load(data, cases, blocks[static_cast<std::size_t>(b)]);
+  }
+  Workspace<P> workspace;
+  workspace.fit(model, static_cast<std::uint64_t>(n), workers);
+  infer_cases(model, theta, 1, blocks, workspace, workers);
+  Eigen::MatrixXd spikes(n, model.latents());
+  for (Index b = 0; b < words_for(n); ++b) {
+    const auto& work = workspace.works[static_cast<std::size_t>(b)];
+    spikes.middleRows(b * kLanes, work.lanes) = work.units.leftCols(work.lanes).transpose().template cast<double>();
+  }
+  return spikes;
+}
+
+}  // namespace
+
+std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, Index n_blocks, Index n_g, Index n_h,
+                                   StreamEngine engine) {
+  const Index n = n_blocks * n_g * n_h;
+  // Whether two places share a row or a column.
+  Eigen::MatrixXd related = Eigen::MatrixXd::Zero(n, n);
+  for (Index a = 0; a < n; ++a) {
+    for (Index b = 0; b < n; ++b) {
+      if (a == b || a / (n_g * n_h) != b / (n_g * n_h)) continue;
+      if (a % (n_g * n_h) / n_h == b % (n_g * n_h) / n_h || a % n_h == b % n_h) related(a, b) = 1.0;
+    }
+  }
+  const auto score_of = [&](const std::vector<Index>& filters) {
+    double sum = 0.0;
+    for (Index a = 0; a < n; ++a) {
+      for (Index b = 0; b < a; ++b)
+        sum += related(a, b) * correlation(filters[static_cast<std::size_t>(a)], filters[static_cast<std::size_t>(b)]);
+    }
+    return sum;
+  };
+  std::vector<Index> best;
+  double best_score = -std::numeric_limits<double>::infinity();
+  for (int start = 0; start < kStarts; ++start) {
+    StreamEngine own = engine;
+    for (int skip = 0; skip < start * 64; ++skip) own();
+    std::vector<Index> filters = permutation(n, own);
+    double score = score_of(filters);
+    for (bool better = true; better;) {
+      better = false;
+      for (std::size_t a = 0; a < filters.size(); ++a) {
+        for (std::size_t b = 0; b < a; ++b) {
+          std::swap(filters[a], filters[b]);
+          const double swapped = score_of(filters);
+          if (swapped > score + 1e-12) {
+            score = swapped;
+            better = true;
+          } else {
+            std::swap(filters[a], filters[b]);
+          }
+        }
+      }
+    }
+    if (score > best_score) {
+      best_score = score;
+      best = filters;
+    }
+  }
+  return best;
+}
+
+template <class M>
+typename M::Params staged_params(const M& model, const typename M::Data& data, const TrainConfig& config,
+                                 const Progress& progress, const Workers& workers) {
+  using Plain = typename PlainOf<M>::Type;
+  const auto& table = model.shape().latents;
+  const Index places = table.n_blocks * table.n_g * table.n_h;
+  const auto n_spikes = static_cast<Index>(std::ceil(kSpikesPerPlace * static_cast<double>(places)));
+  const Plain plain({model.n_visible(), {n_spikes, 1}}, model.reference());
+  TrainConfig stage = config;
+  stage.model = std::string(Plain::kKind);
+  stage.hidden = {n_spikes};
+  stage.init = "0.05";
+  stage.init_spike_bias = -1.0;
+  stage.init_spike_precision = 0.0;
+  stage.trainer = "sml";
+  stage.track_log_z = "none";
+  stage.filter_norm = "sphere";
+  stage.blocks = 1;
+  stage.gate = false;
+  stage.freeze.clear();
+  stage.gibbs = "three-block";
+  if (!Plain::kBinary) stage.data_noise = std::max(stage.data_noise, kNoise);
+  TrainState<Plain> state = initial_state(plain, data, stage, workers);
+  bool stopped = false;
+  train<Plain>(
+      plain, data, stage, state,
+      [&](const UpdateReport& report, TrainState<Plain>&) {
+        stopped = progress && progress(static_cast<double>(report.update) / static_cast<double>(report.total)) == Control::kStop;
+        return stopped ? Control::kStop : Control::kContinue;
+      },
+      workers);
+
+  typename M::Params theta = model.initial_params(StreamFactory{static_cast<std::uint64_t>(config.seed)}, initial_values(config));
+  if (stopped) return theta;
+  const typename Plain::Params& found = state.result();
+  const Eigen::MatrixXd spikes = expected_spikes(plain, found, data, workers);
+  const Eigen::MatrixXd centred = spikes.rowwise() - spikes.colwise().mean();
+  const Eigen::MatrixXd covariance = centred.transpose() * centred / static_cast<double>(spikes.rows());
+  std::vector<Index> order(static_cast<std::size_t>(n_spikes));
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Index>(i);
+  std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return covariance(a, a) > covariance(b, b); });
+  order.resize(static_cast<std::size_t>(places));
+  Eigen::MatrixXd correlation(places, places);
+  for (Index a = 0; a < places; ++a) {
+    for (Index b = 0; b < places; ++b) {
+      const Index i = order[static_cast<std::size_t>(a)];
+      const Index j = order[static_cast<std::size_t>(b)];
+      correlation(a, b) = covariance(i, j) / std::sqrt(std::max(1e-12, covariance(i, i) * covariance(j, j)));
+    }
+  }
+  const std::vector<Index> placed =
+      arrange_filters(correlation, table.n_blocks, table.n_g, table.n_h,
+                      StreamFactory{static_cast<std::uint64_t>(config.seed)}.engine(Purpose::kParameters, 1));
+  for (Index place = 0; place < places; ++place) {
+    const Index filter = order[static_cast<std::size_t>(placed[static_cast<std::size_t>(place)])];
+    theta.weights.col(place) = found.weights.col(filter);
+  }
+  return theta;
+}
+
+template BilinearSpikeSlabRbm::Params staged_params(const BilinearSpikeSlabRbm&, const RealData&, const TrainConfig&,
+                                                    const Progress&, const Workers&);
+template BinaryBilinearSpikeSlabRbm::Params staged_params(const BinaryBilinearSpikeSlabRbm&, const BinaryData&,
+                                                          const TrainConfig&, const Progress&, const Workers&);
+
+}  // namespace tempera
