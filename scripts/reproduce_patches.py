@@ -20,17 +20,17 @@ import h5py
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-COMMON = ("--trainer sml --batch 100 --chains 100 --updates 20000 --lr 0.003 --schedule half-linear --init 0.05 "
-          "--init-visible-precision 0.1 --init-spike-bias -1 --init-slab-precision 10 --report-every 1000 --keep 0 "
+COMMON = ("--batch 100 --chains 100 --updates 20000 --lr 0.003 --schedule half-linear "
+          "--init-spike-bias -1 --init-slab-precision 10 --report-every 1000 --keep 0 "
           "--checkpoint-every 20000")
-PHI = "--model ssrbm --hidden 12 --init-spike-precision 0.3"
+PHI = "--model ssrbm --hidden 12 --init-spike-precision 0.3 --init-visible-precision 0.1"
 MACHINES = {
-    "Gaussian RBM": "--model gaussian-rbm --hidden 12",
-    "ssRBM, no Phi": "--model ssrbm --hidden 12 --init-spike-precision 0 --init-visible-precision 0",
-    "ssRBM with Phi": PHI,
-    "ssRBM with Phi, 2 slabs": PHI + " --slabs 2",
+    "Gaussian RBM": "--model gaussian-rbm --hidden 12 --init 0.05",
+    "ssRBM, no Phi": "--model ssrbm --hidden 12 --init-spike-precision 0 --init 0.05",
+    "ssRBM with Phi": PHI + " --init 0.05",
+    "ssRBM with Phi, 2 slabs": PHI + " --init 0.05 --slabs 2",
     "ssRBM with Phi, W = 0": PHI + " --init 0 --freeze weights",
-    "ssRBM with Phi, CD-1": PHI + " --trainer cd",
+    "ssRBM with Phi, CD-1": PHI + " --init 0.05 --trainer cd",
 }
 
 
@@ -93,7 +93,8 @@ def main():
                 found, acted = [], []
                 for seed in range(1, 1 + arguments.seeds):
                     run = pathlib.Path(folder) / "run"
-                    told = call(arguments.tempera, "train", "--data", patches, *COMMON.split(), *MACHINES[name].split(), "--seed", seed,
+                    trainer = [] if "--trainer" in MACHINES[name] else ["--trainer", "sml"]
+                    told = call(arguments.tempera, "train", "--data", patches, *COMMON.split(), *trainer, *MACHINES[name].split(), "--seed", seed,
                                 "--out", run, "--force")
                     found.append(call(arguments.tempera, "loglik", run, "--data", patches, "--method", "exact")["log_likelihood"])
                     acted.append((run / "metrics.csv").read_text().strip().rsplit(",", 1)[-1])

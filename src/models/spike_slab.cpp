@@ -30,8 +30,12 @@ struct alignas(64) Part : Eigen::Array<float, kProductUnits, kLanes, Eigen::RowM
 constexpr double kTwoPi = 2.0 * std::numbers::pi;
 /// Columns of the weights in a slice of the statistics.
 constexpr Index kSliceColumns = 64;
+/// Standard deviation of the logarithm of the spikes' first precisions.
+constexpr double kSpikeJitter = 0.5;
 /// How near to singular the precision of the visibles given the latents may come.
 constexpr double kProper = 0.99;
+/// Rounding that does not count.
+constexpr double kSlack = 1.0001;
 /// Steps of the power iteration, from nothing and from the last direction.
 constexpr int kColdSteps = 200;
 constexpr int kWarmSteps = 6;
@@ -219,6 +223,13 @@ Lanes mean_row(const SparseVisibles::Params& own, Index d, const Lanes& drive, c
   return sigmoid_lanes(own.visible_spike_bias[d] - 0.5F * p * mu * mu + 0.5F * linear.square() / p) * linear / p;
 }
 
+/// In order: Eigen's own sum depends on where the memory begins.
+double total_weight(const Eigen::Ref<const Vector>& weight) {
+  double sum = 0.0;
+  for (const float w : weight) sum += static_cast<double>(w);
+  return sum;
+}
+
 /// Sums of -dE/d(parameters of the visibles) over the chains of one block.
 GaussianVisibles::Params visible_sums(const GaussianVisibles::Params&, const LaneMatrix& v,
                                       const Eigen::Ref<const Vector>& weight) {
@@ -248,7 +259,7 @@ SparseVisibles::Params visible_sums(const SparseVisibles::Params& own, const Lan
   sums.visible_slab_mean = (p * (linear.array() - mu * on.array())).matrix();
   // A slab that is not seen has the variance 1 / precision.
   sums.visible_slab_precision = (-0.5F * squares.array() + mu * linear.array() - 0.5F * mu.square() * on.array() -
-                                 0.5F * (weight.sum() - on.array()) / p)
+                                 0.5F * (static_cast<float>(total_weight(weight)) - on.array()) / p)
                                     .matrix();
   return sums;
 }
@@ -1237,7 +1248,7 @@ void SpikeSlab<V, L>::accumulate(const Params& theta, std::span<const State> sta
         const auto x = work.input.leftCols(work.lanes).array();
         return Part{visible_sums(theta.visible, states[b].visible, weight), work.units.leftCols(work.lanes) * weight,
                     (gate * x).matrix() * weight, (gate * x.square()).matrix() * weight,
-                    static_cast<double>(weight.sum())};
+                    total_weight(weight)};
       },
       [&](Part& into, const Part& from) {
         add_scaled(into.visible, 1.0F, from.visible);
@@ -1552,7 +1563,13 @@ auto SpikeSlab<V, L>::initial_params(const StreamFactory& streams, const Initial
     theta.latent.slab_mean.setConstant(static_cast<float>(values.slab_mean));
     theta.latent.slab_precision.setConstant(static_cast<float>(values.slab_precision));
   }
-  if constexpr (kSpikePrecision) theta.latent.spike_precision.setConstant(static_cast<float>(values.spike_precision));
+  if constexpr (kSpikePrecision) {
+    // Spikes that all begin alike would stay alike where there are no filters to tell them apart.
+    boost::random::normal_distribution<double> jitter(0.0, kSpikeJitter);
+    for (Index i = 0; i < latents(); ++i)
+      theta.latent.spike_precision.col(i).setConstant(
+          static_cast<float>(values.spike_precision * std::exp(jitter(engine))));
+  }
   return theta;
 }
 
@@ -1584,7 +1601,7 @@ bool SpikeSlab<V, L>::project(Params& theta, Vector& direction) const {
                                    : Eigen::SelfAdjointEigenSolver<Eigen::MatrixXf>(ratio, Eigen::EigenvaluesOnly)
                                          .eigenvalues()
                                          .maxCoeff();
-          if (rho <= static_cast<float>(kProper)) continue;
+          if (rho <= static_cast<float>(kProper * kSlack)) continue;
           alpha.row(i) *= rho / static_cast<float>(kProper);
           acted = true;
         }
@@ -1604,7 +1621,7 @@ bool SpikeSlab<V, L>::project(Params& theta, Vector& direction) const {
         if (norm == 0.0) break;
         direction = next / static_cast<float>(norm);
       }
-      if (rho > kProper) {
+      if (rho > kProper * kSlack) {
         alpha *= static_cast<float>(rho / kProper);
         acted = true;
       }
