@@ -153,7 +153,8 @@ int run(const Options& options) {
   if (converts) {
     for (const auto& [split, table] : data.splits) {
       for (const float x : table.floats) {
-        if (!std::isfinite(x)) throw DataError(options.data + ": /" + split + "/x: found a number that is not finite");
+        if (!std::isfinite(x))
+          throw DataError(options.data + ": /" + split + "/x: found a number that is not finite");
       }
     }
   }
@@ -161,7 +162,8 @@ int run(const Options& options) {
     deal(data, options.valid, options.test, static_cast<std::uint64_t>(options.seed));
   if (!options.patches.empty()) cut_patches(data, options.patches);
   if (options.dequantise) {
-    for (auto& [split, table] : data.splits) dequantise(table, split, static_cast<std::uint64_t>(options.seed));
+    for (auto& [split, table] : data.splits)
+      dequantise(table, split, static_cast<std::uint64_t>(options.seed));
   }
   if (preprocesses(options.request)) preprocess(data, options.request);
   Json json = {{"data", options.data}, {"columns", data.columns()}};
@@ -245,12 +247,14 @@ void setup_data(CLI::App& program, int& exit_code) {
   app.add_option("--binarize", options->binarize, "none, threshold or sample")
       ->check(CLI::IsMember({"none", "threshold", "sample"}))
       ->capture_default_str();
-  app.add_option("--patches", options->patches, "HEIGHTxWIDTH: cut pictures into patches of this shape, a case each");
+  app.add_option("--patches", options->patches,
+                 "HEIGHTxWIDTH: cut pictures into patches of this shape, a case each");
   app.add_flag("--dequantise", options->dequantise, "add uniform noise in [0, 1) to grey levels");
   app.add_flag("--remove-mean", options->request.remove_mean, "subtract from each case its mean");
   app.add_flag("--contrast", options->request.contrast,
                "divide each case by sqrt(its variance + the floor): contrast normalisation");
-  app.add_option("--contrast-floor", options->request.contrast_floor, "added to the variance of a case, in its units")
+  app.add_option("--contrast-floor", options->request.contrast_floor,
+                 "added to the variance of a case, in its units")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_flag("--centre", options->request.centre, "subtract the mean of the train split");
@@ -262,7 +266,8 @@ void setup_data(CLI::App& program, int& exit_code) {
                  "part of the mean variance that is added to that of every axis")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--components", options->request.components, "axes of pca at most; 0: all along which the data vary")
+  app.add_option("--components", options->request.components,
+                 "axes of pca at most; 0: all along which the data vary")
       ->check(whole_number())
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

@@ -35,7 +35,8 @@ std::vector<std::string> unit_names() {
 using Codes = std::vector<std::pair<std::string, Matrix>>;
 
 template <class M>
-Codes encode(const ModelFile<M>& file, const typename M::Data& data, const Workers& workers, const Progress& progress) {
+Codes encode(const ModelFile<M>& file, const typename M::Data& data, const Workers& workers,
+             const Progress& progress) {
   const M& model = file.model;
   const std::vector<Index> sizes = model.layer_sizes();
   const std::vector<std::string> names = unit_names<M>();
@@ -100,8 +101,8 @@ int run(const Options& options, const ModelFile<M>& file) {
   std::string text = options.out;
   for (const auto& [split, table] : data.splits) {
     ProgressLine line(options.common, "encoding " + split);
-    const Codes codes =
-        encode(file, data_for_model(file, data, split, options.binarize, options.seed), workers, show_on(line));
+    const Codes codes = encode(file, data_for_model(file, data, split, options.binarize, options.seed),
+                               workers, show_on(line));
     for (const auto& [name, values] : codes) {
       const std::string path = "/" + split + "/" + name;
       out.dataset(path, shape_of(values), values.data());
@@ -122,13 +123,14 @@ int run(const Options& options, const ModelFile<M>& file) {
 
 void setup_encode(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App& app = *program.add_subcommand(
-      "encode",
-      "expected latents of data: hidden units or spikes (also g, h, gate), spike times slab, and norm of each spike's "
-      "slabs; the labels go along");
+  CLI::App& app = *program.add_subcommand("encode",
+                                          "expected latents of data: hidden units or spikes (also g, h, "
+                                          "gate), spike times slab, and norm of each spike's "
+                                          "slabs; the labels go along");
   app.add_option("MODEL", options->model, "model file, checkpoint or run directory")->required();
   app.add_option("--data", options->data, "data set; every split is encoded")->required();
-  app.add_option("--out", options->out, "HDF5 file: /<split>/<code> (n, size) float32 and /<split>/y")->required();
+  app.add_option("--out", options->out, "HDF5 file: /<split>/<code> (n, size) float32 and /<split>/y")
+      ->required();
   app.add_option("--binarize", options->binarize,
                  "none, threshold or sample; none uses the rule of the model's run")
       ->check(CLI::IsMember({"none", "threshold", "sample"}))

@@ -502,7 +502,8 @@ void setup_loglik(CLI::App& program, int& exit_code) {
       ->capture_default_str();
   app.add_option(
          "--method", options->method,
-         "exact (enumeration, smaller layer up to 25 units; latents of real-valued models up to 20); ais, reverse-ais (from below, from above); "
+         "exact (enumeration, smaller layer up to 25 units; latents of real-valued models up to 20); ais, "
+         "reverse-ais (from below, from above); "
          "raise "
          "(a conservative likelihood of some cases); bar, mbar, stepping-stone (a tempering run); tracked "
          "(what "

@@ -101,7 +101,8 @@ typename M::Shape slab_shape(const Hdf5Reader& file) {
     need(4, "(n_visible, n_blocks, n_g, n_h)");
     shape.latents = {size(1), size(2), size(3), file.has(kParams + std::string("gate_bias"))};
     if (std::min(size(2), size(3)) > BilinearBlocks::kMaxGroup)
-      file.fail(path, "the smaller group of a block has at most " + std::to_string(BilinearBlocks::kMaxGroup) + " factors");
+      file.fail(path, "the smaller group of a block has at most " +
+                          std::to_string(BilinearBlocks::kMaxGroup) + " factors");
   } else {
     need(3, "(n_visible, n_spikes, n_slabs)");
     shape.latents = {size(1), size(2)};
@@ -198,8 +199,10 @@ ModelFile<M> read_model_as(const fs::path& argument) {
                 std::clamp(file.number_attribute("/model", "binarize_seed").value_or(0.0), 0.0, 0x1p53))};
   }
   std::vector<std::int64_t> shape = file.integers_attribute("/model", "visible_shape");
-  if (!is_shape_of(shape, steps.empty() ? model.n_visible() : static_cast<Index>(steps.n_inputs))) shape.clear();
-  return {resolve_model(argument), std::move(model), std::move(theta), has_reference, shape, rule, std::move(steps)};
+  if (!is_shape_of(shape, steps.empty() ? model.n_visible() : static_cast<Index>(steps.n_inputs)))
+    shape.clear();
+  return {resolve_model(argument), std::move(model), std::move(theta), has_reference, shape, rule,
+          std::move(steps)};
 }
 
 AnyModelFile read_model(const fs::path& argument) {
@@ -459,8 +462,9 @@ RealData real_data_for_model(const ModelFile<M>& file, const DataFile& data, con
   const Table& table = data.split(split);
   const Preprocessing& own = file.preprocessing;
   if (!data.preprocessing.empty() && !(data.preprocessing == own)) {
-    throw DataError(data.name + ": was made by a preprocessing that is not the model's" +
-                    (own.empty() ? ", which has none" : "; give raw cases, or data of the same preprocessing"));
+    throw DataError(
+        data.name + ": was made by a preprocessing that is not the model's" +
+        (own.empty() ? ", which has none" : "; give raw cases, or data of the same preprocessing"));
   }
   const bool raw = !own.empty() && data.preprocessing.empty();
   const Index expected = raw ? static_cast<Index>(own.n_inputs) : file.model.n_visible();
@@ -481,24 +485,24 @@ typename M::Data data_for_model(const ModelFile<M>& file, const DataFile& data, 
     if (method != "none") throw UsageError("--binarize means nothing with " + std::string(M::kKind));
     return real_data_for_model(file, data, split);
   } else {
-  const Table& table = data.split(split);
-  if (table.columns != file.model.n_visible()) {
-    throw DataError(data.name + ": has " + std::to_string(table.columns) + " columns, the model has " +
-                    std::to_string(file.model.n_visible()) + " visible units");
-  }
-  const bool own_rule = method == "none" && file.binarization.method != "none";
-  Binarization rule =
-      binarization_for(data, own_rule ? file.binarization.method : method, static_cast<std::uint64_t>(seed));
-  if (own_rule && rule.method != "none") {
-    if (rule.maximum > file.binarization.maximum) {
-      throw DataError(data.name +
-                      format(": largest value %g, but the model was trained on grey values up to %g; "
-                             "say --binarize threshold or --binarize sample for this data's own range",
-                             rule.maximum, file.binarization.maximum));
+    const Table& table = data.split(split);
+    if (table.columns != file.model.n_visible()) {
+      throw DataError(data.name + ": has " + std::to_string(table.columns) + " columns, the model has " +
+                      std::to_string(file.model.n_visible()) + " visible units");
     }
-    rule = file.binarization;
-  }
-  return binarize(data, split, rule);
+    const bool own_rule = method == "none" && file.binarization.method != "none";
+    Binarization rule = binarization_for(data, own_rule ? file.binarization.method : method,
+                                         static_cast<std::uint64_t>(seed));
+    if (own_rule && rule.method != "none") {
+      if (rule.maximum > file.binarization.maximum) {
+        throw DataError(data.name +
+                        format(": largest value %g, but the model was trained on grey values up to %g; "
+                               "say --binarize threshold or --binarize sample for this data's own range",
+                               rule.maximum, file.binarization.maximum));
+      }
+      rule = file.binarization;
+    }
+    return binarize(data, split, rule);
   }
 }
 
@@ -510,8 +514,8 @@ typename M::Data data_for_model(const ModelFile<M>& file, const DataFile& data, 
                                  const ModelNotes&);                                                \
   template void write_model(const std::filesystem::path&, const ModelFile<M>&, const std::string&); \
   template void read_checkpoint(const std::filesystem::path&, const M&, TrainState<M>&);            \
-  template M::Data data_for_model(const ModelFile<M>&, const DataFile&, const std::string&,      \
-                                     const std::string&, std::int64_t);
+  template M::Data data_for_model(const ModelFile<M>&, const DataFile&, const std::string&,         \
+                                  const std::string&, std::int64_t);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 

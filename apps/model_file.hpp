@@ -41,8 +41,7 @@ struct DropFirst {
 
 /// A model of any kind.
 #define TEMPERA_FILE_OF(M) , ModelFile<M>
-using AnyModelFile =
-    DropFirst<void TEMPERA_FOR_EACH_MODEL(TEMPERA_FILE_OF)>::Variant;
+using AnyModelFile = DropFirst<void TEMPERA_FOR_EACH_MODEL(TEMPERA_FILE_OF)>::Variant;
 #undef TEMPERA_FILE_OF
 
 /// A model of ours or, converted, of another toolkit (foreign_models.hpp). Throws NoInputError or DataError.
@@ -90,13 +89,14 @@ void write_provenance(Hdf5Writer& file, const std::string& command_line, std::in
 /// The words of this process' command line.
 std::string command_line();
 
-/// A split for a model of real values: as it is where the data were made by the model's own preprocessing, else raw
-/// cases, which the model's preprocessing is applied to. Throws DataError where neither fits. For a model of bits: grey values are converted as `method` says (with `seed`), or as the model's
-/// own file says where that is "none". Throws DataError where the widths differ, or where the data goes
-/// beyond the largest grey value that the model's rule knows.
+/// A split for a model of real values: as it is where the data were made by the model's own preprocessing,
+/// else raw cases, which the model's preprocessing is applied to. Throws DataError where neither fits. For a
+/// model of bits: grey values are converted as `method` says (with `seed`), or as the model's own file says
+/// where that is "none". Throws DataError where the widths differ, or where the data goes beyond the largest
+/// grey value that the model's rule knows.
 template <class M>
 typename M::Data data_for_model(const ModelFile<M>& file, const DataFile& data, const std::string& split,
-                          const std::string& method, std::int64_t seed);
+                                const std::string& method, std::int64_t seed);
 
 /// Values of a split as a model takes them, unseen: bits by a rule, or real numbers.
 template <class M>

@@ -147,8 +147,8 @@ class Pruner {
       if (k == 0) moments_ = zeros_like(now);
       add_scaled(moments_, 1.0 / static_cast<double>(kMomentSweeps), now);
       if (options_.criterion == "obs") {
-        const KernelFisher<M> fisher(file_.model, file_.theta, chains_.blocks, workspace_, which, Latents::kMoments,
-                                     offsets_, memory_, workers_);
+        const KernelFisher<M> fisher(file_.model, file_.theta, chains_.blocks, workspace_, which,
+                                     Latents::kMoments, offsets_, memory_, workers_);
         kfac.observe(fisher, kfac_);
       }
     }

@@ -138,7 +138,8 @@ class Cases {
       for (Index i = first; i < std::min(n_, first + kLanes); ++i) {
         which.push_back(i * data.n_cases() / n_);
         const auto row = data.row(which.back());
-        if (kDiscrete && seen.insert({row.begin(), row.end()}).second) distinct_.push_back(static_cast<std::size_t>(i));
+        if (kDiscrete && seen.insert({row.begin(), row.end()}).second)
+          distinct_.push_back(static_cast<std::size_t>(i));
       }
       if (first % (kPanel * kLanes) == 0) panels_.emplace_back();
       panels_.back().push_back(model.new_state());
@@ -166,8 +167,8 @@ class Cases {
     energies.resize(static_cast<std::size_t>(n_));
     std::vector<double> distinct;
     for (const std::size_t i : distinct_) distinct.push_back(energies[i]);
-    possible =
-        possible && (!kDiscrete || log_total_probability(distinct, z) <= 3.0 * z.standard_error + kProbabilityRounding);
+    possible = possible && (!kDiscrete || log_total_probability(distinct, z) <=
+                                              3.0 * z.standard_error + kProbabilityRounding);
     return mean_log_likelihood(energies, z);
   }
 
@@ -274,8 +275,8 @@ std::vector<fs::path> kept_checkpoints(const fs::path& directory) {
 }
 
 template <class M>
-std::vector<double> free_energies(const M& model, const typename M::Params& theta, const typename M::Data& data,
-                                  const Workers& workers) {
+std::vector<double> free_energies(const M& model, const typename M::Params& theta,
+                                  const typename M::Data& data, const Workers& workers) {
   std::vector<double> values(static_cast<std::size_t>(data.n_cases()));
   workers.for_each(words_for(data.n_cases()), [&](Index b) {
     const Index last = std::min(data.n_cases(), (b + 1) * kLanes);
@@ -364,8 +365,10 @@ std::pair<Index, Index> filter_groups(const M& model) {
   } else if constexpr (requires { model.shape().latents.n_slabs; }) {
     const auto& s = model.shape().latents;
     if (s.n_slabs > 1)
-      return {s.n_slabs, s.n_slabs * std::max<Index>(1, static_cast<Index>(std::ceil(std::sqrt(
-                                                            static_cast<double>(s.n_spikes) / static_cast<double>(s.n_slabs)))))};
+      return {s.n_slabs,
+              s.n_slabs * std::max<Index>(
+                              1, static_cast<Index>(std::ceil(std::sqrt(static_cast<double>(s.n_spikes) /
+                                                                        static_cast<double>(s.n_slabs)))))};
   }
   return {1, 0};
 }
@@ -396,8 +399,8 @@ void write_features(const ModelFile<M>& file, const Vector& importance, const fs
 
 template <class M>
 std::vector<std::vector<float>> mean_visible_tiles(const M& model, const typename M::Params& theta,
-                                                   const Preprocessing& preprocessing, const Chains<M>& chains,
-                                                   Index count) {
+                                                   const Preprocessing& preprocessing,
+                                                   const Chains<M>& chains, Index count) {
   std::vector<std::vector<float>> tiles;
   typename M::Scratch scratch;
   LaneMatrix mean;
@@ -708,12 +711,12 @@ int run_training(const fs::path& directory, const TrainConfig& config, Start sta
   throw ConfigError({{"model", "'" + config.model + "'", "is no kind of model"}});
 }
 
-#define TEMPERA_INSTANTIATE(M)                                                                               \
-  template Vector filter_norms(const ModelFile<M>&);                                                         \
-  template void write_features(const ModelFile<M>&, const Vector&, const std::filesystem::path&);            \
-  template Matrix raw_filters(const ModelFile<M>&);                                                         \
-  template std::vector<std::vector<float>> mean_visible_tiles(const M&, const M::Params&, const Preprocessing&, const Chains<M>&,  \
-                                                              Index);                                        \
+#define TEMPERA_INSTANTIATE(M)                                                                            \
+  template Vector filter_norms(const ModelFile<M>&);                                                      \
+  template void write_features(const ModelFile<M>&, const Vector&, const std::filesystem::path&);         \
+  template Matrix raw_filters(const ModelFile<M>&);                                                       \
+  template std::vector<std::vector<float>> mean_visible_tiles(                                            \
+      const M&, const M::Params&, const Preprocessing&, const Chains<M>&, Index);                         \
   template std::vector<double> free_energies(const M&, const M::Params&, const M::Data&, const Workers&); \
   template void fit_reference(ModelFile<M>&, const M::Data&, const CommonOptions&);                       \
   template LogPartition exact_log_partition(const M&, const M::Params&, const Workers&, const Progress&);

@@ -51,8 +51,8 @@ std::vector<std::int64_t> parse_shape(const std::string& text, Index n_visible);
 /// preprocessing, in the raw values.
 template <class M>
 std::vector<std::vector<float>> mean_visible_tiles(const M& model, const typename M::Params& theta,
-                                                   const Preprocessing& preprocessing, const Chains<M>& chains,
-                                                   Index count);
+                                                   const Preprocessing& preprocessing,
+                                                   const Chains<M>& chains, Index count);
 
 /// Whether free energies of cases are bounds: mean fields of machines with too many latents to enumerate.
 template <class M>
@@ -62,8 +62,8 @@ bool is_bound(const M& model) {
 
 /// Free energies of every case, in parallel: exact, in double, or upper bounds.
 template <class M>
-std::vector<double> free_energies(const M& model, const typename M::Params& theta, const typename M::Data& data,
-                                  const Workers& workers);
+std::vector<double> free_energies(const M& model, const typename M::Params& theta,
+                                  const typename M::Data& data, const Workers& workers);
 
 /// Gives a model whose file holds no reference machine the best independent one for these cases, and says so.
 template <class M>

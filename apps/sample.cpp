@@ -108,7 +108,8 @@ void write_layers(Hdf5Writer& file, const Chains<M>& chains) {
         if constexpr (std::is_same_v<Layer, BitLayer>) {
           file.dataset(path, {chains.n_chains, first.size()}, bytes_of(chains, same).data());
         } else {
-          file.dataset(path, {chains.n_chains, static_cast<std::uint64_t>(first.rows())}, floats_of(chains, same).data());
+          file.dataset(path, {chains.n_chains, static_cast<std::uint64_t>(first.rows())},
+                       floats_of(chains, same).data());
         }
       },
       chains.blocks.front());
@@ -150,7 +151,8 @@ JumpMemory jump_memory(const Options& options, const ModelFile<M>& file,
 
 /// What occupancy is reported of. Empty without data.
 template <class Data>
-DataClusters clusters_of(const Options& options, const std::optional<Data>& data, const StreamFactory& streams) {
+DataClusters clusters_of(const Options& options, const std::optional<Data>& data,
+                         const StreamFactory& streams) {
   if constexpr (std::is_same_v<Data, BinaryData>) {
     if (data && options.clusters > 0)
       return find_clusters(*data, options.clusters, streams.engine(Purpose::kClusters, 0));
@@ -401,7 +403,8 @@ int diagnose(Options&, const ModelFile<M>&, const StreamFactory&, const Workers&
 
 template <class M>
 requires std::is_same_v<typename M::Data, BinaryData>
-int diagnose(Options& options, const ModelFile<M>& file, const StreamFactory& streams, const Workers& workers) {
+int diagnose(Options& options, const ModelFile<M>& file, const StreamFactory& streams,
+             const Workers& workers) {
   const auto cases = starting_cases(options, file);
   if (!cases) throw UsageError("sample: --diagnose needs --data to compare with");
   if (options.sweeps < 1)
@@ -510,9 +513,9 @@ int run_for(Options& options, bool sweeps_given, ModelFile<M> file) {
   if (options.diagnose) return diagnose(options, file, streams, workers);
   const bool tempered = options.ladder != "none";
   Drawn<M> drawn = options.ladder == "temperature"
-                             ? draw_tempered(options, file, sweeps_given, streams, workers)
-                         : tempered ? draw_along_trajectory(options, file, sweeps_given, streams, workers)
-                                    : draw_plain(options, file, streams, workers);
+                       ? draw_tempered(options, file, sweeps_given, streams, workers)
+                   : tempered ? draw_along_trajectory(options, file, sweeps_given, streams, workers)
+                              : draw_plain(options, file, streams, workers);
   const MixingReport report = judge(drawn.trace, drawn.n_warm);
 
   const std::uint64_t sweeps =
@@ -554,9 +557,11 @@ int run_for(Options& options, bool sweeps_given, ModelFile<M> file) {
 
   if (!options.png.empty()) {
     const auto [height, width] = picture_shape(file.visible_shape, file.n_raw());
-    write_png(tile_grid(mean_visible_tiles(file.model, file.theta, file.preprocessing, drawn.samples, 100), height, width,
-                        std::is_same_v<typename M::Data, BinaryData> ? ColourMap::kGrey : ColourMap::kStretched),
-              options.png);
+    write_png(
+        tile_grid(mean_visible_tiles(file.model, file.theta, file.preprocessing, drawn.samples, 100), height,
+                  width,
+                  std::is_same_v<typename M::Data, BinaryData> ? ColourMap::kGrey : ColourMap::kStretched),
+        options.png);
   }
   if (!options.out.empty()) {
     Hdf5Writer out("samples");

@@ -49,12 +49,12 @@ std::vector<std::uint64_t> coldest_of(const TemperatureLadder& ladder) {
   return coldest;
 }
 
-#define TEMPERA_INSTANTIATE(M)                                                                              \
-  template Chains<M> warm_chains(const ModelFile<M>&, const M::Data&, std::uint64_t,                     \
-                                 const StreamFactory&, const Workers&);                                     \
-  template TemperedPopulation<M> place_ladder(const ModelFile<M>&, const LadderRequest&, const M::Data&, \
-                                              const StreamFactory&, const CommonOptions&, const Workers&);  \
-  template void temper(const ModelFile<M>&, const LadderRequest&, const StreamFactory&,                     \
+#define TEMPERA_INSTANTIATE(M)                                                                             \
+  template Chains<M> warm_chains(const ModelFile<M>&, const M::Data&, std::uint64_t, const StreamFactory&, \
+                                 const Workers&);                                                          \
+  template TemperedPopulation<M> place_ladder(const ModelFile<M>&, const LadderRequest&, const M::Data&,   \
+                                              const StreamFactory&, const CommonOptions&, const Workers&); \
+  template void temper(const ModelFile<M>&, const LadderRequest&, const StreamFactory&,                    \
                        TemperedPopulation<M>&, const Workers&, std::vector<EnergyDifferences>*);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)

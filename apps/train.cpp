@@ -60,6 +60,9 @@ void setup_train(CLI::App& program, int& exit_code) {
         if constexpr (std::is_same_v<std::remove_cvref_t<decltype(field)>, std::vector<std::int64_t>>) {
           option->delimiter(',')->check(whole_number());
         }
+        if constexpr (std::is_same_v<std::remove_cvref_t<decltype(field)>, std::vector<std::string>>) {
+          option->delimiter(',');
+        }
       },
       options->config);
   app.add_option("--config", options->config_file,

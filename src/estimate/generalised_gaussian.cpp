@@ -35,14 +35,16 @@ double shape_of_ratio(double ratio) {
 }  // namespace
 
 double GeneralisedGaussian::log_density(double x) const {
-  return std::log(shape / (2.0 * scale)) - std::lgamma(1.0 / shape) - std::pow(std::abs(x - mean) / scale, shape);
+  return std::log(shape / (2.0 * scale)) - std::lgamma(1.0 / shape) -
+         std::pow(std::abs(x - mean) / scale, shape);
 }
 
 GeneralisedGaussianInformation information(const GeneralisedGaussian& law) {
   const double k = 1.0 / law.shape;
   const double psi = boost::math::digamma(1.0 + k);
   return {law.shape / (law.scale * law.scale), -(1.0 + psi) / (law.scale * law.shape),
-          ((1.0 + k) * boost::math::trigamma(1.0 + k) + psi * psi + 2.0 * psi) / (law.shape * law.shape * law.shape)};
+          ((1.0 + k) * boost::math::trigamma(1.0 + k) + psi * psi + 2.0 * psi) /
+              (law.shape * law.shape * law.shape)};
 }
 
 GeneralisedGaussian fit_generalised_gaussian(std::span<const float> values) {
@@ -70,7 +72,8 @@ GeneralisedGaussian fit_generalised_gaussian(std::span<const float> values) {
     const double determinant = a * c - b * b;
     const auto step = [&](double x) { return std::clamp(x / (determinant * t), -kLongest, kLongest); };
     law.scale *= std::exp(step(c * score_scale - b * score_shape));
-    law.shape = std::clamp(law.shape * std::exp(step(a * score_shape - b * score_scale)), kLeastShape, kLargestShape);
+    law.shape =
+        std::clamp(law.shape * std::exp(step(a * score_shape - b * score_scale)), kLeastShape, kLargestShape);
     t += 1.0;
   }
   return law;

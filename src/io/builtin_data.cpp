@@ -81,10 +81,10 @@ void modes(std::uint64_t seed, DataFile& data) {
   data.notes["source"] = "five modes, generated with seed " + std::to_string(seed) + ", entropy 78.826 nats";
 }
 
-/// Two kinds of factors that meet in products (after Desjardins, Courville, Bengio 2012): three colour planes of 3 x 20
-/// pixels, five positions four columns apart with a 3 x 3 pattern each; plane i shows pattern j where colour bit i and
-/// position bit j are on, times a random sign and N(1, 0.1^2), all drawn for each patch. Plus N(0, 0.1^2) everywhere. Labels
-/// are the bits: colours in bits 0 to 2, positions in bits 3 to 7.
+/// Two kinds of factors that meet in products (after Desjardins, Courville, Bengio 2012): three colour planes
+/// of 3 x 20 pixels, five positions four columns apart with a 3 x 3 pattern each; plane i shows pattern j
+/// where colour bit i and position bit j are on, times a random sign and N(1, 0.1^2), all drawn for each
+/// patch. Plus N(0, 0.1^2) everywhere. Labels are the bits: colours in bits 0 to 2, positions in bits 3 to 7.
 void colours_positions(DataFile& data) {
   constexpr Index kPlanes = 3;
   constexpr Index kPositions = 5;

@@ -38,8 +38,9 @@ Image tile_grid(const std::vector<std::vector<float>>& tiles, Index height, Inde
   const auto count = static_cast<Index>(tiles.size());
   const double aspect = static_cast<double>(height) / static_cast<double>(width);
   const Index across =
-      columns > 0 ? columns
-                  : std::max<Index>(1, static_cast<Index>(std::ceil(std::sqrt(static_cast<double>(count) * aspect))));
+      columns > 0
+          ? columns
+          : std::max<Index>(1, static_cast<Index>(std::ceil(std::sqrt(static_cast<double>(count) * aspect))));
   const Index down = (count + across - 1) / across;
   const Index zoom = std::clamp<Index>(32 / std::max(height, width), 1, 8);
   const Index gap = 2;

@@ -26,7 +26,8 @@ void per_case(const Preprocessing& steps, Matrix& cases) {
 }  // namespace
 
 Matrix Preprocessing::apply(Matrix cases) const {
-  if (cases.cols() != n_inputs) throw std::invalid_argument("cases do not have the width of the preprocessing");
+  if (cases.cols() != n_inputs)
+    throw std::invalid_argument("cases do not have the width of the preprocessing");
   per_case(*this, cases);
   if (mean.size() > 0) cases.rowwise() -= mean.transpose();
   if (whiten.size() > 0) return cases * whiten;
@@ -92,7 +93,8 @@ Preprocessing read_preprocessing(const Hdf5Reader& file, const std::string& path
   if (!file.has(path)) return steps;
   const auto number = [&](const char* name, double least, double most) {
     const double value = file.number_attribute(path, name).value_or(std::nan(""));
-    if (!(value >= least && value <= most)) file.fail(path, "attribute '" + std::string(name) + "' is missing or out of range");
+    if (!(value >= least && value <= most))
+      file.fail(path, "attribute '" + std::string(name) + "' is missing or out of range");
     return value;
   };
   steps.n_inputs = static_cast<std::int64_t>(number("n_inputs", 1, 1 << 24));

@@ -95,18 +95,18 @@ void add_masked_rows(const BitBlock& units, const LaneMatrix& input, LaneDoubles
 
 void real_input_from_rows(const Matrix& weights, const LaneMatrix& rows, UnitRange columns,
                           const Vector* bias, float* out) {
-  simd::real_product({weights.data() + columns.first, weights.cols(), 1,
-                      static_cast<std::size_t>(weights.rows()),
-                      bias == nullptr ? nullptr : bias->data() + columns.first},
-                     static_cast<std::size_t>(columns.size()), rows.data(), out);
+  simd::real_product(
+      {weights.data() + columns.first, weights.cols(), 1, static_cast<std::size_t>(weights.rows()),
+       bias == nullptr ? nullptr : bias->data() + columns.first},
+      static_cast<std::size_t>(columns.size()), rows.data(), out);
 }
 
 void real_input_from_columns(const Matrix& weights, const LaneMatrix& columns, UnitRange rows,
                              const Vector* bias, float* out) {
-  simd::real_product({weights.data() + rows.first * weights.cols(), 1, weights.cols(),
-                      static_cast<std::size_t>(weights.cols()),
-                      bias == nullptr ? nullptr : bias->data() + rows.first},
-                     static_cast<std::size_t>(rows.size()), columns.data(), out);
+  simd::real_product(
+      {weights.data() + rows.first * weights.cols(), 1, weights.cols(),
+       static_cast<std::size_t>(weights.cols()), bias == nullptr ? nullptr : bias->data() + rows.first},
+      static_cast<std::size_t>(rows.size()), columns.data(), out);
 }
 
 }  // namespace tempera

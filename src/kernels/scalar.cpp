@@ -226,8 +226,8 @@ void RealProduct(const RealOperand& w, std::size_t n_out, const float* in, float
 void Normals(const Philox& stream, std::size_t n_units, float* out) {
   for (std::size_t c = 0; c < kLanes; ++c) {
     for (std::size_t i = 0; i < n_units; i += 2) {
-      const auto words = draw(stream, stream.counter[1] + static_cast<std::uint32_t>(c),
-                              static_cast<std::uint32_t>(i / 4));
+      const auto words =
+          draw(stream, stream.counter[1] + static_cast<std::uint32_t>(c), static_cast<std::uint32_t>(i / 4));
       const std::uint32_t first = words[i % 4];
       const auto second = static_cast<std::int32_t>(words[i % 4 + 1]);
       const float radius = std::sqrt(-2 * std::log((static_cast<float>(first >> 1) + 0.5F) * 0x1p-31F));

@@ -69,8 +69,7 @@ HWY_INLINE void NormalPair(VU first, VU second, VF& cosine, VF& sine) {
   const VF whole = hn::ConvertTo(d, hn::BitCast(di, hn::ShiftRight<1>(first)));
   const VF u = hn::Mul(hn::Add(whole, hn::Set(d, 0.5F)), hn::Set(d, 0x1p-31F));
   const VF radius = hn::Sqrt(hn::Mul(hn::Set(d, -2.0F), hn::Log(d, u)));
-  const VF angle =
-      hn::Mul(hn::ConvertTo(d, hn::BitCast(di, second)), hn::Set(d, 0x1.921fb6p+1F * 0x1p-31F));
+  const VF angle = hn::Mul(hn::ConvertTo(d, hn::BitCast(di, second)), hn::Set(d, 0x1.921fb6p+1F * 0x1p-31F));
   cosine = hn::Mul(radius, hn::Cos(d, angle));
   sine = hn::Mul(radius, hn::Sin(d, angle));
 }

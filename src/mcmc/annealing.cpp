@@ -86,7 +86,8 @@ std::vector<double> effective_betas(const M& model, const typename M::Params& th
     const LaneStream stream = streams.lanes(purpose, chains.sweeps);
     workers.for_each(static_cast<Index>(chains.blocks.size()), [&](Index block) {
       const auto b = static_cast<std::size_t>(block);
-      model.sample_latents(theta, workspace.betas[b], chains.blocks[b], workspace.works[b], stream.block(block));
+      model.sample_latents(theta, workspace.betas[b], chains.blocks[b], workspace.works[b],
+                           stream.block(block));
     });
     advance(model, theta, 1, streams, purpose, chains, workspace, workers);
     if (progress && progress(low) == Control::kStop) return {};
@@ -119,7 +120,8 @@ std::vector<double> annealed_log_weights(const M& model, const typename M::Param
     for (std::size_t c = 0; c < kLanes; ++c) log_weights[i * kLanes + c] += before[c] - after[c];
     if (k + 1 == betas.size()) return;  // a last sweep would change no weight
     workspace.betas[i] = beta;
-    model.sample_latents(theta, beta, chains.blocks[i], workspace.works[i], streams.lanes(purpose, k).block(b));
+    model.sample_latents(theta, beta, chains.blocks[i], workspace.works[i],
+                         streams.lanes(purpose, k).block(b));
   };
   const Cut cut(n_blocks, workers.threads(), 1);
   const auto run = [&](Index task, std::size_t slot, std::size_t k, Index stage) {

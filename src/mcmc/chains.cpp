@@ -107,8 +107,8 @@ Chains<M> reference_chains(const M& model, std::uint64_t n, const StreamFactory&
 
 template <EnergyModel M>
 Chains<M> data_chains(const M& model, const typename M::Params& theta, std::uint64_t n,
-                      const typename M::Data& data, std::span<const Index> cases, const StreamFactory& streams,
-                      Purpose purpose, const Workers& workers) {
+                      const typename M::Data& data, std::span<const Index> cases,
+                      const StreamFactory& streams, Purpose purpose, const Workers& workers) {
   return start_chains(
       model, n, streams, purpose, workers, [&](Index b, typename M::State& x, const LaneStream& stream) {
         const Index lanes = lanes_of(n, b);
@@ -206,12 +206,13 @@ void case_free_energy(const M& model, const typename M::Params& theta, const typ
   template Chains<M> select_chains(const M&, const Chains<M>&, std::span<const std::uint64_t>);              \
   template Chains<M> reference_chains(const M&, std::uint64_t, const StreamFactory&, Purpose,                \
                                       const Workers&);                                                       \
-  template Chains<M> data_chains(const M&, const M::Params&, std::uint64_t, const M::Data&,               \
+  template Chains<M> data_chains(const M&, const M::Params&, std::uint64_t, const M::Data&,                  \
                                  std::span<const Index>, const StreamFactory&, Purpose, const Workers&);     \
   template void advance(const M&, const M::Params&, std::uint64_t, const StreamFactory&, Purpose,            \
                         Chains<M>&, Workspace<M>&, const Workers&);                                          \
   template void infer(const M&, const M::Params&, std::vector<M::State>&, Workspace<M>&, const Workers&);    \
-  template void mean_latents(const M&, const M::Params&, std::vector<M::State>&, Workspace<M>&, const Workers&);
+  template void mean_latents(const M&, const M::Params&, std::vector<M::State>&, Workspace<M>&,              \
+                             const Workers&);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 

@@ -69,9 +69,8 @@ void copy_chain(Chains<M>& chains, std::uint64_t from, std::uint64_t to) {
 
 template <EnergyModel M>
 void clear_chain(Chains<M>& chains, std::uint64_t chain) {
-  for_each_field(
-      [&](std::string_view, auto& layer) { keep_lanes(~(Word{1} << (chain % kLanes)), layer); },
-      chains.blocks[at(chain / kLanes)]);
+  for_each_field([&](std::string_view, auto& layer) { keep_lanes(~(Word{1} << (chain % kLanes)), layer); },
+                 chains.blocks[at(chain / kLanes)]);
 }
 
 /// A rung between k - 1 and k in every ensemble, its chains copies of those of rung k.
@@ -283,7 +282,8 @@ void swap_rungs(const M& model, const typename M::Params& theta, const StreamFac
   workers.for_each(static_cast<Index>(partner.size()), [&](Index block) {
     const auto b = static_cast<std::size_t>(block);
     if (concerned[b] != 0)
-      model.sample_latents(theta, workspace.betas[b], chains.blocks[b], workspace.works[b], stream.block(block));
+      model.sample_latents(theta, workspace.betas[b], chains.blocks[b], workspace.works[b],
+                           stream.block(block));
   });
 }
 

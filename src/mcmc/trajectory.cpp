@@ -207,7 +207,8 @@ void temper(const M& model, const TrajectoryDraws& draws, double jump_rate, cons
     workers.for_each(static_cast<Index>(blocks), [&](Index block) {
       const auto b = static_cast<std::size_t>(block);
       // A sweep and the draw of latents have sites of their own in one step.
-      model.sample_latents(trajectory.rungs[at(partner)], constant_beta(1.0F), crossed[b], workspace.other.works[b], stream.block(block));
+      model.sample_latents(trajectory.rungs[at(partner)], constant_beta(1.0F), crossed[b],
+                           workspace.other.works[b], stream.block(block));
       workspace.crossed[at(k * blocks) + b] = std::move(crossed[b]);
     });
   }

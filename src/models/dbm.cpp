@@ -185,7 +185,8 @@ void Dbm::mean_latents(UnitRange units, const Params&, const Panel<Dbm>& panel) 
   }
 }
 
-void Dbm::sample_latents(const Params&, const LaneFloats& beta, State& x, const Work& work, const LaneStream& stream) const {
+void Dbm::sample_latents(const Params&, const LaneFloats& beta, State& x, const Work& work,
+                         const LaneStream& stream) const {
   const Index site = aligned_units(stage_units(0)) + aligned_units(stage_units(1));
   for (std::size_t k = 1; k < layers(); k += 2)
     sample_units(work.input[k].data(), {0, size(k)}, beta, {}, work.lanes, stream,

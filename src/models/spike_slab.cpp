@@ -87,10 +87,9 @@ auto sparse_terms(const SparseVisibles::Params& reference, const SparseVisibles:
   const float mr = reference.visible_slab_mean[d];
   const float mp = own.visible_slab_mean[d];
   using Number = decltype(mixed(r, p, beta));
-  return SlabTerms<Number>{
-      mixed(r, p, beta), mixed(r * mr, p * mp, beta),
-      mixed(0.5F * r * mr * mr - reference.visible_spike_bias[d], 0.5F * p * mp * mp - own.visible_spike_bias[d],
-            beta)};
+  return SlabTerms<Number>{mixed(r, p, beta), mixed(r * mr, p * mp, beta),
+                           mixed(0.5F * r * mr * mr - reference.visible_spike_bias[d],
+                                 0.5F * p * mp * mp - own.visible_spike_bias[d], beta)};
 }
 
 void add_energies(const GaussianVisibles::Params& reference, const GaussianVisibles::Params& own,
@@ -101,7 +100,8 @@ void add_energies(const GaussianVisibles::Params& reference, const GaussianVisib
   for (Index d = 0; d < v.rows(); ++d) {
     const Doubles x = v.row(d).array().cast<double>();
     const auto energy = [&](const GaussianVisibles::Params& p) {
-      return x * (0.5 * static_cast<double>(p.visible_precision[d]) * x - static_cast<double>(p.visible_bias[d]));
+      return x *
+             (0.5 * static_cast<double>(p.visible_precision[d]) * x - static_cast<double>(p.visible_bias[d]));
     };
     at_reference += energy(reference);
     at_own += energy(own);
@@ -220,7 +220,8 @@ Lanes mean_row(const SparseVisibles::Params& own, Index d, const Lanes& drive, c
   const float p = own.visible_slab_precision[d];
   const float mu = own.visible_slab_mean[d];
   const Lanes linear = p * mu + drive;
-  return sigmoid_lanes(own.visible_spike_bias[d] - 0.5F * p * mu * mu + 0.5F * linear.square() / p) * linear / p;
+  return sigmoid_lanes(own.visible_spike_bias[d] - 0.5F * p * mu * mu + 0.5F * linear.square() / p) * linear /
+         p;
 }
 
 /// In order: Eigen's own sum depends on where the memory begins.
@@ -258,9 +259,10 @@ SparseVisibles::Params visible_sums(const SparseVisibles::Params& own, const Lan
   sums.visible_spike_bias = on;
   sums.visible_slab_mean = (p * (linear.array() - mu * on.array())).matrix();
   // A slab that is not seen has the variance 1 / precision.
-  sums.visible_slab_precision = (-0.5F * squares.array() + mu * linear.array() - 0.5F * mu.square() * on.array() -
-                                 0.5F * (static_cast<float>(total_weight(weight)) - on.array()) / p)
-                                    .matrix();
+  sums.visible_slab_precision =
+      (-0.5F * squares.array() + mu * linear.array() - 0.5F * mu.square() * on.array() -
+       0.5F * (static_cast<float>(total_weight(weight)) - on.array()) / p)
+          .matrix();
   return sums;
 }
 
@@ -287,7 +289,8 @@ double reference_log_z(const SparseVisibles::Params& r) {
 }
 
 /// The visibles of training's first machine.
-GaussianVisibles::Params initial_visibles(const GaussianVisibles::Params& reference, const InitialValues& values) {
+GaussianVisibles::Params initial_visibles(const GaussianVisibles::Params& reference,
+                                          const InitialValues& values) {
   GaussianVisibles::Params own = reference;
   if (values.visible_precision > 0) {
     own.visible_precision.setConstant(static_cast<float>(values.visible_precision));
@@ -321,7 +324,9 @@ void load_layer(const RealData& data, std::span<const Index> cases, LaneMatrix& 
     v.col(static_cast<Index>(c)) = Eigen::Map<const Vector>(row.data(), v.rows());
   }
 }
-void load_layer(const BinaryData& data, std::span<const Index> cases, BitLayer& v) { load_cases(data, cases, v); }
+void load_layer(const BinaryData& data, std::span<const Index> cases, BitLayer& v) {
+  load_cases(data, cases, v);
+}
 
 Eigen::VectorXd case_values(std::span<const float> row, Index n) {
   return Eigen::Map<const Vector>(row.data(), n).cast<double>();
@@ -358,14 +363,17 @@ Index total(const std::vector<Index>& sizes) {
   return sum;
 }
 
-HiddenUnits::Params zero_latents(const HiddenUnits::Shape& s, Index, bool) { return {Vector::Zero(s.n_hidden)}; }
+HiddenUnits::Params zero_latents(const HiddenUnits::Shape& s, Index, bool) {
+  return {Vector::Zero(s.n_hidden)};
+}
 PooledSpikes::Params zero_latents(const PooledSpikes::Shape& s, Index n_visible, bool spike_precision) {
   return {Vector::Zero(s.n_spikes), Matrix::Zero(s.n_spikes, s.n_slabs), Matrix::Zero(s.n_spikes, s.n_slabs),
           spike_precision ? Matrix(Matrix::Zero(n_visible, s.n_spikes)) : Matrix()};
 }
 BilinearBlocks::Params zero_latents(const BilinearBlocks::Shape& s, Index, bool) {
-  return {Matrix::Zero(s.n_blocks, s.n_g), Matrix::Zero(s.n_blocks, s.n_h), Vector::Zero(s.gated ? s.n_blocks : 0),
-          Matrix::Zero(s.n_blocks, s.n_g * s.n_h), Matrix::Zero(s.n_blocks, s.n_g * s.n_h)};
+  return {Matrix::Zero(s.n_blocks, s.n_g), Matrix::Zero(s.n_blocks, s.n_h),
+          Vector::Zero(s.gated ? s.n_blocks : 0), Matrix::Zero(s.n_blocks, s.n_g * s.n_h),
+          Matrix::Zero(s.n_blocks, s.n_g * s.n_h)};
 }
 
 void set_biases(HiddenUnits::Params& p, float value) { p.hidden_bias.setConstant(value); }
@@ -376,7 +384,9 @@ void set_biases(BilinearBlocks::Params& p, float value) {
   p.gate_bias.setConstant(value);
 }
 
-HiddenUnits::State new_latents(const HiddenUnits::Shape& s) { return {BitLayer(static_cast<std::size_t>(s.n_hidden))}; }
+HiddenUnits::State new_latents(const HiddenUnits::Shape& s) {
+  return {BitLayer(static_cast<std::size_t>(s.n_hidden))};
+}
 PooledSpikes::State new_latents(const PooledSpikes::Shape& s) {
   return {BitLayer(static_cast<std::size_t>(s.n_spikes)), LaneMatrix::Zero(filter_count(s), kLanes)};
 }
@@ -398,7 +408,8 @@ Word gate_bits(const BilinearBlocks::Shape& s, const BilinearBlocks::State& x, I
   const Index block = m / pairs;
   const Index i = m % pairs / s.n_h;
   const Index j = m % s.n_h;
-  Word bits = x.g[static_cast<std::size_t>(block * s.n_g + i)] & x.h[static_cast<std::size_t>(block * s.n_h + j)];
+  Word bits =
+      x.g[static_cast<std::size_t>(block * s.n_g + i)] & x.h[static_cast<std::size_t>(block * s.n_h + j)];
   if (s.gated) bits &= x.gate[static_cast<std::size_t>(block)];
   return bits;
 }
@@ -409,8 +420,8 @@ Lanes bits_to_lanes(Word bits) {
   return out;
 }
 
-/// What a filter whose gate is on adds to the log-weight of its units: beta^2 (x + alpha mu)^2 / (2 alpha) - beta
-/// alpha mu^2 / 2, or beta x without slabs.
+/// What a filter whose gate is on adds to the log-weight of its units: beta^2 (x + alpha mu)^2 / (2 alpha) -
+/// beta alpha mu^2 / 2, or beta x without slabs.
 template <class Latent, class X, class Beta>
 auto strength(const Latent& p, Index m, const X& x, const Beta& beta) {
   using Result = std::conditional_t<std::is_arithmetic_v<Beta>, double, Lanes>;
@@ -444,8 +455,8 @@ struct Block {
   [[nodiscard]] Index filter(Index outer, Index inner) const {
     return outer_is_g ? outer * n_inner + inner : inner * n_outer + outer;
   }
-  /// States of the outer group, times two where there is a gate: state s has the gate on where s >= 2^n_outer or
-  /// there is none.
+  /// States of the outer group, times two where there is a gate: state s has the gate on where s >= 2^n_outer
+  /// or there is none.
   [[nodiscard]] Index states() const { return (gated ? 2 : 1) * (Index{1} << n_outer); }
   [[nodiscard]] bool gate_on(Index state) const { return !gated || state >= (Index{1} << n_outer); }
   [[nodiscard]] bool outer_on(Index state, Index unit) const { return (state >> unit & 1) != 0; }
@@ -522,8 +533,8 @@ struct BlockLaw {
   }
 };
 
-BlockLaw law_of(const BilinearBlocks::Shape& s, const BilinearBlocks::Params& p, Index k, const LaneMatrix& input,
-                const LaneFloats& betas) {
+BlockLaw law_of(const BilinearBlocks::Shape& s, const BilinearBlocks::Params& p, Index k,
+                const LaneMatrix& input, const LaneFloats& betas) {
   const Lanes beta = lanes_of(betas);
   return BlockLaw(block_of<Lanes>(
       s, p, k, [&](Index m) { return input.row(m).array(); }, beta));
@@ -536,10 +547,11 @@ void unit_logits(const HiddenUnits::Shape&, const HiddenUnits::Params& p, Index 
                  const LaneMatrix&, const Lanes& beta, Lanes& out) {
   out = beta * (p.hidden_bias[j] + input.row(j).array());
 }
-void unit_logits(const PooledSpikes::Shape& s, const PooledSpikes::Params& p, Index i, const LaneMatrix& input,
-                 const LaneMatrix& quadratic, const Lanes& beta, Lanes& out) {
+void unit_logits(const PooledSpikes::Shape& s, const PooledSpikes::Params& p, Index i,
+                 const LaneMatrix& input, const LaneMatrix& quadratic, const Lanes& beta, Lanes& out) {
   out = beta * (p.spike_bias[i] - quadratic.row(i).array());
-  for (Index m = i * s.n_slabs; m < (i + 1) * s.n_slabs; ++m) out += strength(p, m, input.row(m).array(), beta);
+  for (Index m = i * s.n_slabs; m < (i + 1) * s.n_slabs; ++m)
+    out += strength(p, m, input.row(m).array(), beta);
 }
 
 template <class S, class P>
@@ -568,7 +580,8 @@ void add_log_weights(const BilinearBlocks::Shape& s, const BilinearBlocks::Param
 double log_weight_of(const HiddenUnits::Shape& s, const HiddenUnits::Params& p, double beta,
                      const Eigen::VectorXd& x, const Eigen::VectorXd&) {
   double sum = 0.0;
-  for (Index j = 0; j < s.n_hidden; ++j) sum += softplus(beta * (static_cast<double>(p.hidden_bias[j]) + x[j]));
+  for (Index j = 0; j < s.n_hidden; ++j)
+    sum += softplus(beta * (static_cast<double>(p.hidden_bias[j]) + x[j]));
   return sum;
 }
 double log_weight_of(const PooledSpikes::Shape& s, const PooledSpikes::Params& p, double beta,
@@ -600,8 +613,8 @@ double log_weight_of(const BilinearBlocks::Shape& s, const BilinearBlocks::Param
 }
 
 template <class S, class P>
-void expect_units(const S& s, const P& p, UnitRange range, const LaneMatrix& input, const LaneMatrix& quadratic,
-                  const LaneFloats& betas, LaneMatrix& gate, LaneMatrix& units) {
+void expect_units(const S& s, const P& p, UnitRange range, const LaneMatrix& input,
+                  const LaneMatrix& quadratic, const LaneFloats& betas, LaneMatrix& gate, LaneMatrix& units) {
   const Lanes beta = lanes_of(betas);
   const Index each = filter_count(s) / unit_count(s);
   Lanes row;
@@ -657,7 +670,8 @@ Index sites_before(const BilinearBlocks::Shape& s, Index unit) {
 
 template <class S, class P>
 void draw_bits(const S& s, const P& p, UnitRange range, const LaneMatrix& input, const LaneMatrix& quadratic,
-               const LaneFloats& betas, Index lanes, const LaneStream& stream, Index first_site, BitLayer& out) {
+               const LaneFloats& betas, Index lanes, const LaneStream& stream, Index first_site,
+               BitLayer& out) {
   const Lanes beta = lanes_of(betas);
   const LaneFloats one = ones();
   for_each_part(range, [&](UnitRange part) {
@@ -724,7 +738,8 @@ void draw_latents(const BilinearBlocks::Shape& s, const BilinearBlocks::Params& 
       }
       outer_bits[static_cast<std::size_t>(k * block.n_outer + o)] = bits & valid;
       for (Index i = 0; i < block.n_inner; ++i)
-        logits[static_cast<std::size_t>(i)] += on * block.coupling[static_cast<std::size_t>(o * block.n_inner + i)];
+        logits[static_cast<std::size_t>(i)] +=
+            on * block.coupling[static_cast<std::size_t>(o * block.n_inner + i)];
     }
     if (s.gated) x.gate[static_cast<std::size_t>(k)] = gate_word & valid;
     LaneMatrix rows(block.n_inner, kLanes);
@@ -739,14 +754,14 @@ void draw_latents(const BilinearBlocks::Shape& s, const BilinearBlocks::Params& 
 void draw_fair(const HiddenUnits::Shape& s, Index lanes, const LaneStream& stream, Index first_site,
                HiddenUnits::State& x) {
   const LaneMatrix input = LaneMatrix::Zero(s.n_hidden, kLanes);
-  sample_units(input.data(), {0, s.n_hidden}, ones(), {}, lanes, stream, static_cast<std::uint32_t>(first_site),
-               x.hidden);
+  sample_units(input.data(), {0, s.n_hidden}, ones(), {}, lanes, stream,
+               static_cast<std::uint32_t>(first_site), x.hidden);
 }
 void draw_fair(const PooledSpikes::Shape& s, Index lanes, const LaneStream& stream, Index first_site,
                PooledSpikes::State& x) {
   const LaneMatrix input = LaneMatrix::Zero(s.n_spikes, kLanes);
-  sample_units(input.data(), {0, s.n_spikes}, ones(), {}, lanes, stream, static_cast<std::uint32_t>(first_site),
-               x.spikes);
+  sample_units(input.data(), {0, s.n_spikes}, ones(), {}, lanes, stream,
+               static_cast<std::uint32_t>(first_site), x.spikes);
 }
 void draw_fair(const BilinearBlocks::Shape&, Index lanes, const LaneStream& stream, Index first_site,
                BilinearBlocks::State& x) {
@@ -777,7 +792,8 @@ void put_bias_sums(const BilinearBlocks::Shape& s, const Vector& units, Bilinear
 
 /// Own log-weight of a state of the binary units, and the filters whose gate is on.
 template <class Configuration>
-Configuration configuration_of(const HiddenUnits::Shape& s, const HiddenUnits::Params& p, double beta, Word state) {
+Configuration configuration_of(const HiddenUnits::Shape& s, const HiddenUnits::Params& p, double beta,
+                               Word state) {
   Configuration found;
   for (Index j = 0; j < s.n_hidden; ++j) {
     if ((state >> j & 1) == 0) continue;
@@ -787,7 +803,8 @@ Configuration configuration_of(const HiddenUnits::Shape& s, const HiddenUnits::P
   return found;
 }
 template <class Configuration>
-Configuration configuration_of(const PooledSpikes::Shape& s, const PooledSpikes::Params& p, double beta, Word state) {
+Configuration configuration_of(const PooledSpikes::Shape& s, const PooledSpikes::Params& p, double beta,
+                               Word state) {
   Configuration found;
   for (Index i = 0; i < s.n_spikes; ++i) {
     if ((state >> i & 1) == 0) continue;
@@ -834,7 +851,9 @@ std::vector<std::uint64_t> dims(const BilinearBlocks::Shape& s, Index n_visible,
   return {};
 }
 
-std::vector<std::pair<std::string, Index>> names_of(const HiddenUnits::Shape& s) { return {{"n_hidden", s.n_hidden}}; }
+std::vector<std::pair<std::string, Index>> names_of(const HiddenUnits::Shape& s) {
+  return {{"n_hidden", s.n_hidden}};
+}
 std::vector<std::pair<std::string, Index>> names_of(const PooledSpikes::Shape& s) {
   return {{"n_spikes", s.n_spikes}, {"n_slabs", s.n_slabs}};
 }
@@ -869,7 +888,8 @@ SparseVisibles::Reference SparseVisibles::fit_reference(const RealData& data) {
     frequency[d] = seen.count() / static_cast<double>(data.n_cases());
     if (seen.count() == 0) continue;
     reference.visible_slab_mean[d] = static_cast<float>(seen.mean());
-    reference.visible_slab_precision[d] = static_cast<float>(seen.count() > 1 ? 1.0 / std::max(1e-4, seen.variance()) : 1.0);
+    reference.visible_slab_precision[d] =
+        static_cast<float>(seen.count() > 1 ? 1.0 / std::max(1e-4, seen.variance()) : 1.0);
   }
   reference.visible_spike_bias = smoothed_logits(frequency, data.n_cases());
   return reference;
@@ -951,8 +971,9 @@ Index SpikeSlab<V, L>::latent_sites() const {
 }
 
 template <class V, class L>
-void SpikeSlab<V, L>::resample(Index stage, UnitRange units, const Params& theta, const Panel<SpikeSlab>& panel,
-                               Scratch& scratch, const LaneStream& stream) const {
+void SpikeSlab<V, L>::resample(Index stage, UnitRange units, const Params& theta,
+                               const Panel<SpikeSlab>& panel, Scratch& scratch,
+                               const LaneStream& stream) const {
   const auto block = [&](std::size_t b) { return stream.block(static_cast<Index>(b)); };
   if (stage < first_stage()) {
     for (std::size_t b = 0; b < panel.states.size(); ++b)
@@ -972,15 +993,17 @@ void SpikeSlab<V, L>::resample(Index stage, UnitRange units, const Params& theta
 }
 
 template <class V, class L>
-void SpikeSlab<V, L>::draw_units(UnitRange units, const Params& theta, const LaneFloats& beta, const Work& work,
-                                 const LaneStream& stream, Index first_site, State& x) const {
+void SpikeSlab<V, L>::draw_units(UnitRange units, const Params& theta, const LaneFloats& beta,
+                                 const Work& work, const LaneStream& stream, Index first_site,
+                                 State& x) const {
   draw_latents(shape_.latents, theta.latent, units, work.input, work.quadratic, beta, work.lanes, stream,
                first_site, x.latent);
 }
 
 template <class V, class L>
-void SpikeSlab<V, L>::draw_slabs(UnitRange range, const Params& theta, const LaneFloats& betas, const Work& work,
-                                 const LaneStream& stream, Index first_site, State& x) const {
+void SpikeSlab<V, L>::draw_slabs(UnitRange range, const Params& theta, const LaneFloats& betas,
+                                 const Work& work, const LaneStream& stream, Index first_site,
+                                 State& x) const {
   if constexpr (kSlabs) {
     const Lanes beta = lanes_of(betas);
     const Lanes mask = lane_mask(work.lanes);
@@ -1032,10 +1055,12 @@ void SpikeSlab<V, L>::draw_visibles(UnitRange units, const Params& theta, const 
       real_input_from_columns(theta.weights, scratch.drive, part, nullptr, drive.data());
       if constexpr (kSpikePrecision) {
         if (spike_precision)
-          real_input_from_columns(theta.latent.spike_precision, scratch.gates, part, nullptr, precision.data());
+          real_input_from_columns(theta.latent.spike_precision, scratch.gates, part, nullptr,
+                                  precision.data());
       }
       draw_part(reference_, theta.visible, {part, drive.data(), spike_precision ? precision.data() : nullptr},
-                panel.betas[b], panel.works[b].lanes, stream.block(static_cast<Index>(b)), scratch.spikes, x.visible);
+                panel.betas[b], panel.works[b].lanes, stream.block(static_cast<Index>(b)), scratch.spikes,
+                x.visible);
     });
   }
 }
@@ -1065,7 +1090,8 @@ void SpikeSlab<V, L>::draw_slabs_jointly(const Params& theta, const LaneFloats& 
       if (r == 0) continue;
       // Of standardised slabs: precision I - beta^2 U' Q^-1 U, U = W alpha^-1/2, and linear term
       // beta (alpha^1/2 mu + U' Q^-1 a).
-      precision = reference_.visible_precision + beta * (theta.visible.visible_precision - reference_.visible_precision);
+      precision = reference_.visible_precision +
+                  beta * (theta.visible.visible_precision - reference_.visible_precision);
       if constexpr (kSpikePrecision) {
         for (Index i = 0; i < latents(); ++i) {
           if ((x.latent.spikes[static_cast<std::size_t>(i)] >> c & 1) != 0)
@@ -1080,7 +1106,8 @@ void SpikeSlab<V, L>::draw_slabs_jointly(const Params& theta, const LaneFloats& 
         const Index m = active[static_cast<std::size_t>(k)];
         const float root = std::sqrt(theta.latent.slab_precision.data()[m]);
         scaled.col(k) = theta.weights.col(m) / root;
-        linear[k] = beta * (root * theta.latent.slab_mean.data()[m] + scaled.col(k).dot(bias.cwiseQuotient(precision)));
+        linear[k] = beta * (root * theta.latent.slab_mean.data()[m] +
+                            scaled.col(k).dot(bias.cwiseQuotient(precision)));
       }
       const Eigen::MatrixXd joint =
           Eigen::MatrixXd::Identity(r, r) -
@@ -1088,9 +1115,9 @@ void SpikeSlab<V, L>::draw_slabs_jointly(const Params& theta, const LaneFloats& 
               (scaled.transpose() * precision.cwiseInverse().asDiagonal() * scaled).template cast<double>();
       const Eigen::LLT<Eigen::MatrixXd> factor(joint);
       Eigen::VectorXd noise(r);
-      for (Index k = 0; k < r; ++k) noise[k] = static_cast<double>(scratch.noise(active[static_cast<std::size_t>(k)], c));
-      const Eigen::VectorXd draw =
-          factor.solve(linear.cast<double>()) + factor.matrixU().solve(noise);
+      for (Index k = 0; k < r; ++k)
+        noise[k] = static_cast<double>(scratch.noise(active[static_cast<std::size_t>(k)], c));
+      const Eigen::VectorXd draw = factor.solve(linear.cast<double>()) + factor.matrixU().solve(noise);
       for (Index k = 0; k < r; ++k)
         x.latent.slabs(active[static_cast<std::size_t>(k)], c) = static_cast<float>(draw[k]);
     }
@@ -1130,7 +1157,8 @@ void SpikeSlab<V, L>::infer(UnitRange units, const Params& theta, const Panel<Sp
 }
 
 template <class V, class L>
-void SpikeSlab<V, L>::mean_latents(UnitRange units, const Params& theta, const Panel<SpikeSlab>& panel) const {
+void SpikeSlab<V, L>::mean_latents(UnitRange units, const Params& theta,
+                                   const Panel<SpikeSlab>& panel) const {
   const UnitRange range = filters_of(units);
   for (std::size_t b = 0; b < panel.works.size(); ++b) {
     Work& work = panel.works[b];
@@ -1138,10 +1166,10 @@ void SpikeSlab<V, L>::mean_latents(UnitRange units, const Params& theta, const P
                  work.units);
     for (Index m = range.first; m < range.last; ++m) {
       if constexpr (kSlabs) {
-        work.response.row(m) =
-            (work.gate.row(m).array() * (theta.latent.slab_mean.data()[m] +
-                                         work.input.row(m).array() * (1.0F / theta.latent.slab_precision.data()[m])))
-                .matrix();
+        work.response.row(m) = (work.gate.row(m).array() *
+                                (theta.latent.slab_mean.data()[m] +
+                                 work.input.row(m).array() * (1.0F / theta.latent.slab_precision.data()[m])))
+                                   .matrix();
       } else {
         work.response.row(m) = work.gate.row(m);
       }
@@ -1168,8 +1196,8 @@ double SpikeSlab<V, L>::log_slab_constant(const Params& theta) const {
 }
 
 template <class V, class L>
-void SpikeSlab<V, L>::free_energy(const Params& theta, const LaneFloats& beta, const State& x, const Work& work,
-                                  LaneDoubles& out) const {
+void SpikeSlab<V, L>::free_energy(const Params& theta, const LaneFloats& beta, const State& x,
+                                  const Work& work, LaneDoubles& out) const {
   LaneDoubles weights{};
   add_log_weights(shape_.latents, theta.latent, work.input, work.quadratic, beta, work.lanes, weights);
   out.fill(0.0);
@@ -1186,11 +1214,13 @@ Index SpikeSlab<V, L>::slices() const {
 }
 
 template <class V, class L>
-void SpikeSlab<V, L>::accumulate(const Params& theta, std::span<const State> states, std::span<const Work> works,
-                                 std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch&,
-                                 Params& sums) const {
+void SpikeSlab<V, L>::accumulate(const Params& theta, std::span<const State> states,
+                                 std::span<const Work> works, std::span<const LaneFloats> weights,
+                                 Index slice, Sums mode, Scratch&, Params& sums) const {
   const auto n_blocks = static_cast<Index>(states.size());
-  const auto weight_of = [&](std::size_t b) { return Eigen::Map<const Vector>(weights[b].data(), works[b].lanes); };
+  const auto weight_of = [&](std::size_t b) {
+    return Eigen::Map<const Vector>(weights[b].data(), works[b].lanes);
+  };
   const auto add = [](auto& into, const auto& from) { into += from; };
   const auto put = [mode](auto&& sum, const auto& value) {
     if (mode == Sums::kSet) {
@@ -1246,9 +1276,9 @@ void SpikeSlab<V, L>::accumulate(const Params& theta, std::span<const State> sta
         const auto weight = weight_of(b);
         const auto gate = work.gate.leftCols(work.lanes).array();
         const auto x = work.input.leftCols(work.lanes).array();
-        return Part{visible_sums(theta.visible, states[b].visible, weight), work.units.leftCols(work.lanes) * weight,
-                    (gate * x).matrix() * weight, (gate * x.square()).matrix() * weight,
-                    total_weight(weight)};
+        return Part{visible_sums(theta.visible, states[b].visible, weight),
+                    work.units.leftCols(work.lanes) * weight, (gate * x).matrix() * weight,
+                    (gate * x.square()).matrix() * weight, total_weight(weight)};
       },
       [&](Part& into, const Part& from) {
         add_scaled(into.visible, 1.0F, from.visible);
@@ -1309,9 +1339,12 @@ void SpikeSlab<V, L>::mean_field(Index sweeps, bool h_first, const Params& theta
       std::vector<Lanes> coupling;
       for (Index m = first; m < first + s.n_g * s.n_h; ++m)
         coupling.push_back(strength(p, m, work.input.row(m).array(), one));
-      const auto a = [&](Index i, Index j) -> const Lanes& { return coupling[static_cast<std::size_t>(i * s.n_h + j)]; };
+      const auto a = [&](Index i, Index j) -> const Lanes& {
+        return coupling[static_cast<std::size_t>(i * s.n_h + j)];
+      };
       for (Index i = 0; i < s.n_g; ++i) unit(k * s.n_g + i) = sigmoid_lanes(Lanes::Constant(p.g_bias(k, i)));
-      for (Index j = 0; j < s.n_h; ++j) unit(first_h + k * s.n_h + j) = sigmoid_lanes(Lanes::Constant(p.h_bias(k, j)));
+      for (Index j = 0; j < s.n_h; ++j)
+        unit(first_h + k * s.n_h + j) = sigmoid_lanes(Lanes::Constant(p.h_bias(k, j)));
       Lanes gate = one;
       if (s.gated) gate = sigmoid_lanes(Lanes::Constant(p.gate_bias[k]));
       const auto update_g = [&] {
@@ -1335,7 +1368,8 @@ void SpikeSlab<V, L>::mean_field(Index sweeps, bool h_first, const Params& theta
         if (!s.gated) continue;
         Lanes logit = Lanes::Constant(p.gate_bias[k]);
         for (Index i = 0; i < s.n_g; ++i) {
-          for (Index j = 0; j < s.n_h; ++j) logit += a(i, j) * unit(k * s.n_g + i) * unit(first_h + k * s.n_h + j);
+          for (Index j = 0; j < s.n_h; ++j)
+            logit += a(i, j) * unit(k * s.n_g + i) * unit(first_h + k * s.n_h + j);
         }
         gate = sigmoid_lanes(logit);
       }
@@ -1345,7 +1379,8 @@ void SpikeSlab<V, L>::mean_field(Index sweeps, bool h_first, const Params& theta
           const Index m = first + i * s.n_h + j;
           work.gate.row(m) = (gate * unit(k * s.n_g + i) * unit(first_h + k * s.n_h + j)).matrix();
           work.response.row(m) =
-              (work.gate.row(m).array() * (p.slab_mean.data()[m] + work.input.row(m).array() / p.slab_precision.data()[m]))
+              (work.gate.row(m).array() *
+               (p.slab_mean.data()[m] + work.input.row(m).array() / p.slab_precision.data()[m]))
                   .matrix();
         }
       }
@@ -1361,7 +1396,8 @@ void SpikeSlab<V, L>::variational_free_energy(const Params& theta, const State& 
   Eigen::Array<double, 1, kLanes> bound = Eigen::Array<double, 1, kLanes>::Constant(log_slab_constant(theta));
   const Lanes one = Lanes::Ones();
   for (Index m = 0; m < filters(); ++m)
-    bound += (work.gate.row(m).array() * strength(theta.latent, m, work.input.row(m).array(), one)).template cast<double>();
+    bound += (work.gate.row(m).array() * strength(theta.latent, m, work.input.row(m).array(), one))
+                 .template cast<double>();
   Vector biases(work.units.rows());
   Index first = 0;
   for_each_field(
@@ -1390,7 +1426,8 @@ void SpikeSlab<V, L>::sample_reference(Index lanes, State& x, const LaneStream& 
   Part nothing;
   nothing.setZero();
   for_each_part({0, n_visible()}, [&](UnitRange part) {
-    draw_part(reference_, theta.visible, {part, nothing.data(), nullptr}, zero, lanes, stream, spikes, x.visible);
+    draw_part(reference_, theta.visible, {part, nothing.data(), nullptr}, zero, lanes, stream, spikes,
+              x.visible);
   });
   draw_fair(shape_.latents, lanes, stream, aligned_units(n_visible()), x.latent);
   const Work work = new_work(lanes);
@@ -1399,7 +1436,8 @@ void SpikeSlab<V, L>::sample_reference(Index lanes, State& x, const LaneStream& 
 
 template <class V, class L>
 double SpikeSlab<V, L>::reference_log_partition() const {
-  return reference_log_z(reference_) + static_cast<double>(total(binary_layers(shape_.latents))) * std::log(2.0);
+  return reference_log_z(reference_) +
+         static_cast<double>(total(binary_layers(shape_.latents))) * std::log(2.0);
 }
 
 template <class V, class L>
@@ -1456,15 +1494,19 @@ double SpikeSlab<V, L>::log_component(const Params& theta, double beta, Word vis
       }
     }
     if constexpr (kSpikePrecision) {
-      for (const Index i : latent.spikes) precision += beta * theta.latent.spike_precision.col(i).template cast<double>();
+      for (const Index i : latent.spikes)
+        precision += beta * theta.latent.spike_precision.col(i).template cast<double>();
     }
     const auto r = static_cast<Index>(latent.active.size());
     Eigen::MatrixXd filters(n_visible(), r);
     for (Index k = 0; k < r; ++k)
-      filters.col(k) = theta.weights.col(latent.active[static_cast<std::size_t>(k)]).template cast<double>().cwiseProduct(seen);
+      filters.col(k) = theta.weights.col(latent.active[static_cast<std::size_t>(k)])
+                           .template cast<double>()
+                           .cwiseProduct(seen);
     if constexpr (!kSlabs) linear += beta * filters.rowwise().sum();
     // The visibles, given the slabs, then the active slabs.
-    sum += 0.5 * (kTwoPi / precision.array()).log().sum() + 0.5 * (linear.array().square() / precision.array()).sum();
+    sum += 0.5 * (kTwoPi / precision.array()).log().sum() +
+           0.5 * (linear.array().square() / precision.array()).sum();
     if constexpr (kSlabs) {
       if (r == 0) return sum;
       Eigen::VectorXd alpha(r);
@@ -1475,11 +1517,13 @@ double SpikeSlab<V, L>::log_component(const Params& theta, double beta, Word vis
       }
       const Eigen::MatrixXd scaled = precision.cwiseInverse().asDiagonal() * filters;
       const Eigen::VectorXd drive = beta * (alpha.cwiseProduct(mean) + scaled.transpose() * linear);
-      const Eigen::MatrixXd joint = Eigen::MatrixXd(alpha.asDiagonal()) - beta * beta * filters.transpose() * scaled;
+      const Eigen::MatrixXd joint =
+          Eigen::MatrixXd(alpha.asDiagonal()) - beta * beta * filters.transpose() * scaled;
       const Eigen::LLT<Eigen::MatrixXd> factor(joint);
       if (factor.info() != Eigen::Success) return std::numeric_limits<double>::infinity();
-      sum += 0.5 * alpha.array().log().sum() - Eigen::MatrixXd(factor.matrixL()).diagonal().array().log().sum() +
-             0.5 * drive.dot(factor.solve(drive)) - 0.5 * beta * (alpha.array() * mean.array().square()).sum();
+      sum +=
+          0.5 * alpha.array().log().sum() - Eigen::MatrixXd(factor.matrixL()).diagonal().array().log().sum() +
+          0.5 * drive.dot(factor.solve(drive)) - 0.5 * beta * (alpha.array() * mean.array().square()).sum();
     }
     return sum;
   }
@@ -1489,7 +1533,8 @@ template <class V, class L>
 double SpikeSlab<V, L>::log_partition_chunk(const Params& theta, double beta, Index chunk) const {
   const Word states = Word{1} << std::min(enumerated_units(), kChunkBits);
   LogSumExp sum;
-  for (Word state = static_cast<Word>(chunk) * states; state < static_cast<Word>(chunk + 1) * states; ++state) {
+  for (Word state = static_cast<Word>(chunk) * states; state < static_cast<Word>(chunk + 1) * states;
+       ++state) {
     double term = 0.0;
     if constexpr (kBinary) {
       const Eigen::VectorXd v = case_values(std::span<const Word>(&state, 1), n_visible());
@@ -1510,7 +1555,8 @@ double SpikeSlab<V, L>::log_latent_weight(const Params& theta, double beta, cons
   Eigen::VectorXd quadratic = Eigen::VectorXd::Zero(latents());
   if constexpr (kSpikePrecision)
     quadratic = 0.5 * theta.latent.spike_precision.template cast<double>().transpose() * v.cwiseAbs2();
-  return log_weight_of(shape_.latents, theta.latent, beta, input, quadratic) + beta * log_slab_constant(theta);
+  return log_weight_of(shape_.latents, theta.latent, beta, input, quadratic) +
+         beta * log_slab_constant(theta);
 }
 
 template <class V, class L>
@@ -1525,7 +1571,8 @@ double SpikeSlab<V, L>::free_energy(const Params& theta, std::span<const Row> ro
 }
 
 template <class V, class L>
-void SpikeSlab<V, L>::mean_visible(const Params& theta, const State& x, Scratch& scratch, LaneMatrix& mean) const {
+void SpikeSlab<V, L>::mean_visible(const Params& theta, const State& x, Scratch& scratch,
+                                   LaneMatrix& mean) const {
   scratch.drive.resize(filters(), kLanes);
   for (Index m = 0; m < filters(); ++m) {
     Lanes gate;
@@ -1538,7 +1585,8 @@ void SpikeSlab<V, L>::mean_visible(const Params& theta, const State& x, Scratch&
   if constexpr (kSpikePrecision) {
     scratch.gates.resize(latents(), kLanes);
     unpack_lanes(x.latent.spikes, scratch.gates);
-    real_input_from_columns(theta.latent.spike_precision, scratch.gates, {0, n_visible()}, nullptr, precision.data());
+    real_input_from_columns(theta.latent.spike_precision, scratch.gates, {0, n_visible()}, nullptr,
+                            precision.data());
   }
   mean.resize(n_visible(), kLanes);
   real_input_from_columns(theta.weights, scratch.drive, {0, n_visible()}, nullptr, mean.data());
@@ -1550,7 +1598,8 @@ void SpikeSlab<V, L>::mean_visible(const Params& theta, const State& x, Scratch&
 }
 
 template <class V, class L>
-auto SpikeSlab<V, L>::initial_params(const StreamFactory& streams, const InitialValues& values) const -> Params {
+auto SpikeSlab<V, L>::initial_params(const StreamFactory& streams, const InitialValues& values) const
+    -> Params {
   Params theta = zero_params();
   StreamEngine engine = streams.engine(Purpose::kParameters, 0);
   boost::random::normal_distribution<float> normal(0.0F, static_cast<float>(values.weights));
@@ -1579,7 +1628,8 @@ bool SpikeSlab<V, L>::project(Params& theta, Vector& direction) const {
       [](std::string_view name, auto& field) {
         if (!is_precision(name)) return;
         for (float* x = field.data(); x != field.data() + field.size(); ++x) {
-          if (*x != 0.0F) *x = std::clamp(*x, static_cast<float>(kLeastPrecision), static_cast<float>(kLargestPrecision));
+          if (*x != 0.0F)
+            *x = std::clamp(*x, static_cast<float>(kLeastPrecision), static_cast<float>(kLargestPrecision));
         }
       },
       theta);
@@ -1592,15 +1642,18 @@ bool SpikeSlab<V, L>::project(Params& theta, Vector& direction) const {
         // Sufficient: each spike takes no more than its own precision and its share of the common one.
         const Index k = shape_.latents.n_slabs;
         for (Index i = 0; i < latents(); ++i) {
-          const Vector own = (theta.latent.spike_precision.col(i) + precision / static_cast<float>(latents()));
+          const Vector own =
+              (theta.latent.spike_precision.col(i) + precision / static_cast<float>(latents()));
           const Eigen::MatrixXf filters = theta.weights.middleCols(i * k, k);
           const Vector root = alpha.row(i).transpose().cwiseSqrt().cwiseInverse();
-          const Eigen::MatrixXf ratio =
-              root.asDiagonal() * (filters.transpose() * own.cwiseInverse().asDiagonal() * filters) * root.asDiagonal();
-          const float rho = k == 1 ? ratio(0, 0)
-                                   : Eigen::SelfAdjointEigenSolver<Eigen::MatrixXf>(ratio, Eigen::EigenvaluesOnly)
-                                         .eigenvalues()
-                                         .maxCoeff();
+          const Eigen::MatrixXf ratio = root.asDiagonal() *
+                                        (filters.transpose() * own.cwiseInverse().asDiagonal() * filters) *
+                                        root.asDiagonal();
+          const float rho =
+              k == 1 ? ratio(0, 0)
+                     : Eigen::SelfAdjointEigenSolver<Eigen::MatrixXf>(ratio, Eigen::EigenvaluesOnly)
+                           .eigenvalues()
+                           .maxCoeff();
           if (rho <= static_cast<float>(kProper * kSlack)) continue;
           alpha.row(i) *= rho / static_cast<float>(kProper);
           acted = true;

@@ -110,7 +110,8 @@ void check_init(const TrainConfig& config, Checker& check) {
 void check_spike_slab(const TrainConfig& config, Checker& check) {
   const bool has_slabs = config.model.ends_with("ssrbm");
   const bool real = is_spike_slab(config) && !config.model.starts_with("binary");
-  const auto only_for = [&](bool used, const char* field, const std::string& value, bool fits, const char* what) {
+  const auto only_for = [&](bool used, const char* field, const std::string& value, bool fits,
+                            const char* what) {
     if (used && !fits) check.add(field, value, std::string("is for ") + what);
   };
   check.within("slabs", config.slabs, 1, 64);
@@ -123,21 +124,22 @@ void check_spike_slab(const TrainConfig& config, Checker& check) {
   at_least_0("init-visible-precision", config.init_visible_precision);
   at_least_0("init-spike-precision", config.init_spike_precision);
   at_least_0("data-noise", config.data_noise);
-  check.in_range("init-slab-precision", config.init_slab_precision, config.init_slab_precision > 0, "must be above 0");
+  check.in_range("init-slab-precision", config.init_slab_precision, config.init_slab_precision > 0,
+                 "must be above 0");
   check.in_range("init-spike-bias", config.init_spike_bias, true, "must be finite");
   check.in_range("init-slab-mean", config.init_slab_mean, true, "must be finite");
   only_for(config.slabs > 1, "slabs", std::to_string(config.slabs),
            has_slabs && !config.model.ends_with("bilinear-ssrbm"), "ssrbm, binary-ssrbm and sparse-ssrbm");
-  only_for(config.blocks > 1, "blocks", std::to_string(config.blocks), config.model.ends_with("bilinear-ssrbm"),
-           "bilinear-ssrbm");
+  only_for(config.blocks > 1, "blocks", std::to_string(config.blocks),
+           config.model.ends_with("bilinear-ssrbm"), "bilinear-ssrbm");
   only_for(config.gate, "gate", "true", config.model.ends_with("bilinear-ssrbm"), "bilinear-ssrbm");
   only_for(config.gibbs != "three-block", "gibbs", "'" + config.gibbs + "'",
            config.model == "ssrbm" || config.model == "bilinear-ssrbm", "ssrbm and bilinear-ssrbm");
   only_for(config.filter_norm != "free", "filter-norm", "'" + config.filter_norm + "'", is_spike_slab(config),
            "models with real values or slabs");
   only_for(config.data_noise > 0, "data-noise", text(config.data_noise), real, "real-valued data");
-  only_for(!config.freeze.empty(), "freeze", std::to_string(config.freeze.size()) + " fields", is_spike_slab(config),
-           "models with real values or slabs");
+  only_for(!config.freeze.empty(), "freeze", std::to_string(config.freeze.size()) + " fields",
+           is_spike_slab(config), "models with real values or slabs");
   only_for(is_natural(config), "metric", "'" + config.metric + "'", !is_spike_slab(config),
            "bernoulli-rbm and dbm");
 }
@@ -149,8 +151,8 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
   if (config.data.empty()) check.add("data", "''", "must name a data set");
   check.one_of("binarize", config.binarize, {"none", "threshold", "sample"});
   check.one_of("model", config.model,
-               {"bernoulli-rbm", "dbm", "gaussian-rbm", "ssrbm", "binary-ssrbm", "sparse-ssrbm", "bilinear-ssrbm",
-                "binary-bilinear-ssrbm"});
+               {"bernoulli-rbm", "dbm", "gaussian-rbm", "ssrbm", "binary-ssrbm", "sparse-ssrbm",
+                "bilinear-ssrbm", "binary-bilinear-ssrbm"});
   check.one_of("trainer", config.trainer, {"cd", "sml", "sml-pt", "sml-apt", "sml-ptt"});
   check.one_of("schedule", config.schedule, {"constant", "linear", "half-linear", "inverse"});
   check.one_of("optimizer", config.optimizer, {"auto", "sgd", "adam"});
@@ -163,9 +165,11 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
     check.add("hidden", layers, config.model + " has two factor groups: --hidden G,H");
   if (bilinear && !config.hidden.empty() &&
       *std::min_element(config.hidden.begin(), config.hidden.end()) > BilinearBlocks::kMaxGroup)
-    check.add("hidden", layers,
-              "the smaller group of a block has at most " + std::to_string(BilinearBlocks::kMaxGroup) + " factors");
-  if (!deep && !bilinear && config.hidden.size() != 1) check.add("hidden", layers, config.model + " has one hidden layer");
+    check.add(
+        "hidden", layers,
+        "the smaller group of a block has at most " + std::to_string(BilinearBlocks::kMaxGroup) + " factors");
+  if (!deep && !bilinear && config.hidden.size() != 1)
+    check.add("hidden", layers, config.model + " has one hidden layer");
   if (deep && (config.hidden.empty() || config.hidden.size() > Dbm::kMaxHidden))
     check.add("hidden", layers, "dbm has 1 to " + std::to_string(Dbm::kMaxHidden) + " hidden layers");
   check.one_of("positive", config.positive, {"auto", "mean-field", "sampled"});

@@ -58,7 +58,8 @@ LayerParams<Number> DenseFisher<Number>::combine(const Eigen::VectorXd& z) const
 }
 
 template <HasLayers M>
-KernelFisher<M>::KernelFisher(const M& model, const typename M::Params& theta, std::vector<typename M::State>& blocks, Workspace<M>& workspace,
+KernelFisher<M>::KernelFisher(const M& model, const typename M::Params& theta,
+                              std::vector<typename M::State>& blocks, Workspace<M>& workspace,
                               std::vector<std::uint64_t> which, Latents latents,
                               const typename M::Offsets& offsets, FisherWorkspace<M>& memory,
                               const Workers& workers)
@@ -152,7 +153,8 @@ LayerParams<float> KernelFisher<M>::combine(const Eigen::VectorXd& z) const {
     lanes[which_[m] / kLanes][which_[m] % kLanes] = static_cast<float>(centred[static_cast<Index>(m)]);
   typename M::Params sums = model_.zero_params();
   workers_.for_each(model_.slices(), [&](Index slice, std::size_t slot) {
-    model_.accumulate(theta_, blocks_, workspace_.works, lanes, slice, Sums::kSet, workspace_.scratch[slot], sums);
+    model_.accumulate(theta_, blocks_, workspace_.works, lanes, slice, Sums::kSet, workspace_.scratch[slot],
+                      sums);
   });
   LayerParams<float> result = M::to_layers(std::move(sums));
   centre_gradient(offsets_, result);

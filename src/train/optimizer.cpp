@@ -139,8 +139,8 @@ double centred_norm(const typename M::Offsets& offsets, const typename M::Params
 /// The step in centred coordinates.
 template <HasLayers M>
 StepNorms apply_coupled(const OptimizerStep& step, const typename M::Offsets& offsets,
-                        const typename M::Params& gradient, typename M::Params& theta, Optimizer<M>& optimizer,
-                        typename M::Params& average, const Workers& workers) {
+                        const typename M::Params& gradient, typename M::Params& theta,
+                        Optimizer<M>& optimizer, typename M::Params& average, const Workers& workers) {
   const Rule rule(step, step.clip > 0 ? centred_norm<M>(offsets, gradient, workers) : 0.0);
   StepNorms norms;
   double squared_gradient = squared_norm_of_biases<M>(gradient);
@@ -199,8 +199,8 @@ Row all_of(Vector& vector) { return {vector.data(), vector.size()}; }
 
 /// The step of a machine whose fields are not coupled.
 template <EnergyModel M>
-StepNorms apply_uncoupled(const OptimizerStep& step, const typename M::Params& gradient, typename M::Params& theta,
-                          Optimizer<M>& optimizer, typename M::Params& average) {
+StepNorms apply_uncoupled(const OptimizerStep& step, const typename M::Params& gradient,
+                          typename M::Params& theta, Optimizer<M>& optimizer, typename M::Params& average) {
   const auto is_frozen = [&step](std::string_view name) {
     return std::find(step.frozen.begin(), step.frozen.end(), name) != step.frozen.end();
   };

@@ -39,9 +39,8 @@ Chains<M> first_chains(Chains<M> chains, std::uint64_t n, std::uint64_t sweeps) 
   chains.sweeps = sweeps;
   const Index last = lanes_of(n, static_cast<Index>(chains.blocks.size()) - 1);
   if (last < kLanes) {
-    for_each_field(
-        [last](std::string_view, auto& layer) { keep_lanes(first_lanes(last), layer); },
-        chains.blocks.back());
+    for_each_field([last](std::string_view, auto& layer) { keep_lanes(first_lanes(last), layer); },
+                   chains.blocks.back());
   }
   return chains;
 }

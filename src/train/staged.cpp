@@ -11,8 +11,11 @@ namespace {
 
 /// Spikes of the plain machine for each place of the table.
 constexpr double kSpikesPerPlace = 1.6;
-/// Noise added to its cases.
+/// Noise added to its cases, and the first biases of its spikes.
 constexpr double kNoise = 0.5;
+constexpr double kSpikeBias = -1.0;
+/// Filters with a larger cosine are one and the same, or parts of one.
+constexpr double kLargestCosine = 0.6;
 /// Random starts of the arrangement.
 constexpr int kStarts = 50;
 /// Cases that spikes are looked at on.
@@ -46,7 +49,8 @@ Eigen::MatrixXd expected_spikes(const P& model, const typename P::Params& theta,
   Eigen::MatrixXd spikes(n, model.latents());
   for (Index b = 0; b < words_for(n); ++b) {
     const auto& work = workspace.works[static_cast<std::size_t>(b)];
-    spikes.middleRows(b * kLanes, work.lanes) = work.units.leftCols(work.lanes).transpose().template cast<double>();
+    spikes.middleRows(b * kLanes, work.lanes) =
+        work.units.leftCols(work.lanes).transpose().template cast<double>();
   }
   return spikes;
 }
@@ -68,7 +72,8 @@ std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, Index n_b
     double sum = 0.0;
     for (Index a = 0; a < n; ++a) {
       for (Index b = 0; b < a; ++b)
-        sum += related(a, b) * correlation(filters[static_cast<std::size_t>(a)], filters[static_cast<std::size_t>(b)]);
+        sum += related(a, b) *
+               correlation(filters[static_cast<std::size_t>(a)], filters[static_cast<std::size_t>(b)]);
     }
     return sum;
   };
@@ -109,12 +114,14 @@ typename M::Params staged_params(const M& model, const typename M::Data& data, c
   const auto& table = model.shape().latents;
   const Index places = table.n_blocks * table.n_g * table.n_h;
   const auto n_spikes = static_cast<Index>(std::ceil(kSpikesPerPlace * static_cast<double>(places)));
-  const Plain plain({model.n_visible(), {n_spikes, 1}}, model.reference());
+  // Slabs that explain nearly all of a part's variance leave the three-block sweep at a crawl.
+  const Plain plain({model.n_visible(), {n_spikes, 1}, !Plain::kBinary}, model.reference());
   TrainConfig stage = config;
   stage.model = std::string(Plain::kKind);
   stage.hidden = {n_spikes};
   stage.init = "0.05";
-  stage.init_spike_bias = -1.0;
+  stage.init_spike_bias = kSpikeBias;
+  stage.init_slab_mean = 0.0;
   stage.init_spike_precision = 0.0;
   stage.trainer = "sml";
   stage.track_log_z = "none";
@@ -122,27 +129,46 @@ typename M::Params staged_params(const M& model, const typename M::Data& data, c
   stage.blocks = 1;
   stage.gate = false;
   stage.freeze.clear();
-  stage.gibbs = "three-block";
+  stage.gibbs = Plain::kBinary ? "three-block" : "two-block";
   if (!Plain::kBinary) stage.data_noise = std::max(stage.data_noise, kNoise);
   TrainState<Plain> state = initial_state(plain, data, stage, workers);
   bool stopped = false;
   train<Plain>(
       plain, data, stage, state,
       [&](const UpdateReport& report, TrainState<Plain>&) {
-        stopped = progress && progress(static_cast<double>(report.update) / static_cast<double>(report.total)) == Control::kStop;
+        stopped = progress && progress(static_cast<double>(report.update) /
+                                       static_cast<double>(report.total)) == Control::kStop;
         return stopped ? Control::kStop : Control::kContinue;
       },
       workers);
 
-  typename M::Params theta = model.initial_params(StreamFactory{static_cast<std::uint64_t>(config.seed)}, initial_values(config));
+  typename M::Params theta =
+      model.initial_params(StreamFactory{static_cast<std::uint64_t>(config.seed)}, initial_values(config));
   if (stopped) return theta;
   const typename Plain::Params& found = state.result();
+  theta.visible = found.visible;
   const Eigen::MatrixXd spikes = expected_spikes(plain, found, data, workers);
   const Eigen::MatrixXd centred = spikes.rowwise() - spikes.colwise().mean();
   const Eigen::MatrixXd covariance = centred.transpose() * centred / static_cast<double>(spikes.rows());
   std::vector<Index> order(static_cast<std::size_t>(n_spikes));
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Index>(i);
-  std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return covariance(a, a) > covariance(b, b); });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](Index a, Index b) { return covariance(a, a) > covariance(b, b); });
+  // Different ones first.
+  const auto cosine = [&](Index a, Index b) {
+    const Vector x = found.weights.col(a);
+    const Vector y = found.weights.col(b);
+    return std::abs(x.dot(y)) / std::max(1e-12F, x.norm() * y.norm());
+  };
+  std::vector<Index> chosen;
+  std::vector<Index> others;
+  for (const Index i : order) {
+    const bool is_new =
+        std::all_of(chosen.begin(), chosen.end(), [&](Index j) { return cosine(i, j) <= kLargestCosine; });
+    (is_new ? chosen : others).push_back(i);
+  }
+  order = std::move(chosen);
+  order.insert(order.end(), others.begin(), others.end());
   order.resize(static_cast<std::size_t>(places));
   Eigen::MatrixXd correlation(places, places);
   for (Index a = 0; a < places; ++a) {
@@ -158,13 +184,16 @@ typename M::Params staged_params(const M& model, const typename M::Data& data, c
   for (Index place = 0; place < places; ++place) {
     const Index filter = order[static_cast<std::size_t>(placed[static_cast<std::size_t>(place)])];
     theta.weights.col(place) = found.weights.col(filter);
+    theta.latent.slab_mean.data()[place] = found.latent.slab_mean.data()[filter];
+    theta.latent.slab_precision.data()[place] = found.latent.slab_precision.data()[filter];
   }
   return theta;
 }
 
-template BilinearSpikeSlabRbm::Params staged_params(const BilinearSpikeSlabRbm&, const RealData&, const TrainConfig&,
-                                                    const Progress&, const Workers&);
-template BinaryBilinearSpikeSlabRbm::Params staged_params(const BinaryBilinearSpikeSlabRbm&, const BinaryData&,
-                                                          const TrainConfig&, const Progress&, const Workers&);
+template BilinearSpikeSlabRbm::Params staged_params(const BilinearSpikeSlabRbm&, const RealData&,
+                                                    const TrainConfig&, const Progress&, const Workers&);
+template BinaryBilinearSpikeSlabRbm::Params staged_params(const BinaryBilinearSpikeSlabRbm&,
+                                                          const BinaryData&, const TrainConfig&,
+                                                          const Progress&, const Workers&);
 
 }  // namespace tempera

@@ -123,16 +123,17 @@ void positive_phase(const M& model, const typename M::Params& theta, const typen
 
 /// Chains that start at the batch: contrastive divergence.
 template <EnergyModel M>
-void restart_at_data(const M& model, const typename M::Params& theta, const Phase<M>& positive, std::uint64_t n_chains, std::uint64_t update,
-                     std::uint64_t sweeps, const StreamFactory& streams, Chains<M>& chains,
-                     const Workers& workers) {
+void restart_at_data(const M& model, const typename M::Params& theta, const Phase<M>& positive,
+                     std::uint64_t n_chains, std::uint64_t update, std::uint64_t sweeps,
+                     const StreamFactory& streams, Chains<M>& chains, const Workers& workers) {
   chains.blocks = positive.blocks;
   chains.n_chains = n_chains;
   chains.sweeps = update * (sweeps + 1);
   const LaneStream stream = streams.lanes(Purpose::kPositiveChains, chains.sweeps);
   workers.for_each(static_cast<Index>(chains.blocks.size()), [&](Index b) {
     const auto i = static_cast<std::size_t>(b);
-    model.sample_latents(theta, constant_beta(1.0F), chains.blocks[i], positive.workspace.works[i], stream.block(b));
+    model.sample_latents(theta, constant_beta(1.0F), chains.blocks[i], positive.workspace.works[i],
+                         stream.block(b));
   });
   ++chains.sweeps;
 }
@@ -236,8 +237,8 @@ typename M::Offsets fill_gradient(const M& model, const typename M::Params& thet
   typename M::Offsets means = offsets;
   workers.for_each(model.slices(), [&](Index slice, std::size_t slot) {
     auto& memory = scratch.negative.scratch[slot];
-    model.accumulate(theta, positive.blocks, positive.workspace.works, data_weights, slice, Sums::kSet, memory,
-                     scratch.gradient);
+    model.accumulate(theta, positive.blocks, positive.workspace.works, data_weights, slice, Sums::kSet,
+                     memory, scratch.gradient);
     if constexpr (HasLayers<M>) model.note_means(slice, scratch.gradient, means);
     model.accumulate(theta, chains.blocks, scratch.negative.works, chain_weights, slice, Sums::kAdd, memory,
                      scratch.gradient);
@@ -354,8 +355,8 @@ StepNorms apply_natural_gradient(const M& model, const TrainConfig& config, cons
                              FisherWorkspace<M>& memory) {
     if (!uses_moments(config.metric))
       chosen.resize(std::min(chosen.size(), static_cast<std::size_t>(config.metric_draws)));
-    return KernelFisher<M>(model, state.theta, draws.blocks, workspace, std::move(chosen), latents, state.offsets, memory,
-                           workers);
+    return KernelFisher<M>(model, state.theta, draws.blocks, workspace, std::move(chosen), latents,
+                           state.offsets, memory, workers);
   };
   // A direction looks short by the very draws that it was fitted to: where the metric has chains of its own,
   // those of the gradient judge its length.
@@ -450,7 +451,8 @@ void follow(const M& model, const TrainConfig& config, const TrainState<M>& stat
     report.r_hat = mixing.r_hat;
     report.autocorrelation_time = mixing.autocorrelation_time * static_cast<double>(stride);
     report.effective_sample_size = mixing.effective_sample_size;
-    if (mixing.occupancy.size() > 0) report.cluster_variation = cluster_variation(scratch.clusters, mixing.occupancy);
+    if (mixing.occupancy.size() > 0)
+      report.cluster_variation = cluster_variation(scratch.clusters, mixing.occupancy);
   }
   scratch.trace = {};
 }
@@ -505,7 +507,8 @@ UpdateReport update_once(const M& model, const typename M::Data& data, const Tra
   const Purpose purpose = persistent ? Purpose::kChains : Purpose::kPositiveChains;
   const auto sweeps = static_cast<std::uint64_t>(config.sweeps);
   if (!persistent) {
-    restart_at_data(model, state.theta, scratch.positive, batch.size(), state.update, sweeps, streams, chains, workers);
+    restart_at_data(model, state.theta, scratch.positive, batch.size(), state.update, sweeps, streams, chains,
+                    workers);
   }
   if constexpr (HasLatentMarginal<M>) {
     if (config.jump > 0) remember(model, scratch.positive.workspace, state.jumps);
@@ -594,8 +597,8 @@ UpdateReport update_once(const M& model, const typename M::Data& data, const Tra
 }  // namespace
 
 InitialValues initial_values(const TrainConfig& config) {
-  return {initial_scale(config), config.init_visible_precision, config.init_spike_bias, config.init_spike_precision,
-          config.init_slab_mean, config.init_slab_precision};
+  return {initial_scale(config),       config.init_visible_precision, config.init_spike_bias,
+          config.init_spike_precision, config.init_slab_mean,         config.init_slab_precision};
 }
 
 std::uint64_t total_updates(const TrainConfig& config, Index n_cases) {
@@ -661,16 +664,16 @@ TrainState<M> initial_state(const M& model, const typename M::Data& data, const 
   state.offsets = config.centering ? model.initial_offsets(data.means()) : model.zero_offsets();
   if (config.jump > 0) state.jumps = empty_memory(model.latents());
   if constexpr (HasLayers<M>) {
-   if (is_natural(config)) {
-    std::visit([&](const auto& metric) { metric.prepare(model.layer_sizes(), state.metric); },
-               make_metric<float>(metric_options(config), {}));
-    if (keeps_previous(config))
-      state.metric.previous = Flat<float>::Zero(size_of(M::to_layers(model.zero_params())));
-    if (config.metric_chains > 0) {
-      state.metric_chains = reference_chains(model, static_cast<std::uint64_t>(config.metric_chains), streams,
-                                             Purpose::kMetricChains, workers);
+    if (is_natural(config)) {
+      std::visit([&](const auto& metric) { metric.prepare(model.layer_sizes(), state.metric); },
+                 make_metric<float>(metric_options(config), {}));
+      if (keeps_previous(config))
+        state.metric.previous = Flat<float>::Zero(size_of(M::to_layers(model.zero_params())));
+      if (config.metric_chains > 0) {
+        state.metric_chains = reference_chains(model, static_cast<std::uint64_t>(config.metric_chains),
+                                               streams, Purpose::kMetricChains, workers);
+      }
     }
-   }
   }
   if (is_persistent(config)) {
     const auto n = static_cast<std::uint64_t>(
@@ -711,7 +714,7 @@ void train(const M& model, const typename M::Data& data, const TrainConfig& conf
   }
 }
 
-#define TEMPERA_INSTANTIATE(M)                                                                             \
+#define TEMPERA_INSTANTIATE(M)                                                                          \
   template TrainState<M> initial_state(const M&, const M::Data&, const TrainConfig&, const Workers&);   \
   template void train(const M&, const M::Data&, const TrainConfig&, TrainState<M>&, const Observer<M>&, \
                       const Workers&);

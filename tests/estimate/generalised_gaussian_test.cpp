@@ -55,8 +55,8 @@ TEST(GeneralisedGaussian, InformationIsTheCovarianceOfTheScores) {
   }
 }
 
-/// Over 60 sets of 2000 draws: unbiased, and with the variance of the best estimator. Planted: the plain gradient's
-/// variance (no inverse information) would be off by the factor that is asked for here.
+/// Over 60 sets of 2000 draws: unbiased, and with the variance of the best estimator. Planted: the plain
+/// gradient's variance (no inverse information) would be off by the factor that is asked for here.
 TEST(GeneralisedGaussian, FitIsEfficient) {
   for (const GeneralisedGaussian law : {GeneralisedGaussian{0.5, 1.3, 0.8}, {0.0, 0.4, 1.6}}) {
     MeanVariance scale;

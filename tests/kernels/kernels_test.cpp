@@ -453,9 +453,9 @@ TEST_P(Kernels, RealInputsEqualSumsWhateverThePart) {
     real_input_from_rows(weights, rows, {0, m}, &bias, to_columns.data());
     real_input_from_columns(weights, columns, {0, n}, nullptr, to_rows.data());
     const Eigen::MatrixXd w = weights.cast<double>();
-    const Eigen::MatrixXd expected =
-        (w.transpose() * rows.cast<double>()).colwise() + bias.cast<double>();
-    EXPECT_LT((to_columns.cast<double>() - expected).cwiseAbs().maxCoeff(), 1e-6 * static_cast<double>(n + 3));
+    const Eigen::MatrixXd expected = (w.transpose() * rows.cast<double>()).colwise() + bias.cast<double>();
+    EXPECT_LT((to_columns.cast<double>() - expected).cwiseAbs().maxCoeff(),
+              1e-6 * static_cast<double>(n + 3));
     EXPECT_LT((to_rows.cast<double>() - w * columns.cast<double>()).cwiseAbs().maxCoeff(),
               1e-6 * static_cast<double>(m + 3));
     LaneMatrix part(1, kLanes);
@@ -480,7 +480,8 @@ TEST_P(Kernels, NormalsAreBoxMullerOfTheirWords) {
     for (std::uint32_t c = 0; c < kLanes; ++c) {
       const auto words = r123::Philox4x32()(stream.counter(kNormalDraws | site / 4, c), stream.key());
       const double u = (static_cast<double>(words[site % 4 / 2 * 2] >> 1) + 0.5) * 0x1p-31;
-      const double angle = static_cast<double>(static_cast<std::int32_t>(words[site % 4 / 2 * 2 + 1])) * 0x1p-31 * M_PI;
+      const double angle =
+          static_cast<double>(static_cast<std::int32_t>(words[site % 4 / 2 * 2 + 1])) * 0x1p-31 * M_PI;
       const double radius = std::sqrt(-2 * std::log(u));
       ASSERT_NEAR(normals(k, c), radius * (site % 2 == 0 ? std::cos(angle) : std::sin(angle)), 3e-6);
     }
@@ -498,7 +499,8 @@ TEST_P(Kernels, NormalsAreNormal) {
     sample_normals({0, kUnits}, {11, Purpose::kSampling, step, 0}, 0, z.data());
     const Eigen::ArrayXXd x = z.cast<double>().array();
     moments += Eigen::Array4d(x.sum(), x.square().sum(), x.cube().sum(), x.square().square().sum());
-    for (Index k = 0; k < 4; ++k) beyond[k] += static_cast<double>((x.abs() > static_cast<double>(k + 1)).count());
+    for (Index k = 0; k < 4; ++k)
+      beyond[k] += static_cast<double>((x.abs() > static_cast<double>(k + 1)).count());
     for (Index i = 0; i + 1 < kUnits; i += 2) product += (x.row(i) * x.row(i + 1)).sum();
   }
   const double n = 640000;

@@ -73,8 +73,8 @@ class EveryModel : public testing::Test {
       for (unsigned c = 0; c < kLanes && first + c < kVisibles; ++c)
         weights[0][c] = static_cast<float>(weight_of_visible[first + c]);
       for (Index slice = 0; slice < model.slices(); ++slice)
-        model.accumulate(theta, block.panel.states, block.panel.works, weights, slice, Sums::kAdd, block.scratch,
-                         total);
+        model.accumulate(theta, block.panel.states, block.panel.works, weights, slice, Sums::kAdd,
+                         block.scratch, total);
     });
     return total;
   }
@@ -394,8 +394,8 @@ TYPED_TEST(EveryModel, ScoresAreStatisticsAlongADirection) {
         weights[0][c] = 1.0F;
         auto statistics = model.zero_params();
         for (Index slice = 0; slice < model.slices(); ++slice)
-          model.accumulate(theta, block.panel.states, block.panel.works, weights, slice, Sums::kAdd, block.scratch,
-                           statistics);
+          model.accumulate(theta, block.panel.states, block.panel.works, weights, slice, Sums::kAdd,
+                           block.scratch, statistics);
         double expected = 0;
         for_each_field(
             [&](std::string_view, const auto& d, const auto& s) {

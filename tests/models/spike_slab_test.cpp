@@ -1,5 +1,5 @@
-// The spike-and-slab family against brute force: every state of the binary latents is summed, slabs are integrated
-// on a grid, visibles too. Nothing in the oracle calls the code under test.
+// The spike-and-slab family against brute force: every state of the binary latents is summed, slabs are
+// integrated on a grid, visibles too. Nothing in the oracle calls the code under test.
 #include <gtest/gtest.h>
 
 #include <Eigen/Eigenvalues>
@@ -92,7 +92,8 @@ struct BilinearOracle : OracleOf<M> {
     double sum = 0;
     for (unsigned k = 0; k < kBlocks; ++k) {
       for (unsigned i = 0; i < kG; ++i) sum += (s >> (k * kG + i) & 1) != 0 ? t.latent.g_bias(k, i) : 0.0F;
-      for (unsigned j = 0; j < kH; ++j) sum += (s >> (kBlocks * kG + k * kH + j) & 1) != 0 ? t.latent.h_bias(k, j) : 0.0F;
+      for (unsigned j = 0; j < kH; ++j)
+        sum += (s >> (kBlocks * kG + k * kH + j) & 1) != 0 ? t.latent.h_bias(k, j) : 0.0F;
       if (kGated && (s >> (kBlocks * (kG + kH) + k) & 1) != 0) sum += t.latent.gate_bias[k];
     }
     return sum;
@@ -102,7 +103,8 @@ struct BilinearOracle : OracleOf<M> {
     const unsigned k = f / (kG * kH);
     const unsigned i = f % (kG * kH) / kH;
     const unsigned j = f % kH;
-    return (s >> (k * kG + i) & s >> (kBlocks * kG + k * kH + j) & (kGated ? s >> (kBlocks * (kG + kH) + k) : 1) & 1) != 0;
+    return (s >> (k * kG + i) & s >> (kBlocks * kG + k * kH + j) &
+            (kGated ? s >> (kBlocks * (kG + kH) + k) : 1) & 1) != 0;
   }
 };
 template <>
@@ -171,7 +173,8 @@ class SpikeSlabFamily : public testing::Test {
   using Params = typename M::Params;
 
   /// log of the weight of v with one state of the binary latents.
-  static double log_weight(const M& model, const Params& t, double beta, const Eigen::Vector2d& v, unsigned state) {
+  static double log_weight(const M& model, const Params& t, double beta, const Eigen::Vector2d& v,
+                           unsigned state) {
     double sum = beta * O::bias(t, state) - visible_energy(model.reference(), t.visible, beta, v);
     for (Index m = 0; m < model.filters(); ++m) {
       const double x = t.weights.col(m).template cast<double>().dot(v);
@@ -223,7 +226,8 @@ class SpikeSlabFamily : public testing::Test {
   static typename M::Data data_of(const std::vector<Eigen::Vector2d>& cases) {
     if constexpr (M::kBinary) {
       std::vector<std::uint8_t> bytes;
-      for (const auto& v : cases) bytes.insert(bytes.end(), {static_cast<std::uint8_t>(v[0]), static_cast<std::uint8_t>(v[1])});
+      for (const auto& v : cases)
+        bytes.insert(bytes.end(), {static_cast<std::uint8_t>(v[0]), static_cast<std::uint8_t>(v[1])});
       return {static_cast<Index>(cases.size()), 2, bytes};
     } else {
       Matrix rows(cases.size(), 2);
@@ -255,7 +259,8 @@ class SpikeSlabFamily : public testing::Test {
                            const std::vector<double>& weight) {
     Cases cases(model, t, v);
     std::vector<LaneFloats> weights(cases.blocks.size(), LaneFloats{});
-    for (std::size_t n = 0; n < v.size(); ++n) weights[n / kLanes][n % kLanes] = static_cast<float>(weight[n]);
+    for (std::size_t n = 0; n < v.size(); ++n)
+      weights[n / kLanes][n % kLanes] = static_cast<float>(weight[n]);
     Params sums = model.zero_params();
     typename M::Scratch scratch;
     for (Index slice = 0; slice < model.slices(); ++slice)
@@ -272,8 +277,8 @@ class SpikeSlabFamily : public testing::Test {
   }
 };
 
-using Family = testing::Types<GaussianRbm, SpikeSlabRbm, BinarySpikeSlabRbm, SparseSpikeSlabRbm, BilinearSpikeSlabRbm,
-                              BinaryBilinearSpikeSlabRbm>;
+using Family = testing::Types<GaussianRbm, SpikeSlabRbm, BinarySpikeSlabRbm, SparseSpikeSlabRbm,
+                              BilinearSpikeSlabRbm, BinaryBilinearSpikeSlabRbm>;
 class FamilyNames {
  public:
   template <class M>
@@ -297,7 +302,8 @@ TYPED_TEST(SpikeSlabFamily, FreeEnergyIsTheSumOverStatesAndTheIntegralOverSlabs)
   }
   const auto data = this->data_of(cases);
   for (std::size_t n = 0; n < cases.size(); ++n)
-    EXPECT_NEAR(model.free_energy(theta, data.row(static_cast<Index>(n))), -this->log_weight(model, theta, 1.0, cases[n]), 1e-6);
+    EXPECT_NEAR(model.free_energy(theta, data.row(static_cast<Index>(n))),
+                -this->log_weight(model, theta, 1.0, cases[n]), 1e-6);
 }
 
 TYPED_TEST(SpikeSlabFamily, LogZOfTheMixtureEqualsQuadrature) {
@@ -306,7 +312,8 @@ TYPED_TEST(SpikeSlabFamily, LogZOfTheMixtureEqualsQuadrature) {
   const auto theta = O::random(model, 4);
   for (const double beta : {0.0, 0.4, 1.0}) {
     LogSumExp sum;
-    for (const auto& [v, measure] : this->visibles(0.25)) sum.add(this->log_weight(model, theta, beta, v) + std::log(measure));
+    for (const auto& [v, measure] : this->visibles(0.25))
+      sum.add(this->log_weight(model, theta, beta, v) + std::log(measure));
     constexpr double kTolerance = std::is_same_v<TypeParam, SparseSpikeSlabRbm> ? 2e-6 : 1e-9;
     EXPECT_NEAR(this->exact_log_z(model, theta, beta), sum.value(), kTolerance) << beta;
   }
@@ -333,7 +340,8 @@ TYPED_TEST(SpikeSlabFamily, StatisticsAreTheGradientOfTheExactLogLikelihood) {
     grid.push_back(v);
     weight.push_back(measure * std::exp(-model.free_energy(theta, row.row(0)) - log_z));
   }
-  auto gradient = this->statistics(model, theta, cases, std::vector<double>(cases.size(), 1.0 / static_cast<double>(cases.size())));
+  auto gradient = this->statistics(
+      model, theta, cases, std::vector<double>(cases.size(), 1.0 / static_cast<double>(cases.size())));
   add_scaled(gradient, -1.0F, this->statistics(model, theta, grid, weight));
   double largest = 0;
   for_each_field(
@@ -376,11 +384,11 @@ TYPED_TEST(SpikeSlabFamily, ExpectedUnitsAndGatesEqualBruteForce) {
   }
 }
 
-/// Moments of the visibles and their products: E v, E v v', of the exact law by quadrature, and of long chains. Returns
-/// the largest deviation in standard errors.
+/// Moments of the visibles and their products: E v, E v v', of the exact law by quadrature, and of long
+/// chains. Returns the largest deviation in standard errors.
 template <class M, class Fixture>
-double chain_deviation(const M& model, const typename M::Params& theta, const typename M::Params& used, float beta,
-                       bool repeated) {
+double chain_deviation(const M& model, const typename M::Params& theta, const typename M::Params& used,
+                       float beta, bool repeated) {
   using Moments = Eigen::Matrix<double, 6, 1>;
   const auto moments_of = [](const Eigen::Vector2d& v) {
     Moments m;
@@ -390,7 +398,8 @@ double chain_deviation(const M& model, const typename M::Params& theta, const ty
   Moments exact = Moments::Zero();
   const double log_z = Fixture::exact_log_z(model, theta, static_cast<double>(beta));
   for (const auto& [v, measure] : Fixture::visibles(0.3))
-    exact += measure * std::exp(Fixture::log_weight(model, theta, static_cast<double>(beta), v) - log_z) * moments_of(v);
+    exact += measure * std::exp(Fixture::log_weight(model, theta, static_cast<double>(beta), v) - log_z) *
+             moments_of(v);
   constexpr std::uint64_t kChains = 2048;
   const StreamFactory streams{21};
   const Workers workers(1);
@@ -422,7 +431,8 @@ double chain_deviation(const M& model, const typename M::Params& theta, const ty
   for (Index k = 0; k < 6; ++k) {
     MeanVariance mean;
     for (const Moments& m : sums) mean.add(m[k]);
-    if (mean.standard_error() > 0) worst = std::max(worst, std::abs(mean.mean() - exact[k]) / mean.standard_error());
+    if (mean.standard_error() > 0)
+      worst = std::max(worst, std::abs(mean.mean() - exact[k]) / mean.standard_error());
   }
   return worst;
 }
@@ -459,9 +469,9 @@ TYPED_TEST(SpikeSlabFamily, AnnealingFindsTheExactLogZ) {
   const auto theta = O::random(model, 8);
   const Workers workers(1);
   const StreamFactory streams{9};
-  const auto weights = annealed_log_weights(model, theta, published_betas(200),
-                                            reference_chains(model, 512, streams, Purpose::kAnnealing, workers), streams,
-                                            Purpose::kAnnealing, workers);
+  const auto weights = annealed_log_weights(
+      model, theta, published_betas(200), reference_chains(model, 512, streams, Purpose::kAnnealing, workers),
+      streams, Purpose::kAnnealing, workers);
   LogSumExp sum;
   MeanVariance spread;
   for (const double w : weights) {
@@ -503,9 +513,11 @@ TYPED_TEST(SpikeSlabFamily, PartsAndPanelsDoNotChangeASweep) {
   };
   for (const std::uint64_t n : {1U, 65U, 320U}) {
     const auto one = run(1, n);
-    for (const int threads : {2, 3, 5}) EXPECT_TRUE(equal_fields(one, run(threads, n))) << n << " " << threads;
+    for (const int threads : {2, 3, 5})
+      EXPECT_TRUE(equal_fields(one, run(threads, n))) << n << " " << threads;
   }
-  EXPECT_TRUE(equal_fields(run(1, 320).blocks[1], run(2, 128).blocks[1])) << "draws depend on the other chains";
+  EXPECT_TRUE(equal_fields(run(1, 320).blocks[1], run(2, 128).blocks[1]))
+      << "draws depend on the other chains";
 }
 
 TYPED_TEST(SpikeSlabFamily, LanesWithoutAChainAreZero) {
@@ -537,10 +549,13 @@ TEST(SpikeSlabRbm, TwoBlocksHaveTheMomentsOfTheMixture) {
   const SpikeSlabRbm model = OracleOf<SpikeSlabRbm>::model(shape);
   const auto theta = O::random(model, 7);
   for (const float beta : {0.5F, 1.0F})
-    EXPECT_LT((chain_deviation<SpikeSlabRbm, SpikeSlabFamily<SpikeSlabRbm>>(model, theta, theta, beta, false)), kSurprise);
+    EXPECT_LT(
+        (chain_deviation<SpikeSlabRbm, SpikeSlabFamily<SpikeSlabRbm>>(model, theta, theta, beta, false)),
+        kSurprise);
   auto faulty = theta;
   faulty.latent.slab_precision *= 1.5F;
-  EXPECT_GT((chain_deviation<SpikeSlabRbm, SpikeSlabFamily<SpikeSlabRbm>>(model, theta, faulty, 1.0F, false)), kSurprise)
+  EXPECT_GT((chain_deviation<SpikeSlabRbm, SpikeSlabFamily<SpikeSlabRbm>>(model, theta, faulty, 1.0F, false)),
+            kSurprise)
       << "planted: another slab precision";
 }
 
@@ -576,7 +591,8 @@ TEST(SpikeSlabRbm, ProjectionMakesEveryStateProper) {
         auto theta = model.initial_params(StreamFactory{seed}, values);
         ASSERT_LT(least_eigenvalue(model, theta), 0.0);
         double z = -1e300;
-        for (Index k = 0; k < model.exact_chunks(); ++k) z = std::max(z, model.log_partition_chunk(theta, 1.0, k));
+        for (Index k = 0; k < model.exact_chunks(); ++k)
+          z = std::max(z, model.log_partition_chunk(theta, 1.0, k));
         EXPECT_TRUE(std::isinf(z)) << "an improper machine must not have a log Z";
         Vector direction;
         EXPECT_TRUE(model.project(theta, direction));

@@ -625,7 +625,8 @@ TYPED_TEST(KernelFishers, AreTheDenseOneForAnyThreads) {
         if (c % 11 != 5) which.push_back(c);
       }
       FisherWorkspace<M> memory;
-      const KernelFisher<M> fisher(model, theta, chains.blocks, workspace, which, latents, offsets, memory, workers);
+      const KernelFisher<M> fisher(model, theta, chains.blocks, workspace, which, latents, offsets, memory,
+                                   workers);
       const Flat<float> product = flatten(fisher.product(g));
       if (reference.size() == 0) reference = product;
       EXPECT_TRUE(reference == product) << threads;

@@ -1,5 +1,5 @@
-// The generalised Gaussian law, p(x) = beta / (2 alpha Gamma(1 / beta)) exp(-(|x - m| / alpha)^beta), fitted to
-// responses: of filters to natural images the shape beta is well below 2, the Gaussian's.
+// The generalised Gaussian law, p(x) = beta / (2 alpha Gamma(1 / beta)) exp(-(|x - m| / alpha)^beta), fitted
+// to responses: of filters to natural images the shape beta is well below 2, the Gaussian's.
 #pragma once
 
 #include <span>
@@ -22,10 +22,11 @@ struct GeneralisedGaussianInformation {
 };
 [[nodiscard]] GeneralisedGaussianInformation information(const GeneralisedGaussian& law);
 
-/// Fit by natural gradient, one pass over the values in the order given: theta += (1 / t) I^-1 score in the logarithms
-/// of scale and shape, from the moments of the values. Asymptotically efficient: variance I^-1 / n. Mean: that of the values.
-/// Shapes stay in [0.1, 20]. At least 16 values that are not all equal; else the result is a Gaussian of their
-/// deviation. Source: natural-gradient.md 5.8 (information matrix and scores); steps of 1 / t, Amari 1998.
+/// Fit by natural gradient, one pass over the values in the order given: theta += (1 / t) I^-1 score in the
+/// logarithms of scale and shape, from the moments of the values. Asymptotically efficient: variance I^-1 /
+/// n. Mean: that of the values. Shapes stay in [0.1, 20]. At least 16 values that are not all equal; else the
+/// result is a Gaussian of their deviation. Source: natural-gradient.md 5.8 (information matrix and scores);
+/// steps of 1 / t, Amari 1998.
 [[nodiscard]] GeneralisedGaussian fit_generalised_gaussian(std::span<const float> values);
 
 }  // namespace tempera

@@ -53,8 +53,8 @@ std::map<std::string, Table> load_numpy_arrays(const std::filesystem::path& path
 /// Whether a name is that of a built-in set.
 bool is_builtin(const std::string& name);
 
-/// Built-in sets: digits, bars-and-stripes, modes[:seed], colours-positions, fashion-mnist. Returns false where the name is not
-/// one.
+/// Built-in sets: digits, bars-and-stripes, modes[:seed], colours-positions, fashion-mnist. Returns false
+/// where the name is not one.
 bool load_builtin(const std::string& name, DataFile& data);
 
 /// Labels of an IDX file of one axis with `rows` values, plain or gzip.

@@ -21,8 +21,8 @@ enum class ColourMap {
   kDiverging,  // blue below 0, white at 0, red above 0; each tile normalised by its largest magnitude
 };
 
-/// Tiles of height x width values each, row-major, in a grid of so many columns (0: about as wide as high), enlarged by
-/// whole pixels.
+/// Tiles of height x width values each, row-major, in a grid of so many columns (0: about as wide as high),
+/// enlarged by whole pixels.
 Image tile_grid(const std::vector<std::vector<float>>& tiles, Index height, Index width, ColourMap map,
                 Index columns = 0);
 

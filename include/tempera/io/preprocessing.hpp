@@ -7,10 +7,10 @@
 
 namespace tempera {
 
-/// In this order, each step where it is asked for: add uniform noise in [0, 1) to grey levels, subtract the mean of
-/// each case, divide each case by sqrt(its variance + contrast_floor), subtract the mean of the data, multiply by
-/// `whiten`. The arrays are fitted to the train split. Noise is drawn where data are converted, not where a model meets
-/// cases.
+/// In this order, each step where it is asked for: add uniform noise in [0, 1) to grey levels, subtract the
+/// mean of each case, divide each case by sqrt(its variance + contrast_floor), subtract the mean of the data,
+/// multiply by `whiten`. The arrays are fitted to the train split. Noise is drawn where data are converted,
+/// not where a model meets cases.
 struct Preprocessing {
   std::int64_t n_inputs = 0;  // values of a raw case; 0: no preprocessing
   bool remove_mean = false;   // of each case
@@ -21,11 +21,13 @@ struct Preprocessing {
   Matrix unwhiten;  // n_outputs x n_inputs: back to the inputs, up to what was left out
 
   [[nodiscard]] bool empty() const { return n_inputs == 0; }
-  [[nodiscard]] Index n_outputs() const { return whiten.size() > 0 ? whiten.cols() : static_cast<Index>(n_inputs); }
+  [[nodiscard]] Index n_outputs() const {
+    return whiten.size() > 0 ? whiten.cols() : static_cast<Index>(n_inputs);
+  }
   /// Rows of raw cases to rows of outputs. Throws std::invalid_argument where the widths differ.
   [[nodiscard]] Matrix apply(Matrix cases) const;
-  /// Rows of outputs (or filters on outputs) to rows of inputs; `with_mean` adds the mean of the data. What each case
-  /// lost (its mean and contrast) cannot be given back.
+  /// Rows of outputs (or filters on outputs) to rows of inputs; `with_mean` adds the mean of the data. What
+  /// each case lost (its mean and contrast) cannot be given back.
   [[nodiscard]] Matrix invert(const Matrix& rows, bool with_mean) const;
   bool operator==(const Preprocessing& other) const;
 };
@@ -36,13 +38,13 @@ struct PreprocessingRequest {
   bool contrast = false;
   double contrast_floor = 10.0;
   bool centre = false;
-  std::string whiten = "none";  // none, zca, pca
+  std::string whiten = "none";   // none, zca, pca
   double regularisation = 0.01;  // part of the mean variance that is added to each
   Index components = 0;          // of pca; 0: all whose variance is above 1e-6 of the largest
 };
 
-/// Fitted to raw cases. zca: V (L + e)^-1/2 V', pca: V (L + e)^-1/2, for principal axes V with variances L, e =
-/// regularisation x mean(L).
+/// Fitted to raw cases. zca: V (L + e)^-1/2 V', pca: V (L + e)^-1/2, for principal axes V with variances L, e
+/// = regularisation x mean(L).
 Preprocessing fit_preprocessing(const Matrix& cases, const PreprocessingRequest& request);
 
 /// The group `path` of a file: nothing where it is missing. Throws DataError.

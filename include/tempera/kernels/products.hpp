@@ -51,10 +51,10 @@ void input_from_rows(const Matrix& weights, const PackedPanel& rows, UnitRange c
 void input_from_columns(const Matrix& weights, const PackedPanel& columns, UnitRange rows, const Vector& bias,
                         std::span<float* const> out, ProductScratch& scratch);
 
-/// As input_from_rows and input_from_columns, from a real-valued layer of one block: out(j, c) = bias(j) + sum_i
-/// weights(i, j) rows(i, c) for a range of columns, or the same with rows and columns in each other's places.
-/// `bias` may be null. Each sum runs over the units in order, whatever the range. Cost: n m products of 64
-/// lanes.
+/// As input_from_rows and input_from_columns, from a real-valued layer of one block: out(j, c) = bias(j) +
+/// sum_i weights(i, j) rows(i, c) for a range of columns, or the same with rows and columns in each other's
+/// places. `bias` may be null. Each sum runs over the units in order, whatever the range. Cost: n m products
+/// of 64 lanes.
 void real_input_from_rows(const Matrix& weights, const LaneMatrix& rows, UnitRange columns,
                           const Vector* bias, float* out);
 void real_input_from_columns(const Matrix& weights, const LaneMatrix& columns, UnitRange rows,

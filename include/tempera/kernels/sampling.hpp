@@ -33,8 +33,9 @@ void sample_units(const float* input, UnitRange units, const LaneFloats& beta,
                   std::uint32_t first_site, BitLayer& out);
 
 /// Normal deviates, 64 aligned floats for each unit of a range from `out` on: those of sites `first_site` +
-/// units.first ... of the stream (core/random.hpp), 64 chains side by side. Box & Muller (1958) in float: up to
-/// 6.6 standard deviations, to about 1e-6. `first_site` and `units.first` must be multiples of kUnitAlignment.
+/// units.first ... of the stream (core/random.hpp), 64 chains side by side. Box & Muller (1958) in float: up
+/// to 6.6 standard deviations, to about 1e-6. `first_site` and `units.first` must be multiples of
+/// kUnitAlignment.
 void sample_normals(UnitRange units, const LaneStream& stream, std::uint32_t first_site, float* out);
 
 /// mean(i, c) = sigmoid(beta_c input(i, c)) for the units of a range; both matrices hold the whole layer.

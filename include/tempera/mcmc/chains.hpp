@@ -60,11 +60,9 @@ struct Cut {
 /// Copies one chain, in every layer, to another place.
 template <class State>
 void copy_chain(const State& from, Index from_lane, State& to, Index to_lane) {
-  for_each_field(
-      [&](std::string_view, const auto& source, auto& target) {
-        copy_lane(source, from_lane, target, to_lane);
-      },
-      from, to);
+  for_each_field([&](std::string_view, const auto& source,
+                     auto& target) { copy_lane(source, from_lane, target, to_lane); },
+                 from, to);
 }
 
 /// Copies the chains of a block whose bit in `lanes` is set, in every layer.
@@ -97,8 +95,8 @@ Chains<M> reference_chains(const M& model, std::uint64_t n, const StreamFactory&
 /// and whose latents are drawn given them.
 template <EnergyModel M>
 Chains<M> data_chains(const M& model, const typename M::Params& theta, std::uint64_t n,
-                      const typename M::Data& data, std::span<const Index> cases, const StreamFactory& streams,
-                      Purpose purpose, const Workers& workers);
+                      const typename M::Data& data, std::span<const Index> cases,
+                      const StreamFactory& streams, Purpose purpose, const Workers& workers);
 
 /// `sweeps` sweeps of every chain at the inverse temperatures of `workspace`, which must fit the chains.
 /// Leaves every cache current. The draws are those of (purpose, chains.sweeps ...).

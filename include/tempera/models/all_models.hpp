@@ -6,13 +6,13 @@
 #include "tempera/models/spike_slab.hpp"
 
 /// F(type) for every model.
-#define TEMPERA_FOR_EACH_MODEL(F) \
+#define TEMPERA_FOR_EACH_MODEL(F)   \
   TEMPERA_FOR_EACH_LAYERED_MODEL(F) \
-  F(GaussianRbm) \
-  F(SpikeSlabRbm) \
-  F(BinarySpikeSlabRbm) \
-  F(SparseSpikeSlabRbm) \
-  F(BilinearSpikeSlabRbm) \
+  F(GaussianRbm)                    \
+  F(SpikeSlabRbm)                   \
+  F(BinarySpikeSlabRbm)             \
+  F(SparseSpikeSlabRbm)             \
+  F(BilinearSpikeSlabRbm)           \
   F(BinaryBilinearSpikeSlabRbm)
 
 /// Those of layers of Bernoulli units.

@@ -102,8 +102,8 @@ concept EnergyModel = Fielded<typename M::Params> && Fielded<typename M::State> 
   // sums += sum_c weight[c] E[-dE/dtheta | visibles of c] over any number of blocks, for one slice of the
   // parameters.
   { m.slices() } -> std::same_as<Index>;
-  m.accumulate(theta, std::span<const typename M::State>(), std::span<const typename M::Work>(), weights, index,
-               Sums::kAdd, scratch, sums);
+  m.accumulate(theta, std::span<const typename M::State>(), std::span<const typename M::Work>(), weights,
+               index, Sums::kAdd, scratch, sums);
   // Units of every layer, the visibles first, and the values of one: drawn, or expected latents.
   { m.layer_sizes() } -> std::convertible_to<std::vector<Index>>;
   m.layer_values(index, fixed, work, values);
@@ -113,8 +113,9 @@ concept EnergyModel = Fielded<typename M::Params> && Fielded<typename M::State> 
 /// two layers: what centring and metrics need.
 template <class M>
 concept HasLayers = EnergyModel<M> &&
-    requires(const M m, const typename M::Params& theta, typename M::Params& sums, const typename M::State& fixed,
-             typename M::Work& work, Index index, LaneDoubles& out, typename M::Offsets& offsets) {
+    requires(const M m, const typename M::Params& theta, typename M::Params& sums,
+             const typename M::State& fixed, typename M::Work& work, Index index, LaneDoubles& out,
+             typename M::Offsets& offsets) {
   // Sums of a slice with weights that add to 1, as means of the hidden units.
   m.note_means(index, theta, offsets);
   // Sets the expected latents of a block to those drawn: what `accumulate` then sums are plain statistics.
@@ -163,8 +164,7 @@ concept HasLatentMarginal = EnergyModel<M> &&
 
 /// Parameters must be kept where the machine has a law.
 template <class M>
-concept HasProjection = EnergyModel<M> &&
-    requires(const M m, typename M::Params& theta, Vector& direction) {
+concept HasProjection = EnergyModel<M> && requires(const M m, typename M::Params& theta, Vector& direction) {
   { m.project(theta, direction) } -> std::same_as<bool>;
 };
 

@@ -1,9 +1,9 @@
 // Kinds of latent units of the spike-and-slab family: which binary units gate which filters. Used by
 // models/spike_slab.hpp, where the energies stand.
 //
-// A filter m is a column of the weights; its gate is a product of binary units. Units are grouped so that, given
-// the visibles, groups are independent ("units" of samplers and of UnitRange): a spike with its slabs, or a
-// block of two factor groups.
+// A filter m is a column of the weights; its gate is a product of binary units. Units are grouped so that,
+// given the visibles, groups are independent ("units" of samplers and of UnitRange): a spike with its slabs,
+// or a block of two factor groups.
 #pragma once
 
 #include <string_view>

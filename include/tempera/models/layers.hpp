@@ -24,8 +24,7 @@ inline void copy_lane(const LaneMatrix& from, Index from_lane, LaneMatrix& to, I
 /// to's lane (c + turn) mod 64 becomes from's lane c, for the lanes c of `from` in a mask.
 inline void copy_turned(const BitLayer& from, Word lanes, int turn, BitLayer& to) {
   const Word there = std::rotl(lanes, turn);
-  for (std::size_t i = 0; i < to.size(); ++i)
-    to[i] = (to[i] & ~there) | std::rotl(from[i] & lanes, turn);
+  for (std::size_t i = 0; i < to.size(); ++i) to[i] = (to[i] & ~there) | std::rotl(from[i] & lanes, turn);
 }
 inline void copy_turned(const LaneMatrix& from, Word lanes, int turn, LaneMatrix& to) {
   if (to.size() == 0) return;

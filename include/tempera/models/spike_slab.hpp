@@ -1,18 +1,18 @@
-// The spike-and-slab family: Gaussian restricted machines, spike-and-slab machines with real, binary or sparse
-// visibles (Courville, Bergstra, Bengio 2011), and the bilinear machine that separates factors of variation
-// (Desjardins, Courville, Bengio 2012). One class, of a kind of visibles (models/visibles.hpp) and a kind of
-// latents (models/latents.hpp). With filters W_m, gates c_m(h) in {0, 1} and slabs s_m,
+// The spike-and-slab family: Gaussian restricted machines, spike-and-slab machines with real, binary or
+// sparse visibles (Courville, Bergstra, Bengio 2011), and the bilinear machine that separates factors of
+// variation (Desjardins, Courville, Bengio 2012). One class, of a kind of visibles (models/visibles.hpp) and
+// a kind of latents (models/latents.hpp). With filters W_m, gates c_m(h) in {0, 1} and slabs s_m,
 //
 //   E(v, h, s) = E_visible(v) - bias' h + 1/2 v' diag(Phi h) v
 //                + sum_m [ 1/2 alpha_m s_m^2 - c_m s_m (W_m'v + alpha_m mu_m) + 1/2 alpha_m mu_m^2 c_m ]
 //
-// where alpha is slab_precision, mu slab_mean, Phi spike_precision; without slabs the sum is -sum_m h_m W_m'v.
-// Slabs are Gaussian given the rest and are always summed out: a gate m then weighs
-// exp(mu_m x_m + x_m^2 / (2 alpha_m)), x = W'v (algorithms.md 4a, 5a).
+// where alpha is slab_precision, mu slab_mean, Phi spike_precision; without slabs the sum is -sum_m h_m
+// W_m'v. Slabs are Gaussian given the rest and are always summed out: a gate m then weighs exp(mu_m x_m +
+// x_m^2 / (2 alpha_m)), x = W'v (algorithms.md 4a, 5a).
 //
-// Tempering path: all terms with latents are multiplied by beta, the visible part is interpolated with that of
-// independent visibles fitted to the data, and the constant sum_m log(2 pi / alpha_m) / 2 of the slabs' prior
-// counts beta times. So beta = 0 is independent visibles and fair coins of known log Z, whatever the
+// Tempering path: all terms with latents are multiplied by beta, the visible part is interpolated with that
+// of independent visibles fitted to the data, and the constant sum_m log(2 pi / alpha_m) / 2 of the slabs'
+// prior counts beta times. So beta = 0 is independent visibles and fair coins of known log Z, whatever the
 // parameters, and the precision of the visibles given the latents,
 //   C_h(beta) = (1 - beta) Lambda_ref + beta (Lambda + Phi h) - beta^2 sum_m c_m W_m W_m' / alpha_m,
 // is positive definite on [0, 1] where it is at 1.
@@ -93,8 +93,8 @@ class SpikeSlab {
     Index lanes = kLanes;
     LaneMatrix input;      // W'v
     LaneMatrix quadratic;  // v' diag(Phi_i) v / 2 of every spike; 0 where Phi is
-    // Set by mean_latents: expected gate of every filter, expected gate times slab, and expected binary units,
-    // one kind after another (spikes; or g, h, gates).
+    // Set by mean_latents: expected gate of every filter, expected gate times slab, and expected binary
+    // units, one kind after another (spikes; or g, h, gates).
     LaneMatrix gate;
     LaneMatrix response;
     LaneMatrix units;
@@ -157,8 +157,9 @@ class SpikeSlab {
   void layer_values(Index layer, const State& x, const Work& work, LaneMatrix& out) const;
 
   // --- the paper's mean field of bilinear machines ---------------------------------------------------
-  /// Expected latents of independent g and h instead of the exact ones of mean_latents, at beta = 1: sweeps of
-  /// g given h and h given g. `first` is the group that begins. Out: as mean_latents. Bilinear latents only.
+  /// Expected latents of independent g and h instead of the exact ones of mean_latents, at beta = 1: sweeps
+  /// of g given h and h given g. `first` is the group that begins. Out: as mean_latents. Bilinear latents
+  /// only.
   void mean_field(Index sweeps, bool h_first, const Params& theta, Work& work) const;
   /// Upper bound of the free energy that the expected units of `work` give.
   void variational_free_energy(const Params& theta, const State& x, const Work& work, LaneDoubles& out) const;
@@ -190,8 +191,8 @@ class SpikeSlab {
   [[nodiscard]] Params initial_params(const StreamFactory& streams, const InitialValues& values) const;
   [[nodiscard]] Offsets initial_offsets(const Eigen::VectorXd&) const { return {}; }
   /// Keeps precisions in bounds and the machine proper: slab precisions are raised where the precision of the
-  /// visibles given the latents comes within 1 % of singular (algorithms.md 4a). `direction` (n_visible, or empty
-  /// at first) is the memory of a power iteration. Returns whether slab precisions had to be raised.
+  /// visibles given the latents comes within 1 % of singular (algorithms.md 4a). `direction` (n_visible, or
+  /// empty at first) is the memory of a power iteration. Returns whether slab precisions had to be raised.
   bool project(Params& theta, Vector& direction) const;
   /// Name of the first field that no machine of this kind can have, or empty: a precision out of range.
   [[nodiscard]] std::string_view fault(const Params& theta) const;
@@ -222,7 +223,8 @@ class SpikeSlab {
   /// Energy of the visibles alone, in double.
   [[nodiscard]] double visible_energy(const Params& theta, double beta, const Eigen::VectorXd& v) const;
   [[nodiscard]] double log_slab_constant(const Params& theta) const;
-  /// Binary latents of one state of an enumeration: log of their own weight, and the filters whose gate is on.
+  /// Binary latents of one state of an enumeration: log of their own weight, and the filters whose gate is
+  /// on.
   struct Configuration {
     double log_weight = 0.0;
     std::vector<Index> active;

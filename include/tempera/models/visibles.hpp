@@ -13,8 +13,9 @@
 
 namespace tempera {
 
-/// What the latents give to a part of the visibles of one block: beta times their drive W (gates x slabs), and what
-/// they add to the precision (null where nothing). Rows of 64 lanes, from the first unit of the part.
+/// What the latents give to a part of the visibles of one block: beta times their drive W (gates x slabs),
+/// and what they add to the precision (null where nothing). Rows of 64 lanes, from the first unit of the
+/// part.
 struct VisibleInput {
   UnitRange part;
   const float* drive = nullptr;
@@ -68,8 +69,8 @@ struct BinaryVisibles {
 };
 
 /// Real values that are often exactly 0: v_d = u_d t_d with a visible spike u_d and a visible slab t_d,
-/// E(u, t) = -bias' u + sum_d (precision t^2 / 2 - precision mean t u + precision mean^2 u / 2). Where u_d = 0 the slab is
-/// unseen noise, and is summed out.
+/// E(u, t) = -bias' u + sum_d (precision t^2 / 2 - precision mean t u + precision mean^2 u / 2). Where u_d =
+/// 0 the slab is unseen noise, and is summed out.
 struct SparseVisibles {
   using Data = RealData;
   using Layer = LaneMatrix;

@@ -30,7 +30,7 @@ struct TrainConfig {
   std::int64_t track_ensembles = 20;
   std::int64_t updates = 5000;
   std::int64_t epochs = 0;  // 0: as `updates` says
-  double lr = 0.0;  // 0: as the model prefers
+  double lr = 0.0;          // 0: as the model prefers
   std::string schedule = "inverse";
   double decay_updates = 2500.0;
   std::int64_t warmup = 0;
@@ -117,14 +117,17 @@ struct TrainConfig {
     f("track-ensembles", "temperature ladders side by side in the tracker", s.track_ensembles...);
     f("updates", "parameter updates in total", s.updates...);
     f("epochs", "passes over the data; 0 leaves the length to --updates", s.epochs...);
-    f("lr", "learning rate at the start; 0 takes 0.3, or 0.003 for the models with real values or slabs", s.lr...);
+    f("lr", "learning rate at the start; 0 takes 0.3, or 0.003 for the models with real values or slabs",
+      s.lr...);
     f("schedule",
-      "learning rate: constant, linear (to 0 at the last update), half-linear (constant, then to 0 over the second half), inverse (lr / (1 + t / decay-updates))",
+      "learning rate: constant, linear (to 0 at the last update), half-linear (constant, then to 0 over the "
+      "second half), inverse (lr / (1 + t / decay-updates))",
       s.schedule...);
     f("decay-updates", "updates after which the inverse schedule has halved the rate", s.decay_updates...);
     f("warmup", "updates over which the rate rises from 0 to the schedule's", s.warmup...);
     f("positive",
-      "latents given the data: auto (exact; mean-field for dbm), mean-field (dbm, bilinear-ssrbm), sampled (dbm)",
+      "latents given the data: auto (exact; mean-field for dbm), mean-field (dbm, bilinear-ssrbm), sampled "
+      "(dbm)",
       s.positive...);
     f("positive-sweeps", "sweeps of a mean field or of sampling in the positive phase", s.positive_sweeps...);
     f("metric",
@@ -164,7 +167,8 @@ struct TrainConfig {
     f("metric-solver", "of mfng: minres or cg", s.metric_solver...);
     f("precondition", "of mfng: none or kfac (with cg)", s.precondition...);
     f("warm-start", "begin mfng at the last direction", s.warm_start...);
-    f("optimizer", "of euclid: sgd, adam, or auto (adam for the models with real values or slabs)", s.optimizer...);
+    f("optimizer", "of euclid: sgd, adam, or auto (adam for the models with real values or slabs)",
+      s.optimizer...);
     f("momentum", "momentum of sgd, first-moment decay of adam where above 0", s.momentum...);
     f("l1", "decay of the weights, l1 x sign(W) in the gradient", s.l1...);
     f("l2", "decay of the weights, l2 x W in the gradient", s.l2...);
@@ -172,13 +176,15 @@ struct TrainConfig {
     f("centering", "centre units on their means", s.centering...);
     f("average", "keep the model averaged over about the last tenth of the updates (Polyak)", s.average...);
     f("init",
-      "standard deviation of the initial weights; or staged (bilinear-ssrbm: filters of a plain machine, placed in the "
+      "standard deviation of the initial weights; or staged (bilinear-ssrbm: filters of a plain machine, "
+      "placed in the "
       "table by how their spikes go together)",
       s.init...);
     f("init-visible-precision", "precision of real visibles at the start; 0 takes that of the data",
       s.init_visible_precision...);
     f("init-spike-bias", "bias of spikes (and of g, h and gates) at the start", s.init_spike_bias...);
-    f("init-spike-precision", "precision that a spike of ssrbm gives the visibles (Phi) at the start; 0: never any",
+    f("init-spike-precision",
+      "precision that a spike of ssrbm gives the visibles (Phi) at the start; 0: never any",
       s.init_spike_precision...);
     f("init-slab-mean", "mean of slabs at the start", s.init_slab_mean...);
     f("init-slab-precision", "precision of slabs at the start", s.init_slab_precision...);

@@ -99,8 +99,8 @@ template <HasLayers M>
 class KernelFisher final : public Fisher<float> {
  public:
   KernelFisher(const M& model, const typename M::Params& theta, std::vector<typename M::State>& blocks,
-               Workspace<M>& workspace, std::vector<std::uint64_t> which, Latents latents, const typename M::Offsets& offsets,
-               FisherWorkspace<M>& memory, const Workers& workers);
+               Workspace<M>& workspace, std::vector<std::uint64_t> which, Latents latents,
+               const typename M::Offsets& offsets, FisherWorkspace<M>& memory, const Workers& workers);
 
   [[nodiscard]] const std::vector<Layer>& layers() const override;
   [[nodiscard]] const std::vector<Layer>& variances() const override;

@@ -28,9 +28,9 @@ struct OptimizerStep {
   double momentum = 0.0;
   double l1 = 0.0;
   double l2 = 0.0;
-  double clip = 0.0;            // largest norm of the centred gradient; 0 does not clip
-  std::uint64_t update = 1;     // counts from 1, for the bias correction of Adam (Kingma & Ba 2015)
-  double average_weight = 0.0;  // of the new parameters in their running average
+  double clip = 0.0;                // largest norm of the centred gradient; 0 does not clip
+  std::uint64_t update = 1;         // counts from 1, for the bias correction of Adam (Kingma & Ba 2015)
+  double average_weight = 0.0;      // of the new parameters in their running average
   std::vector<std::string> frozen;  // fields that stay as they are
 };
 
@@ -48,8 +48,8 @@ struct StepNorms {
 ///
 /// sgd: m <- momentum m + lr g. adam: beta1 = momentum or 0.9, beta2 = 0.999, epsilon = 1e-8. Where `clip`
 /// may act, a first pass measures the norm. Machines without layers have no offsets: every field moves by
-/// itself, precisions in the log domain (their gradient times themselves; x exp(d) for x + d), so that they stay
-/// positive and zeros stay zero. The result does not depend on the threads.
+/// itself, precisions in the log domain (their gradient times themselves; x exp(d) for x + d), so that they
+/// stay positive and zeros stay zero. The result does not depend on the threads.
 template <EnergyModel M>
 StepNorms apply_gradient(const OptimizerStep& step, const typename M::Offsets& offsets,
                          const typename M::Params& gradient, typename M::Params& theta,
