@@ -315,9 +315,16 @@ LogPartition exact_log_partition(const M& model, const typename M::Params& theta
                             " units in the smaller layer, this model has " +
                             std::to_string(model.enumerated_units()) + "; use --method ais"}});
   }
-  return log_partition_from_chunks(
+  const LogPartition z = log_partition_from_chunks(
       model.exact_chunks(), [&](Index chunk) { return model.log_partition_chunk(theta, 1.0, chunk); },
       workers, progress);
+  if (!std::isfinite(z.value)) {
+    throw NumericalError(
+        "the model is improper: for some state of its latents the visibles have no normalisable law, so it "
+        "has no "
+        "log Z (the filters are too strong for the precisions of visibles and slabs)");
+  }
+  return z;
 }
 
 std::pair<Index, Index> picture_shape(const std::vector<std::int64_t>& visible_shape, Index n_visible) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "tempera/models/all_models.hpp"
 
@@ -18,6 +19,8 @@ constexpr double kSpikeBias = -1.0;
 constexpr double kLargestCosine = 0.6;
 /// Random starts of the arrangement.
 constexpr int kStarts = 50;
+/// Times that the bilinear machine is trained and its filters are placed anew, before training proper.
+constexpr int kRounds = 2;
 /// Cases that spikes are looked at on.
 constexpr Index kCases = 5000;
 
@@ -107,57 +110,19 @@ std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, Index n_b
   return best;
 }
 
-template <class M>
-typename M::Params staged_params(const M& model, const typename M::Data& data, const TrainConfig& config,
-                                 const Progress& progress, const Workers& workers) {
-  using Plain = typename PlainOf<M>::Type;
-  const auto& table = model.shape().latents;
-  const Index places = table.n_blocks * table.n_g * table.n_h;
-  const auto n_spikes = static_cast<Index>(std::ceil(kSpikesPerPlace * static_cast<double>(places)));
-  // Slabs that explain nearly all of a part's variance leave the three-block sweep at a crawl.
-  const Plain plain({model.n_visible(), {n_spikes, 1}, !Plain::kBinary}, model.reference());
-  TrainConfig stage = config;
-  stage.model = std::string(Plain::kKind);
-  stage.hidden = {n_spikes};
-  stage.init = "0.05";
-  stage.init_spike_bias = kSpikeBias;
-  stage.init_slab_mean = 0.0;
-  stage.init_spike_precision = 0.0;
-  stage.trainer = "sml";
-  stage.track_log_z = "none";
-  stage.filter_norm = "sphere";
-  stage.blocks = 1;
-  stage.gate = false;
-  stage.freeze.clear();
-  stage.gibbs = Plain::kBinary ? "three-block" : "two-block";
-  if (!Plain::kBinary) stage.data_noise = std::max(stage.data_noise, kNoise);
-  TrainState<Plain> state = initial_state(plain, data, stage, workers);
-  bool stopped = false;
-  train<Plain>(
-      plain, data, stage, state,
-      [&](const UpdateReport& report, TrainState<Plain>&) {
-        stopped = progress && progress(static_cast<double>(report.update) /
-                                       static_cast<double>(report.total)) == Control::kStop;
-        return stopped ? Control::kStop : Control::kContinue;
-      },
-      workers);
+namespace {
 
-  typename M::Params theta =
-      model.initial_params(StreamFactory{static_cast<std::uint64_t>(config.seed)}, initial_values(config));
-  if (stopped) return theta;
-  const typename Plain::Params& found = state.result();
-  theta.visible = found.visible;
-  const Eigen::MatrixXd spikes = expected_spikes(plain, found, data, workers);
-  const Eigen::MatrixXd centred = spikes.rowwise() - spikes.colwise().mean();
-  const Eigen::MatrixXd covariance = centred.transpose() * centred / static_cast<double>(spikes.rows());
-  std::vector<Index> order(static_cast<std::size_t>(n_spikes));
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Index>(i);
+/// Filters of a plain machine, the most telling and different ones first: by the variance of their spikes,
+/// those that are nearly parallel to an earlier one last.
+template <class P>
+std::vector<Index> ranked_filters(const typename P::Params& theta, const Eigen::MatrixXd& covariance) {
+  std::vector<Index> order(static_cast<std::size_t>(covariance.rows()));
+  std::iota(order.begin(), order.end(), Index{0});
   std::stable_sort(order.begin(), order.end(),
                    [&](Index a, Index b) { return covariance(a, a) > covariance(b, b); });
-  // Different ones first.
   const auto cosine = [&](Index a, Index b) {
-    const Vector x = found.weights.col(a);
-    const Vector y = found.weights.col(b);
+    const Vector x = theta.weights.col(a);
+    const Vector y = theta.weights.col(b);
     return std::abs(x.dot(y)) / std::max(1e-12F, x.norm() * y.norm());
   };
   std::vector<Index> chosen;
@@ -167,9 +132,22 @@ typename M::Params staged_params(const M& model, const typename M::Data& data, c
         std::all_of(chosen.begin(), chosen.end(), [&](Index j) { return cosine(i, j) <= kLargestCosine; });
     (is_new ? chosen : others).push_back(i);
   }
-  order = std::move(chosen);
-  order.insert(order.end(), others.begin(), others.end());
-  order.resize(static_cast<std::size_t>(places));
+  chosen.insert(chosen.end(), others.begin(), others.end());
+  return chosen;
+}
+
+/// The best filters of a plain machine in the places that the correlations of their spikes give them; biases
+/// as at the start of training.
+template <class M, class P>
+typename M::Params placed(const M& model, const P& plain, const typename P::Params& found,
+                          const typename M::Data& data, const TrainConfig& config, const Workers& workers) {
+  const auto& table = model.shape().latents;
+  const Index places = table.n_blocks * table.n_g * table.n_h;
+  const StreamFactory streams{static_cast<std::uint64_t>(config.seed)};
+  const Eigen::MatrixXd spikes = expected_spikes(plain, found, data, workers);
+  const Eigen::MatrixXd centred = spikes.rowwise() - spikes.colwise().mean();
+  const Eigen::MatrixXd covariance = centred.transpose() * centred / static_cast<double>(spikes.rows());
+  const std::vector<Index> order = ranked_filters<P>(found, covariance);
   Eigen::MatrixXd correlation(places, places);
   for (Index a = 0; a < places; ++a) {
     for (Index b = 0; b < places; ++b) {
@@ -178,14 +156,91 @@ typename M::Params staged_params(const M& model, const typename M::Data& data, c
       correlation(a, b) = covariance(i, j) / std::sqrt(std::max(1e-12, covariance(i, i) * covariance(j, j)));
     }
   }
-  const std::vector<Index> placed =
-      arrange_filters(correlation, table.n_blocks, table.n_g, table.n_h,
-                      StreamFactory{static_cast<std::uint64_t>(config.seed)}.engine(Purpose::kParameters, 1));
+  const std::vector<Index> filters = arrange_filters(correlation, table.n_blocks, table.n_g, table.n_h,
+                                                     streams.engine(Purpose::kParameters, 1));
+  typename M::Params theta = model.initial_params(streams, initial_values(config));
+  theta.visible = found.visible;
   for (Index place = 0; place < places; ++place) {
-    const Index filter = order[static_cast<std::size_t>(placed[static_cast<std::size_t>(place)])];
+    const Index filter = order[static_cast<std::size_t>(filters[static_cast<std::size_t>(place)])];
     theta.weights.col(place) = found.weights.col(filter);
     theta.latent.slab_mean.data()[place] = found.latent.slab_mean.data()[filter];
     theta.latent.slab_precision.data()[place] = found.latent.slab_precision.data()[filter];
+  }
+  return theta;
+}
+
+/// Trains from given parameters, or from where training begins; false where progress stopped it.
+template <class M>
+bool train_stage(const M& model, const typename M::Data& data, const TrainConfig& config,
+                 const typename M::Params* start, double from, const Progress& progress,
+                 const Workers& workers, typename M::Params& result) {
+  TrainState<M> state = initial_state(model, data, config, workers);
+  if (start != nullptr) {
+    state.theta = *start;
+    if (config.average) state.average = *start;
+  }
+  bool stopped = false;
+  train<M>(
+      model, data, config, state,
+      [&](const UpdateReport& report, TrainState<M>&) {
+        const double done = from + static_cast<double>(report.update) / static_cast<double>(report.total);
+        stopped = progress && progress(done / (1.0 + kRounds)) == Control::kStop;
+        return stopped ? Control::kStop : Control::kContinue;
+      },
+      workers);
+  result = state.result();
+  return !stopped;
+}
+
+}  // namespace
+
+template <class M>
+typename M::Params staged_params(const M& model, const typename M::Data& data, const TrainConfig& config,
+                                 const Progress& progress, const Workers& workers) {
+  using Plain = typename PlainOf<M>::Type;
+  const auto& table = model.shape().latents;
+  const Index places = table.n_blocks * table.n_g * table.n_h;
+  const auto n_spikes = static_cast<Index>(std::ceil(kSpikesPerPlace * static_cast<double>(places)));
+  TrainConfig stage = config;
+  stage.trainer = "sml";
+  stage.track_log_z = "none";
+  stage.filter_norm = "sphere";
+  stage.freeze.clear();
+  if (!Plain::kBinary) stage.data_noise = std::max(stage.data_noise, kNoise);
+  TrainConfig first = stage;
+  first.model = std::string(Plain::kKind);
+  first.hidden = {n_spikes};
+  first.blocks = 1;
+  first.gate = false;
+  first.init = "0.05";
+  first.init_spike_bias = kSpikeBias;
+  first.init_spike_precision = 0.0;
+  first.init_slab_mean = 0.0;
+  // Slabs that explain nearly all of a part's variance leave the three-block sweep at a crawl.
+  first.gibbs = Plain::kBinary ? "three-block" : "two-block";
+
+  const auto at_random = [&] {
+    return model.initial_params(StreamFactory{static_cast<std::uint64_t>(config.seed)},
+                                initial_values(config));
+  };
+  const Plain plain({model.n_visible(), {n_spikes, 1}, !Plain::kBinary}, model.reference());
+  typename Plain::Params filters;
+  if (!train_stage<Plain>(plain, data, first, nullptr, 0.0, progress, workers, filters)) return at_random();
+  typename M::Params theta = placed(model, plain, filters, data, config, workers);
+
+  // The bilinear machine finds filters that were missing; seen as spikes of their own, they are placed anew.
+  const Plain alone({model.n_visible(), {places, 1}, !Plain::kBinary}, model.reference());
+  for (int round = 0; round < kRounds; ++round) {
+    typename M::Params found;
+    if (!train_stage<M>(model, data, stage, &theta, 1.0 + round, progress, workers, found))
+      return at_random();
+    filters = alone.zero_params();
+    filters.weights = found.weights;
+    filters.visible = found.visible;
+    filters.latent.spike_bias.setConstant(static_cast<float>(kSpikeBias));
+    filters.latent.slab_mean = Eigen::Map<const Vector>(found.latent.slab_mean.data(), places);
+    filters.latent.slab_precision = Eigen::Map<const Vector>(found.latent.slab_precision.data(), places);
+    theta = placed(model, alone, filters, data, config, workers);
   }
   return theta;
 }

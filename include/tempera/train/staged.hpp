@@ -1,7 +1,8 @@
 // A start for bilinear machines. From random filters their training finds the right filters but not their
 // places in the g x h table: moving a filter to another place is a jump that no gradient makes. So: a plain
 // spike-and-slab machine finds filters; those whose spikes vary most are placed in the table so that spikes
-// of a row, and of a column, are on together; training goes on from there (derived here; no labels are used).
+// of a row, and of a column, are on together; the bilinear machine is trained from there, which finds missing
+// filters, and placed anew, twice (derived here; no labels are used).
 #pragma once
 
 #include "tempera/train/trainer.hpp"
@@ -15,7 +16,7 @@ namespace tempera {
 std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, Index n_blocks, Index n_g, Index n_h,
                                    StreamEngine engine);
 
-/// Parameters that training begins at. Trains the plain machine for config.updates updates. Throws
+/// Parameters that training begins at. Cost: three trainings of config.updates updates. Throws
 /// NumericalError; `progress` may stop it, which leaves random filters.
 template <class M>
 typename M::Params staged_params(const M& model, const typename M::Data& data, const TrainConfig& config,

@@ -1,0 +1,263 @@
+"""Real values, spikes and slabs from the command line: files written here with h5py and numpy, likelihoods recomputed here."""
+
+import itertools
+import shutil
+import unittest
+
+import h5py
+import numpy as np
+
+from harness import CliTest, PNG_SIGNATURE, differences, log_sum_exp, read_metrics, run, run_json
+
+KINDS = {
+    "gaussian-rbm": ["--hidden", "5"],
+    "ssrbm": ["--hidden", "5"],
+    "sparse-ssrbm": ["--hidden", "4"],
+    "bilinear-ssrbm": ["--hidden", "2,3", "--blocks", "2", "--gate"],
+    "binary-ssrbm": ["--hidden", "5", "--slabs", "2"],
+    "binary-bilinear-ssrbm": ["--hidden", "2,2"],
+}
+SHORT = ["--batch", "32", "--report-every", "10", "--checkpoint-every", "15", "--quiet"]
+
+
+def two_spikes(path, seed=1, size=4, slabs=2, **more):
+    """A model of kind ssrbm as a person would write it, and its parameters."""
+    draw = np.random.default_rng(seed)
+    p = {"weights": 0.3 * draw.normal(size=(size, 2, slabs)), "visible_bias": 0.2 * draw.normal(size=size),
+         "visible_precision": 1 + draw.random(size), "spike_bias": draw.normal(size=2), "slab_mean": draw.normal(size=(2, slabs)),
+         "slab_precision": 3 + draw.random((2, slabs)), "spike_precision": draw.random((size, 2))}
+    p.update(more)
+    with h5py.File(path, "w") as file:
+        file.create_group("model").attrs["kind"] = "ssrbm"
+        for name, value in p.items():
+            file[f"model/params/{name}"] = np.asarray(value, np.float32)
+    return {name: np.asarray(value, np.float32).astype(float) for name, value in p.items()}
+
+
+def mixture(p):
+    """log weight, mean and covariance of v for every state of the spikes, slabs integrated out."""
+    found = []
+    for h in itertools.product((0, 1), repeat=p["spike_bias"].size):
+        precision = np.diag(p["visible_precision"] + p["spike_precision"] @ h)
+        linear = p["visible_bias"].copy()
+        for i, k in itertools.product(range(len(h)), range(p["slab_mean"].shape[1])):
+            if h[i]:
+                w = p["weights"][:, i, k]
+                precision -= np.outer(w, w) / p["slab_precision"][i, k]
+                linear += p["slab_mean"][i, k] * w
+        covariance = np.linalg.inv(precision)
+        log = (p["spike_bias"] @ h + 0.5 * np.log(2 * np.pi / p["slab_precision"]).sum() +
+               0.5 * np.linalg.slogdet(2 * np.pi * covariance)[1] + 0.5 * linear @ covariance @ linear)
+        found.append((log, covariance @ linear, covariance))
+    return found
+
+
+def log_densities(p, x):
+    parts = mixture(p)
+    log_z = log_sum_exp(np.array([log for log, _, _ in parts]))
+    logs = [log - 0.5 * np.einsum("ni,ij,nj->n", x - mean, np.linalg.inv(c), x - mean) - 0.5 * np.linalg.slogdet(2 * np.pi * c)[1]
+            for log, mean, c in parts]
+    return log_z, np.array([log_sum_exp(column) for column in np.array(logs).T]) - log_z
+
+
+class Files(CliTest):
+    def test_likelihood_of_a_hand_written_model(self):
+        p = two_spikes(self.dir / "m.h5")
+        x = np.random.default_rng(2).normal(size=(50, 4)).astype(np.float32)
+        np.save(self.dir / "x.npy", x)
+        told = run_json("loglik", self.dir / "m.h5", "--data", self.dir / "x.npy", "--split", "train", "--method", "exact")
+        log_z, per_case = log_densities(p, x.astype(float))
+        self.assertAlmostEqual(told["log_partition"], log_z, places=5)
+        self.assertAlmostEqual(told["log_likelihood"], per_case.mean(), places=5)
+        told = run_json("loglik", self.dir / "m.h5", "--data", self.dir / "x.npy", "--split", "train", "--method", "all", "--betas", 500)
+        self.assertEqual(told["disagreements"], [])
+
+    def test_codes_are_the_expected_latents(self):
+        p = two_spikes(self.dir / "m.h5")
+        x = np.random.default_rng(3).normal(size=(130, 4)).astype(np.float32)
+        np.savez(self.dir / "x.npz", x=x)
+        np.save(self.dir / "x.npy", x)
+        run("encode", self.dir / "m.h5", "--data", self.dir / "x.npy", "--out", self.dir / "codes.h5", "--quiet")
+        inputs = np.einsum("nd,dik->nik", x.astype(float), p["weights"])
+        act = (p["spike_bias"] - 0.5 * x.astype(float) ** 2 @ p["spike_precision"] +
+               (p["slab_mean"] * inputs + inputs ** 2 / (2 * p["slab_precision"])).sum(2))
+        spikes = 1 / (1 + np.exp(-act))
+        slabs = spikes[:, :, None] * (p["slab_mean"] + inputs / p["slab_precision"])
+        with h5py.File(self.dir / "codes.h5") as file:
+            np.testing.assert_allclose(file["train/spikes"][...], spikes, atol=1e-5)
+            np.testing.assert_allclose(file["train/spike_slab"][...], slabs.reshape(len(x), -1), atol=1e-4)
+            np.testing.assert_allclose(file["train/pooled_norm"][...], np.linalg.norm(slabs, axis=2), atol=1e-4)
+
+    def test_samples_have_the_moments_of_the_mixture(self):
+        p = two_spikes(self.dir / "m.h5")
+        run("sample", self.dir / "m.h5", "--count", 8000, "--sweeps", 100, "--out", self.dir / "s.h5", "--quiet")
+        parts = mixture(p)
+        weight = np.exp(np.array([log for log, _, _ in parts]) - log_sum_exp(np.array([log for log, _, _ in parts])))
+        mean = sum(w * m for w, (_, m, _) in zip(weight, parts))
+        second = sum(w * (c + np.outer(m, m)) for w, (_, m, c) in zip(weight, parts))
+        with h5py.File(self.dir / "s.h5") as file:
+            v = file["samples/visible"][...].astype(float)
+            h, s = file["samples/spikes"][...], file["samples/slabs"][...]
+        deviation = np.sqrt(np.diag(second) - mean ** 2) / np.sqrt(len(v))
+        self.assertLess(np.abs((v.mean(0) - mean) / deviation).max(), 4)
+        self.assertLess(np.abs(v.T @ v / len(v) - second).max(), 0.1)
+        # Slabs are in the units of the model: inactive ones have the prior's variance.
+        idle = s[:, :2][h[:, 0] == 0]
+        self.assertLess(np.abs(idle.var(0) * p["slab_precision"][0] - 1).max(), 0.15)
+
+    def test_impossible_models_are_refused(self):
+        x = np.zeros((3, 4), np.float32)
+        np.save(self.dir / "x.npy", x)
+        two_spikes(self.dir / "negative.h5", visible_precision=[1, 1, -1, 1])
+        self.fails(65, "loglik", self.dir / "negative.h5", "--data", self.dir / "x.npy", mentions=["visible_precision", "positive"])
+        two_spikes(self.dir / "flat.h5", weights=np.zeros((4, 2)))
+        self.fails(65, "info", self.dir / "flat.h5", mentions=["weights", "(n_visible, n_spikes, n_slabs)"])
+        two_spikes(self.dir / "improper.h5", weights=np.full((4, 2, 2), 9.0))
+        self.fails(70, "loglik", self.dir / "improper.h5", "--method", "exact", mentions=["improper"])
+
+
+class Training(CliTest):
+    def data(self, kind):
+        if kind.startswith("binary"):
+            return "bars-and-stripes"
+        draw = np.random.default_rng(4)
+        x = draw.normal(size=(200, 6)) @ draw.normal(size=(6, 6))
+        if kind.startswith("sparse"):
+            x[draw.random(x.shape) < 0.5] = 0
+        path = self.dir / "x.npy"
+        np.save(path, x.astype(np.float32))
+        return path
+
+    def train(self, kind, name, *more, updates=30):
+        run("train", "--data", self.data(kind), "--model", kind, *KINDS[kind], *SHORT, "--updates", updates, "--force", "--out", self.dir / name,
+            *more)
+        return self.dir / name
+
+    def test_every_kind_trains_and_its_estimates_agree(self):
+        for kind in KINDS:
+            with self.subTest(kind):
+                path = self.train(kind, "run", "--trainer", "sml-apt", "--rungs", 4)
+                rows = read_metrics(path)
+                self.assertTrue(rows[-1]["log_partition"])
+                with h5py.File(path / "checkpoint.h5") as file:
+                    self.assertEqual(file["model"].attrs["kind"], kind)
+                    for name, value in file["model/params"].items():
+                        self.assertTrue(np.isfinite(value[...]).all(), name)
+                        if name.endswith("_precision"):
+                            self.assertTrue((value[...] > 0).all(), name)
+                told = run_json("loglik", path, "--method", "ais", "--betas", 1000, timeout=120)
+                exact = run_json("loglik", path, "--method", "exact", timeout=120) if kind != "binary-bilinear-ssrbm" else told
+                self.assertLess(abs(told["log_partition"] - exact["log_partition"]), 5 * told["log_partition_se"] + 1e-3)
+                for picture in ("features.png", "samples.png"):
+                    self.assertEqual((path / picture).read_bytes()[:8], PNG_SIGNATURE)
+                run("encode", path, "--data", self.data(kind), "--out", self.dir / "codes.h5", "--quiet")
+
+    def test_stop_and_resume_and_threads_change_no_byte(self):
+        for kind, more in [("ssrbm", ["--trainer", "sml"]), ("ssrbm", ["--trainer", "sml", "--gibbs", "two-block"]),
+                           ("bilinear-ssrbm", ["--trainer", "sml-apt", "--rungs", 4]), ("sparse-ssrbm", ["--trainer", "cd"]),
+                           ("gaussian-rbm", ["--trainer", "sml-ptt"])]:
+            with self.subTest(kind=kind, more=more):
+                whole = self.train(kind, "whole", *more, "--threads", 1)
+                self.train(kind, "parts", *more, "--threads", 3, updates=10)
+                run("resume", self.dir / "parts", "--updates", 30, "--threads", 2, "--quiet")
+                self.assertEqual(differences(whole / "checkpoint.h5", self.dir / "parts" / "checkpoint.h5"), [])
+
+    def test_frozen_parameters_stay(self):
+        path = self.train("ssrbm", "run", "--trainer", "sml", "--freeze", "weights,slab_mean", "--init", "0.05", "--init-slab-mean", 0.5)
+        with h5py.File(path / "checkpoint.h5") as file:
+            np.testing.assert_array_equal(file["model/params/slab_mean"][...], np.float32(0.5))
+            self.assertLess(abs(file["model/params/weights"][...].std() - 0.05), 0.02)
+            self.assertGreater(np.abs(file["model/params/spike_bias"][...] + 1).max(), 1e-3)
+
+    def test_without_spike_precision_there_never_is_any(self):
+        path = self.train("ssrbm", "run", "--trainer", "sml", "--init-spike-precision", 0)
+        with h5py.File(path / "checkpoint.h5") as file:
+            self.assertEqual(np.abs(file["model/params/spike_precision"][...]).max(), 0)
+
+    def test_staged_start(self):
+        path = self.train("bilinear-ssrbm", "run", "--trainer", "sml", "--init", "staged")
+        self.assertEqual(len(read_metrics(path)), 3)
+
+    def test_options_that_mean_nothing_are_refused(self):
+        data = self.data("ssrbm")
+        for options, words in [(["--model", "ssrbm", "--init", "staged"], ["init", "bilinear-ssrbm"]),
+                               (["--model", "ssrbm", "--freeze", "weight"], ["freeze", "weights"]),
+                               (["--model", "ssrbm", "--metric", "kfac"], ["metric"]),
+                               (["--model", "gaussian-rbm", "--slabs", 2], ["slabs"]),
+                               (["--model", "bilinear-ssrbm", "--hidden", "5"], ["hidden", "G,H"]),
+                               (["--model", "ssrbm", "--binarize", "threshold"], ["binarize"])]:
+            with self.subTest(options=options):
+                hidden = [] if "--hidden" in options else ["--hidden", "4"]
+                self.fails(78, "train", "--data", data, *hidden, *options, "--out", self.dir / "none", mentions=words, lines=None)
+
+    def test_a_rate_far_too_high_is_told(self):
+        code = run("train", "--data", self.data("ssrbm"), "--model", "ssrbm", "--hidden", 5, *SHORT, "--trainer", "sml", "--lr", 3000, "--optimizer", "sgd",
+                   "--updates", 300, "--out", self.dir / "run", expect=(0, 70)).code
+        with h5py.File(self.dir / "run" / "checkpoint.h5") as file:
+            for value in file["model/params"].values():
+                self.assertTrue(np.isfinite(value[...]).all(), code)
+
+
+class Preprocessing(CliTest):
+    def raw(self):
+        draw = np.random.default_rng(5)
+        x = np.cumsum(np.cumsum(draw.normal(size=(300, 8, 8)), 1), 2)
+        x = np.clip(128 + 20 * x, 0, 255).astype(np.uint8).reshape(300, 64)
+        with h5py.File(self.dir / "raw.h5", "w") as file:
+            file["train/x"], file["test/x"] = x[:200], x[200:]
+            file.attrs["visible_shape"] = [8, 8]
+        return self.dir / "raw.h5", x
+
+    def test_patches_and_whitening(self):
+        raw, x = self.raw()
+        told = run_json("data", raw, "--patches", "4x4", "--remove-mean", "--whiten", "pca", "--whiten-regularisation", 0, "--out", self.dir / "w.h5")
+        self.assertEqual(told["columns"], 15)
+        patches = x[:200].reshape(200, 2, 4, 2, 4).transpose(0, 1, 3, 2, 4).reshape(800, 16).astype(float)
+        patches -= patches.mean(1, keepdims=True)
+        with h5py.File(self.dir / "w.h5") as file:
+            w = file["train/x"][...].astype(float)
+            back = w @ file["preprocessing/unwhiten"][...] + file["preprocessing/mean"][...]
+        np.testing.assert_allclose(np.cov(w.T), np.eye(15), atol=0.01)
+        np.testing.assert_allclose(back, patches, atol=1e-2)
+
+    def test_contrast_and_zca(self):
+        raw, x = self.raw()
+        run("data", raw, "--remove-mean", "--contrast", "--contrast-floor", 10, "--whiten", "zca", "--out", self.dir / "z.h5", "--quiet")
+        cases = x[:200].astype(float)
+        cases -= cases.mean(1, keepdims=True)
+        cases /= np.sqrt(cases.var(1, keepdims=True) + 10)
+        centred = cases - cases.mean(0)
+        values, axes = np.linalg.eigh(centred.T @ centred / 200)
+        keep = values > 1e-6 * values.max()
+        values, axes = values[keep], axes[:, keep]
+        added = 0.01 * values.mean() * keep.sum() / keep.sum()
+        with h5py.File(self.dir / "z.h5") as file:
+            found = file["train/x"][...]
+            self.assertEqual(found.shape, (200, 64))
+        expected = centred @ (axes / np.sqrt(values + 0.01 * values.sum() / 64)) @ axes.T
+        self.assertLess(min(np.abs(found - expected).max(),
+                            np.abs(found - centred @ (axes / np.sqrt(values + added)) @ axes.T).max()), 2e-2)
+
+    def test_a_model_applies_its_own_and_refuses_others(self):
+        raw, _ = self.raw()
+        run("data", raw, "--remove-mean", "--whiten", "pca", "--components", 10, "--out", self.dir / "w.h5", "--quiet")
+        run("train", "--data", self.dir / "w.h5", "--model", "ssrbm", "--hidden", 4, *SHORT, "--trainer", "sml", "--updates", 20, "--out", self.dir / "run")
+        own = run_json("loglik", self.dir / "run", "--data", self.dir / "w.h5", "--method", "exact")
+        applied = run_json("loglik", self.dir / "run", "--data", raw, "--method", "exact")
+        self.assertAlmostEqual(own["log_likelihood"], applied["log_likelihood"], places=3)
+        run("features", self.dir / "run", "--out", self.dir / "f.h5", "--quiet")
+        with h5py.File(self.dir / "f.h5") as file:
+            self.assertEqual(file["features/filters"].shape, (4, 64))
+        run("data", raw, "--whiten", "pca", "--components", 10, "--out", self.dir / "other.h5", "--quiet")
+        self.fails(65, "loglik", self.dir / "run", "--data", self.dir / "other.h5", mentions=["preprocessing"])
+        np.save(self.dir / "narrow.npy", np.zeros((5, 10), np.float32))
+        self.fails(65, "loglik", self.dir / "run", "--data", self.dir / "narrow.npy", "--split", "train", mentions=["10", "64"])
+
+    def test_conversions_without_a_place_to_go_are_refused(self):
+        raw, _ = self.raw()
+        self.fails(64, "data", raw, "--whiten", "pca", mentions=["--out"])
+        self.fails(64, "data", raw, "--patches", "9x9", "--out", self.dir / "x.h5", mentions=["9x9"])
+
+
+if __name__ == "__main__":
+    unittest.main()
