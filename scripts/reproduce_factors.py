@@ -22,7 +22,7 @@ from scipy.optimize import linear_sum_assignment
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COMMON = ("--data colours-positions --trainer sml --batch 100 --chains 100 --updates 20000 --lr 0.003 --schedule half-linear "
-          "--filter-norm sphere --data-noise 0.3 --init-slab-precision 0.5 --init-spike-bias 0 --report-every 2000 --keep 0 "
+          "--filter-norm sphere --data-noise 0.5 --init-slab-precision 0.5 --init-spike-bias -2 --gibbs two-block --report-every 2000 --keep 0 "
           "--checkpoint-every 20000")
 MACHINES = {
     "staged, exact": "--model bilinear-ssrbm --hidden 3,5 --init staged",
