@@ -103,6 +103,7 @@ class Bench {
 
   void run(Json& rows) {
     for (const Shape& shape : kShapes) run_shape(shape, rows);
+    spike_slab(rows);
     exact(rows);
   }
 
@@ -127,6 +128,37 @@ class Bench {
 
   [[nodiscard]] bool wanted(const std::string& what) const {
     return options_.only.empty() || options_.only == what;
+  }
+
+  /// A sweep of a spike-and-slab machine without Phi, against the two products that it cannot avoid.
+  void spike_slab(Json& rows) {
+    if (!wanted("ssrbm")) return;
+    const Shape shape{256, 512, 1024};
+    const SpikeSlabRbm model({shape.n_visible, {shape.n_hidden, 1}},
+                             SpikeSlabRbm::standard_reference(shape.n_visible));
+    InitialValues values;
+    values.weights = 0.02;
+    values.slab_precision = 10.0;
+    SpikeSlabRbm::Params theta = model.initial_params(StreamFactory{1}, values);
+    Vector direction;
+    model.project(theta, direction);
+    auto chains = reference_chains(model, shape.chains, StreamFactory{1}, Purpose::kSampling, workers_);
+    Workspace<SpikeSlabRbm> workspace;
+    workspace.fit(model, shape.chains, workers_);
+    const auto n = static_cast<long>(shape.chains);
+    const auto up = yardstick_.product(shape.n_hidden, shape.n_visible, n, true);
+    const auto down = yardstick_.product(shape.n_visible, shape.n_hidden, n, false);
+    add(rows, "ssrbm", shape,
+        measure(
+            options_.seconds,
+            [&] {
+              advance(model, theta, 1, StreamFactory{1}, Purpose::kSampling, chains, workspace, workers_);
+            },
+            [&] {
+              up->run();
+              down->run();
+            }),
+        "2 sgemm");
   }
 
   void run_shape(const Shape& shape, Json& rows) {
@@ -327,7 +359,7 @@ void setup_bench(CLI::App& program, int& exit_code) {
   app.add_option("--instructions", options->instructions,
                  "instruction set of the kernels, e.g. AVX2; the best of this CPU where not given");
   app.add_option("--only", options->only, "one kind of row")
-      ->check(CLI::IsMember({"sweep", "gradient", "update", "ais", "exact"}));
+      ->check(CLI::IsMember({"sweep", "gradient", "update", "ais", "exact", "ssrbm"}));
   app.add_option(
       "--metrics", options->metrics,
       "no times, but how near every metric is to the exact Fisher matrix of this model, of at most 22 "

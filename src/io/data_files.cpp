@@ -416,7 +416,9 @@ DataFile load_data(const std::string& name, bool allow_non_finite) {
         bad(name, "/" + split + "/x: found a number that is not finite");
     }
   }
-  if (!is_shape_of(data.visible_shape, data.columns())) data.visible_shape.clear();
+  const Index shown =
+      data.preprocessing.empty() ? data.columns() : static_cast<Index>(data.preprocessing.n_inputs);
+  if (!is_shape_of(data.visible_shape, shown)) data.visible_shape.clear();
   return data;
 }
 

@@ -248,6 +248,7 @@ class Preprocessing(CliTest):
         run("features", self.dir / "run", "--out", self.dir / "f.h5", "--quiet")
         with h5py.File(self.dir / "f.h5") as file:
             self.assertEqual(file["features/filters"].shape, (4, 64))
+            self.assertEqual(list(file.attrs["visible_shape"]), [8, 8])
         run("data", raw, "--whiten", "pca", "--components", 10, "--out", self.dir / "other.h5", "--quiet")
         self.fails(65, "loglik", self.dir / "run", "--data", self.dir / "other.h5", mentions=["preprocessing"])
         np.save(self.dir / "narrow.npy", np.zeros((5, 10), np.float32))

@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""What codes are worth to a linear classifier.
+
+  digits   10, 30, 100 and 300 labelled digits (8 x 8), ten draws each, mean and standard deviation of the accuracy on the test split:
+           raw pixels, principal components, a Gaussian restricted machine, spikes, spikes times slabs, and pooled norms of a machine
+           with three slabs for each spike; all trained without labels on the train split
+  faces    cmu_faces.h5 (not part of this project): person against pose and expression, decoded from E[g] and from E[h] of bilinear
+           blocks, five splits of the cases
+
+The classifier is ridge regression on +-1 labels, its strength chosen by leave-one-out error. Needs numpy and h5py.
+"""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import h5py
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+COMMON = "--trainer sml --batch 100 --chains 100 --schedule half-linear --report-every 5000 --keep 0 --checkpoint-every 100000"
+MACHINES = {
+    "Gaussian RBM": ("--model gaussian-rbm --hidden 100 --init 0.05 --updates 10000", ["hidden"]),
+    "ssRBM": ("--model ssrbm --hidden 100 --init 0.05 --init-spike-precision 0.05 --updates 10000", ["spikes", "spike_slab"]),
+    "ssRBM, 3 slabs": ("--model ssrbm --hidden 50 --slabs 3 --init 0.05 --init-spike-precision 0.1 --updates 10000", ["spikes", "pooled_norm"]),
+}
+
+
+def call(tempera, *words):
+    done = subprocess.run([tempera, *map(str, words), "--quiet", "--json"], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr.strip())
+    return json.loads(done.stdout)
+
+
+def classify(x, y, x_test, classes):
+    """Labels of x_test by ridge regression; leave-one-out residuals in closed form choose the strength."""
+    mean, scale = x.mean(0), x.std(0) + 1e-3 * x.std() + 1e-12
+    x, x_test = (x - mean) / scale, (x_test - mean) / scale
+    target = np.where(y[:, None] == classes, 1.0, -1.0)
+    centre = target.mean(0)
+    values, vectors = np.linalg.eigh(x @ x.T)
+    projected = vectors.T @ (target - centre)
+    best = None
+    for strength in 10.0 ** np.arange(-3, 4.5, 0.5) * x.shape[1]:
+        dual = vectors @ (projected / (values + strength)[:, None])
+        error = np.mean((dual / ((vectors ** 2) @ (1 / (values + strength)))[:, None]) ** 2)
+        if best is None or error < best[0]:
+            best = (error, dual)
+    return classes[np.argmax(x_test @ (x.T @ best[1]) + centre, 1)]
+
+
+def codes_of(path, names):
+    with h5py.File(path) as file:
+        return {name: (file[f"train/{name}"][:].astype(float), file[f"test/{name}"][:].astype(float)) for name in names}
+
+
+def digits(tempera, folder):
+    raw, white = folder / "digits.h5", folder / "white.h5"
+    call(tempera, "data", "digits", "--out", raw)
+    call(tempera, "data", "digits", "--whiten", "pca", "--whiten-regularisation", 0.1, "--out", white)
+    with h5py.File(raw) as file:
+        y, y_test = file["train/y"][:], file["test/y"][:]
+        features = {"raw pixels": (file["train/x"][:].astype(float), file["test/x"][:].astype(float))}
+    with h5py.File(white) as file:
+        x, x_test = file["train/x"][:].astype(float), file["test/x"][:].astype(float)
+        features["30 principal components"] = (x[:, :30], x_test[:, :30])
+    for name, (options, codes) in MACHINES.items():
+        call(tempera, "train", "--data", white, *COMMON.split(), *options.split(), "--out", folder / "run", "--force")
+        call(tempera, "encode", folder / "run", "--data", white, "--out", folder / "codes.h5")
+        for code, values in codes_of(folder / "codes.h5", codes).items():
+            features[f"{name}: {code}"] = values
+    classes = np.unique(y)
+    for name, (x, x_test) in features.items():
+        row = []
+        for labels in (10, 30, 100, 300):
+            accuracy = []
+            for draw in range(10):
+                order = np.random.default_rng(draw).permutation(len(y))
+                # As many of each digit.
+                chosen = np.concatenate([order[y[order] == c][:labels // len(classes)] for c in classes])
+                accuracy.append(100 * np.mean(classify(x[chosen], y[chosen], x_test, classes) == y_test))
+            row.append(f"{np.mean(accuracy):5.1f} ({np.std(accuracy, ddof=1):.1f})")
+        print(f"{name:28} {'  '.join(row)}", flush=True)
+
+
+def faces(tempera, folder, path):
+    with h5py.File(path) as file:
+        x = file["train/x"][:].astype(np.float32)
+        factors = {name: file[f"train/{name}"][:].astype(int) for name in ("person", "pose", "expression")}
+    with h5py.File(folder / "faces.h5", "w") as file:
+        file["train/x"] = x
+        file.attrs["visible_shape"] = [30, 32]
+    white = folder / "faces_white.h5"
+    call(tempera, "data", folder / "faces.h5", "--remove-mean", "--contrast", "--whiten", "pca", "--components", 100, "--whiten-regularisation",
+         0.1, "--out", white)
+    call(tempera, "train", "--data", white, "--model", "bilinear-ssrbm", "--hidden", "5,5", "--blocks", 10, "--init", 0.05, "--filter-norm", "ball",
+         "--init-slab-precision", 2, "--init-spike-bias", -1, *COMMON.split(), "--updates", 10000, "--out", folder / "run", "--force")
+    call(tempera, "encode", folder / "run", "--data", white, "--out", folder / "codes.h5")
+    with h5py.File(folder / "codes.h5") as file, h5py.File(white) as data:
+        codes = {"E[g]": file["train/g"][:].astype(float), "E[h]": file["train/h"][:].astype(float),
+                 "spike x slab": file["train/spike_slab"][:].astype(float), "whitened pixels": data["train/x"][:].astype(float)}
+    for name, code in codes.items():
+        row = []
+        for factor, labels in factors.items():
+            accuracy = []
+            for draw in range(5):
+                order = np.random.default_rng(draw).permutation(len(labels))
+                train, test = order[:400], order[400:]
+                accuracy.append(100 * np.mean(classify(code[train], labels[train], code[test], np.unique(labels)) == labels[test]))
+            row.append(f"{factor} {np.mean(accuracy):5.1f} ({np.std(accuracy, ddof=1):.1f})")
+        print(f"{name:28} {'  '.join(row)}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tempera", default=ROOT / "build/release/apps/tempera")
+    parser.add_argument("--faces", type=pathlib.Path, default=ROOT / "../shared/data/cmu_faces.h5")
+    parser.add_argument("--parts", nargs="+", choices=["digits", "faces"], default=["digits", "faces"])
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if "digits" in arguments.parts:
+            digits(arguments.tempera, pathlib.Path(folder))
+        if "faces" in arguments.parts:
+            faces(arguments.tempera, pathlib.Path(folder), arguments.faces)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
