@@ -72,6 +72,32 @@ class Files(CliTest):
         told = run_json("loglik", self.dir / "m.h5", "--data", self.dir / "x.npy", "--split", "train", "--method", "all", "--betas", 500)
         self.assertEqual(told["disagreements"], [])
 
+    def test_estimates_cover_the_exact_value_on_random_machines(self):
+        """Machines of 6 to 12 spikes and 4 to 64 visibles; planted: a machine whose biases are 0.3 higher."""
+        scores, wrong = [], []
+        for seed in range(6):
+            draw = np.random.default_rng(100 + seed)
+            size, spikes = int(draw.integers(4, 65)), int(draw.integers(6, 13))
+            weights = draw.normal(size=(size, spikes, 1))
+            # As near to singular as a trained machine comes.
+            precision = 1 + draw.random(size)
+            top = np.linalg.eigvalsh(weights[:, :, 0].T @ (weights[:, :, 0] / precision[:, None]) / 10)[-1]
+            weights *= np.sqrt(0.8 / top)
+            more = dict(weights=weights, visible_bias=0.3 * draw.normal(size=size), visible_precision=precision,
+                        slab_mean=draw.normal(size=(spikes, 1)), slab_precision=np.full((spikes, 1), 10.0),
+                        spike_precision=np.zeros((size, spikes)))
+            bias = draw.normal(size=spikes)
+            two_spikes(self.dir / "m.h5", spike_bias=bias, **more)
+            two_spikes(self.dir / "other.h5", spike_bias=bias + 0.3, **more)
+            exact = run_json("loglik", self.dir / "m.h5", "--method", "exact")["log_partition"]
+            told = run_json("loglik", self.dir / "m.h5", "--method", "ais", "--betas", 500, "--chains", 256)
+            scores.append((told["log_partition"] - exact) / told["log_partition_se"])
+            told = run_json("loglik", self.dir / "other.h5", "--method", "ais", "--betas", 500, "--chains", 256)
+            wrong.append((told["log_partition"] - exact) / told["log_partition_se"])
+        self.assertLess(np.abs(scores).max(), 3.5, scores)
+        self.assertGreater(np.mean(np.square(scores)), 0.1, "error bars that are far too large")
+        self.assertGreater(np.abs(wrong).max(), 3.5, wrong)
+
     def test_codes_are_the_expected_latents(self):
         p = two_spikes(self.dir / "m.h5")
         x = np.random.default_rng(3).normal(size=(130, 4)).astype(np.float32)
