@@ -24,8 +24,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 COMMON = "--trainer sml --batch 100 --chains 100 --schedule half-linear --report-every 5000 --keep 0 --checkpoint-every 100000"
 MACHINES = {
     "Gaussian RBM": ("--model gaussian-rbm --hidden 100 --init 0.05 --updates 10000", ["hidden"]),
-    "ssRBM": ("--model ssrbm --hidden 100 --init 0.05 --init-spike-precision 0.05 --updates 10000", ["spikes", "spike_slab"]),
-    "ssRBM, 3 slabs": ("--model ssrbm --hidden 50 --slabs 3 --init 0.05 --init-spike-precision 0.1 --updates 10000", ["spikes", "pooled_norm"]),
+    "ssRBM": ("--model ssrbm --hidden 100 --init 0.05 --init-spike-precision 0.01 --init-slab-mean 1 --updates 10000", ["spikes", "spike_slab"]),
+    "ssRBM, 3 slabs": ("--model ssrbm --hidden 50 --slabs 3 --init 0.05 --init-spike-precision 0.01 --init-slab-mean 1 --updates 10000", ["spikes", "pooled_norm"]),
 }
 
 
