@@ -134,7 +134,6 @@ bool preprocesses(const PreprocessingRequest& request) {
 
 /// Fits the steps to the train split and applies them to all.
 void preprocess(DataFile& data, const PreprocessingRequest& request) {
-  if (!data.preprocessing.empty()) throw UsageError(data.name + ": is preprocessed already");
   data.preprocessing = fit_preprocessing(real_rows(data.split("train")), request);
   for (auto& [split, table] : data.splits) {
     const Matrix rows = data.preprocessing.apply(real_rows(table));
@@ -148,6 +147,7 @@ int run(const Options& options) {
   DataFile data = load_data(options.data, true);
   const bool converts = !options.patches.empty() || options.dequantise || preprocesses(options.request);
   if (converts && options.out.empty()) throw UsageError("data: --out is required where data are converted");
+  if (converts && !data.preprocessing.empty()) throw UsageError(options.data + ": is preprocessed already");
   if (converts && options.binarize != "none")
     throw UsageError("data: --binarize does not go with real-valued preprocessing");
   if (converts) {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "tempera/core/errors.hpp"
+
 namespace tempera {
 namespace {
 
@@ -18,6 +20,10 @@ void per_case(const Preprocessing& steps, Matrix& cases) {
     if (steps.contrast) {
       const double centre = steps.remove_mean ? 0.0 : static_cast<double>(mean);
       const double variance = (row.cast<double>() - centre).square().mean();
+      if (!(variance + steps.contrast_floor > 0)) {
+        throw DataError("case " + std::to_string(n) +
+                        " has no contrast to be divided by; a contrast floor above 0 is needed");
+      }
       row /= static_cast<float>(std::sqrt(variance + steps.contrast_floor));
     }
   }
@@ -73,6 +79,7 @@ Preprocessing fit_preprocessing(const Matrix& cases, const PreprocessingRequest&
   // Largest first; axes along which the data do not vary go.
   const Eigen::VectorXd variances = solver.eigenvalues().reverse();
   Index kept = (variances.array() > kLeastVariance * variances[0]).count();
+  if (kept == 0) throw DataError("the cases are all the same: there is nothing to whiten");
   if (request.whiten == "pca" && request.components > 0) kept = std::min(kept, request.components);
   const double added = request.regularisation * variances.cwiseMax(0.0).mean();
   const Eigen::MatrixXd axes = solver.eigenvectors().rowwise().reverse().leftCols(kept);

@@ -169,27 +169,25 @@ typename M::Params placed(const M& model, const P& plain, const typename P::Para
   return theta;
 }
 
-/// Trains from given parameters, or from where training begins; false where progress stopped it.
+/// What training ends at, from given parameters or from where training begins.
 template <class M>
-bool train_stage(const M& model, const typename M::Data& data, const TrainConfig& config,
-                 const typename M::Params* start, double from, const Progress& progress,
-                 const Workers& workers, typename M::Params& result) {
+typename M::Params train_stage(const M& model, const typename M::Data& data, const TrainConfig& config,
+                               const typename M::Params* start, int stages_before, const Progress& progress,
+                               const Workers& workers) {
   TrainState<M> state = initial_state(model, data, config, workers);
   if (start != nullptr) {
     state.theta = *start;
     if (config.average) state.average = *start;
   }
-  bool stopped = false;
   train<M>(
       model, data, config, state,
       [&](const UpdateReport& report, TrainState<M>&) {
-        const double done = from + static_cast<double>(report.update) / static_cast<double>(report.total);
-        stopped = progress && progress(done / (1.0 + kRounds)) == Control::kStop;
-        return stopped ? Control::kStop : Control::kContinue;
+        const double part = static_cast<double>(report.update) / static_cast<double>(report.total);
+        if (progress) progress((stages_before + part) / (1.0 + kRounds));
+        return Control::kContinue;
       },
       workers);
-  result = state.result();
-  return !stopped;
+  return state.result();
 }
 
 }  // namespace
@@ -219,21 +217,14 @@ typename M::Params staged_params(const M& model, const typename M::Data& data, c
   // Slabs that explain nearly all of a part's variance leave the three-block sweep at a crawl.
   first.gibbs = Plain::kBinary ? "three-block" : "two-block";
 
-  const auto at_random = [&] {
-    return model.initial_params(StreamFactory{static_cast<std::uint64_t>(config.seed)},
-                                initial_values(config));
-  };
   const Plain plain({model.n_visible(), {n_spikes, 1}, !Plain::kBinary}, model.reference());
-  typename Plain::Params filters;
-  if (!train_stage<Plain>(plain, data, first, nullptr, 0.0, progress, workers, filters)) return at_random();
+  typename Plain::Params filters = train_stage<Plain>(plain, data, first, nullptr, 0, progress, workers);
   typename M::Params theta = placed(model, plain, filters, data, config, workers);
 
   // The bilinear machine finds filters that were missing; seen as spikes of their own, they are placed anew.
   const Plain alone({model.n_visible(), {places, 1}, !Plain::kBinary}, model.reference());
   for (int round = 0; round < kRounds; ++round) {
-    typename M::Params found;
-    if (!train_stage<M>(model, data, stage, &theta, 1.0 + round, progress, workers, found))
-      return at_random();
+    const typename M::Params found = train_stage<M>(model, data, stage, &theta, 1 + round, progress, workers);
     filters = alone.zero_params();
     filters.weights = found.weights;
     filters.visible = found.visible;

@@ -1,13 +1,14 @@
 """Real values, spikes and slabs from the command line: files written here with h5py and numpy, likelihoods recomputed here."""
 
 import itertools
-import shutil
+import signal
+import time
 import unittest
 
 import h5py
 import numpy as np
 
-from harness import CliTest, PNG_SIGNATURE, differences, log_sum_exp, read_metrics, run, run_json
+from harness import CliTest, PNG_SIGNATURE, differences, log_sum_exp, read_metrics, run, run_json, start
 
 KINDS = {
     "gaussian-rbm": ["--hidden", "5"],
@@ -204,6 +205,15 @@ class Training(CliTest):
         path = self.train("bilinear-ssrbm", "run", "--trainer", "sml", "--init", "staged")
         self.assertEqual(len(read_metrics(path)), 3)
 
+    def test_a_signal_in_the_staged_start_leaves_no_run(self):
+        # Half a start must not pass for one: going on from it would be another run.
+        process = start("train", "--data", self.data("bilinear-ssrbm"), "--model", "bilinear-ssrbm", *KINDS["bilinear-ssrbm"], *SHORT, "--trainer", "sml",
+                        "--init", "staged", "--updates", 1000000, "--out", self.dir / "run")
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(timeout=30), 130)
+        self.assertFalse((self.dir / "run" / "checkpoint.h5").exists())
+
     def test_options_that_mean_nothing_are_refused(self):
         data = self.data("ssrbm")
         for options, words in [(["--model", "ssrbm", "--init", "staged"], ["init", "bilinear-ssrbm"]),
@@ -284,6 +294,20 @@ class Preprocessing(CliTest):
         raw, _ = self.raw()
         self.fails(64, "data", raw, "--whiten", "pca", mentions=["--out"])
         self.fails(64, "data", raw, "--patches", "9x9", "--out", self.dir / "x.h5", mentions=["9x9"])
+
+    def test_data_are_prepared_once(self):
+        raw, _ = self.raw()
+        run("data", raw, "--remove-mean", "--whiten", "pca", "--out", self.dir / "w.h5", "--quiet")
+        for options in (["--patches", "4x4"], ["--dequantise"], ["--contrast"]):
+            self.fails(64, "data", self.dir / "w.h5", *options, "--out", self.dir / "x.h5", mentions=["preprocessed already"])
+
+    def test_cases_without_contrast_or_variance_are_refused(self):
+        x = np.arange(12, dtype=np.float32).reshape(3, 4)
+        x[1] = 7
+        np.save(self.dir / "flat.npy", x)
+        self.fails(65, "data", self.dir / "flat.npy", "--contrast", "--contrast-floor", 0, "--out", self.dir / "x.h5", mentions=["case 1", "contrast"])
+        np.save(self.dir / "same.npy", np.ones((5, 4), np.float32))
+        self.fails(65, "data", self.dir / "same.npy", "--whiten", "zca", "--out", self.dir / "x.h5", mentions=["nothing to whiten"])
 
 
 if __name__ == "__main__":

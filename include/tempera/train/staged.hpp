@@ -17,7 +17,8 @@ std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, Index n_b
                                    StreamEngine engine);
 
 /// Parameters that training begins at. Cost: three trainings of config.updates updates. Throws
-/// NumericalError; `progress` may stop it, which leaves random filters.
+/// NumericalError. `progress` is told the fraction done; it stops the work by throwing, since a start that is
+/// half made is none.
 template <class M>
 typename M::Params staged_params(const M& model, const typename M::Data& data, const TrainConfig& config,
                                  const Progress& progress, const Workers& workers);
