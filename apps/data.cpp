@@ -17,8 +17,8 @@ struct Options {
   std::string data;
   std::string binarize = "none";
   std::string patches;
-  bool dequantise = false;
   PreprocessingRequest request;
+  bool chosen_floor = false;  // --contrast-floor was given
   std::string out;
   double valid = 0.0;
   double test = 0.0;
@@ -113,6 +113,10 @@ void cut_patches(DataFile& data, const std::string& patches) {
 
 /// Grey levels plus uniform noise in [0, 1): a density of levels becomes one of real numbers.
 void dequantise(Table& table, const std::string& split, std::uint64_t seed) {
+  for (const float x : table.floats) {
+    if (x != std::floor(x))
+      throw DataError(split + format(": found %g: --dequantise is for whole grey levels", x));
+  }
   const std::uint64_t number = (std::uint64_t{1} << 55) + (split == "train" ? 0 : split == "valid" ? 1 : 2);
   std::vector<float> floats(static_cast<std::size_t>(table.rows * table.columns));
   for (Index n = 0; n < table.rows; ++n) {
@@ -129,7 +133,8 @@ void dequantise(Table& table, const std::string& split, std::uint64_t seed) {
 }
 
 bool preprocesses(const PreprocessingRequest& request) {
-  return request.remove_mean || request.contrast || request.centre || request.whiten != "none";
+  return request.dequantise || request.remove_mean || request.contrast || request.centre ||
+         request.whiten != "none";
 }
 
 /// Fits the steps to the train split and applies them to all.
@@ -145,9 +150,13 @@ void preprocess(DataFile& data, const PreprocessingRequest& request) {
 
 int run(const Options& options) {
   DataFile data = load_data(options.data, true);
-  const bool converts = !options.patches.empty() || options.dequantise || preprocesses(options.request);
+  const bool converts = !options.patches.empty() || preprocesses(options.request);
   if (converts && options.out.empty()) throw UsageError("data: --out is required where data are converted");
   if (converts && !data.preprocessing.empty()) throw UsageError(options.data + ": is preprocessed already");
+  if (options.request.components > 0 && options.request.whiten != "pca")
+    throw UsageError("data: --components is for --whiten pca");
+  if (options.chosen_floor && !options.request.contrast)
+    throw UsageError("data: --contrast-floor is for --contrast");
   if (converts && options.binarize != "none")
     throw UsageError("data: --binarize does not go with real-valued preprocessing");
   if (converts) {
@@ -161,7 +170,7 @@ int run(const Options& options) {
   if (options.valid > 0 || options.test > 0)
     deal(data, options.valid, options.test, static_cast<std::uint64_t>(options.seed));
   if (!options.patches.empty()) cut_patches(data, options.patches);
-  if (options.dequantise) {
+  if (options.request.dequantise) {
     for (auto& [split, table] : data.splits)
       dequantise(table, split, static_cast<std::uint64_t>(options.seed));
   }
@@ -249,14 +258,14 @@ void setup_data(CLI::App& program, int& exit_code) {
       ->capture_default_str();
   app.add_option("--patches", options->patches,
                  "HEIGHTxWIDTH: cut pictures into patches of this shape, a case each");
-  app.add_flag("--dequantise", options->dequantise, "add uniform noise in [0, 1) to grey levels");
+  app.add_flag("--dequantise", options->request.dequantise, "add uniform noise in [0, 1) to grey levels");
   app.add_flag("--remove-mean", options->request.remove_mean, "subtract from each case its mean");
   app.add_flag("--contrast", options->request.contrast,
                "divide each case by sqrt(its variance + the floor): contrast normalisation");
-  app.add_option("--contrast-floor", options->request.contrast_floor,
-                 "added to the variance of a case, in its units")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  const CLI::Option* const floor = app.add_option("--contrast-floor", options->request.contrast_floor,
+                                                  "added to the variance of a case, in its units")
+                                       ->check(CLI::NonNegativeNumber)
+                                       ->capture_default_str();
   app.add_flag("--centre", options->request.centre, "subtract the mean of the train split");
   app.add_option("--whiten", options->request.whiten,
                  "none, zca (as many values) or pca (on principal axes), after centring; the inverse is kept")
@@ -284,7 +293,10 @@ void setup_data(CLI::App& program, int& exit_code) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   add_common_options(app, options->common);
-  app.callback([options, &exit_code] { exit_code = run(*options); });
+  app.callback([options, floor, &exit_code] {
+    options->chosen_floor = floor->count() > 0;
+    exit_code = run(*options);
+  });
 }
 
 }  // namespace tempera::apps

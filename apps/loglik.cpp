@@ -374,6 +374,7 @@ int run_for(const Options& options, ModelFile<M> file) {
                  8.0 * (rungs + 2.0) * ensembles * static_cast<double>(options.rounds));
   require_memory("rungs", options.rungs, 24.0 * rungs * rungs * ensembles);
   require_memory("betas", options.betas, 24.0 * static_cast<double>(options.betas));
+  require_law(file);
   const Workers workers(options.common.threads);
   typename M::Data cases;
   typename M::Data train;

@@ -109,6 +109,12 @@ typename M::Shape slab_shape(const Hdf5Reader& file) {
   }
   shape.n_visible = size(0);
   shape.joint_slabs = file.number_attribute("/model", "joint_slabs").value_or(0.0) != 0.0;
+  shape.box = file.number_attribute("/model", "box").value_or(0.0);
+  if (!(shape.box >= 0) || !std::isfinite(shape.box))
+    file.fail("/model", "attribute 'box': expected a number of at least 0");
+  if (shape.box > 0 &&
+      (!std::is_same_v<typename M::Reference, GaussianVisibles::Reference> || shape.joint_slabs))
+    file.fail("/model", "attribute 'box': is for Gaussian visibles without joint slabs");
   return shape;
 }
 
@@ -324,6 +330,10 @@ void write_shape(Hdf5Writer& file, const M& model, const std::vector<std::int64_
   write_preprocessing(file, "/model/preprocessing", steps);
   for (const auto& [name, size] : model.shape_names())
     file.attribute("/model", name, static_cast<std::int64_t>(size));
+  if constexpr (!HasLayers<M>) {
+    file.attribute("/model", "joint_slabs", std::int64_t{model.shape().joint_slabs});
+    file.attribute("/model", "box", model.shape().box);
+  }
   if (!visible_shape.empty()) file.attribute("/model", "visible_shape", visible_shape);
   file.attribute("/model", "binarize", rule.method);
   file.attribute("/model", "binarize_maximum", rule.maximum);
@@ -337,7 +347,6 @@ void write_reference(Hdf5Writer& file, const M& model) {
                  {static_cast<std::uint64_t>(model.n_visible())}, model.reference_bias().data());
   } else {
     file.fields("/model/reference", model.reference());
-    file.attribute("/model", "joint_slabs", std::int64_t{model.shape().joint_slabs});
   }
 }
 
@@ -473,6 +482,9 @@ RealData real_data_for_model(const ModelFile<M>& file, const DataFile& data, con
                     std::to_string(expected) + (raw ? " raw ones" : ""));
   }
   Matrix rows = real_rows(table);
+  if (raw && own.dequantised)
+    warn(data.name + ": raw grey levels, where the model was trained on dequantised ones; likelihoods need " +
+         "'tempera data --dequantise' and the model's other steps");
   return RealData(raw ? own.apply(std::move(rows)) : std::move(rows));
 }
 
@@ -483,7 +495,9 @@ typename M::Data data_for_model(const ModelFile<M>& file, const DataFile& data, 
                                 const std::string& method, std::int64_t seed) {
   if constexpr (std::is_same_v<typename M::Data, RealData>) {
     if (method != "none") throw UsageError("--binarize means nothing with " + std::string(M::kKind));
-    return real_data_for_model(file, data, split);
+    RealData values = real_data_for_model(file, data, split);
+    require_in_box(file.model, values, data.name + ", " + split);
+    return values;
   } else {
     const Table& table = data.split(split);
     if (table.columns != file.model.n_visible()) {

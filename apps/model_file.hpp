@@ -1,6 +1,7 @@
 // Models and checkpoints in files: the place where the kind of a file meets the type of a model.
 #pragma once
 
+#include <cmath>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -105,6 +106,29 @@ typename M::Data values_of(const DataFile& data, const std::string& split, const
     return binarize(data, split, rule);
   } else {
     return RealData(real_rows(data.split(split)));
+  }
+}
+
+/// Refuses machines that have no law.
+template <class M>
+void require_law(const ModelFile<M>& file) {
+  if constexpr (HasProjection<M>) {
+    if (file.model.is_improper(file.theta)) throw NumericalError(file.path.string() + ": " + kImproper);
+  }
+}
+
+/// Refuses values that the model says are impossible: outside of its box.
+template <class M>
+void require_in_box(const M& model, const typename M::Data& data, const std::string& split) {
+  if constexpr (std::is_same_v<typename M::Data, RealData>) {
+    const double box = model.shape().box;
+    for (Index n = 0; box > 0 && n < data.n_cases(); ++n) {
+      for (const float x : data.row(n)) {
+        if (!(std::abs(x) <= box))
+          throw DataError(split + ": case " + std::to_string(n) + " has a value of " + std::to_string(x) +
+                          ", outside of the model's box of " + std::to_string(box));
+      }
+    }
   }
 }
 

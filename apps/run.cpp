@@ -309,6 +309,10 @@ void fit_reference(ModelFile<M>& file, const typename M::Data& train, const Comm
 template <class M>
 LogPartition exact_log_partition(const M& model, const typename M::Params& theta, const Workers& workers,
                                  const Progress& progress) {
+  if constexpr (requires { model.shape().box; }) {
+    if (model.shape().box > 0)
+      throw ConfigError({{"method", "exact", "there is none for visibles in a box; use --method ais"}});
+  }
   if (model.enumerated_units() > M::kMaxEnumeratedUnits) {
     throw ConfigError({{"method", "exact",
                         "needs at most " + std::to_string(M::kMaxEnumeratedUnits) +
@@ -320,9 +324,8 @@ LogPartition exact_log_partition(const M& model, const typename M::Params& theta
       workers, progress);
   if (!std::isfinite(z.value)) {
     throw NumericalError(
-        "the model is improper: for some state of its latents the visibles have no normalisable law, so it "
-        "has no "
-        "log Z (the filters are too strong for the precisions of visibles and slabs)");
+        std::string(kImproper) +
+        " and no log Z (the filters are too strong for the precisions of visibles and slabs)");
   }
   return z;
 }
@@ -441,6 +444,7 @@ M new_model(const TrainConfig& config, const typename M::Data& train) {
     typename M::Shape shape;
     shape.n_visible = train.n_visible();
     shape.joint_slabs = config.gibbs == "two-block";
+    shape.box = config.box;
     if constexpr (std::is_same_v<M, GaussianRbm>) {
       shape.latents = {config.hidden[0]};
     } else if constexpr (requires { shape.latents.n_blocks; }) {
@@ -501,6 +505,8 @@ int run_training_of(const fs::path& directory, const TrainConfig& config, Start 
          " columns are constant");
   }
   const M model = new_model<M>(config, train_data);
+  require_in_box(model, train_data, data.name + ", train");
+  if (has_valid) require_in_box(model, valid_data, data.name + ", valid");
   check_frozen(config, model);
   TrainState<M> state = initial_state<M>(model, train_data, config, workers);
   const fs::path latest = directory / "checkpoint.h5";

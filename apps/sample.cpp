@@ -498,6 +498,7 @@ void write_diagnostics(Hdf5Writer& out, const Json& diagnostics) {
 
 template <class M>
 int run_for(Options& options, bool sweeps_given, ModelFile<M> file) {
+  require_law(file);
   if (!options.shape.empty()) file.visible_shape = parse_shape(options.shape, file.n_raw());
   double units = 0.0;
   for (const Index n : file.model.layer_sizes()) units += static_cast<double>(n);

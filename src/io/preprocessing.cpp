@@ -51,13 +51,15 @@ bool Preprocessing::operator==(const Preprocessing& other) const {
   const auto equal = [](const auto& a, const auto& b) {
     return a.rows() == b.rows() && a.cols() == b.cols() && a == b;
   };
-  return n_inputs == other.n_inputs && remove_mean == other.remove_mean && contrast == other.contrast &&
-         contrast_floor == other.contrast_floor && equal(mean, other.mean) && equal(whiten, other.whiten);
+  return n_inputs == other.n_inputs && dequantised == other.dequantised && remove_mean == other.remove_mean &&
+         contrast == other.contrast && contrast_floor == other.contrast_floor && equal(mean, other.mean) &&
+         equal(whiten, other.whiten);
 }
 
 Preprocessing fit_preprocessing(const Matrix& cases, const PreprocessingRequest& request) {
   Preprocessing steps;
   steps.n_inputs = cases.cols();
+  steps.dequantised = request.dequantise;
   steps.remove_mean = request.remove_mean;
   steps.contrast = request.contrast;
   steps.contrast_floor = request.contrast_floor;
@@ -105,6 +107,7 @@ Preprocessing read_preprocessing(const Hdf5Reader& file, const std::string& path
     return value;
   };
   steps.n_inputs = static_cast<std::int64_t>(number("n_inputs", 1, 1 << 24));
+  steps.dequantised = file.number_attribute(path, "dequantised").value_or(0.0) != 0.0;
   steps.remove_mean = number("remove_mean", 0, 1) != 0;
   steps.contrast = number("contrast", 0, 1) != 0;
   steps.contrast_floor = number("contrast_floor", 0, 1e30);
@@ -128,6 +131,7 @@ Preprocessing read_preprocessing(const Hdf5Reader& file, const std::string& path
 void write_preprocessing(Hdf5Writer& file, const std::string& path, const Preprocessing& steps) {
   if (steps.empty()) return;
   file.attribute(path, "n_inputs", steps.n_inputs);
+  file.attribute(path, "dequantised", std::int64_t{steps.dequantised});
   file.attribute(path, "remove_mean", std::int64_t{steps.remove_mean});
   file.attribute(path, "contrast", std::int64_t{steps.contrast});
   file.attribute(path, "contrast_floor", steps.contrast_floor);

@@ -124,6 +124,7 @@ void check_spike_slab(const TrainConfig& config, Checker& check) {
   at_least_0("init-visible-precision", config.init_visible_precision);
   at_least_0("init-spike-precision", config.init_spike_precision);
   at_least_0("data-noise", config.data_noise);
+  at_least_0("box", config.box);
   check.in_range("init-slab-precision", config.init_slab_precision, config.init_slab_precision > 0,
                  "must be above 0");
   check.in_range("init-spike-bias", config.init_spike_bias, true, "must be finite");
@@ -137,7 +138,24 @@ void check_spike_slab(const TrainConfig& config, Checker& check) {
            config.model == "ssrbm" || config.model == "bilinear-ssrbm", "ssrbm and bilinear-ssrbm");
   only_for(config.filter_norm != "free", "filter-norm", "'" + config.filter_norm + "'", is_spike_slab(config),
            "models with real values or slabs");
-  only_for(config.data_noise > 0, "data-noise", text(config.data_noise), real, "real-valued data");
+  const bool gaussian = real && config.model != "sparse-ssrbm";
+  only_for(config.data_noise > 0, "data-noise", text(config.data_noise), gaussian,
+           "gaussian-rbm, ssrbm and bilinear-ssrbm");
+  only_for(config.box > 0, "box", text(config.box), gaussian, "gaussian-rbm, ssrbm and bilinear-ssrbm");
+  if (config.box > 0 && config.gibbs == "two-block")
+    check.add("box", text(config.box),
+              "means --gibbs three-block: visibles and slabs are not jointly Gaussian");
+  if (config.box > 0 && is_staged(config)) check.add("box", text(config.box), "means no --init staged");
+  const auto frozen = [&](std::string_view name) {
+    return std::find(config.freeze.begin(), config.freeze.end(), name) != config.freeze.end();
+  };
+  if (gaussian && has_slabs && config.box == 0 && frozen("slab_precision"))
+    check.add("freeze", "'slab_precision'",
+              "needs --box: without it slab precisions keep the machine proper");
+  if (config.model == "sparse-ssrbm" && frozen("slab_precision"))
+    check.add("freeze", "'slab_precision'", "is not possible: slab precisions keep the machine proper");
+  if (config.filter_norm != "free" && frozen("weights"))
+    check.add("filter-norm", "'" + config.filter_norm + "'", "contradicts --freeze weights");
   only_for(!config.freeze.empty(), "freeze", std::to_string(config.freeze.size()) + " fields",
            is_spike_slab(config), "models with real values or slabs");
   only_for(is_natural(config), "metric", "'" + config.metric + "'", !is_spike_slab(config),
@@ -224,9 +242,13 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
   if (n_visible > 0 && !config.hidden.empty()) {
     const auto visible = static_cast<double>(n_visible);
     // Weights for each visible unit, as if layers were one after another of the visibles.
-    double hidden = static_cast<double>(config.hidden.front() * config.slabs);
+    const auto first = static_cast<double>(config.hidden.front());
+    double hidden = first * static_cast<double>(config.slabs);
+    if (bilinear && config.hidden.size() == 2)
+      hidden *= static_cast<double>(config.hidden[1]) * static_cast<double>(config.blocks);
+    if (config.model == "ssrbm" && config.init_spike_precision > 0) hidden += first;
     double units = visible + hidden;
-    for (std::size_t k = 1; k < config.hidden.size(); ++k) {
+    for (std::size_t k = 1; deep && k < config.hidden.size(); ++k) {
       hidden += static_cast<double>(config.hidden[k - 1]) * static_cast<double>(config.hidden[k]) / visible;
       units += static_cast<double>(config.hidden[k]);
     }

@@ -12,13 +12,14 @@ namespace {
 
 /// Spikes of the plain machine for each place of the table.
 constexpr double kSpikesPerPlace = 1.6;
-/// Noise added to its cases, and the first biases of its spikes.
-constexpr double kNoise = 0.5;
+/// Noise added to its cases, in standard deviations of the data, and the first biases of its spikes.
+constexpr double kNoise = 1.35;
 constexpr double kSpikeBias = -1.0;
 /// Filters with a larger cosine are one and the same, or parts of one.
 constexpr double kLargestCosine = 0.6;
-/// Random starts of the arrangement.
+/// Random starts of the arrangement, and the least gain for which filters change places.
 constexpr int kStarts = 50;
+constexpr double kLeastGain = 1e-9;
 /// Times that the bilinear machine is trained and its filters are placed anew, before training proper.
 constexpr int kRounds = 2;
 /// Cases that spikes are looked at on.
@@ -61,7 +62,7 @@ Eigen::MatrixXd expected_spikes(const P& model, const typename P::Params& theta,
 }  // namespace
 
 std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, Index n_blocks, Index n_g, Index n_h,
-                                   StreamEngine engine) {
+                                   const StreamFactory& streams, const Progress& progress) {
   const Index n = n_blocks * n_g * n_h;
   // Whether two places share a row or a column.
   Eigen::MatrixXd related = Eigen::MatrixXd::Zero(n, n);
@@ -80,28 +81,35 @@ std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, Index n_b
     }
     return sum;
   };
+  // What swapping the filters of two places adds to the score.
+  const auto gain_of = [&](const std::vector<Index>& filters, Index a, Index b) {
+    const Index first = filters[static_cast<std::size_t>(a)];
+    const Index second = filters[static_cast<std::size_t>(b)];
+    double sum = 0.0;
+    for (Index c = 0; c < n; ++c) {
+      if (c == a || c == b) continue;
+      const Index other = filters[static_cast<std::size_t>(c)];
+      sum += (related(a, c) - related(b, c)) * (correlation(second, other) - correlation(first, other));
+    }
+    return sum;
+  };
   std::vector<Index> best;
   double best_score = -std::numeric_limits<double>::infinity();
   for (int start = 0; start < kStarts; ++start) {
-    StreamEngine own = engine;
-    for (int skip = 0; skip < start * 64; ++skip) own();
-    std::vector<Index> filters = permutation(n, own);
-    double score = score_of(filters);
+    if (progress) progress(static_cast<double>(start) / kStarts);
+    StreamEngine engine = streams.engine(Purpose::kParameters, 1, static_cast<std::uint32_t>(start));
+    std::vector<Index> filters = permutation(n, engine);
     for (bool better = true; better;) {
       better = false;
-      for (std::size_t a = 0; a < filters.size(); ++a) {
-        for (std::size_t b = 0; b < a; ++b) {
-          std::swap(filters[a], filters[b]);
-          const double swapped = score_of(filters);
-          if (swapped > score + 1e-12) {
-            score = swapped;
-            better = true;
-          } else {
-            std::swap(filters[a], filters[b]);
-          }
+      for (Index a = 0; a < n; ++a) {
+        for (Index b = 0; b < a; ++b) {
+          if (gain_of(filters, a, b) <= kLeastGain) continue;
+          std::swap(filters[static_cast<std::size_t>(a)], filters[static_cast<std::size_t>(b)]);
+          better = true;
         }
       }
     }
+    const double score = score_of(filters);
     if (score > best_score) {
       best_score = score;
       best = filters;
@@ -140,7 +148,8 @@ std::vector<Index> ranked_filters(const typename P::Params& theta, const Eigen::
 /// as at the start of training.
 template <class M, class P>
 typename M::Params placed(const M& model, const P& plain, const typename P::Params& found,
-                          const typename M::Data& data, const TrainConfig& config, const Workers& workers) {
+                          const typename M::Data& data, const TrainConfig& config, const Progress& progress,
+                          const Workers& workers) {
   const auto& table = model.shape().latents;
   const Index places = table.n_blocks * table.n_g * table.n_h;
   const StreamFactory streams{static_cast<std::uint64_t>(config.seed)};
@@ -156,8 +165,8 @@ typename M::Params placed(const M& model, const P& plain, const typename P::Para
       correlation(a, b) = covariance(i, j) / std::sqrt(std::max(1e-12, covariance(i, i) * covariance(j, j)));
     }
   }
-  const std::vector<Index> filters = arrange_filters(correlation, table.n_blocks, table.n_g, table.n_h,
-                                                     streams.engine(Purpose::kParameters, 1));
+  const std::vector<Index> filters =
+      arrange_filters(correlation, table.n_blocks, table.n_g, table.n_h, streams, progress);
   typename M::Params theta = model.initial_params(streams, initial_values(config));
   theta.visible = found.visible;
   for (Index place = 0; place < places; ++place) {
@@ -204,7 +213,10 @@ typename M::Params staged_params(const M& model, const typename M::Data& data, c
   stage.track_log_z = "none";
   stage.filter_norm = "sphere";
   stage.freeze.clear();
-  if (!Plain::kBinary) stage.data_noise = std::max(stage.data_noise, kNoise);
+  if constexpr (!Plain::kBinary) {
+    const double variance = model.reference().visible_precision.template cast<double>().cwiseInverse().mean();
+    stage.data_noise = std::max(stage.data_noise, kNoise * std::sqrt(variance));
+  }
   TrainConfig first = stage;
   first.model = std::string(Plain::kKind);
   first.hidden = {n_spikes};
@@ -219,7 +231,13 @@ typename M::Params staged_params(const M& model, const typename M::Data& data, c
 
   const Plain plain({model.n_visible(), {n_spikes, 1}, !Plain::kBinary}, model.reference());
   typename Plain::Params filters = train_stage<Plain>(plain, data, first, nullptr, 0, progress, workers);
-  typename M::Params theta = placed(model, plain, filters, data, config, workers);
+  // Placing takes no share of the bar; a signal stops it too.
+  const auto placing = [&](int stages_done) -> Progress {
+    return [&progress, stages_done](double) {
+      return progress ? progress(stages_done / (1.0 + kRounds)) : Control::kContinue;
+    };
+  };
+  typename M::Params theta = placed(model, plain, filters, data, config, placing(1), workers);
 
   // The bilinear machine finds filters that were missing; seen as spikes of their own, they are placed anew.
   const Plain alone({model.n_visible(), {places, 1}, !Plain::kBinary}, model.reference());
@@ -231,7 +249,7 @@ typename M::Params staged_params(const M& model, const typename M::Data& data, c
     filters.latent.spike_bias.setConstant(static_cast<float>(kSpikeBias));
     filters.latent.slab_mean = Eigen::Map<const Vector>(found.latent.slab_mean.data(), places);
     filters.latent.slab_precision = Eigen::Map<const Vector>(found.latent.slab_precision.data(), places);
-    theta = placed(model, alone, filters, data, config, workers);
+    theta = placed(model, alone, filters, data, config, placing(2 + round), workers);
   }
   return theta;
 }

@@ -112,7 +112,7 @@ void positive_phase(const M& model, const typename M::Params& theta, const typen
     }
   }
   infer_cases(model, theta, config.positive_sweeps, phase.blocks, phase.workspace, workers);
-  if constexpr (std::is_same_v<M, BilinearSpikeSlabRbm> || std::is_same_v<M, BinaryBilinearSpikeSlabRbm>) {
+  if constexpr (HasOptionalMeanField<M>) {
     if (config.positive != "mean-field") return;
     workers.for_each(n_blocks, [&](Index b) {
       model.mean_field(config.positive_sweeps, update % 2 == 1, theta,
@@ -407,7 +407,8 @@ StepNorms apply_natural_gradient(const M& model, const TrainConfig& config, cons
   return norms;
 }
 
-/// Norms of the filters as the configuration wants them, then a machine that is proper.
+/// Norms of the filters as the configuration wants them, then a machine that is proper. Averages of proper
+/// machines are proper, since these are a convex set.
 template <HasProjection M>
 bool project(const M& model, const TrainConfig& config, typename M::Params& theta, Vector& direction) {
   if (config.filter_norm != "free") {
@@ -574,7 +575,6 @@ UpdateReport update_once(const M& model, const typename M::Data& data, const Tra
 
   if constexpr (HasProjection<M>) {
     if (project(model, config, state.theta, state.projection.direction)) state.projection.count[0] += 1.0;
-    if (size_of(state.average) > 0) project(model, config, state.average, state.projection.average_direction);
     report.projections = state.projection.count[0];
   }
 
@@ -653,7 +653,7 @@ TrainState<M> initial_state(const M& model, const typename M::Data& data, const 
     state.theta = model.initial_params(streams, initial_values(config));
   }
   if constexpr (HasProjection<M>) {
-    state.projection.direction = state.projection.average_direction = Vector::Zero(model.n_visible());
+    state.projection.direction = Vector::Zero(model.n_visible());
     state.projection.count.assign(1, 0.0);
     project(model, config, state.theta, state.projection.direction);
   }

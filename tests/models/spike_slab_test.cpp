@@ -9,6 +9,7 @@
 #include <numbers>
 
 #include "tempera/core/math.hpp"
+#include "tempera/core/truncated_normal.hpp"
 #include "tempera/mcmc/annealing.hpp"
 #include "tempera/mcmc/chains.hpp"
 #include "tempera/models/all_models.hpp"
@@ -600,6 +601,136 @@ TEST(SpikeSlabRbm, ProjectionMakesEveryStateProper) {
         EXPECT_FALSE(model.project(theta, direction)) << "what is proper stays";
       }
     }
+  }
+}
+
+/// Many steps of a noisy ascent that wants stronger filters: what training does to a projection.
+TEST(SpikeSlabRbm, ProjectionsOneAfterAnotherKeepEveryMachineProper) {
+  for (const double phi : {0.0, 0.05}) {
+    const SpikeSlabRbm model({8, {10, 1}}, SpikeSlabRbm::standard_reference(8));
+    InitialValues values;
+    values.weights = 0.1;
+    values.slab_precision = 1.0;
+    values.spike_precision = phi;
+    auto theta = model.initial_params(StreamFactory{5}, values);
+    auto unprojected = theta;
+    Vector direction;
+    StreamEngine engine = StreamFactory{6}.engine(Purpose::kParameters, 0);
+    double worst = 1.0;
+    int acted = 0;
+    for (int step = 0; step < 400; ++step) {
+      for (Index k = 0; k < theta.weights.size(); ++k) {
+        const auto change = static_cast<float>(0.1 * (uniform_53(engine) - 0.5));
+        theta.weights.data()[k] = 1.01F * theta.weights.data()[k] + change;
+        unprojected.weights.data()[k] = 1.01F * unprojected.weights.data()[k] + change;
+      }
+      acted += model.project(theta, direction) ? 1 : 0;
+      ASSERT_TRUE(model.is_proper(theta)) << step;
+      if (step % 20 == 0) worst = std::min(worst, least_eigenvalue(model, theta));
+    }
+    EXPECT_GT(worst, 0.0) << phi;
+    EXPECT_GT(acted, 20);
+    EXPECT_FALSE(model.is_proper(unprojected));
+    EXPECT_LT(least_eigenvalue(model, unprojected), 0.0) << "planted: no projection";
+  }
+}
+
+// --- visibles in a box ------------------------------------------------------------------------------------
+
+/// The oracle of machines whose visibles are in [-1.2, 1.2], by the midpoint rule.
+template <class M>
+struct BoxedFamily : SpikeSlabFamily<M> {
+  static constexpr double kBox = 1.2;
+
+  static M model() {
+    auto shape = Oracle<M>::model().shape();
+    shape.box = kBox;
+    return OracleOf<M>::model(shape);
+  }
+  static std::vector<std::pair<Eigen::Vector2d, double>> visibles(double) {
+    constexpr int kSteps = 60;
+    constexpr double kStep = 2 * kBox / kSteps;
+    std::vector<std::pair<Eigen::Vector2d, double>> all;
+    for (int i = 0; i < kSteps; ++i) {
+      for (int j = 0; j < kSteps; ++j)
+        all.emplace_back(Eigen::Vector2d((i + 0.5) * kStep - kBox, (j + 0.5) * kStep - kBox), kStep * kStep);
+    }
+    return all;
+  }
+  static double exact_log_z(const M& model, const typename M::Params& t, double beta) {
+    LogSumExp sum;
+    for (const auto& [v, measure] : visibles(0))
+      sum.add(SpikeSlabFamily<M>::log_weight(model, t, beta, v) + std::log(measure));
+    return sum.value();
+  }
+};
+
+template <class M>
+void check_box(typename M::Params theta) {
+  using F = BoxedFamily<M>;
+  const M model = F::model();
+  EXPECT_NEAR(F::exact_log_z(model, theta, 0.0), model.reference_log_partition(), 1e-3);
+  for (const float beta : {0.0F, 0.5F, 1.0F})
+    EXPECT_LT((chain_deviation<M, F>(model, theta, theta, beta, false)), kSurprise) << beta;
+  const M free = Oracle<M>::model();
+  EXPECT_GT((chain_deviation<M, F>(free, theta, theta, 0.5F, false)), kSurprise) << "planted: no box";
+  const Workers workers(1);
+  const StreamFactory streams{9};
+  LogSumExp sum;
+  for (const double w :
+       annealed_log_weights(model, theta, published_betas(400),
+                            reference_chains(model, 1024, streams, Purpose::kAnnealing, workers), streams,
+                            Purpose::kAnnealing, workers))
+    sum.add(w);
+  EXPECT_NEAR(model.reference_log_partition() + sum.value() - std::log(1024.0),
+              F::exact_log_z(model, theta, 1.0), 0.05);
+}
+
+TEST(SpikeSlabInABox, ChainsAndAnnealingFollowTheTruncatedLaw) {
+  check_box<GaussianRbm>(Oracle<GaussianRbm>::random(Oracle<GaussianRbm>::model(), 7));
+  check_box<SpikeSlabRbm>(Oracle<SpikeSlabRbm>::random(Oracle<SpikeSlabRbm>::model(), 7));
+}
+
+TEST(SpikeSlabInABox, AMachineThatWouldBeImproperHasALaw) {
+  auto theta = Oracle<SpikeSlabRbm>::random(Oracle<SpikeSlabRbm>::model(), 7);
+  theta.latent.slab_precision.setConstant(0.6F);
+  theta.latent.spike_precision.setZero();
+  const auto model = BoxedFamily<SpikeSlabRbm>::model();
+  ASSERT_LT(least_eigenvalue(Oracle<SpikeSlabRbm>::model(), theta), 0.0);
+  EXPECT_TRUE(model.is_proper(theta));
+  EXPECT_FALSE(Oracle<SpikeSlabRbm>::model().is_proper(theta));
+  Vector direction;
+  EXPECT_FALSE(model.project(theta, direction));
+  check_box<SpikeSlabRbm>(theta);
+}
+
+TEST(SpikeSlabInABox, DrawsFarOutsideLieWhereTheTailIs) {
+  GaussianRbm::Shape shape{1, {1}};
+  shape.box = 1.0;
+  const GaussianRbm model(shape, GaussianRbm::standard_reference(1));
+  auto theta = model.zero_params();
+  theta.visible.visible_precision.setOnes();
+  const Workers workers(1);
+  for (const float mean : {1.0F, 6.0F, 11.0F, 41.0F, -41.0F}) {
+    theta.visible.visible_bias[0] = mean;
+    auto chains = reference_chains(model, 4096, StreamFactory{2}, Purpose::kChains, workers);
+    Workspace<GaussianRbm> workspace;
+    workspace.fit(model, 4096, workers);
+    MeanVariance seen;
+    for (int k = 0; k < 10; ++k) {
+      advance(model, theta, 1, StreamFactory{2}, Purpose::kChains, chains, workspace, workers);
+      for (const auto& block : chains.blocks) {
+        for (Index c = 0; c < kLanes; ++c) {
+          ASSERT_LE(std::abs(block.visible(0, c)), 1.0F);
+          seen.add(static_cast<double>(block.visible(0, c)));
+        }
+      }
+    }
+    const double sign = mean > 0 ? 1.0 : -1.0;
+    const double away = std::abs(static_cast<double>(mean)) - 1.0;
+    const double expected = sign * (away + 1.0 - truncated_normal_mean(away, away + 2.0));
+    EXPECT_NEAR(seen.mean(), expected, 4.5 * seen.standard_error() + 1e-6) << mean;
+    EXPECT_GT(seen.variance(), 0.5 / (1.0 + away * away) * 0.5) << "draws collapse onto the bound";
   }
 }
 

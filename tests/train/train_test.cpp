@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/train/staged.hpp"
 #include "tempera/train/trainer.hpp"
 
 namespace tempera {
@@ -258,6 +259,45 @@ TEST(Config, ReportsEveryViolationAtOnce) {
   config.hidden = {0};
   config.trainer = "magic";
   EXPECT_EQ(validate(config).size(), 3U);
+}
+
+TEST(StagedStart, FiltersGoBackToTheirPlaces) {
+  // Two blocks of 3 x 4, shuffled; filters that share a row or a column go together.
+  constexpr Index kG = 3;
+  constexpr Index kH = 4;
+  constexpr Index kPlaces = 2 * kG * kH;
+  const auto related = [](Index a, Index b) {
+    const Index pairs = kG * kH;
+    return a != b && a / pairs == b / pairs && (a % pairs / kH == b % pairs / kH || a % kH == b % kH);
+  };
+  StreamEngine engine = StreamFactory{3}.engine(Purpose::kShuffle, 0);
+  const std::vector<Index> place_of = permutation(kPlaces, engine);
+  const auto together = [&](Index f, Index g) {
+    return related(place_of[static_cast<std::size_t>(f)], place_of[static_cast<std::size_t>(g)]);
+  };
+  Eigen::MatrixXd correlation(kPlaces, kPlaces);
+  for (Index a = 0; a < kPlaces; ++a) {
+    for (Index b = 0; b <= a; ++b)
+      correlation(a, b) = correlation(b, a) = (a == b           ? 1.0
+                                               : together(a, b) ? 0.3
+                                                                : -0.02) +
+                                              0.05 * (uniform_53(engine) - 0.5);
+  }
+  int heard = 0;
+  const std::vector<Index> found = arrange_filters(correlation, 2, kG, kH, StreamFactory{1}, [&](double) {
+    ++heard;
+    return Control::kContinue;
+  });
+  EXPECT_GT(heard, 10);
+  int wrong = 0;
+  for (Index a = 0; a < kPlaces; ++a) {
+    for (Index b = 0; b < a; ++b)
+      wrong +=
+          related(a, b) != together(found[static_cast<std::size_t>(a)], found[static_cast<std::size_t>(b)])
+              ? 1
+              : 0;
+  }
+  EXPECT_EQ(wrong, 0);
 }
 
 }  // namespace

@@ -55,6 +55,9 @@ enum class Purpose : std::uint8_t {
 /// Bit of counter word 0 that is set where draws are normal deviates.
 inline constexpr std::uint32_t kNormalDraws = 0x40000000U;
 
+/// Bit of counter word 0 that is set where a Bernoulli unit takes more than its first 16 bits.
+inline constexpr std::uint32_t kTieDraws = 0x80000000U;
+
 /// A run of draws of one chain at one step, as a uniform random bit generator for Boost.Random.
 class StreamEngine {
  public:

@@ -13,6 +13,7 @@ namespace tempera {
 /// not where a model meets cases.
 struct Preprocessing {
   std::int64_t n_inputs = 0;  // values of a raw case; 0: no preprocessing
+  bool dequantised = false;   // noise was added when the data were converted
   bool remove_mean = false;   // of each case
   bool contrast = false;      // divide each case by its standard deviation
   double contrast_floor = 10.0;
@@ -34,6 +35,7 @@ struct Preprocessing {
 
 /// How the arrays are fitted.
 struct PreprocessingRequest {
+  bool dequantise = false;
   bool remove_mean = false;
   bool contrast = false;
   double contrast_floor = 10.0;

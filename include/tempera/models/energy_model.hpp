@@ -137,6 +137,14 @@ concept HasMeanField = EnergyModel<M> &&
   { m.clamped_units() } -> std::same_as<UnitRange>;
 };
 
+/// Expected latents given data are exact, and a mean field stands beside: `h_first` is which group it begins
+/// with.
+template <class M>
+concept HasOptionalMeanField = EnergyModel<M> &&
+    requires(const M m, Index sweeps, bool h_first, const typename M::Params& theta, typename M::Work& work) {
+  m.mean_field(sweeps, h_first, theta, work);
+};
+
 /// The machine at beta = 0 is independent units: iid draws and an exact log Z.
 template <class M>
 concept HasReference = EnergyModel<M> &&

@@ -30,6 +30,14 @@
 
 namespace tempera {
 
+struct Configuration;
+
+/// Said of machines whose visibles, given some state of the latents, have no precision left.
+inline constexpr const char* kImproper =
+    "the machine is improper: for some state of its latents the precision of the visibles is not positive, "
+    "so it "
+    "has no law";
+
 template <class Visibles, class Latents>
 class SpikeSlab {
  public:
@@ -46,6 +54,9 @@ class SpikeSlab {
   static constexpr Index kMaxEnumeratedUnits = 20;
   /// The field of the visible biases.
   static constexpr std::string_view kVisibleBias = Visibles::kBias;
+  /// Of a box of visibles: the mixture has no closed form.
+  static constexpr Index kNotEnumerable = 1 << 30;
+  /// Bounds of precisions; those of the visibles times the reference's.
   static constexpr double kLeastPrecision = 1e-4;
   static constexpr double kLargestPrecision = 1e4;
 
@@ -55,6 +66,9 @@ class SpikeSlab {
     /// Sweeps draw slabs and visibles jointly given the spikes (two blocks); else slabs given the visibles
     /// and the visibles given the slabs (three). Real visibles with spikes only.
     bool joint_slabs = false;
+    /// Visibles are restricted to [-box, box] each, so that every machine has a law; 0: they are not.
+    /// Gaussian visibles only; no joint slabs.
+    double box = 0.0;
     bool operator==(const Shape&) const = default;
   };
 
@@ -158,9 +172,9 @@ class SpikeSlab {
 
   // --- the paper's mean field of bilinear machines ---------------------------------------------------
   /// Expected latents of independent g and h instead of the exact ones of mean_latents, at beta = 1: sweeps
-  /// of g given h and h given g. `first` is the group that begins. Out: as mean_latents. Bilinear latents
-  /// only.
-  void mean_field(Index sweeps, bool h_first, const Params& theta, Work& work) const;
+  /// of g given h and h given g, from the biases. Out: as mean_latents.
+  void mean_field(Index sweeps, bool h_first, const Params& theta,
+                  Work& work) const requires std::is_same_v<Latents, BilinearBlocks>;
   /// Upper bound of the free energy that the expected units of `work` give.
   void variational_free_energy(const Params& theta, const State& x, const Work& work, LaneDoubles& out) const;
 
@@ -190,10 +204,21 @@ class SpikeSlab {
   static constexpr bool is_precision(std::string_view field) { return field.ends_with("_precision"); }
   [[nodiscard]] Params initial_params(const StreamFactory& streams, const InitialValues& values) const;
   [[nodiscard]] Offsets initial_offsets(const Eigen::VectorXd&) const { return {}; }
-  /// Keeps precisions in bounds and the machine proper: slab precisions are raised where the precision of the
-  /// visibles given the latents comes within 1 % of singular (algorithms.md 4a). `direction` (n_visible, or
-  /// empty at first) is the memory of a power iteration. Returns whether slab precisions had to be raised.
+  /// Keeps precisions in bounds and the machine proper, unless a box does: slab precisions are raised until
+  /// the precision of the visibles given the latents is at least 1 % of what it is without slabs, for every
+  /// state of the latents. Each spike's own precision holds what it can of its slabs, and what is left,
+  ///   sum_i rest_i W_i diag(1 / alpha_i) W_i' <= 0.99 diag(Lambda),  rest_i = max(0, 1 - 0.99 / rho_i),
+  /// rho_i the largest eigenvalue of Phi_i^-1/2 W_i diag(1 / alpha_i) W_i' Phi_i^-1/2 (1 / rho_i = 0 without
+  /// Phi, where this is necessary too, algorithms.md 4a). Checked by a Cholesky factor. `direction`
+  /// (n_visible, or empty at first) is the memory of the power iteration that finds the worst direction.
+  /// Returns whether slab precisions had to be raised. Cost: n_visible^2 filters, as often as they are
+  /// raised.
   bool project(Params& theta, Vector& direction) const;
+  /// Whether that condition holds: necessary and sufficient for a law where there is no Phi, else sufficient.
+  [[nodiscard]] bool is_proper(const Params& theta) const;
+  /// Whether it is seen to have no law: by the state with every gate on, which decides where there is no Phi,
+  /// and with Phi by each spike alone. Cost: n_visible^2 filters, with Phi n_visible^3 spikes.
+  [[nodiscard]] bool is_improper(const Params& theta) const;
   /// Name of the first field that no machine of this kind can have, or empty: a precision out of range.
   [[nodiscard]] std::string_view fault(const Params& theta) const;
   /// Slabs of blocks as themselves, no longer in standard deviations of their prior: for files.
@@ -216,29 +241,31 @@ class SpikeSlab {
                   const LaneStream& stream, Index first_site, State& x) const;
   void draw_slabs(UnitRange filters, const Params& theta, const LaneFloats& beta, const Work& work,
                   const LaneStream& stream, Index first_site, State& x) const;
-  /// Gate of a filter in a state, as 0 or 1 in every lane.
-  void gate_lanes(const State& x, Index filter, Eigen::Array<float, 1, kLanes>& out) const;
   /// log of what the latents give to the weight of v, slabs and units summed out, in double.
   [[nodiscard]] double log_latent_weight(const Params& theta, double beta, const Eigen::VectorXd& v) const;
-  /// Energy of the visibles alone, in double.
-  [[nodiscard]] double visible_energy(const Params& theta, double beta, const Eigen::VectorXd& v) const;
   [[nodiscard]] double log_slab_constant(const Params& theta) const;
-  /// Binary latents of one state of an enumeration: log of their own weight, and the filters whose gate is
-  /// on.
-  struct Configuration {
-    double log_weight = 0.0;
-    std::vector<Index> active;
-    std::vector<Index> spikes;
-  };
-  [[nodiscard]] Index latent_bits() const;
-  [[nodiscard]] Configuration configuration(const Params& theta, double beta, Word state) const;
   [[nodiscard]] double log_component(const Params& theta, double beta, Word visible_spikes,
                                      const Configuration& latent) const;
   /// Sites of random bits that the latents take.
   [[nodiscard]] Index latent_sites() const;
 
+  [[nodiscard]] float box() const { return static_cast<float>(shape_.box); }
+  void set_responses(UnitRange filters, const Params& theta, Work& work) const;
+  void clamp_precisions(Params& theta) const;
+  /// What the precision of the visibles alone must hold of the slabs: filters scaled by Lambda^-1/2
+  /// alpha^-1/2 and by the root of what is left of them, their Gram matrix on the smaller side, and whether
+  /// all its eigenvalues are small enough.
+  struct Excess {
+    Eigen::MatrixXf filters;
+    Eigen::MatrixXf matrix;
+    bool of_visibles = true;
+    bool proper = true;
+  };
+  [[nodiscard]] Excess excess(const Params& theta) const;
+
   Shape shape_;
   Reference reference_;
+  Vector no_bias_;
 };
 
 using GaussianRbm = SpikeSlab<GaussianVisibles, HiddenUnits>;

@@ -13,15 +13,6 @@
 
 namespace tempera {
 
-/// What the latents give to a part of the visibles of one block, before it is multiplied by beta: their drive
-/// W (gates x slabs), and what they add to the precision (null where nothing). Rows of 64 lanes, from the
-/// first unit of the part.
-struct VisibleInput {
-  UnitRange part;
-  const float* drive = nullptr;
-  const float* precision = nullptr;
-};
-
 /// Real values with a precision of their own: E(v) = v' diag(precision) v / 2 - bias' v.
 struct GaussianVisibles {
   using Data = RealData;

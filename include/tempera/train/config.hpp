@@ -70,6 +70,7 @@ struct TrainConfig {
   std::int64_t blocks = 1;
   bool gate = false;
   std::string gibbs = "three-block";
+  double box = 0.0;  // 0: none
   std::string filter_norm = "free";
   double data_noise = 0.0;
   std::vector<std::string> freeze;
@@ -195,6 +196,7 @@ struct TrainConfig {
       "sweeps of ssrbm: three-block (spikes, slabs, visibles) or two-block (spikes, then slabs and visibles "
       "jointly)",
       s.gibbs...);
+    f("box", "restrict real visibles to [-box, box], which makes every machine proper; 0 does not", s.box...);
     f("filter-norm", "length of filters of spike-and-slab models: free, ball (at most 1) or sphere (1)",
       s.filter_norm...);
     f("data-noise", "standard deviation of noise added to real-valued cases in training", s.data_noise...);

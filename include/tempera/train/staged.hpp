@@ -11,10 +11,10 @@ namespace tempera {
 
 /// Places 0 ... n-1 of a table of n_blocks x n_g x n_h for n filters, given the correlations of their spikes:
 /// result[place] is a filter. The sum of the correlations of filters in one row or one column of a block is
-/// made as large as swaps of two filters can make it, the best of some random starts. Cost: starts x swaps x
-/// n^2.
+/// made as large as swaps of two filters can make it, the best of some random starts. Cost: starts x passes x
+/// n^3. `progress` is told the part of the starts that is done.
 std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, Index n_blocks, Index n_g, Index n_h,
-                                   StreamEngine engine);
+                                   const StreamFactory& streams, const Progress& progress = {});
 
 /// Parameters that training begins at. Cost: three trainings of config.updates updates. Throws
 /// NumericalError. `progress` is told the fraction done; it stops the work by throwing, since a start that is

@@ -24,13 +24,11 @@ namespace tempera {
 /// Memory of the projection that keeps machines with slabs proper, and how often it acted; empty for others.
 struct ProjectionState {
   Vector direction;
-  Vector average_direction;
   std::vector<double> count;
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
     f("direction", s.direction...);
-    f("average_direction", s.average_direction...);
     f("count", s.count...);
   }
 };
