@@ -141,7 +141,7 @@ class Bench {
     values.slab_precision = 10.0;
     SpikeSlabRbm::Params theta = model.initial_params(StreamFactory{1}, values);
     Vector direction;
-    model.project(theta, direction);
+    model.project(theta, direction, true);
     auto chains = reference_chains(model, shape.chains, StreamFactory{1}, Purpose::kSampling, workers_);
     Workspace<SpikeSlabRbm> workspace;
     workspace.fit(model, shape.chains, workers_);

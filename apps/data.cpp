@@ -18,7 +18,8 @@ struct Options {
   std::string binarize = "none";
   std::string patches;
   PreprocessingRequest request;
-  bool chosen_floor = false;  // --contrast-floor was given
+  bool chosen_floor = false;           // --contrast-floor was given
+  bool chosen_regularisation = false;  // --whiten-regularisation was given
   std::string out;
   double valid = 0.0;
   double test = 0.0;
@@ -157,6 +158,10 @@ int run(const Options& options) {
     throw UsageError("data: --components is for --whiten pca");
   if (options.chosen_floor && !options.request.contrast)
     throw UsageError("data: --contrast-floor is for --contrast");
+  if (options.chosen_regularisation && options.request.whiten == "none")
+    throw UsageError("data: --whiten-regularisation is for --whiten");
+  if (options.binarize != "none" && options.out.empty())
+    throw UsageError("data: --binarize needs --out");
   if (converts && options.binarize != "none")
     throw UsageError("data: --binarize does not go with real-valued preprocessing");
   if (converts) {
@@ -271,10 +276,11 @@ void setup_data(CLI::App& program, int& exit_code) {
                  "none, zca (as many values) or pca (on principal axes), after centring; the inverse is kept")
       ->check(CLI::IsMember({"none", "zca", "pca"}))
       ->capture_default_str();
-  app.add_option("--whiten-regularisation", options->request.regularisation,
-                 "part of the mean variance that is added to that of every axis")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  const CLI::Option* regularisation =
+      app.add_option("--whiten-regularisation", options->request.regularisation,
+                     "part of the mean variance that is added to that of every axis")
+          ->check(CLI::NonNegativeNumber)
+          ->capture_default_str();
   app.add_option("--components", options->request.components,
                  "axes of pca at most; 0: all along which the data vary")
       ->check(whole_number())
@@ -293,8 +299,9 @@ void setup_data(CLI::App& program, int& exit_code) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   add_common_options(app, options->common);
-  app.callback([options, floor, &exit_code] {
+  app.callback([options, floor, regularisation, &exit_code] {
     options->chosen_floor = floor->count() > 0;
+    options->chosen_regularisation = regularisation->count() > 0;
     exit_code = run(*options);
   });
 }

@@ -118,6 +118,26 @@ typename M::Shape slab_shape(const Hdf5Reader& file) {
   return shape;
 }
 
+/// Statistics of a machine that has a shape of them; empty for others.
+template <class M>
+LayerShape shape_of_statistics(const M& model, const typename M::Params& theta) {
+  if constexpr (HasStatistics<M>) {
+    return model.statistics_shape(theta);
+  } else {
+    return {};
+  }
+}
+
+/// Refuses parameters that no machine of this kind can have.
+template <class M>
+void require_precisions(const Hdf5Reader& file, const std::string& group, const M& model,
+                        const typename M::Params& theta) {
+  if constexpr (!HasLayers<M>) {
+    if (const std::string_view wrong = model.fault(theta); !wrong.empty())
+      file.fail(group + std::string(wrong), "precisions must be positive");
+  }
+}
+
 /// Parameters have the axes that the format names; a spike_precision that is not there is 0.
 template <class M>
 typename M::Params read_params(const Hdf5Reader& file, const M& model) {
@@ -133,8 +153,7 @@ typename M::Params read_params(const Hdf5Reader& file, const M& model) {
           file.dataset(path, shape.empty() ? shape_of(field) : shape, field.data());
         },
         theta);
-    if (const std::string_view wrong = model.fault(theta); !wrong.empty())
-      file.fail(kParams + std::string(wrong), "precisions must be positive");
+    require_precisions(file, kParams, model, theta);
   }
   return theta;
 }
@@ -281,9 +300,10 @@ Tracker<M> tracker_of(const Hdf5Reader& file, const M& model) {
 
 /// Refuses what was read where it contradicts itself.
 template <class M>
-void require_sound(const Hdf5Reader& file, const Tracker<M>& tracker) {
+void require_sound(const Hdf5Reader& file, const M& model, const Tracker<M>& tracker) {
   if (const char* fault = tracker_fault(tracker))
     file.fail(std::string(kTracker) + "/" + fault, "out of range or inconsistent");
+  require_precisions(file, std::string(kTracker) + "/theta/", model, tracker.theta);
 }
 
 }  // namespace
@@ -295,6 +315,7 @@ std::vector<typename M::Params> read_snapshots(const ModelFile<M>& model_file) {
   std::vector<typename M::Params> rungs(static_cast<std::size_t>(snapshots_in<M>(file)),
                                         model_file.model.zero_params());
   file.field(kTrajectory, "rungs", rungs);
+  for (const auto& theta : rungs) require_precisions(file, kTrajectory + "/rungs/", model_file.model, theta);
   rungs.erase(rungs.begin());
   return rungs;
 }
@@ -309,7 +330,7 @@ std::optional<Tracker<M>> read_tracker(const ModelFile<M>& model_file) {
   file.field("/state", "tracker", tracker);
   if (sizes_of(tracker) != sizes)
     file.fail(kTracker, "its rungs, ensembles and chains do not fit each other");
-  require_sound(file, tracker);
+  require_sound(file, model_file.model, tracker);
   return tracker;
 }
 
@@ -426,7 +447,15 @@ void read_checkpoint(const fs::path& path, const M& model, TrainState<M>& state)
   const std::uint64_t n_chains = state.chains.n_chains;
   const std::uint64_t n_ensembles = state.snapshots.trajectory.n_ensembles;
   const std::uint64_t n_draws = state.snapshots.reservoir.n_chains;
+  const LayerShape statistics = shape_of_statistics(model, state.theta);
   file.fields("/state", state);
+  // What a metric remembers has this shape.
+  if (shape_of_statistics(model, state.theta).coupled != statistics.coupled)
+    file.fail("/state/theta/spike_precision", "is there in the file or in the configuration, and not in both");
+  require_precisions(file, "/state/theta/", model, state.theta);
+  if (size_of(state.average) > 0) require_precisions(file, "/state/average/", model, state.average);
+  for (const auto& theta : state.snapshots.trajectory.rungs)
+    require_precisions(file, kTrajectory + "/rungs/", model, theta);
   if (has_snapshots) {
     if (state.snapshots.trajectory.n_ensembles != n_ensembles ||
         state.snapshots.reservoir.n_chains != n_draws)
@@ -442,7 +471,7 @@ void read_checkpoint(const fs::path& path, const M& model, TrainState<M>& state)
   }
   if (sizes_of(state.tracker) != tracked)
     file.fail("/state/tracker", "does not fit the rungs and chains of the configuration");
-  if (has_tracker) require_sound(file, state.tracker);
+  if (has_tracker) require_sound(file, model, state.tracker);
   if (!is_consistent(state.jumps)) file.fail("/state/jumps", "out of range or inconsistent");
   if (state.ladder.n_rungs > 0) {
     if (const char* fault = ladder_fault(state.ladder))
@@ -452,6 +481,11 @@ void read_checkpoint(const fs::path& path, const M& model, TrainState<M>& state)
     file.fail("/state/chains", "expected " + std::to_string(n_chains) + " chains, found " +
                                    std::to_string(state.chains.n_chains));
   }
+}
+
+bool is_trusted(const fs::path& checkpoint) {
+  const Hdf5Reader file(checkpoint);
+  return !file.has("/log_partition") || file.number_attribute("/log_partition", "trusted").value_or(1.0) != 0.0;
 }
 
 std::string command_line() {

@@ -7,6 +7,7 @@
 #include <string>
 #include <variant>
 
+#include "options.hpp"
 #include "tempera/estimate/log_partition.hpp"
 #include "tempera/io/data_files.hpp"
 #include "tempera/io/hdf5.hpp"
@@ -109,11 +110,18 @@ typename M::Data values_of(const DataFile& data, const std::string& split, const
   }
 }
 
-/// Refuses machines that have no law.
+/// Whether a checkpoint's log Z, where it has one, is not marked as contradicted.
+bool is_trusted(const std::filesystem::path& checkpoint);
+
+/// Refuses machines that are seen to have no law; tells where that cannot be seen.
 template <class M>
 void require_law(const ModelFile<M>& file) {
   if constexpr (HasProjection<M>) {
     if (file.model.is_improper(file.theta)) throw NumericalError(file.path.string() + ": " + kImproper);
+    if (!file.model.is_seen(file.theta))
+      warn(file.path.string() +
+           ": not every state of the latents was looked at, and the machine is beyond what training allows: it "
+           "may be improper, and have no law");
   }
 }
 
@@ -121,7 +129,7 @@ void require_law(const ModelFile<M>& file) {
 template <class M>
 void require_in_box(const M& model, const typename M::Data& data, const std::string& split) {
   if constexpr (std::is_same_v<typename M::Data, RealData>) {
-    const double box = model.shape().box;
+    const auto box = static_cast<float>(model.shape().box);
     for (Index n = 0; box > 0 && n < data.n_cases(); ++n) {
       for (const float x : data.row(n)) {
         if (!(std::abs(x) <= box))

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <sstream>
 
@@ -33,6 +34,11 @@ constexpr std::size_t kMaxTiles = 1024;
 
 /// Validation likelihoods during training: exact up to this many enumerated units, AIS beyond.
 constexpr Index kExactValidationUnits = 14;
+/// A tracked log Z is compared with the exact one at checkpoints and validations where at most this many units are
+/// to be enumerated; further apart than this many standard errors and nats it is not to be trusted.
+constexpr Index kCheckedUnits = 12;
+constexpr double kCheckedErrors = 5.0;
+constexpr double kCheckedNats = 0.5;
 constexpr std::uint64_t kValidationChains = 64;
 constexpr Index kValidationBetas = 1000;
 /// What rounding of free energies may add to the log of a total probability.
@@ -546,15 +552,36 @@ int run_training_of(const fs::path& directory, const TrainConfig& config, Start 
   if (!goes_on) remove_products(directory);
   const double seconds_before = truncate_metrics(metrics, state.update);
 
+  // What speaks against a tracked log Z: cases whose total probability would be above 1, and what the exact
+  // value has beyond it.
+  bool possible = !goes_on || is_trusted(latest);
+  double missed = 0.0;
+  bool warned_missed = false;
+  const auto compare_with_exact = [&](const LogPartition& tracked) -> std::optional<LogPartition> {
+    if (model.enumerated_units() > kCheckedUnits) return std::nullopt;
+    const LogPartition exact = exact_log_partition(model, state.result(), workers, {});
+    missed = exact.value - tracked.value;
+    if (std::abs(missed) <= kCheckedNats + kCheckedErrors * tracked.standard_error) missed = 0.0;
+    if (missed != 0.0 && !warned_missed) {
+      warn(format("update %llu: the exact log Z is %.2f nats from the tracked one: the chains do not see all of the "
+                  "machine's mass, so its gradient is wrong; a lower --lr, a rate that decays or early stopping "
+                  "(--validate-every, --patience) may help",
+                  static_cast<unsigned long long>(state.update), missed));
+      warned_missed = true;
+    }
+    return exact;
+  };
   TrackerWorkspace<M> tracking_workspace;
   const auto note_log_partition = [&] {
     if (!tracks || state.update == 0) return;
     try {
       notes.log_partition =
           tracked_log_partition(model, state.result(), state.tracker, tracking_workspace, workers);
+      compare_with_exact(*notes.log_partition);
     } catch (const NumericalError&) {
       notes.log_partition.reset();  // a checkpoint is worth more than this note
     }
+    notes.log_partition_trusted = possible && missed == 0.0;
   };
   const auto save = [&] {
     note_log_partition();
@@ -569,6 +596,11 @@ int run_training_of(const fs::path& directory, const TrainConfig& config, Start 
     const typename M::Params& theta = state.result();
     if (tracks) {
       result.log_partition = report.log_partition;
+      // Once it was seen to be wrong, at every report until it is right again.
+      if (missed != 0.0 || is_validated(config, report.update, report.total)) {
+        const auto exact = compare_with_exact(report.log_partition);
+        if (missed != 0.0) result.log_partition = *exact;
+      }
       result.train = train_cases.likelihood(model, theta, result.log_partition, result.possible, workers);
     } else if (!is_validated(config, report.update, report.total)) {
       return result;
@@ -632,7 +664,7 @@ int run_training_of(const fs::path& directory, const TrainConfig& config, Start 
           if (is_reported(config, report.update, report.total)) {
             const Assessment found = assess(report);
             score = found.words();
-            notes.log_partition_trusted = found.possible;
+            possible = found.possible;
             if (!found.possible && !warned_impossible) {
               warn(format(
                   "update %llu: log Z is too low, distinct cases would have more than probability 1: the "
@@ -676,6 +708,7 @@ int run_training_of(const fs::path& directory, const TrainConfig& config, Start 
     warn("early stopping: no validation was to be trusted; the last model is kept");
   if (stopped_early && state.best_update != 0 && state.best_update != state.update) {
     read_checkpoint(checkpoint_of(history, state.best_update), model, state);
+    possible = true;  // else it would not be the best
     note_log_partition();
     write_checkpoint(latest, model, state, notes);
     score = format(", validation %.3f nats", state.best_validation);

@@ -502,6 +502,8 @@ int run_for(Options& options, bool sweeps_given, ModelFile<M> file) {
   if (!options.shape.empty()) file.visible_shape = parse_shape(options.shape, file.n_raw());
   double units = 0.0;
   for (const Index n : file.model.layer_sizes()) units += static_cast<double>(n);
+  // Slabs, and what is cached of every filter.
+  if constexpr (!HasLayers<M>) units += 5.0 / 3.0 * static_cast<double>(file.model.filters());
   require_memory("count", options.count, 12.0 * static_cast<double>(options.count) * units);
   if (options.ladder == "temperature") {
     const auto rungs = static_cast<double>(std::max<std::int64_t>(options.rungs, kFirstRungs));
@@ -570,6 +572,7 @@ int run_for(Options& options, bool sweeps_given, ModelFile<M> file) {
     write_layers(out, drawn.samples);
     write_diagnostics(out, diagnostics);
     if (!file.visible_shape.empty()) out.attribute("/", "visible_shape", file.visible_shape);
+    write_preprocessing(out, "/preprocessing", file.preprocessing);
     write_provenance(out, command_line(), options.seed);
     out.write(options.out);
   }

@@ -10,6 +10,7 @@ flatters), exactly for 20 hidden units, a variational bound for the deep machine
   small     14 x 14 digits, 20 hidden units, exact; and the same digits with pixels inverted
   rbm       MNIST, 784-500, batch and chains 500
   dbm       MNIST, 784-400-100, batch and chains 256, five sweeps in each phase
+  patches   a spike-and-slab machine of 12 spikes on 8 x 8 natural patches, contrast taken out, whitened; exact; beside Adam
 
 Needs h5py and the data sets, which are not part of this project; --figure needs matplotlib.
 """
@@ -67,7 +68,15 @@ RACES = {
     "dbm": Race("--model dbm --hidden 400,100 --batch 256 --sweeps 5 --warmup 100", [1000, 2000], {
         "centred": (rates(0.2, 0.4, 0.6, 0.8), None),
         "sample, joint": (damped("sample --fisher joint", (0.05, 0.03), (0.05, 0.05), (0.1, 0.05), (0.1, 0.08)), None),
-        "kfac": (bounded("kfac --fisher joint", (0.02, 0.03), (0.02, 0.1), (0.05, 0.03), (0.05, 0.1)), [1000])})}
+        "kfac": (bounded("kfac --fisher joint", (0.02, 0.03), (0.02, 0.1), (0.05, 0.03), (0.05, 0.1)), [1000])}),
+    "patches": Race("--model ssrbm --hidden 12 --batch 100 --init-visible-precision 0.1", [300, 1000, 3000], {
+        "adam": (rates(0.01, 0.03, 0.06, 0.1), None),
+        "diagonal": (bounded("diagonal", (0.05, 0.01), (0.05, 0.03), (0.05, 0.1), (0.02, 0.1)), None),
+        "kfac": (bounded("kfac", (0.05, 0.01), (0.05, 0.03), (0.05, 0.1), (0.2, 0.1)), None),
+        "ekfac": (bounded("ekfac", (0.2, 0.003), (0.2, 0.01), (0.5, 0.01), (0.5, 0.03)), None),
+        "sample": (bounded("sample", (0.1, 0.003), (0.3, 0.01), (1, 0.03), (1, 0.1)), None),
+        "hybrid": (bounded("hybrid", (0.1, 0.003), (0.3, 0.01), (1, 0.03), (1, 0.1)), None)})}
+PREPARED = ["--patches", "8x8", "--dequantise", "--remove-mean", "--contrast", "--whiten", "pca"]
 
 
 def call(tempera, *words):
@@ -82,7 +91,7 @@ def measure(tempera, folder, data, race, options, length, seed, betas):
                 "--report-every", length, "--checkpoint-every", length, "--keep", 0, "--seed", seed, "--out", run, "--force")
     if told is None:
         return None
-    how = ["--method", "exact"] if race == "small" else ["--method", "ais", "--betas", betas, "--chains", 100]
+    how = ["--method", "exact"] if race in ("small", "patches") else ["--method", "ais", "--betas", betas, "--chains", 100]
     found = call(tempera, "loglik", run, "--data", data, *how)
     return found and (found["log_likelihood"], found.get("effective_fraction", 1.0), told["seconds"])
 
@@ -172,6 +181,11 @@ def main():
             if arguments.only:
                 kept = {arguments.only: RACES[name].methods[arguments.only]}
                 RACES[name] = RACES[name]._replace(methods=kept)
+            if name == "patches":
+                patches = pathlib.Path(folder) / "patches.h5"
+                call(arguments.tempera, "data", arguments.data / "bsds500_patches16.h5", *PREPARED, "--out", patches)
+                rows += race(arguments.tempera, folder, patches, name, arguments.seeds, arguments.betas, note)
+                continue
             if name != "small":
                 rows += race(arguments.tempera, folder, arguments.data / MNIST, name, arguments.seeds, arguments.betas, note)
                 continue

@@ -27,10 +27,10 @@ PHI = "--model ssrbm --hidden 12 --init-spike-precision 0.3 --init-visible-preci
 MACHINES = {
     "Gaussian RBM": "--model gaussian-rbm --hidden 12 --init 0.05",
     "ssRBM, no Phi": "--model ssrbm --hidden 12 --init-spike-precision 0 --init 0.05",
-    "ssRBM with Phi": PHI + " --init 0.05",
-    "ssRBM with Phi, 2 slabs": PHI + " --init 0.05 --slabs 2",
+    "ssRBM with Phi": PHI,
+    "ssRBM with Phi, 2 slabs": PHI + " --slabs 2",
     "ssRBM with Phi, W = 0": PHI + " --init 0 --freeze weights",
-    "ssRBM with Phi, CD-1": PHI + " --init 0.05 --trainer cd",
+    "ssRBM with Phi, CD-1": PHI + " --trainer cd",
 }
 
 

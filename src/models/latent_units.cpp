@@ -310,13 +310,16 @@ void draw_latents(const BilinearBlocks::Shape& s, const BilinearBlocks::Params& 
     const Block<Lanes>& block = law.block;
     // The state of outer units and gate: a draw of 32 bits against the cumulative probabilities.
     draw_quad(stream, site / static_cast<std::uint32_t>(kUnitAlignment), draws);
-    Lanes u;
+    using DoubleLanes = Eigen::Array<double, 1, kLanes>;
+    DoubleLanes total = DoubleLanes::Zero();
+    for (const Lanes& p : law.probability) total += p.cast<double>();
+    DoubleLanes u;
     for (Index c = 0; c < kLanes; ++c)
-      u[c] = (static_cast<float>(draws[0][static_cast<std::size_t>(c)] >> 1) + 0.5F) * 0x1p-31F;
-    Lanes cumulative = Lanes::Zero();
+      u[c] = total[c] * (static_cast<double>(draws[0][static_cast<std::size_t>(c)]) + 0.5) * 0x1p-32;
+    DoubleLanes cumulative = DoubleLanes::Zero();
     Eigen::Array<Index, 1, kLanes> state = Eigen::Array<Index, 1, kLanes>::Zero();
     for (Index s2 = 0; s2 + 1 < block.states(); ++s2) {
-      cumulative += law.probability[static_cast<std::size_t>(s2)];
+      cumulative += law.probability[static_cast<std::size_t>(s2)].cast<double>();
       state += (u >= cumulative).cast<Index>();
     }
     // The inner units given it.

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <numeric>
 
 #include "bernoulli_units.hpp"
 #include "lanes.hpp"
@@ -105,7 +106,10 @@ Index SpikeSlab<V, L>::stage_units(Index stage) const {
 
 template <class V, class L>
 Index SpikeSlab<V, L>::latent_sites() const {
-  return aligned_units(sites_before(shape_.latents, latents()));
+  // Of draws given the visibles, and of fair coins.
+  Index fair = 0;
+  for (const Index n : binary_layers(shape_.latents)) fair += aligned_units(n);
+  return std::max(fair, aligned_units(sites_before(shape_.latents, latents())));
 }
 
 template <class V, class L>
@@ -471,7 +475,7 @@ void SpikeSlab<V, L>::mean_field(Index sweeps, bool h_first, const Params& theta
 
 template <class V, class L>
 void SpikeSlab<V, L>::variational_free_energy(const Params& theta, const State& x, const Work& work,
-                                              LaneDoubles& out) const {
+                                              LaneDoubles& out) const requires std::is_same_v<L, BilinearBlocks> {
   out.fill(0.0);
   add_energies(reference_, theta.visible, ones(), x.visible, work.lanes, out);
   Eigen::Array<double, 1, kLanes> bound = Eigen::Array<double, 1, kLanes>::Constant(log_slab_constant(theta));
@@ -691,21 +695,18 @@ auto SpikeSlab<V, L>::initial_params(const StreamFactory& streams, const Initial
 
 template <class V, class L>
 void SpikeSlab<V, L>::clamp_precisions(Params& theta) const {
-  const auto clamp = [](float x, float scale) {
-    return std::clamp(x, static_cast<float>(kLeastPrecision) * scale,
-                      static_cast<float>(kLargestPrecision) * scale);
-  };
   for_each_field(
       [&](std::string_view name, auto& field) {
         if (!is_precision(name)) return;
         for (float* x = field.data(); x != field.data() + field.size(); ++x) {
-          if (*x != 0.0F) *x = clamp(*x, 1.0F);
+          if (*x != 0.0F) *x = bounded_precision(*x, 1.0F);
         }
       },
       theta.latent);
   if constexpr (!kBinary) {
     for (Index d = 0; d < n_visible(); ++d)
-      precision_of(theta.visible)[d] = clamp(precision_of(theta.visible)[d], precision_of(reference_)[d]);
+      precision_of(theta.visible)[d] =
+          bounded_precision(precision_of(theta.visible)[d], precision_of(reference_)[d]);
   }
 }
 
@@ -753,71 +754,109 @@ bool SpikeSlab<V, L>::is_proper(const Params& theta) const {
 }
 
 template <class V, class L>
+bool SpikeSlab<V, L>::is_seen(const Params& theta) const {
+  return !has_spike_precision(theta) || latents() <= kMaxSeenSpikes || is_proper(theta);
+}
+
+template <class V, class L>
 bool SpikeSlab<V, L>::is_improper(const Params& theta) const {
   if constexpr (!kSlabs || kBinary) {
     return false;
   } else {
-    if (shape_.box > 0) return false;
+    if (is_proper(theta)) return false;
+    // The precision Q - W diag(1 / alpha) W' of the visibles is positive where diag(alpha) - W'Q^-1 W is.
     const Index each = filters() / latents();
-    Eigen::MatrixXd all = precision_of(theta.visible).template cast<double>().asDiagonal();
-    const auto is_positive = [](const Eigen::MatrixXd& precision) {
-      return Eigen::LLT<Eigen::MatrixXd>(precision).info() == Eigen::Success;
+    const auto lacks_law = [&](const std::vector<Index>& spikes) {
+      const auto slabs = static_cast<Index>(spikes.size()) * each;
+      Eigen::VectorXd precision = precision_of(theta.visible).template cast<double>();
+      Eigen::MatrixXd w(n_visible(), slabs);
+      Eigen::VectorXd alpha(slabs);
+      for (std::size_t k = 0; k < spikes.size(); ++k) {
+        const Index from = spikes[k] * each;
+        const Index to = static_cast<Index>(k) * each;
+        w.middleCols(to, each) = theta.weights.middleCols(from, each).template cast<double>();
+        alpha.segment(to, each) =
+            Eigen::Map<const Vector>(theta.latent.slab_precision.data() + from, each).cast<double>();
+        if constexpr (kSpikePrecision)
+          precision += theta.latent.spike_precision.col(spikes[k]).template cast<double>();
+      }
+      // On the smaller side.
+      const Eigen::MatrixXd left =
+          slabs <= n_visible()
+              ? Eigen::MatrixXd(Eigen::MatrixXd(alpha.asDiagonal()) -
+                                w.transpose() * precision.cwiseInverse().asDiagonal() * w)
+              : Eigen::MatrixXd(Eigen::MatrixXd(precision.asDiagonal()) -
+                                w * alpha.cwiseInverse().asDiagonal() * w.transpose());
+      return Eigen::LLT<Eigen::MatrixXd>(left).info() != Eigen::Success;
     };
-    const bool spike_precision = has_spike_precision(theta);
-    for (Index i = 0; i < latents(); ++i) {
-      const Eigen::MatrixXd w = theta.weights.middleCols(i * each, each).template cast<double>();
-      const Eigen::Map<const Vector> alpha(theta.latent.slab_precision.data() + i * each, each);
-      Eigen::MatrixXd change = -w * alpha.cast<double>().cwiseInverse().asDiagonal() * w.transpose();
-      if constexpr (kSpikePrecision)
-        change.diagonal() += theta.latent.spike_precision.col(i).template cast<double>();
-      all += change;
-      if (!spike_precision) continue;
-      change.diagonal() += precision_of(theta.visible).template cast<double>();
-      if (!is_positive(change)) return true;
+    std::vector<Index> spikes(static_cast<std::size_t>(latents()));
+    std::iota(spikes.begin(), spikes.end(), Index{0});
+    if (lacks_law(spikes)) return true;
+    if (!has_spike_precision(theta)) return false;
+    if (latents() > kMaxSeenSpikes)
+      return std::any_of(spikes.begin(), spikes.end(), [&](Index i) { return lacks_law({i}); });
+    for (Word state = 1; state >> latents() == 0; ++state) {
+      spikes.clear();
+      for (Index i = 0; i < latents(); ++i) {
+        if ((state >> i & 1) != 0) spikes.push_back(i);
+      }
+      if (lacks_law(spikes)) return true;
     }
-    return !is_positive(all);
+    return false;
   }
 }
 
 template <class V, class L>
-bool SpikeSlab<V, L>::project(Params& theta, Vector& direction) const {
+bool SpikeSlab<V, L>::project(Params& theta, Vector& direction, bool filters_shrink) const {
   clamp_precisions(theta);
-  if constexpr (!kSlabs || kBinary) {
-    return false;
-  } else {
+  if constexpr (kSlabs && !kBinary) {
     if (shape_.box > 0) return false;
-    const Index each = filters() / latents();
     Matrix& alpha = theta.latent.slab_precision;
-    for (int round = 0;; ++round) {
-      const Excess found = excess(theta);
-      if (found.proper) return round > 0;
-      if (round >= kRounds) {
-        // All slabs alike, by the largest eigenvalue.
-        const float rho = Eigen::SelfAdjointEigenSolver<Eigen::MatrixXf>(found.matrix, Eigen::EigenvaluesOnly)
-                              .eigenvalues()
-                              .maxCoeff();
-        alpha *= std::max(rho / static_cast<float>(kProper), 1.0F + 1e-4F);
-        continue;
-      }
-      // Slabs are raised by what they give to the worst direction.
-      if (direction.size() != n_visible() || direction.isZero())
-        direction = Vector::LinSpaced(n_visible(), 1.0F, 2.0F);
-      Vector inner;
-      float rho = 0.0F;
-      for (int step = 0; step < kPowerSteps; ++step) {
-        direction.normalize();
-        inner = found.filters.transpose() * direction;
-        direction = found.filters * inner;
-        rho = inner.squaredNorm();
-      }
-      if (direction.norm() == 0.0F) direction.setOnes();
-      if (rho <= static_cast<float>(kProper)) continue;
-      Vector part(latents());
-      for (Index i = 0; i < latents(); ++i) part[i] = inner.segment(i * each, each).squaredNorm();
-      const float gain = (rho / static_cast<float>(kProper) - 1.0F) * rho / part.squaredNorm();
-      Eigen::Map<Matrix> slabs(alpha.data(), latents(), each);
-      for (Index i = 0; i < latents(); ++i) slabs.row(i) *= 1.0F + gain * part[i];
+    const Matrix before = alpha;
+    if (!raise_slabs(theta, direction)) return false;
+    if (filters_shrink) {
+      for (Index m = 0; m < filters(); ++m)
+        theta.weights.col(m) /= std::sqrt(alpha.data()[m] / before.data()[m]);
+      alpha = before;
     }
+    return true;
+  }
+  return false;
+}
+
+template <class V, class L>
+bool SpikeSlab<V, L>::raise_slabs(Params& theta, Vector& direction) const requires kSlabs {
+  const Index each = filters() / latents();
+  Matrix& alpha = theta.latent.slab_precision;
+  for (int round = 0;; ++round) {
+    const Excess found = excess(theta);
+    if (found.proper) return round > 0;
+    if (round >= kRounds) {
+      // All slabs alike, by the largest eigenvalue.
+      const float rho = Eigen::SelfAdjointEigenSolver<Eigen::MatrixXf>(found.matrix, Eigen::EigenvaluesOnly)
+                            .eigenvalues()
+                            .maxCoeff();
+      alpha *= std::max(rho / static_cast<float>(kProper), 1.0F + 1e-4F);
+      continue;
+    }
+    // Slabs are raised by what they give to the worst direction.
+    if (direction.size() != n_visible() || direction.isZero())
+      direction = Vector::LinSpaced(n_visible(), 1.0F, 2.0F);
+    Vector inner;
+    float rho = 0.0F;
+    for (int step = 0; step < kPowerSteps; ++step) {
+      direction.normalize();
+      inner = found.filters.transpose() * direction;
+      direction = found.filters * inner;
+      rho = inner.squaredNorm();
+    }
+    if (direction.norm() == 0.0F) direction.setOnes();
+    if (rho <= static_cast<float>(kProper)) continue;
+    Vector part(latents());
+    for (Index i = 0; i < latents(); ++i) part[i] = inner.segment(i * each, each).squaredNorm();
+    const float gain = (rho / static_cast<float>(kProper) - 1.0F) * rho / part.squaredNorm();
+    Eigen::Map<Matrix> slabs(alpha.data(), latents(), each);
+    for (Index i = 0; i < latents(); ++i) slabs.row(i) *= 1.0F + gain * part[i];
   }
 }
 

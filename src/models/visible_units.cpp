@@ -265,7 +265,10 @@ GaussianVisibles::Params initial_visibles(const GaussianVisibles::Params& refere
                                           const InitialValues& values) {
   GaussianVisibles::Params own = reference;
   if (values.visible_precision > 0) {
-    own.visible_precision.setConstant(static_cast<float>(values.visible_precision));
+    // Within the bounds: a bias that was made for another precision would be another mean.
+    for (Index d = 0; d < own.visible_precision.size(); ++d)
+      own.visible_precision[d] =
+          bounded_precision(static_cast<float>(values.visible_precision), reference.visible_precision[d]);
     own.visible_bias =
         reference.visible_bias.cwiseQuotient(reference.visible_precision).cwiseProduct(own.visible_precision);
   }

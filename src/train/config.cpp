@@ -101,10 +101,11 @@ void check_init(const TrainConfig& config, Checker& check) {
     if (!config.model.ends_with("bilinear-ssrbm")) check.add("init", "'staged'", "is for bilinear-ssrbm");
     return;
   }
+  if (config.init == "auto") return;
   char* end = nullptr;
   const double scale = std::strtod(config.init.c_str(), &end);
   if (config.init.empty() || *end != '\0' || !std::isfinite(scale) || scale < 0)
-    check.add("init", "'" + config.init + "'", "must be a number of at least 0, or staged");
+    check.add("init", "'" + config.init + "'", "must be a number of at least 0, auto or staged");
 }
 
 void check_spike_slab(const TrainConfig& config, Checker& check) {
@@ -146,6 +147,21 @@ void check_spike_slab(const TrainConfig& config, Checker& check) {
     check.add("box", text(config.box),
               "means --gibbs three-block: visibles and slabs are not jointly Gaussian");
   if (config.box > 0 && is_staged(config)) check.add("box", text(config.box), "means no --init staged");
+  if (config.box > 0 && config.data_noise > 0)
+    check.add("data-noise", text(config.data_noise), "takes cases out of the box: means --box 0");
+  const TrainConfig defaults;
+  const auto initial = [&](const char* field, double value, double standard, bool fits, const char* what) {
+    only_for(value != standard, field, text(value), fits, what);
+  };
+  initial("init-visible-precision", config.init_visible_precision, defaults.init_visible_precision, gaussian,
+          "gaussian-rbm, ssrbm and bilinear-ssrbm");
+  initial("init-spike-bias", config.init_spike_bias, defaults.init_spike_bias, is_spike_slab(config),
+          "models with real values or slabs");
+  initial("init-spike-precision", config.init_spike_precision, defaults.init_spike_precision,
+          config.model == "ssrbm", "ssrbm");
+  initial("init-slab-mean", config.init_slab_mean, defaults.init_slab_mean, has_slabs, "models with slabs");
+  initial("init-slab-precision", config.init_slab_precision, defaults.init_slab_precision, has_slabs,
+          "models with slabs");
   const auto frozen = [&](std::string_view name) {
     return std::find(config.freeze.begin(), config.freeze.end(), name) != config.freeze.end();
   };
@@ -158,8 +174,9 @@ void check_spike_slab(const TrainConfig& config, Checker& check) {
     check.add("filter-norm", "'" + config.filter_norm + "'", "contradicts --freeze weights");
   only_for(!config.freeze.empty(), "freeze", std::to_string(config.freeze.size()) + " fields",
            is_spike_slab(config), "models with real values or slabs");
-  only_for(is_natural(config), "metric", "'" + config.metric + "'", !is_spike_slab(config),
-           "bernoulli-rbm and dbm");
+  only_for(config.metric == "fang", "metric", "'fang'", !is_spike_slab(config), "bernoulli-rbm and dbm");
+  if (is_natural(config) && !config.freeze.empty())
+    check.add("freeze", std::to_string(config.freeze.size()) + " fields", "means --metric euclid");
 }
 
 }  // namespace
@@ -252,6 +269,9 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
       hidden += static_cast<double>(config.hidden[k - 1]) * static_cast<double>(config.hidden[k]) / visible;
       units += static_cast<double>(config.hidden[k]);
     }
+    // Of spike-and-slab machines a metric also sees squares of visibles (of sparse ones three numbers), and means and
+    // precisions of slabs.
+    if (is_spike_slab(config) && is_natural(config)) units += 3.0 * visible + 3.0 * hidden;
     if (config.metric == "exact" &&
         visible * hidden + units > static_cast<double>(ExactMetric<float>::kMostParameters))
       check.add("metric", "'exact'",
@@ -274,7 +294,7 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
                   8.0 * visible * hidden
             : 0.0;
     const double bytes = snapshots + tracked + 8.0 * 4.0 * visible * hidden +
-                         4.0 * chains * (visible + 2.0 * hidden) +
+                         4.0 * chains * (visible + (is_spike_slab(config) ? 5.0 : 2.0) * hidden) +
                          metric_memory(config, visible * hidden + units, units);
     if (bytes > physical_memory()) {
       check.add("hidden", std::to_string(config.hidden.front()),

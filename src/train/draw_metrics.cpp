@@ -153,8 +153,8 @@ LayerParams<Number> SampleMetric<Number>::apply(const Fisher<Number>& fisher, co
 // --- mfng ----------------------------------------------------------------------------------------------
 
 template <class Number>
-void MfngMetric<Number>::prepare(const std::vector<Index>& sizes, MetricState<Number>& state) const {
-  if (options.preconditioner == "kfac") kfac_of(options, Number{}).prepare(sizes, state);
+void MfngMetric<Number>::prepare(const LayerShape& shape, MetricState<Number>& state) const {
+  if (options.preconditioner == "kfac") kfac_of(options, Number{}).prepare(shape, state);
 }
 
 template <class Number>
@@ -207,10 +207,11 @@ LayerParams<Number> MfngMetric<Number>::apply(const Fisher<Number>& fisher, cons
 // --- tonga ---------------------------------------------------------------------------------------------
 
 template <class Number>
-void TongaMetric<Number>::prepare(const std::vector<Index>& sizes, MetricState<Number>& state) const {
-  DiagonalMetric<Number>{options}.prepare(sizes, state);
+void TongaMetric<Number>::prepare(const LayerShape& shape, MetricState<Number>& state) const {
+  DiagonalMetric<Number>{options}.prepare(shape, state);
   state.rows = LayerParams<Number>::Weights::Zero(options.rank, state.variances.size());
   state.eigenvalues = Eigen::VectorXd::Zero(options.rank);
+  state.factors = Flat<Number>::Zero(shape.parameters());
 }
 
 namespace {
@@ -240,17 +241,14 @@ void TongaMetric<Number>::observe(const Fisher<Number>& fisher, MetricState<Numb
   // C <- gamma C + (1 - gamma) F, of which the leading directions stay: eigenvectors of the Gram matrix of
   // old rows and new draws, in whitened coordinates.
   const double kept = state.observed == 1 ? 0.0 : options.forgetting;
-  const Flat<Number> white = whitening(state);
+  // It stays until the next insertion: directions are orthogonal in these coordinates alone.
+  const Flat<Number> white = state.factors = whitening(state);
   const auto old = scaled_rows(state);
   const typename LayerParams<Number>::Weights old_white = old * white.cwiseInverse().asDiagonal();
   const Index k = options.rank;
   const Index m = fisher.draws();
   const Eigen::VectorXd root = fisher.weights().cwiseSqrt();
-  LayerParams<Number> row;
-  const std::vector<Index> sizes = sizes_of(fisher);
-  for (std::size_t l = 0; l < sizes.size(); ++l) row.bias.push_back(Flat<Number>::Zero(sizes[l]));
-  for (std::size_t l = 0; l + 1 < sizes.size(); ++l)
-    row.weights.push_back(LayerParams<Number>::Weights::Zero(sizes[l], sizes[l + 1]));
+  LayerParams<Number> row = zero_layers<Number>(fisher.shape());
 
   Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(k + m, k + m);
   gram.topLeftCorner(k, k) = kept * (old_white * old.transpose()).template cast<double>();
@@ -285,7 +283,7 @@ template <class Number>
 LayerParams<Number> TongaMetric<Number>::solve(const Fisher<Number>&, const MetricState<Number>& state,
                                                const LayerParams<Number>& g, SolveReport&) const {
   // P = C + l W, C = sum_r e_r u_r u_r' with u_r'W^-1 u_s = [r = s].
-  const Flat<Number> white = whitening(state);
+  const Flat<Number>& white = state.factors;
   const Flat<Number> q = flatten(g).cwiseQuotient(white);
   Eigen::VectorXd along = (state.rows * q).template cast<double>();
   along.array() *= state.eigenvalues.array() / (state.eigenvalues.array() + options.damping);
@@ -303,7 +301,7 @@ LayerParams<Number> TongaMetric<Number>::apply(const Fisher<Number>&, const Metr
   const Flat<Number> along = state.eigenvalues.template cast<Number>().cwiseProduct(state.rows * flat);
   LayerParams<Number> y = x;
   unflatten(Flat<Number>(state.rows.transpose() * along +
-                         static_cast<Number>(options.damping) * whitening(state).cwiseProduct(flat)),
+                         static_cast<Number>(options.damping) * state.factors.cwiseProduct(flat)),
             y);
   return y;
 }
@@ -311,8 +309,8 @@ LayerParams<Number> TongaMetric<Number>::apply(const Fisher<Number>&, const Metr
 // --- hybrid --------------------------------------------------------------------------------------------
 
 template <class Number>
-void HybridMetric<Number>::prepare(const std::vector<Index>& sizes, MetricState<Number>& state) const {
-  kfac_of(options, Number{}).prepare(sizes, state);
+void HybridMetric<Number>::prepare(const LayerShape& shape, MetricState<Number>& state) const {
+  kfac_of(options, Number{}).prepare(shape, state);
 }
 
 template <class Number>
@@ -326,19 +324,23 @@ LayerParams<Number> HybridMetric<Number>::solve(const Fisher<Number>& fisher,
                                                 const LayerParams<Number>& g, SolveReport& report) const {
   using Layer = typename Fisher<Number>::Layer;
   const KfacMetric<Number> kfac = kfac_of(options, Number{});
-  const std::vector<Index> sizes = layer_sizes(g);
-  const std::vector<Index> first = first_units(sizes);
-  const Factors<Number> inverses(sizes, state.factors);
+  const LayerShape& shape = fisher.shape();
+  const Factors<Number> inverses(shape, state.factors);
   // Gram matrix of the draws in the coordinates that kfac whitens.
-  std::vector<Eigen::MatrixXd> products;
-  Layer all(first.back(), fisher.draws());
-  for (std::size_t k = 0; k < sizes.size(); ++k) {
+  std::vector<Eigen::MatrixXd> products(shape.layers());
+  Layer all(shape.biases(), fisher.draws());
+  Index first = 0;
+  for (std::size_t k = 0; k < shape.layers(); ++k) {
     const Layer& x = fisher.layers()[k];
-    all.middleRows(first[k], sizes[k]) = x;
-    products.push_back((x.transpose() * (inverses.layer(k) * x)).template cast<double>());
+    if (shape.biased[k]) all.middleRows(first, x.rows()) = x;
+    first += shape.biases(k);
+    if (shape.has_weights(k))
+      products[k] = (x.transpose() * (inverses.layer(k) * x)).template cast<double>();
   }
   Eigen::MatrixXd gram = (all.transpose() * (inverses.all() * all)).template cast<double>();
-  for (std::size_t k = 0; k + 1 < sizes.size(); ++k) gram += products[k].cwiseProduct(products[k + 1]);
+  for (std::size_t k = 0; k + 1 < shape.layers(); ++k) {
+    if (shape.weights(k) > 0) gram += products[k].cwiseProduct(products[k + 1]);
+  }
   gram = centred_gram(std::move(gram), fisher.weights());
   gram.diagonal().array() += options.mixing / (1.0 - options.mixing);
   const Eigen::VectorXd root = fisher.weights().cwiseSqrt();
@@ -370,15 +372,17 @@ LayerParams<Number> ExactMetric<Number>::solve(const Fisher<Number>& fisher, con
     Index at = 0;
     const auto& x = fisher.layers();
     for (std::size_t k = 0; k + 1 < x.size(); ++k) {
+      if (!fisher.shape().coupled[k]) continue;
       for (Index i = 0; i < x[k].rows(); ++i) {
         statistics.row(m).segment(at, x[k + 1].rows()) =
             (x[k](i, m) * x[k + 1].col(m)).transpose().template cast<double>();
         at += x[k + 1].rows();
       }
     }
-    for (const auto& layer : x) {
-      statistics.row(m).segment(at, layer.rows()) = layer.col(m).transpose().template cast<double>();
-      at += layer.rows();
+    for (std::size_t k = 0; k < x.size(); ++k) {
+      if (!fisher.shape().biased[k]) continue;
+      statistics.row(m).segment(at, x[k].rows()) = x[k].col(m).transpose().template cast<double>();
+      at += x[k].rows();
     }
   }
   statistics.rowwise() -= (fisher.weights().transpose() * statistics).eval();

@@ -29,34 +29,35 @@ struct ProductMoments {
 // --- diagonal ------------------------------------------------------------------------------------------
 
 template <class Number>
-void DiagonalMetric<Number>::prepare(const std::vector<Index>& sizes, MetricState<Number>& state) const {
-  const Index n = weights_of(sizes) + first_units(sizes).back();
-  state.variances = Flat<Number>::Zero(n);
-  state.first_moments = Flat<Number>::Zero(n);
+void DiagonalMetric<Number>::prepare(const LayerShape& shape, MetricState<Number>& state) const {
+  state.variances = Flat<Number>::Zero(shape.parameters());
+  state.first_moments = Flat<Number>::Zero(shape.parameters());
 }
 
 template <class Number>
 void DiagonalMetric<Number>::observe(const Fisher<Number>& fisher, MetricState<Number>& state) const {
-  const std::vector<Index> sizes = sizes_of(fisher);
+  const LayerShape& shape = fisher.shape();
   const auto w = static_cast<Number>(new_weight(options.memory));
   const auto& x = fisher.layers();
   const auto& v = fisher.variances();
-  for (std::size_t k = 0; k + 1 < sizes.size(); ++k) {
+  for (std::size_t k = 0; k + 1 < shape.layers(); ++k) {
+    if (!shape.coupled[k]) continue;
     const ProductMoments<Number> moments(x[k], v[k], x[k + 1], v[k + 1], fisher.weights());
-    auto second = weights_part(state.variances, sizes, k);
-    auto first = weights_part(state.first_moments, sizes, k);
+    auto second = weights_part(state.variances, shape, k);
+    auto first = weights_part(state.first_moments, shape, k);
     second += w * (moments.second - second);
     first += w * (moments.first - first);
   }
-  Index at = weights_of(sizes);
+  Index at = shape.weights();
   const Flat<Number> weights = fisher.weights().template cast<Number>();
-  for (std::size_t k = 0; k < sizes.size(); ++k) {
+  for (std::size_t k = 0; k < shape.layers(); ++k) {
+    const Index n = shape.biases(k);
+    if (n == 0) continue;
     Flat<Number> second = x[k].cwiseAbs2() * weights;
     if (v[k].size() > 0) second += v[k] * weights;
-    state.variances.segment(at, sizes[k]) += w * (second - state.variances.segment(at, sizes[k]));
-    state.first_moments.segment(at, sizes[k]) +=
-        w * (x[k] * weights - state.first_moments.segment(at, sizes[k]));
-    at += sizes[k];
+    state.variances.segment(at, n) += w * (second - state.variances.segment(at, n));
+    state.first_moments.segment(at, n) += w * (x[k] * weights - state.first_moments.segment(at, n));
+    at += n;
   }
   state.weight += static_cast<double>(w) * (1.0 - state.weight);
   ++state.observed;
@@ -94,20 +95,24 @@ LayerParams<Number> DiagonalMetric<Number>::apply(const Fisher<Number>&, const M
 // --- kfac ----------------------------------------------------------------------------------------------
 
 template <class Number>
-void KfacMetric<Number>::prepare(const std::vector<Index>& sizes, MetricState<Number>& state) const {
-  prepare_moments(sizes, state);
-  state.factors = Flat<Number>::Zero(Factors<Number>::size(sizes));
+void KfacMetric<Number>::prepare(const LayerShape& shape, MetricState<Number>& state) const {
+  prepare_moments(shape, state);
+  state.factors = Flat<Number>::Zero(Factors<Number>::size(shape));
 }
 
 template <class Number>
-void KfacMetric<Number>::invert(const std::vector<Index>& sizes, MetricState<Number>& state) const {
+void KfacMetric<Number>::invert(const LayerShape& shape, MetricState<Number>& state) const {
   Eigen::MatrixXd covariance = covariance_of(state);
   covariance.diagonal().array() += options.damping;
-  Factors<Number>::set_all(sizes, inverse_of(covariance), state.factors);
-  const std::vector<Index> first = first_units(sizes);
-  for (std::size_t k = 0; k < sizes.size(); ++k)
-    Factors<Number>::set_layer(sizes, k, inverse_of(covariance.block(first[k], first[k], sizes[k], sizes[k])),
-                               state.factors);
+  Factors<Number>::set_all(shape, inverse_of(of_biased(shape, covariance)), state.factors);
+  const Eigen::MatrixXd moments = moments_of_factors(shape, covariance, state);
+  const std::vector<Index> first = first_units(shape.sizes);
+  for (std::size_t k = 0; k < shape.layers(); ++k) {
+    const Index n = shape.sizes[k];
+    if (shape.has_weights(k))
+      Factors<Number>::set_layer(shape, k, inverse_of(moments.block(first[k], first[k], n, n)),
+                                 state.factors);
+  }
 }
 
 template <class Number>
@@ -115,16 +120,16 @@ void KfacMetric<Number>::observe(const Fisher<Number>& fisher, MetricState<Numbe
   observe_moments(fisher, options.memory, state);
   // Often at first, while little has been seen.
   if (state.observed % options.refresh == 0 || std::has_single_bit(state.observed))
-    invert(sizes_of(fisher), state);
+    invert(fisher.shape(), state);
 }
 
 template <class Number>
-LayerParams<Number> KfacMetric<Number>::solve(const Fisher<Number>&, const MetricState<Number>& state,
+LayerParams<Number> KfacMetric<Number>::solve(const Fisher<Number>& fisher, const MetricState<Number>& state,
                                               const LayerParams<Number>& g, SolveReport&) const {
-  const std::vector<Index> sizes = layer_sizes(g);
-  const Factors<Number> inverses(sizes, state.factors);
+  const Factors<Number> inverses(fisher.shape(), state.factors);
   LayerParams<Number> d = g;
   for (std::size_t k = 0; k < g.weights.size(); ++k) {
+    if (g.weights[k].size() == 0) continue;
     const typename LayerParams<Number>::Weights left = inverses.layer(k) * g.weights[k];
     d.weights[k].noalias() = left * inverses.layer(k + 1);
   }
@@ -133,13 +138,13 @@ LayerParams<Number> KfacMetric<Number>::solve(const Fisher<Number>&, const Metri
 }
 
 template <class Number>
-LayerParams<Number> KfacMetric<Number>::apply(const Fisher<Number>&, const MetricState<Number>& state,
+LayerParams<Number> KfacMetric<Number>::apply(const Fisher<Number>& fisher, const MetricState<Number>& state,
                                               const LayerParams<Number>& x) const {
   using Square = typename Factors<Number>::Square;
-  const std::vector<Index> sizes = layer_sizes(x);
-  const Factors<Number> inverses(sizes, state.factors);
+  const Factors<Number> inverses(fisher.shape(), state.factors);
   LayerParams<Number> y = x;
   for (std::size_t k = 0; k < x.weights.size(); ++k) {
+    if (x.weights[k].size() == 0) continue;
     const Square left = Eigen::LLT<Square>(inverses.layer(k)).solve(x.weights[k]);
     y.weights[k] = Eigen::LLT<Square>(inverses.layer(k + 1)).solve(left.transpose()).transpose();
   }
@@ -150,48 +155,54 @@ LayerParams<Number> KfacMetric<Number>::apply(const Fisher<Number>&, const Metri
 // --- ekfac ---------------------------------------------------------------------------------------------
 
 template <class Number>
-void EkfacMetric<Number>::prepare(const std::vector<Index>& sizes, MetricState<Number>& state) const {
-  prepare_moments(sizes, state);
-  state.factors = Flat<Number>::Zero(Factors<Number>::size(sizes));
-  state.variances = Flat<Number>::Zero(weights_of(sizes));
+void EkfacMetric<Number>::prepare(const LayerShape& shape, MetricState<Number>& state) const {
+  prepare_moments(shape, state);
+  state.factors = Flat<Number>::Zero(Factors<Number>::size(shape));
+  state.variances = Flat<Number>::Zero(shape.weights());
 }
 
 template <class Number>
-void EkfacMetric<Number>::turn(const std::vector<Index>& sizes, MetricState<Number>& state) const {
+void EkfacMetric<Number>::turn(const LayerShape& shape, MetricState<Number>& state) const {
   Eigen::MatrixXd covariance = covariance_of(state);
-  const std::vector<Index> first = first_units(sizes);
-  std::vector<Flat<Number>> eigenvalues;
-  for (std::size_t k = 0; k < sizes.size(); ++k) {
+  const std::vector<Index> first = first_units(shape.sizes);
+  const Eigen::MatrixXd moments = moments_of_factors(shape, covariance, state);
+  std::vector<Flat<Number>> eigenvalues(shape.layers());
+  for (std::size_t k = 0; k < shape.layers(); ++k) {
+    if (!shape.has_weights(k)) continue;
     const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(
-        covariance.block(first[k], first[k], sizes[k], sizes[k]));
-    Factors<Number>::set_layer(sizes, k, solver.eigenvectors(), state.factors);
-    eigenvalues.push_back(solver.eigenvalues().cwiseMax(0.0).template cast<Number>());
+        moments.block(first[k], first[k], shape.sizes[k], shape.sizes[k]));
+    Factors<Number>::set_layer(shape, k, solver.eigenvectors(), state.factors);
+    eigenvalues[k] = solver.eigenvalues().cwiseMax(0.0).template cast<Number>();
   }
-  for (std::size_t k = 0; k + 1 < sizes.size(); ++k)
-    weights_part(state.variances, sizes, k) = eigenvalues[k] * eigenvalues[k + 1].transpose();
+  for (std::size_t k = 0; k + 1 < shape.layers(); ++k) {
+    if (shape.weights(k) > 0)
+      weights_part(state.variances, shape, k) = eigenvalues[k] * eigenvalues[k + 1].transpose();
+  }
   covariance.diagonal().array() += options.damping;
-  Factors<Number>::set_all(sizes, inverse_of(covariance), state.factors);
+  Factors<Number>::set_all(shape, inverse_of(of_biased(shape, covariance)), state.factors);
 }
 
 template <class Number>
 void EkfacMetric<Number>::observe(const Fisher<Number>& fisher, MetricState<Number>& state) const {
   using Layer = typename Fisher<Number>::Layer;
   observe_moments(fisher, options.memory, state);
-  const std::vector<Index> sizes = sizes_of(fisher);
-  if (state.observed % options.refresh == 0 || std::has_single_bit(state.observed)) turn(sizes, state);
-  const Factors<Number> bases(sizes, state.factors);
-  std::vector<Layer> turned;
-  std::vector<Layer> variances;
-  for (std::size_t k = 0; k < sizes.size(); ++k) {
-    turned.push_back(bases.layer(k).transpose() * fisher.layers()[k]);
+  const LayerShape& shape = fisher.shape();
+  if (state.observed % options.refresh == 0 || std::has_single_bit(state.observed)) turn(shape, state);
+  const Factors<Number> bases(shape, state.factors);
+  std::vector<Layer> turned(shape.layers());
+  std::vector<Layer> variances(shape.layers());
+  for (std::size_t k = 0; k < shape.layers(); ++k) {
+    if (!shape.has_weights(k)) continue;
+    turned[k] = bases.layer(k).transpose() * fisher.layers()[k];
     const Layer& v = fisher.variances()[k];
-    variances.push_back(v.size() > 0 ? Layer(bases.layer(k).cwiseAbs2().transpose() * v) : Layer());
+    if (v.size() > 0) variances[k] = bases.layer(k).cwiseAbs2().transpose() * v;
   }
   const auto w = static_cast<Number>(new_weight(options.memory));
-  for (std::size_t k = 0; k + 1 < sizes.size(); ++k) {
+  for (std::size_t k = 0; k + 1 < shape.layers(); ++k) {
+    if (shape.weights(k) == 0) continue;
     const ProductMoments<Number> moments(turned[k], variances[k], turned[k + 1], variances[k + 1],
                                          fisher.weights());
-    auto scalings = weights_part(state.variances, sizes, k);
+    auto scalings = weights_part(state.variances, shape, k);
     scalings += w * (moments.second - moments.first.cwiseAbs2() - scalings);
   }
 }
@@ -210,33 +221,37 @@ typename LayerParams<Number>::Weights in_basis(const Factors<Number>& bases, std
 }  // namespace
 
 template <class Number>
-LayerParams<Number> EkfacMetric<Number>::solve(const Fisher<Number>&, const MetricState<Number>& state,
+LayerParams<Number> EkfacMetric<Number>::solve(const Fisher<Number>& fisher, const MetricState<Number>& state,
                                                const LayerParams<Number>& g, SolveReport&) const {
-  const std::vector<Index> sizes = layer_sizes(g);
-  const Factors<Number> bases(sizes, state.factors);
+  const LayerShape& shape = fisher.shape();
+  const Factors<Number> bases(shape, state.factors);
   LayerParams<Number> d = g;
   // The damping of kfac's factors c is (c_k + lambda)(c_{k+1} + lambda): here lambda^2 alone is certain.
   const auto damping = static_cast<Number>(options.damping * options.damping);
-  for (std::size_t k = 0; k < g.weights.size(); ++k)
+  for (std::size_t k = 0; k < g.weights.size(); ++k) {
+    if (g.weights[k].size() == 0) continue;
     d.weights[k] = in_basis<Number>(bases, k, g.weights[k], [&](auto& turned) {
-      turned.array() /= weights_part(state.variances, sizes, k).array() + damping;
+      turned.array() /= weights_part(state.variances, shape, k).array() + damping;
     });
+  }
   set_biases(Flat<Number>(bases.all() * joined_biases(g)), d);
   return d;
 }
 
 template <class Number>
-LayerParams<Number> EkfacMetric<Number>::apply(const Fisher<Number>&, const MetricState<Number>& state,
+LayerParams<Number> EkfacMetric<Number>::apply(const Fisher<Number>& fisher, const MetricState<Number>& state,
                                                const LayerParams<Number>& x) const {
   using Square = typename Factors<Number>::Square;
-  const std::vector<Index> sizes = layer_sizes(x);
-  const Factors<Number> bases(sizes, state.factors);
+  const LayerShape& shape = fisher.shape();
+  const Factors<Number> bases(shape, state.factors);
   LayerParams<Number> y = x;
   const auto damping = static_cast<Number>(options.damping * options.damping);
-  for (std::size_t k = 0; k < x.weights.size(); ++k)
+  for (std::size_t k = 0; k < x.weights.size(); ++k) {
+    if (x.weights[k].size() == 0) continue;
     y.weights[k] = in_basis<Number>(bases, k, x.weights[k], [&](auto& turned) {
-      turned.array() *= weights_part(state.variances, sizes, k).array() + damping;
+      turned.array() *= weights_part(state.variances, shape, k).array() + damping;
     });
+  }
   set_biases(Flat<Number>(Eigen::LLT<Square>(bases.all()).solve(joined_biases(x))), y);
   return y;
 }
@@ -244,29 +259,29 @@ LayerParams<Number> EkfacMetric<Number>::apply(const Fisher<Number>&, const Metr
 // --- fang ----------------------------------------------------------------------------------------------
 
 template <class Number>
-void FangMetric<Number>::prepare(const std::vector<Index>& sizes, MetricState<Number>& state) const {
-  prepare_moments(sizes, state);
-  const Index n = first_units(sizes).back();
+void FangMetric<Number>::prepare(const LayerShape& shape, MetricState<Number>& state) const {
+  prepare_moments(shape, state);
+  const Index n = shape.units();
   state.factors = Flat<Number>::Zero(n * n);
-  state.variances = Flat<Number>::Zero(weights_of(sizes));
-  state.first_moments = Flat<Number>::Zero(2 * weights_of(sizes));
+  state.variances = Flat<Number>::Zero(shape.weights());
+  state.first_moments = Flat<Number>::Zero(2 * shape.weights());
 }
 
 template <class Number>
-void FangMetric<Number>::regress(const std::vector<Index>& sizes, MetricState<Number>& state) const {
+void FangMetric<Number>::regress(const LayerShape& shape, MetricState<Number>& state) const {
   Eigen::MatrixXd covariance = covariance_of(state);
   const Eigen::VectorXd mean = state.mean / state.weight;
-  const std::vector<Index> first = first_units(sizes);
+  const std::vector<Index> first = first_units(shape.sizes);
   const double smoothing = options.damping;
-  auto row_slopes = state.first_moments.head(weights_of(sizes));
-  auto column_slopes = state.first_moments.tail(weights_of(sizes));
+  auto row_slopes = state.first_moments.head(shape.weights());
+  auto column_slopes = state.first_moments.tail(shape.weights());
   Index at = 0;
-  for (std::size_t k = 0; k + 1 < sizes.size(); ++k) {
-    for (Index i = 0; i < sizes[k]; ++i) {
+  for (std::size_t k = 0; k + 1 < shape.layers(); ++k) {
+    for (Index i = 0; i < shape.sizes[k]; ++i) {
       const Index a = first[k] + i;
       const double mu = (*offsets[k])[i];
       const double square_a = mu * (1.0 - mu);  // x^2 = (1 - 2 mu) x + mu (1 - mu) for x = 0/1 less mu
-      for (Index j = 0; j < sizes[k + 1]; ++j, ++at) {
+      for (Index j = 0; j < shape.sizes[k + 1]; ++j, ++at) {
         const Index b = first[k + 1] + j;
         const double nu = (*offsets[k + 1])[j];
         const double square_b = nu * (1.0 - nu);
@@ -299,7 +314,7 @@ template <class Number>
 void FangMetric<Number>::observe(const Fisher<Number>& fisher, MetricState<Number>& state) const {
   observe_moments(fisher, options.memory, state);
   if (state.observed % options.refresh == 0 || std::has_single_bit(state.observed))
-    regress(sizes_of(fisher), state);
+    regress(fisher.shape(), state);
 }
 
 namespace {
@@ -313,20 +328,20 @@ Eigen::Map<const Eigen::Matrix<Number, Eigen::Dynamic, Eigen::Dynamic>> precisio
 }  // namespace
 
 template <class Number>
-LayerParams<Number> FangMetric<Number>::solve(const Fisher<Number>&, const MetricState<Number>& state,
+LayerParams<Number> FangMetric<Number>::solve(const Fisher<Number>& fisher, const MetricState<Number>& state,
                                               const LayerParams<Number>& g, SolveReport&) const {
-  const std::vector<Index> sizes = layer_sizes(g);
-  const Flat<Number> row_slopes = state.first_moments.head(weights_of(sizes));
-  const Flat<Number> column_slopes = state.first_moments.tail(weights_of(sizes));
+  const LayerShape& shape = fisher.shape();
+  const Flat<Number> row_slopes = state.first_moments.head(shape.weights());
+  const Flat<Number> column_slopes = state.first_moments.tail(shape.weights());
   LayerParams<Number> d = g;
   set_biases(Flat<Number>(precision_of(state) * joined_biases(g)), d);
   for (std::size_t k = 0; k < g.weights.size(); ++k) {
-    const auto on_row = weights_part(row_slopes, sizes, k);
-    const auto on_column = weights_part(column_slopes, sizes, k);
+    const auto on_row = weights_part(row_slopes, shape, k);
+    const auto on_column = weights_part(column_slopes, shape, k);
     auto& w = d.weights[k];
     w -= (on_row.array().colwise() * g.bias[k].array()).matrix();
     w -= (on_column.array().rowwise() * g.bias[k + 1].transpose().array()).matrix();
-    w.array() /= weights_part(state.variances, sizes, k).array();
+    w.array() /= weights_part(state.variances, shape, k).array();
     d.bias[k] -= on_row.cwiseProduct(w).rowwise().sum();
     d.bias[k + 1] -= on_column.cwiseProduct(w).colwise().sum().transpose();
   }
@@ -334,24 +349,24 @@ LayerParams<Number> FangMetric<Number>::solve(const Fisher<Number>&, const Metri
 }
 
 template <class Number>
-LayerParams<Number> FangMetric<Number>::apply(const Fisher<Number>&, const MetricState<Number>& state,
+LayerParams<Number> FangMetric<Number>::apply(const Fisher<Number>& fisher, const MetricState<Number>& state,
                                               const LayerParams<Number>& x) const {
   using Square = typename Factors<Number>::Square;
-  const std::vector<Index> sizes = layer_sizes(x);
-  const Flat<Number> row_slopes = state.first_moments.head(weights_of(sizes));
-  const Flat<Number> column_slopes = state.first_moments.tail(weights_of(sizes));
+  const LayerShape& shape = fisher.shape();
+  const Flat<Number> row_slopes = state.first_moments.head(shape.weights());
+  const Flat<Number> column_slopes = state.first_moments.tail(shape.weights());
   LayerParams<Number> y = x;
   for (std::size_t k = 0; k < x.weights.size(); ++k) {
-    y.bias[k] += weights_part(row_slopes, sizes, k).cwiseProduct(x.weights[k]).rowwise().sum();
+    y.bias[k] += weights_part(row_slopes, shape, k).cwiseProduct(x.weights[k]).rowwise().sum();
     y.bias[k + 1] +=
-        weights_part(column_slopes, sizes, k).cwiseProduct(x.weights[k]).colwise().sum().transpose();
+        weights_part(column_slopes, shape, k).cwiseProduct(x.weights[k]).colwise().sum().transpose();
   }
   set_biases(Flat<Number>(Eigen::LLT<Square>(Square(precision_of(state))).solve(joined_biases(y))), y);
   for (std::size_t k = 0; k < x.weights.size(); ++k) {
     auto& w = y.weights[k];
-    w.array() *= weights_part(state.variances, sizes, k).array();
-    w += (weights_part(row_slopes, sizes, k).array().colwise() * y.bias[k].array()).matrix();
-    w += (weights_part(column_slopes, sizes, k).array().rowwise() * y.bias[k + 1].transpose().array())
+    w.array() *= weights_part(state.variances, shape, k).array();
+    w += (weights_part(row_slopes, shape, k).array().colwise() * y.bias[k].array()).matrix();
+    w += (weights_part(column_slopes, shape, k).array().rowwise() * y.bias[k + 1].transpose().array())
              .matrix();
   }
   return y;

@@ -29,18 +29,26 @@ Eigen::MatrixXd Fisher<Number>::gram() const {
     }
     products.push_back(Layer(product.template selfadjointView<Eigen::Lower>()).template cast<double>());
   }
-  Eigen::MatrixXd gram = products.front();
-  for (std::size_t k = 1; k < products.size(); ++k)
-    gram.array() += products[k].array() * (1.0 + products[k - 1].array());
+  Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(draws(), draws());
+  for (std::size_t k = 0; k < products.size(); ++k) {
+    const double bias = shape_.biased[k] ? 1.0 : 0.0;
+    if (k > 0 && shape_.coupled[k - 1]) {
+      gram.array() += products[k].array() * (bias + products[k - 1].array());
+    } else if (shape_.biased[k]) {
+      gram += products[k];
+    }
+  }
   return centred_gram(std::move(gram), weights_);
 }
 
 template <class Number>
 Eigen::VectorXd DenseFisher<Number>::scores(const LayerParams<Number>& d) const {
   Eigen::VectorXd u = Eigen::VectorXd::Zero(this->draws());
-  for (std::size_t k = 0; k < layers_.size(); ++k)
-    u += (layers_[k].transpose() * d.bias[k]).template cast<double>();
+  for (std::size_t k = 0; k < layers_.size(); ++k) {
+    if (d.bias[k].size() > 0) u += (layers_[k].transpose() * d.bias[k]).template cast<double>();
+  }
   for (std::size_t k = 0; k < d.weights.size(); ++k) {
+    if (d.weights[k].size() == 0) continue;
     const Layer input = d.weights[k] * layers_[k + 1];
     u += layers_[k].cwiseProduct(input).colwise().sum().transpose().template cast<double>();
   }
@@ -50,11 +58,68 @@ Eigen::VectorXd DenseFisher<Number>::scores(const LayerParams<Number>& d) const 
 template <class Number>
 LayerParams<Number> DenseFisher<Number>::combine(const Eigen::VectorXd& z) const {
   const Flat<Number> centred = (z - this->weights() * z.sum()).template cast<Number>();
-  LayerParams<Number> sums;
-  for (const Layer& x : layers_) sums.bias.push_back(x * centred);
-  for (std::size_t k = 0; k + 1 < layers_.size(); ++k)
-    sums.weights.push_back(layers_[k] * centred.asDiagonal() * layers_[k + 1].transpose());
+  LayerParams<Number> sums = zero_layers<Number>(this->shape());
+  for (std::size_t k = 0; k < layers_.size(); ++k) {
+    if (sums.bias[k].size() > 0) sums.bias[k] = layers_[k] * centred;
+  }
+  for (std::size_t k = 0; k + 1 < layers_.size(); ++k) {
+    if (sums.weights[k].size() > 0)
+      sums.weights[k] = layers_[k] * centred.asDiagonal() * layers_[k + 1].transpose();
+  }
   return sums;
+}
+
+namespace {
+
+Eigen::VectorXd equal_weights(std::size_t n) {
+  return Eigen::VectorXd::Constant(static_cast<Index>(n), 1.0 / static_cast<double>(n));
+}
+
+/// Layers of the chains `which`, units x draws: fill(layer, block, values) gives those of a whole block.
+template <class Fill>
+std::vector<Fisher<float>::Layer> gather(const std::vector<Index>& sizes,
+                                         const std::vector<std::uint64_t>& which, Fill&& fill,
+                                         const Workers& workers) {
+  // Draws that lie side by side are copied together.
+  std::vector<std::pair<Index, Index>> runs;  // first draw, draws
+  for (std::size_t m = 0; m < which.size(); ++m) {
+    if (m > 0 && which[m] == which[m - 1] + 1 && which[m] % kLanes != 0) {
+      ++runs.back().second;
+    } else {
+      runs.emplace_back(static_cast<Index>(m), 1);
+    }
+  }
+  std::vector<Fisher<float>::Layer> layers;
+  for (const Index n : sizes) layers.emplace_back(n, static_cast<Index>(which.size()));
+  workers.for_each(static_cast<Index>(runs.size()), [&](Index run) {
+    const auto [first, count] = runs[static_cast<std::size_t>(run)];
+    const std::uint64_t chain = which[static_cast<std::size_t>(first)];
+    LaneMatrix values;
+    for (std::size_t k = 0; k < sizes.size(); ++k) {
+      values.resize(sizes[k], kLanes);
+      fill(k, chain / kLanes, values);
+      layers[k].middleCols(first, count) = values.middleCols(static_cast<Index>(chain % kLanes), count);
+    }
+  });
+  return layers;
+}
+
+}  // namespace
+
+template <HasStatistics M>
+DenseFisher<float> statistics_fisher(const M& model, const typename M::Params& theta,
+                                     const std::vector<typename M::State>& blocks,
+                                     const Workspace<M>& workspace, const std::vector<std::uint64_t>& which,
+                                     bool drawn, const Workers& workers) {
+  const LayerShape shape = model.statistics_shape(theta);
+  return {shape,
+          gather(
+              shape.sizes, which,
+              [&](std::size_t k, std::size_t b, LaneMatrix& values) {
+                model.statistics_layer(k, drawn, theta, blocks[b], workspace.works[b], values);
+              },
+              workers),
+          equal_weights(which.size())};
 }
 
 template <HasLayers M>
@@ -63,8 +128,7 @@ KernelFisher<M>::KernelFisher(const M& model, const typename M::Params& theta,
                               std::vector<std::uint64_t> which, Latents latents,
                               const typename M::Offsets& offsets, FisherWorkspace<M>& memory,
                               const Workers& workers)
-    : Fisher<float>(Eigen::VectorXd::Constant(static_cast<Index>(which.size()),
-                                              1.0 / static_cast<double>(which.size()))),
+    : Fisher<float>(model.layer_sizes(), equal_weights(which.size())),
       model_(model),
       theta_(theta),
       blocks_(blocks),
@@ -87,31 +151,14 @@ KernelFisher<M>::KernelFisher(const M& model, const typename M::Params& theta,
 
 template <HasLayers M>
 const std::vector<typename KernelFisher<M>::Layer>& KernelFisher<M>::layers() const {
-  if (!layers_.empty()) return layers_;
-  const std::vector<Index> sizes = model_.layer_sizes();
-  layers_.resize(sizes.size());
-  // Draws that lie side by side are copied together.
-  std::vector<std::pair<Index, Index>> runs;  // first draw, draws
-  for (std::size_t m = 0; m < which_.size(); ++m) {
-    if (m > 0 && which_[m] == which_[m - 1] + 1 && which_[m] % kLanes != 0) {
-      ++runs.back().second;
-    } else {
-      runs.emplace_back(static_cast<Index>(m), 1);
-    }
-  }
-  for (std::size_t k = 0; k < sizes.size(); ++k) layers_[k].resize(sizes[k], draws());
-  workers_.for_each(static_cast<Index>(runs.size()), [&](Index run) {
-    const auto [first, count] = runs[static_cast<std::size_t>(run)];
-    const std::uint64_t chain = which_[static_cast<std::size_t>(first)];
-    LaneMatrix values;
-    for (std::size_t k = 0; k < sizes.size(); ++k) {
-      values.resize(sizes[k], kLanes);
-      model_.layer_values(static_cast<Index>(k), blocks_[chain / kLanes], workspace_.works[chain / kLanes],
-                          values);
-      layers_[k].middleCols(first, count) =
-          values.middleCols(static_cast<Index>(chain % kLanes), count).colwise() - *offsets_[k];
-    }
-  });
+  if (layers_.empty())
+    layers_ = gather(
+        model_.layer_sizes(), which_,
+        [this](std::size_t k, std::size_t b, LaneMatrix& values) {
+          model_.layer_values(static_cast<Index>(k), blocks_[b], workspace_.works[b], values);
+          values.colwise() -= *offsets_[k];
+        },
+        workers_);
   return layers_;
 }
 
@@ -169,5 +216,13 @@ template class DenseFisher<double>;
 #define TEMPERA_INSTANTIATE(M) template class KernelFisher<M>;
 
 TEMPERA_FOR_EACH_LAYERED_MODEL(TEMPERA_INSTANTIATE)
+
+#undef TEMPERA_INSTANTIATE
+#define TEMPERA_INSTANTIATE(M)                                                                             \
+  template DenseFisher<float> statistics_fisher(const M&, const M::Params&, const std::vector<M::State>&, \
+                                                const Workspace<M>&, const std::vector<std::uint64_t>&,   \
+                                                bool, const Workers&);
+
+TEMPERA_FOR_EACH_SPIKE_SLAB_MODEL(TEMPERA_INSTANTIATE)
 
 }  // namespace tempera

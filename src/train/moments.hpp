@@ -14,19 +14,12 @@ inline std::vector<Index> first_units(const std::vector<Index>& sizes) {
   return first;
 }
 
-template <class Number>
-std::vector<Index> sizes_of(const Fisher<Number>& fisher) {
-  std::vector<Index> sizes;
-  for (const auto& layer : fisher.layers()) sizes.push_back(layer.rows());
-  return sizes;
-}
-
 /// Weight of a new observation in running means that look back `memory` updates.
 inline double new_weight(double memory) { return 1.0 / std::max(1.0, memory); }
 
 template <class Number>
-void prepare_moments(const std::vector<Index>& sizes, MetricState<Number>& state) {
-  const Index n = first_units(sizes).back();
+void prepare_moments(const LayerShape& shape, MetricState<Number>& state) {
+  const Index n = shape.units();
   state.mean = Eigen::VectorXd::Zero(n);
   state.second = Eigen::MatrixXd::Zero(n, n);
 }
@@ -35,7 +28,7 @@ void prepare_moments(const std::vector<Index>& sizes, MetricState<Number>& state
 template <class Number>
 void observe_moments(const Fisher<Number>& fisher, double memory, MetricState<Number>& state) {
   using Layer = typename Fisher<Number>::Layer;
-  const std::vector<Index> first = first_units(sizes_of(fisher));
+  const std::vector<Index> first = first_units(fisher.shape().sizes);
   const Index n = first.back();
   Layer scaled(n, fisher.draws());  // every draw times the square root of its weight
   const Flat<Number> root = fisher.weights().cwiseSqrt().template cast<Number>();
@@ -70,54 +63,83 @@ Eigen::MatrixXd covariance_of(const MetricState<Number>& state) {
   return covariance;
 }
 
+/// What factors of couplings are made of: the covariance, or second moments where units that are multiplied have
+/// means.
+template <class Number>
+Eigen::MatrixXd moments_of_factors(const LayerShape& shape, const Eigen::MatrixXd& covariance,
+                                   const MetricState<Number>& state) {
+  if (shape.centred) return covariance;
+  const Eigen::VectorXd mean = state.mean / state.weight;
+  return covariance + mean * mean.transpose();
+}
+
+/// Of a covariance of all units, the rows and columns of those that have biases.
+inline Eigen::MatrixXd of_biased(const LayerShape& shape, const Eigen::MatrixXd& covariance) {
+  std::vector<Index> kept;
+  Index unit = 0;
+  for (std::size_t k = 0; k < shape.layers(); ++k) {
+    for (Index i = 0; i < shape.sizes[k]; ++i, ++unit) {
+      if (shape.biased[k]) kept.push_back(unit);
+    }
+  }
+  return covariance(kept, kept);
+}
+
 inline Eigen::MatrixXd inverse_of(const Eigen::MatrixXd& a) {
   return Eigen::LLT<Eigen::MatrixXd>(a).solve(Eigen::MatrixXd::Identity(a.rows(), a.cols()));
 }
 
-/// Square matrices one after another in a flat vector: that of all units, then that of every layer.
+/// Square matrices one after another in a flat vector: that of all units with biases, then that of every layer
+/// that is coupled with another.
 template <class Number>
 class Factors {
  public:
   using Square = Eigen::Matrix<Number, Eigen::Dynamic, Eigen::Dynamic>;
-  Factors(const std::vector<Index>& sizes, const Flat<Number>& flat) : sizes_(sizes), flat_(flat) {}
+  /// Both must outlive it.
+  Factors(const LayerShape& shape, const Flat<Number>& flat) : shape_(shape), flat_(flat) {}
+  Factors(LayerShape&&, const Flat<Number>&) = delete;
 
-  static Index size(const std::vector<Index>& sizes) {
-    const Index n = first_units(sizes).back();
-    Index total = n * n;
-    for (const Index k : sizes) total += k * k;
+  static Index size(const LayerShape& shape) {
+    Index total = shape.biases() * shape.biases();
+    for (std::size_t k = 0; k < shape.layers(); ++k) total += units(shape, k) * units(shape, k);
     return total;
   }
   [[nodiscard]] Eigen::Map<const Square> all() const {
-    const Index n = first_units(sizes_).back();
-    return {flat_.data(), n, n};
+    return {flat_.data(), shape_.biases(), shape_.biases()};
   }
   [[nodiscard]] Eigen::Map<const Square> layer(std::size_t k) const {
     Index begin = all().size();
-    for (std::size_t l = 0; l < k; ++l) begin += sizes_[l] * sizes_[l];
-    return {flat_.data() + begin, sizes_[k], sizes_[k]};
+    for (std::size_t l = 0; l < k; ++l) begin += units(shape_, l) * units(shape_, l);
+    return {flat_.data() + begin, units(shape_, k), units(shape_, k)};
   }
-  static void set_all(const std::vector<Index>& sizes, const Eigen::MatrixXd& value, Flat<Number>& flat) {
-    const Factors factors(sizes, flat);
+  static void set_all(const LayerShape& shape, const Eigen::MatrixXd& value, Flat<Number>& flat) {
+    const Factors factors(shape, flat);
     Eigen::Map<Square>(const_cast<Number*>(factors.all().data()), value.rows(), value.cols()) =
         value.template cast<Number>();
   }
-  static void set_layer(const std::vector<Index>& sizes, std::size_t k, const Eigen::MatrixXd& value,
+  static void set_layer(const LayerShape& shape, std::size_t k, const Eigen::MatrixXd& value,
                         Flat<Number>& flat) {
-    const Factors factors(sizes, flat);
+    const Factors factors(shape, flat);
     Eigen::Map<Square>(const_cast<Number*>(factors.layer(k).data()), value.rows(), value.cols()) =
         value.template cast<Number>();
   }
 
  private:
-  const std::vector<Index>& sizes_;
+  static Index units(const LayerShape& shape, std::size_t k) {
+    return shape.has_weights(k) ? shape.sizes[k] : 0;
+  }
+
+  const LayerShape& shape_;
   const Flat<Number>& flat_;
 };
 
 /// All biases, layer after layer; and back.
 template <class Number>
 Flat<Number> joined_biases(const LayerParams<Number>& x) {
-  Flat<Number> all(first_units(layer_sizes(x)).back());
   Index first = 0;
+  for (const auto& b : x.bias) first += b.size();
+  Flat<Number> all(first);
+  first = 0;
   for (const auto& b : x.bias) {
     all.segment(first, b.size()) = b;
     first += b.size();
@@ -134,22 +156,16 @@ void set_biases(const Flat<Number>& all, LayerParams<Number>& x) {
   }
 }
 
-/// Number of all weights.
-inline Index weights_of(const std::vector<Index>& sizes) {
-  Index total = 0;
-  for (std::size_t k = 0; k + 1 < sizes.size(); ++k) total += sizes[k] * sizes[k + 1];
-  return total;
-}
-
 /// The part of a flat vector over all weights that belongs to weights[k].
 template <class V>
-auto weights_part(V& flat, const std::vector<Index>& sizes, std::size_t k) {
+auto weights_part(V& flat, const LayerShape& shape, std::size_t k) {
   using Number = typename std::remove_const_t<V>::Scalar;
   using Weights = typename LayerParams<Number>::Weights;
   Index first = 0;
-  for (std::size_t l = 0; l < k; ++l) first += sizes[l] * sizes[l + 1];
-  return Eigen::Map<std::conditional_t<std::is_const_v<V>, const Weights, Weights>>(flat.data() + first,
-                                                                                    sizes[k], sizes[k + 1]);
+  for (std::size_t l = 0; l < k; ++l) first += shape.weights(l);
+  const bool any = shape.weights(k) > 0;
+  return Eigen::Map<std::conditional_t<std::is_const_v<V>, const Weights, Weights>>(
+      flat.data() + first, any ? shape.sizes[k] : 0, any ? shape.sizes[k + 1] : 0);
 }
 
 }  // namespace tempera

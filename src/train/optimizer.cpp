@@ -54,10 +54,9 @@ class Rule {
     }
   }
 
-  /// x exp(d) in place of x + d; else as apply.
-  float apply_to_log(const RowArray& d, Row x, Row average) const {
+  /// x exp(d) in place of x + d; else as apply, without an average.
+  float apply_to_log(const RowArray& d, Row x) const {
     x *= d.exp();
-    if (average.size() > 0) average += average_weight_ * (x - average);
     return (x - x).sum();
   }
 
@@ -200,7 +199,7 @@ Row all_of(Vector& vector) { return {vector.data(), vector.size()}; }
 /// The step of a machine whose fields are not coupled.
 template <EnergyModel M>
 StepNorms apply_uncoupled(const OptimizerStep& step, const typename M::Params& gradient,
-                          typename M::Params& theta, Optimizer<M>& optimizer, typename M::Params& average) {
+                          typename M::Params& theta, Optimizer<M>& optimizer) {
   const auto is_frozen = [&step](std::string_view name) {
     return std::find(step.frozen.begin(), step.frozen.end(), name) != step.frozen.end();
   };
@@ -220,16 +219,15 @@ StepNorms apply_uncoupled(const OptimizerStep& step, const typename M::Params& g
   const Rule rule(step, norms.gradient);
   squared = 0.0;
   for_each_field(
-      [&](std::string_view name, const auto& g, auto& x, auto& m, auto& s, auto& mean) {
+      [&](std::string_view name, const auto& g, auto& x, auto& m, auto& s) {
         if (is_frozen(name) || x.size() == 0) return;
         RowArray d = gradient_of(name, g, x);
         rule.direction(d, ConstRow(x.data(), x.size()), M::is_weight(name), all_of(m), all_of(s));
         squared += static_cast<double>(d.square().sum());
-        const float bad = M::is_precision(name) ? rule.apply_to_log(d, all_of(x), all_of(mean))
-                                                : rule.apply(d, all_of(x), all_of(mean));
+        const float bad = M::is_precision(name) ? rule.apply_to_log(d, all_of(x)) : rule.apply(d, all_of(x), {nullptr, 0});
         norms.finite = norms.finite && std::isfinite(bad);
       },
-      gradient, theta, optimizer.first_moment, optimizer.second_moment, average);
+      gradient, theta, optimizer.first_moment, optimizer.second_moment);
   norms.step = std::sqrt(squared);
   return norms;
 }
@@ -237,11 +235,12 @@ StepNorms apply_uncoupled(const OptimizerStep& step, const typename M::Params& g
 }  // namespace
 
 template <EnergyModel M>
-StepNorms apply_gradient(const OptimizerStep& step, const typename M::Offsets& offsets,
+StepNorms apply_gradient(const OptimizerStep& step, [[maybe_unused]] const typename M::Offsets& offsets,
                          const typename M::Params& gradient, typename M::Params& theta,
-                         Optimizer<M>& optimizer, typename M::Params& average, const Workers& workers) {
+                         Optimizer<M>& optimizer, [[maybe_unused]] typename M::Params& average,
+                         [[maybe_unused]] const Workers& workers) {
   if constexpr (!HasLayers<M>) {
-    return apply_uncoupled<M>(step, gradient, theta, optimizer, average);
+    return apply_uncoupled<M>(step, gradient, theta, optimizer);
   } else {
     return apply_coupled<M>(step, offsets, gradient, theta, optimizer, average, workers);
   }

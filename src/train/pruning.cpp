@@ -68,7 +68,8 @@ LayerParams<float> saliencies(const std::string& criterion, const LayerParams<fl
                               const PairMoments& moments, const MetricState<float>& kfac, const Mask& mask) {
   LayerParams<float> result = zeros_like(theta);
   const std::vector<Index> sizes = layer_sizes(theta);
-  const Factors<float> inverses(sizes, kfac.factors);
+  const LayerShape shape(sizes);
+  const Factors<float> inverses(shape, kfac.factors);
   for (std::size_t k = 0; k < theta.weights.size(); ++k) {
     for (Index i = 0; i < sizes[k]; ++i) {
       for (Index j = 0; j < sizes[k + 1]; ++j) {

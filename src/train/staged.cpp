@@ -167,7 +167,7 @@ typename M::Params placed(const M& model, const P& plain, const typename P::Para
   }
   const std::vector<Index> filters =
       arrange_filters(correlation, table.n_blocks, table.n_g, table.n_h, streams, progress);
-  typename M::Params theta = model.initial_params(streams, initial_values(config));
+  typename M::Params theta = model.initial_params(streams, initial_values(config, model.n_visible()));
   theta.visible = found.visible;
   for (Index place = 0; place < places; ++place) {
     const Index filter = order[static_cast<std::size_t>(filters[static_cast<std::size_t>(place)])];

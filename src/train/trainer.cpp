@@ -326,26 +326,70 @@ std::vector<std::uint64_t> plain_chains(const Chains<M>& chains, const Temperatu
   return which;
 }
 
-/// One step of a metric: the centred gradient, with decay of the weights, becomes a direction, the direction
-/// a step, and the parameters and their average move. `which`: of the chains, those that give the gradient.
-template <HasLayers M>
+/// The coordinates that a metric calculates in: sums of statistics as it sees them, and back; for layers of
+/// Bernoulli units the centred ones, else those of models/spike_slab.hpp.
+template <EnergyModel M>
+LayerParams<float> metric_gradient(const M& model, const typename M::Params& theta,
+                                   const typename M::Offsets& offsets, typename M::Params&& sums) {
+  if constexpr (HasLayers<M>) {
+    LayerParams<float> g = M::to_layers(std::move(sums));
+    centre_gradient(M::layer_offsets(offsets), g);
+    return g;
+  } else {
+    return model.to_statistics(theta, sums);
+  }
+}
+template <EnergyModel M>
+void metric_step(const M& model, const typename M::Offsets& offsets, LayerParams<float>&& step,
+                 typename M::Params& theta) {
+  if constexpr (HasLayers<M>) {
+    plain_direction(M::layer_offsets(offsets), step);
+    add_scaled(theta, 1.0F, M::from_layers(std::move(step)));
+  } else {
+    model.move(step, theta);
+  }
+}
+template <EnergyModel M>
+LayerShape metric_shape(const M& model, const typename M::Params& theta) {
+  if constexpr (HasLayers<M>) {
+    return LayerShape(model.layer_sizes());
+  } else {
+    return model.statistics_shape(theta);
+  }
+}
+template <EnergyModel M>
+LayerOffsets metric_offsets(const typename M::Offsets& offsets) {
+  if constexpr (HasLayers<M>) {
+    return M::layer_offsets(offsets);
+  } else {
+    return {};
+  }
+}
+
+/// One step of a metric: the gradient, with decay of the weights, becomes a direction, the direction a step,
+/// and the parameters move. `which`: of the chains, those that give the gradient.
+template <EnergyModel M>
 StepNorms apply_natural_gradient(const M& model, const TrainConfig& config, const OptimizerStep& rule,
                                  std::vector<std::uint64_t> which, Chains<M>& chains, TrainState<M>& state,
                                  Scratch<M>& scratch, bool reported, UpdateReport& report,
                                  const Workers& workers) {
-  const LayerOffsets offsets = M::layer_offsets(state.offsets);
-  LayerParams<float> g = M::to_layers(std::move(scratch.gradient));
-  centre_gradient(offsets, g);
+  typename M::Params decay;
+  if (rule.l2 > 0 || rule.l1 > 0) {
+    decay = model.zero_params();
+    for_each_field(
+        [&rule](std::string_view name, auto& d, const auto& x) {
+          if (M::is_weight(name))
+            d = (static_cast<float>(rule.l2) * x.array() + static_cast<float>(rule.l1) * x.array().sign())
+                    .matrix();
+        },
+        decay, state.theta);
+  }
+  LayerParams<float> g = metric_gradient(model, state.theta, state.offsets, std::move(scratch.gradient));
   StepNorms norms;
   norms.gradient = std::sqrt(dot(g, g));
   if (rule.clip > 0 && norms.gradient > rule.clip) scale(g, rule.clip / norms.gradient);
-  if (rule.l2 > 0 || rule.l1 > 0) {
-    const LayerParams<float> theta = M::to_layers(typename M::Params(state.theta));
-    for (std::size_t k = 0; k < g.weights.size(); ++k) {
-      g.weights[k] -= static_cast<float>(rule.l2) * theta.weights[k];
-      g.weights[k].array() -= static_cast<float>(rule.l1) * theta.weights[k].array().sign();
-    }
-  }
+  if (size_of(decay) > 0)
+    add_scaled(g, -1.0, metric_gradient(model, state.theta, state.offsets, std::move(decay)));
 
   const bool joint = config.fisher == "joint";
   const Latents latents = !joint                        ? Latents::kExpected
@@ -355,14 +399,18 @@ StepNorms apply_natural_gradient(const M& model, const TrainConfig& config, cons
                              FisherWorkspace<M>& memory) {
     if (!uses_moments(config.metric))
       chosen.resize(std::min(chosen.size(), static_cast<std::size_t>(config.metric_draws)));
-    return KernelFisher<M>(model, state.theta, draws.blocks, workspace, std::move(chosen), latents,
-                           state.offsets, memory, workers);
+    if constexpr (HasLayers<M>) {
+      return KernelFisher<M>(model, state.theta, draws.blocks, workspace, std::move(chosen), latents,
+                             state.offsets, memory, workers);
+    } else {
+      return statistics_fisher(model, state.theta, draws.blocks, workspace, chosen, joint, workers);
+    }
   };
   // A direction looks short by the very draws that it was fitted to: where the metric has chains of its own,
   // those of the gradient judge its length.
   const bool has_own = state.metric_chains.n_chains > 0;
-  const KernelFisher<M> control = fisher_of(chains, scratch.negative, which, scratch.fisher);
-  std::optional<KernelFisher<M>> own;
+  const auto control = fisher_of(chains, scratch.negative, which, scratch.fisher);
+  std::optional<std::remove_const_t<decltype(control)>> own;
   if (has_own)
     own.emplace(fisher_of(state.metric_chains, scratch.metric_chains,
                           plain_chains(state.metric_chains, TemperatureLadder()), scratch.metric_fisher));
@@ -391,19 +439,13 @@ StepNorms apply_natural_gradient(const M& model, const TrainConfig& config, cons
         return take_step<float>(length, control, g, std::move(d), previous, precondition,
                                 reported ? &report.natural : nullptr);
       },
-      make_metric<float>(options, offsets));
+      make_metric<float>(options, metric_offsets<M>(state.offsets)));
   if (config.step == "krylov") state.metric.previous = flatten(step);
 
   norms.step = std::sqrt(dot(step, step));
-  plain_direction(offsets, step);
-  add_scaled(state.theta, 1.0F, M::from_layers(std::move(step)));
-  if (size_of(state.average) > 0) {
-    for_each_field([&rule](std::string_view, auto& mean,
-                           const auto& x) { mean += static_cast<float>(rule.average_weight) * (x - mean); },
-                   state.average, state.theta);
-  }
+  metric_step(model, state.offsets, std::move(step), state.theta);
   norms.finite = first_non_finite(state.theta).empty();
-  scratch.gradient = M::from_layers(std::move(g));
+  if constexpr (HasLayers<M>) scratch.gradient = M::from_layers(std::move(g));
   return norms;
 }
 
@@ -417,7 +459,8 @@ bool project(const M& model, const TrainConfig& config, typename M::Params& thet
       if (norm > 0.0F && (config.filter_norm == "sphere" || norm > 1.0F)) theta.weights.col(m) /= norm;
     }
   }
-  return model.project(theta, direction);
+  // Adam's steps are of one length: filters that grow with their slab precisions settle, shrunk ones stay noisy.
+  return model.project(theta, direction, is_natural(config) && config.filter_norm != "sphere");
 }
 
 /// Updates between steps of the tracker.
@@ -458,9 +501,11 @@ void follow(const M& model, const TrainConfig& config, const TrainState<M>& stat
   scratch.trace = {};
 }
 
+/// `field` is empty where every number is finite and only the norm of all is not.
 [[noreturn]] void fail_not_finite(const char* what, std::string_view field, std::uint64_t update) {
-  throw NumericalError("update " + std::to_string(update) + ": the " + what + " of '" + std::string(field) +
-                       "' is not finite; the last checkpoint is kept (a smaller --lr may help)");
+  throw NumericalError("update " + std::to_string(update) + ": the " + what + " of " +
+                       (field.empty() ? "all parameters" : "'" + std::string(field) + "'") +
+                       " is not finite; the last checkpoint is kept (a smaller --lr may help)");
 }
 
 /// log Z of the model that training offers.
@@ -556,16 +601,11 @@ UpdateReport update_once(const M& model, const typename M::Data& data, const Tra
   step.average_weight =
       std::min(1.0, (kAverageOrder + 1.0) / (static_cast<double>(state.update) + kAverageOrder));
   step.frozen = config.freeze;
-  StepNorms norms;
-  bool natural = false;
-  if constexpr (HasLayers<M>) {
-    natural = is_natural(config);
-    if (natural)
-      norms = apply_natural_gradient(model, config, step, plain_chains(chains, state.ladder), chains, state,
-                                     scratch, reported, report, workers);
-  }
-  if (!natural)
-    norms = apply_gradient(step, state.offsets, scratch.gradient, state.theta, state.optimizer, state.average,
+  const StepNorms norms =
+      is_natural(config)
+          ? apply_natural_gradient(model, config, step, plain_chains(chains, state.ladder), chains, state,
+                                   scratch, reported, report, workers)
+          : apply_gradient(step, state.offsets, scratch.gradient, state.theta, state.optimizer, state.average,
                            workers);
   report.gradient_norm = norms.gradient;
   report.step_norm = norms.step;
@@ -577,6 +617,8 @@ UpdateReport update_once(const M& model, const typename M::Data& data, const Tra
     if (project(model, config, state.theta, state.projection.direction)) state.projection.count[0] += 1.0;
     report.projections = state.projection.count[0];
   }
+  // Means of proper machines are proper, of others not: only after the projection.
+  if (is_natural(config) || !HasLayers<M>) move_average(step, state.theta, state.average);
 
   // Offsets move freely: the stored parameters are those of the plain energy, whose law no offset changes.
   if (config.centering) {
@@ -596,8 +638,8 @@ UpdateReport update_once(const M& model, const typename M::Data& data, const Tra
 
 }  // namespace
 
-InitialValues initial_values(const TrainConfig& config) {
-  return {initial_scale(config),       config.init_visible_precision, config.init_spike_bias,
+InitialValues initial_values(const TrainConfig& config, Index n_visible) {
+  return {initial_scale(config, n_visible), config.init_visible_precision, config.init_spike_bias,
           config.init_spike_precision, config.init_slab_mean,         config.init_slab_precision};
 }
 
@@ -619,7 +661,10 @@ bool is_reported(const TrainConfig& config, std::uint64_t update, std::uint64_t 
 
 double learning_rate(const TrainConfig& config, std::uint64_t t, std::uint64_t total) {
   const auto x = static_cast<double>(t);
-  double rate = config.lr > 0 ? config.lr : is_spike_slab(config) ? 0.003 : 0.3;
+  double rate = config.lr > 0          ? config.lr
+                : !is_spike_slab(config) ? 0.3
+                : is_natural(config)     ? 0.03
+                                         : 0.003;
   if (config.warmup > 0) rate *= std::min(1.0, (x + 1.0) / static_cast<double>(config.warmup));
   if (config.schedule == "linear") return rate * std::max(0.0, 1.0 - x / static_cast<double>(total));
   if (config.schedule == "half-linear")
@@ -648,9 +693,9 @@ TrainState<M> initial_state(const M& model, const typename M::Data& data, const 
   const StreamFactory streams{static_cast<std::uint64_t>(config.seed)};
   TrainState<M> state;
   if constexpr (HasLayers<M>) {
-    state.theta = model.initial_params(streams, initial_scale(config));
+    state.theta = model.initial_params(streams, initial_scale(config, model.n_visible()));
   } else {
-    state.theta = model.initial_params(streams, initial_values(config));
+    state.theta = model.initial_params(streams, initial_values(config, model.n_visible()));
   }
   if constexpr (HasProjection<M>) {
     state.projection.direction = Vector::Zero(model.n_visible());
@@ -663,16 +708,14 @@ TrainState<M> initial_state(const M& model, const typename M::Data& data, const 
   if (adam) state.optimizer.second_moment = model.zero_params();
   state.offsets = config.centering ? model.initial_offsets(data.means()) : model.zero_offsets();
   if (config.jump > 0) state.jumps = empty_memory(model.latents());
-  if constexpr (HasLayers<M>) {
-    if (is_natural(config)) {
-      std::visit([&](const auto& metric) { metric.prepare(model.layer_sizes(), state.metric); },
-                 make_metric<float>(metric_options(config), {}));
-      if (keeps_previous(config))
-        state.metric.previous = Flat<float>::Zero(size_of(M::to_layers(model.zero_params())));
-      if (config.metric_chains > 0) {
-        state.metric_chains = reference_chains(model, static_cast<std::uint64_t>(config.metric_chains),
-                                               streams, Purpose::kMetricChains, workers);
-      }
+  if (is_natural(config)) {
+    const LayerShape shape = metric_shape(model, state.theta);
+    std::visit([&](const auto& metric) { metric.prepare(shape, state.metric); },
+               make_metric<float>(metric_options(config), {}));
+    if (keeps_previous(config)) state.metric.previous = Flat<float>::Zero(shape.parameters());
+    if (config.metric_chains > 0) {
+      state.metric_chains = reference_chains(model, static_cast<std::uint64_t>(config.metric_chains), streams,
+                                             Purpose::kMetricChains, workers);
     }
   }
   if (is_persistent(config)) {

@@ -217,8 +217,13 @@ class Training(CliTest):
         data = self.data("ssrbm")
         for options, words in [(["--model", "ssrbm", "--init", "staged"], ["init", "bilinear-ssrbm"]),
                                (["--model", "ssrbm", "--freeze", "weight"], ["freeze", "weights"]),
-                               (["--model", "ssrbm", "--metric", "kfac"], ["metric"]),
+                               (["--model", "ssrbm", "--metric", "fang"], ["metric", "fang"]),
+                               (["--model", "ssrbm", "--metric", "kfac", "--freeze", "weights"], ["freeze", "euclid"]),
                                (["--model", "gaussian-rbm", "--slabs", 2], ["slabs"]),
+                               (["--model", "gaussian-rbm", "--init-slab-mean", 1], ["init-slab-mean"]),
+                               (["--model", "sparse-ssrbm", "--init-visible-precision", 1], ["init-visible-precision"]),
+                               (["--model", "bilinear-ssrbm", "--hidden", "2,2", "--init-spike-precision", 1], ["init-spike-precision"]),
+                               (["--model", "ssrbm", "--box", 9, "--data-noise", 0.1], ["data-noise", "box"]),
                                (["--model", "ssrbm", "--freeze", "slab_precision"], ["freeze", "box"]),
                                (["--model", "ssrbm", "--freeze", "weights", "--filter-norm", "sphere"], ["filter-norm"]),
                                (["--model", "sparse-ssrbm", "--data-noise", 0.1], ["data-noise"]),
@@ -229,6 +234,39 @@ class Training(CliTest):
             with self.subTest(options=options):
                 hidden = [] if "--hidden" in options else ["--hidden", "4"]
                 self.fails(78, "train", "--data", data, *hidden, *options, "--out", self.dir / "none", mentions=words, lines=None)
+
+    def test_every_metric_trains_every_kind(self):
+        """Steps within the trust region, and no byte that depends on threads or on a stop."""
+        for kind in KINDS:
+            for metric in ("diagonal", "mfng", "sample", "kfac", "ekfac", "tonga", "hybrid"):
+                joint = ["--fisher", "joint", "--metric-chains", 40] if metric in ("sample", "kfac") else []
+                options = ["--trainer", "sml", "--metric", metric, "--step", "kl", "--radius", 0.05, "--l2", 1e-3, *joint]
+                with self.subTest(kind=kind, metric=metric):
+                    whole = self.train(kind, "whole", *options, updates=20)
+                    last = read_metrics(whole)[-1]
+                    self.assertGreater(float(last["predicted_gain"]), 0.0)
+                    self.assertLessEqual(float(last["predicted_kl"]), 0.0501)
+                    self.train(kind, "part", *options, "--threads", 3, updates=13)
+                    run("resume", self.dir / "part", "--updates", 20, "--quiet", "--threads", 2)
+                    self.assertEqual(differences(whole / "checkpoint.h5", self.dir / "part" / "checkpoint.h5"), [])
+
+    def test_every_metric_learns_by_its_defaults(self):
+        """Exact likelihoods of scale mixtures after 500 updates, beside the start and Adam."""
+        draw = np.random.default_rng(1)
+        x = draw.normal(size=(2000, 5)) @ draw.normal(size=(5, 5)) * np.exp(draw.normal(size=(2000, 1)))
+        np.save(self.dir / "mixture.npy", x.astype(np.float32))
+
+        def score(*options):
+            run("train", "--data", self.dir / "mixture.npy", "--model", "ssrbm", "--hidden", 4, "--trainer", "sml", "--updates", 500, "--quiet", "--force",
+                "--out", self.dir / "run", *options)
+            return run_json("loglik", self.dir / "run", "--data", self.dir / "mixture.npy", "--split", "train", "--method", "exact")["log_likelihood"]
+
+        start, adam = score("--lr", 1e-9), score()
+        self.assertGreater(adam, start + 0.5)
+        for metric in ("diagonal", "mfng", "sample", "kfac", "ekfac", "hybrid", "exact"):
+            with self.subTest(metric):
+                self.assertGreater(score("--metric", metric), adam)
+        self.assertGreater(score("--metric", "tonga", "--step", "kl"), adam)
 
     def test_a_rate_far_too_high_is_told(self):
         told = run("train", "--data", self.data("ssrbm"), "--model", "ssrbm", "--hidden", 5, *SHORT, "--trainer", "sml", "--lr", 3000, "--optimizer", "sgd",
@@ -264,6 +302,53 @@ class Training(CliTest):
         self.fails(65, "train", "--data", data, "--model", "ssrbm", "--hidden", 4, *SHORT, "--box", 0.1, "--out", self.dir / "none", mentions=["box"])
 
 
+    def test_values_on_the_wall_of_a_box_are_in_it(self):
+        # 0.1 in single precision is above 0.1.
+        np.save(self.dir / "walls.npy", np.clip(np.random.default_rng(6).normal(size=(60, 5)), -0.1, 0.1).astype(np.float32))
+        run("train", "--data", self.dir / "walls.npy", "--model", "ssrbm", "--hidden", 3, *SHORT, "--box", 0.1, "--trainer", "sml", "--updates", 5,
+            "--out", self.dir / "run")
+        run("sample", self.dir / "run", "--count", 50, "--out", self.dir / "s.h5", "--quiet")
+        run("loglik", self.dir / "run", "--data", self.dir / "s.h5", "--split", "train", "--method", "ais", "--betas", 100, "--quiet")
+
+    def test_precisions_of_spikes_that_come_from_nowhere_are_refused(self):
+        path = self.train("ssrbm", "run", "--trainer", "sml", "--init-spike-precision", 0, "--metric", "diagonal", "--step", "kl")
+        with h5py.File(path / "checkpoint.h5", "r+") as file:
+            file["state/theta/spike_precision"][...] = 0.3
+        self.fails(65, "resume", path, "--updates", 40, mentions=["spike_precision"])
+
+    def test_mass_that_no_chain_sees_is_told(self):
+        """A rate so high that machines run ahead of their chains; at the default rate nothing is said."""
+        data = self.data("ssrbm")
+        told = {}
+        for rate, seed in [(2, 1), (2, 2), (2, 3), (0.003, 1)]:
+            path = self.dir / f"{rate}-{seed}"
+            err = run("train", "--data", data, "--model", "ssrbm", "--hidden", 12, *SHORT[:2], "--report-every", 50, "--checkpoint-every", 100, "--trainer",
+                      "sml-apt", "--lr", rate, "--schedule", "constant", "--updates", 200, "--seed", seed, "--out", path).stderr
+            told[rate, seed] = "exact log Z" in err
+            exact = run_json("loglik", path, "--method", "exact")["log_partition"]
+            for updates in (200, 200):
+                with h5py.File(path / "checkpoint.h5") as file:
+                    note = dict(file["log_partition"].attrs)
+                wrong = abs(note["value"] - exact) > 0.5 + 5 * note["standard_error"]
+                self.assertEqual(bool(note["trusted"]), not wrong, (rate, seed, note, exact))
+                run("resume", path, "--updates", updates, "--quiet")
+        self.assertFalse(told.pop((0.003, 1)))
+        self.assertTrue(any(told.values()), told)
+
+    def test_negative_precisions_in_the_state_are_refused(self):
+        path = self.train("ssrbm", "run", "--trainer", "sml-apt", "--rungs", 4)
+        for name in ("theta/slab_precision", "average/visible_precision", "tracker/theta/slab_precision"):
+            with self.subTest(name):
+                with h5py.File(path / "checkpoint.h5", "r+") as file:
+                    field = file["state/" + name]
+                    kept = field[...]
+                    field[...] = -kept
+                self.fails(65, "resume", path, "--updates", 40, mentions=[name.rsplit("/", 1)[1]])
+                with h5py.File(path / "checkpoint.h5", "r+") as file:
+                    file["state/" + name][...] = kept
+        run("resume", path, "--updates", 40, "--quiet")
+
+
 class Preprocessing(CliTest):
     def raw(self):
         draw = np.random.default_rng(5)
@@ -285,6 +370,21 @@ class Preprocessing(CliTest):
             back = w @ file["preprocessing/unwhiten"][...] + file["preprocessing/mean"][...]
         np.testing.assert_allclose(np.cov(w.T), np.eye(15), atol=0.01)
         np.testing.assert_allclose(back, patches, atol=1e-2)
+
+    def test_samples_say_how_they_were_prepared(self):
+        """Samples stand in the model's values: prepared once more they would be other cases."""
+        raw, _ = self.raw()
+        run("data", raw, "--whiten", "zca", "--out", self.dir / "w.h5", "--quiet")
+        run("train", "--data", self.dir / "w.h5", "--model", "gaussian-rbm", "--hidden", 3, *SHORT, "--trainer", "sml", "--updates", 30, "--out",
+            self.dir / "run")
+        run("sample", self.dir / "run", "--count", 300, "--out", self.dir / "s.h5", "--quiet")
+        own = run_json("loglik", self.dir / "run", "--data", self.dir / "s.h5", "--split", "train", "--method", "exact")["log_likelihood"]
+        with h5py.File(self.dir / "s.h5", "r+") as file:
+            del file["preprocessing"]
+        twice = run_json("loglik", self.dir / "run", "--data", self.dir / "s.h5", "--split", "train", "--method", "exact")["log_likelihood"]
+        told = run_json("loglik", self.dir / "run", "--data", raw, "--split", "train", "--method", "exact")["log_likelihood"]
+        self.assertLess(abs(own - told), abs(twice - own) / 2, (own, told, twice))
+        self.assertGreater(abs(twice - own), 3, "planted: prepared twice")
 
     def test_contrast_and_zca(self):
         raw, x = self.raw()

@@ -8,6 +8,7 @@
 #include <functional>
 #include <numbers>
 
+#include "slab_oracles.hpp"
 #include "tempera/core/math.hpp"
 #include "tempera/core/truncated_normal.hpp"
 #include "tempera/mcmc/annealing.hpp"
@@ -16,156 +17,6 @@
 
 namespace tempera {
 namespace {
-
-template <class M>
-struct Oracle;
-
-/// What every oracle knows: two visibles, small random parameters.
-template <class M>
-struct OracleOf {
-  static constexpr Index kVisible = 2;
-
-  static M model(typename M::Shape shape) {
-    auto reference = M::standard_reference(kVisible);
-    for_each_field(
-        [](std::string_view name, auto& field) {
-          field = M::is_precision(name) ? Vector(Vector::LinSpaced(field.size(), 0.8F, 1.3F))
-                                        : Vector(Vector::LinSpaced(field.size(), -0.3F, 0.4F));
-        },
-        reference);
-    return {shape, reference};
-  }
-  static typename M::Params random(const M& model, std::uint64_t seed) {
-    auto theta = model.zero_params();
-    StreamEngine engine = StreamFactory{seed}.engine(Purpose::kParameters, 0);
-    for_each_field(
-        [&](std::string_view name, auto& field) {
-          for (Index k = 0; k < field.size(); ++k) {
-            const double u = uniform_53(engine);
-            field.data()[k] = static_cast<float>(name == "spike_precision"  ? 0.2 + 0.5 * u
-                                                 : name == "slab_precision" ? 3.0 + 3.0 * u
-                                                 : M::is_precision(name)    ? 1.0 + u
-                                                                            : 1.6 * u - 0.8);
-          }
-        },
-        theta);
-    return theta;
-  }
-};
-
-template <>
-struct Oracle<GaussianRbm> : OracleOf<GaussianRbm> {
-  static constexpr unsigned kStates = 8;
-  static GaussianRbm model() { return OracleOf::model({kVisible, {3}}); }
-  static double bias(const GaussianRbm::Params& t, unsigned h) {
-    double sum = 0;
-    for (unsigned j = 0; j < 3; ++j) sum += (h >> j & 1) != 0 ? t.latent.hidden_bias[j] : 0.0F;
-    return sum;
-  }
-  static bool gate(unsigned h, Index m) { return (h >> m & 1) != 0; }
-};
-
-template <class M>
-struct PooledOracle : OracleOf<M> {
-  static constexpr unsigned kStates = 4;
-  static constexpr Index kSlabs = 2;
-  static M model() { return OracleOf<M>::model({2, {2, kSlabs}}); }
-  static double bias(const typename M::Params& t, unsigned h) {
-    double sum = 0;
-    for (unsigned i = 0; i < 2; ++i) sum += (h >> i & 1) != 0 ? t.latent.spike_bias[i] : 0.0F;
-    return sum;
-  }
-  static bool gate(unsigned h, Index m) { return (h >> (m / kSlabs) & 1) != 0; }
-};
-template <>
-struct Oracle<SpikeSlabRbm> : PooledOracle<SpikeSlabRbm> {};
-template <>
-struct Oracle<BinarySpikeSlabRbm> : PooledOracle<BinarySpikeSlabRbm> {};
-template <>
-struct Oracle<SparseSpikeSlabRbm> : PooledOracle<SparseSpikeSlabRbm> {};
-
-/// Two blocks of G = 2, H = 3, gated: bits g, then h, then gates.
-template <class M, bool kGated, unsigned kG, unsigned kH, unsigned kBlocks>
-struct BilinearOracle : OracleOf<M> {
-  static constexpr unsigned kStates = 1U << (kBlocks * (kG + kH + (kGated ? 1 : 0)));
-  static M model() { return OracleOf<M>::model({2, {kBlocks, kG, kH, kGated}}); }
-  static double bias(const typename M::Params& t, unsigned s) {
-    double sum = 0;
-    for (unsigned k = 0; k < kBlocks; ++k) {
-      for (unsigned i = 0; i < kG; ++i) sum += (s >> (k * kG + i) & 1) != 0 ? t.latent.g_bias(k, i) : 0.0F;
-      for (unsigned j = 0; j < kH; ++j)
-        sum += (s >> (kBlocks * kG + k * kH + j) & 1) != 0 ? t.latent.h_bias(k, j) : 0.0F;
-      if (kGated && (s >> (kBlocks * (kG + kH) + k) & 1) != 0) sum += t.latent.gate_bias[k];
-    }
-    return sum;
-  }
-  static bool gate(unsigned s, Index m) {
-    const auto f = static_cast<unsigned>(m);
-    const unsigned k = f / (kG * kH);
-    const unsigned i = f % (kG * kH) / kH;
-    const unsigned j = f % kH;
-    return (s >> (k * kG + i) & s >> (kBlocks * kG + k * kH + j) &
-            (kGated ? s >> (kBlocks * (kG + kH) + k) : 1) & 1) != 0;
-  }
-};
-template <>
-struct Oracle<BilinearSpikeSlabRbm> : BilinearOracle<BilinearSpikeSlabRbm, true, 2, 3, 1> {};
-template <>
-struct Oracle<BinaryBilinearSpikeSlabRbm> : BilinearOracle<BinaryBilinearSpikeSlabRbm, false, 3, 2, 1> {};
-
-constexpr double kPi = std::numbers::pi;
-
-/// The slab of precision alpha and mean mu whose gate is on or off, integrated on a grid.
-double integrated_slab(double alpha, double mu, double x, double beta, bool on) {
-  const double centre = on ? beta * (mu + x / alpha) : 0.0;
-  const double width = 9.0 / std::sqrt(alpha);
-  constexpr int kSteps = 50;
-  double sum = 0;
-  for (int k = -kSteps; k <= kSteps; ++k) {
-    const double s = centre + width * k / kSteps;
-    double energy = 0.5 * alpha * s * s;
-    if (on) energy += beta * (-s * (x + alpha * mu) + 0.5 * alpha * mu * mu);
-    sum += std::exp(-energy);
-  }
-  return sum * width / kSteps;
-}
-
-double visible_energy(const GaussianVisibles::Params& r, const GaussianVisibles::Params& t, double beta,
-                      const Eigen::Vector2d& v) {
-  double sum = 0;
-  for (Index d = 0; d < 2; ++d) {
-    const auto of = [&](const GaussianVisibles::Params& p) {
-      return 0.5 * p.visible_precision[d] * v[d] * v[d] - p.visible_bias[d] * v[d];
-    };
-    sum += (1 - beta) * of(r) + beta * of(t);
-  }
-  return sum;
-}
-double visible_energy(const BinaryVisibles::Params& r, const BinaryVisibles::Params& t, double beta,
-                      const Eigen::Vector2d& v) {
-  double sum = 0;
-  for (Index d = 0; d < 2; ++d) sum -= ((1 - beta) * r.visible_bias[d] + beta * t.visible_bias[d]) * v[d];
-  return sum;
-}
-double visible_energy(const SparseVisibles::Params& r, const SparseVisibles::Params& t, double beta,
-                      const Eigen::Vector2d& v) {
-  double sum = 0;
-  for (Index d = 0; d < 2; ++d) {
-    // The unseen slab is integrated on a grid.
-    const double alpha = (1 - beta) * r.visible_slab_precision[d] + beta * t.visible_slab_precision[d];
-    if (v[d] == 0.0) {
-      sum -= std::log(integrated_slab(alpha, 0, 0, 0, false));
-      continue;
-    }
-    const auto of = [&](const SparseVisibles::Params& p) {
-      const double a = p.visible_slab_precision[d];
-      const double mu = p.visible_slab_mean[d];
-      return 0.5 * a * (v[d] - mu) * (v[d] - mu) - p.visible_spike_bias[d];
-    };
-    sum += (1 - beta) * of(r) + beta * of(t);
-  }
-  return sum;
-}
 
 template <class M>
 class SpikeSlabFamily : public testing::Test {
@@ -503,7 +354,7 @@ TYPED_TEST(SpikeSlabFamily, PartsAndPanelsDoNotChangeASweep) {
   values.slab_precision = 8.0;
   auto theta = model.initial_params(StreamFactory{3}, values);
   Vector direction;
-  model.project(theta, direction);
+  model.project(theta, direction, false);
   const auto run = [&](int threads, std::uint64_t n) {
     const Workers workers(threads);
     auto chains = reference_chains(model, n, StreamFactory{16}, Purpose::kChains, workers);
@@ -596,12 +447,102 @@ TEST(SpikeSlabRbm, ProjectionMakesEveryStateProper) {
           z = std::max(z, model.log_partition_chunk(theta, 1.0, k));
         EXPECT_TRUE(std::isinf(z)) << "an improper machine must not have a log Z";
         Vector direction;
-        EXPECT_TRUE(model.project(theta, direction));
+        EXPECT_TRUE(model.project(theta, direction, false));
         EXPECT_GT(least_eigenvalue(model, theta), 0.0) << slabs << " " << phi << " " << seed;
-        EXPECT_FALSE(model.project(theta, direction)) << "what is proper stays";
+        EXPECT_FALSE(model.project(theta, direction, false)) << "what is proper stays";
       }
     }
   }
+}
+
+/// Smallest eigenvalue of the precision of the visibles with every gate on and without Phi, in units of their
+/// own precision: where a projection acted it is 1 - 0.99.
+template <class M>
+double least_with_all_on(const M& model, const typename M::Params& t) {
+  Eigen::MatrixXd c = Eigen::MatrixXd::Identity(model.n_visible(), model.n_visible());
+  for_each_field(
+      [&](std::string_view name, const auto& own) {
+        if (name != "visible_precision" && name != "visible_slab_precision") return;
+        for (Index m = 0; m < model.filters(); ++m) {
+          const Eigen::VectorXd w = (t.weights.col(m).array() / own.array().sqrt()).matrix().template cast<double>();
+          c -= w * w.transpose() / static_cast<double>(t.latent.slab_precision.data()[m]);
+        }
+      },
+      t.visible);
+  return Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>(c).eigenvalues()[0];
+}
+
+template <class M>
+void check_projection(const typename M::Shape& shape) {
+  const M model(shape, M::standard_reference(shape.n_visible));
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    InitialValues values;
+    values.weights = 1.0;
+    values.slab_precision = 0.7;
+    auto theta = model.initial_params(StreamFactory{seed}, values);
+    StreamEngine engine = StreamFactory{seed}.engine(Purpose::kSampling, 0);
+    for_each_field(
+        [&](std::string_view name, auto& own) {
+          if (!M::is_precision(name)) return;
+          for (float& x : own) x = std::exp(static_cast<float>(4.0 * uniform_53(engine) - 3.0));
+        },
+        theta.visible);
+    const auto before = theta;
+    const double rho = 1.0 - least_with_all_on(model, theta);
+    ASSERT_GT(rho, 1.0);
+    EXPECT_TRUE(model.is_improper(theta));
+    Vector direction;
+    EXPECT_TRUE(model.project(theta, direction, false));
+    EXPECT_FALSE(model.is_improper(theta));
+    // One per cent is left, and not much more: slabs are raised no further than they must be.
+    EXPECT_NEAR(least_with_all_on(model, theta), 0.01, 0.002) << seed;
+    const Eigen::ArrayXXf raised = theta.latent.slab_precision.array() / before.latent.slab_precision.array();
+    EXPECT_LT(raised.maxCoeff(), 3.0 * rho);
+    EXPECT_GE(raised.minCoeff(), 1.0F);
+    EXPECT_TRUE(equal_fields(theta.visible, before.visible));
+    EXPECT_TRUE(theta.weights == before.weights);
+    // The same law with smaller filters.
+    auto shrunk = before;
+    Vector other;
+    EXPECT_TRUE(model.project(shrunk, other, true));
+    EXPECT_TRUE(shrunk.latent.slab_precision == before.latent.slab_precision);
+    std::vector<float> row(static_cast<std::size_t>(shape.n_visible), 0.7F);
+    EXPECT_LT(shrunk.weights.norm(), before.weights.norm());
+    double constants = 0;
+    for (const float k : raised.reshaped()) constants -= 0.5 * std::log(static_cast<double>(k));
+    EXPECT_NEAR(model.free_energy(shrunk, row) - model.free_energy(theta, row), constants, 1e-3) << seed;
+  }
+}
+
+TEST(Projection, LeavesOnePerCentWhateverThePrecisionsOfTheVisibles) {
+  check_projection<SpikeSlabRbm>({7, {4, 2}});
+  check_projection<SparseSpikeSlabRbm>({7, {4, 2}});
+  check_projection<BilinearSpikeSlabRbm>({7, {2, 2, 3, true}});
+}
+
+TEST(Projection, AStateBetweenOneSpikeAndAllIsLookedAt) {
+  // Spikes that take more than there is two at a time, and a third that gives it back.
+  const SpikeSlabRbm model({1, {3, 1}}, SpikeSlabRbm::standard_reference(1));
+  auto theta = model.zero_params();
+  theta.visible.visible_precision.setOnes();
+  theta.latent.slab_precision.setConstant(1.25F);
+  theta.weights << 1.0F, 1.0F, 0.0F;
+  theta.latent.spike_precision << 0.0F, 0.0F, 10.0F;
+  EXPECT_LT(least_eigenvalue(model, theta), 0.0);
+  EXPECT_TRUE(model.is_improper(theta));
+  theta.latent.slab_precision.setConstant(2.5F);
+  EXPECT_GT(least_eigenvalue(model, theta), 0.0);
+  EXPECT_FALSE(model.is_improper(theta));
+  EXPECT_TRUE(model.is_seen(theta));
+  // More spikes than have all their states looked at: it is told that it cannot be seen.
+  const SpikeSlabRbm large({1, {14, 1}}, SpikeSlabRbm::standard_reference(1));
+  auto wide = large.zero_params();
+  wide.visible.visible_precision.setOnes();
+  wide.latent.slab_precision.setConstant(1.25F);
+  wide.weights.leftCols(2).setOnes();
+  wide.latent.spike_precision(0, 2) = 10.0F;
+  EXPECT_FALSE(large.is_improper(wide));
+  EXPECT_FALSE(large.is_seen(wide));
 }
 
 /// Many steps of a noisy ascent that wants stronger filters: what training does to a projection.
@@ -624,7 +565,7 @@ TEST(SpikeSlabRbm, ProjectionsOneAfterAnotherKeepEveryMachineProper) {
         theta.weights.data()[k] = 1.01F * theta.weights.data()[k] + change;
         unprojected.weights.data()[k] = 1.01F * unprojected.weights.data()[k] + change;
       }
-      acted += model.project(theta, direction) ? 1 : 0;
+      acted += model.project(theta, direction, false) ? 1 : 0;
       ASSERT_TRUE(model.is_proper(theta)) << step;
       if (step % 20 == 0) worst = std::min(worst, least_eigenvalue(model, theta));
     }
@@ -700,7 +641,7 @@ TEST(SpikeSlabInABox, AMachineThatWouldBeImproperHasALaw) {
   EXPECT_TRUE(model.is_proper(theta));
   EXPECT_FALSE(Oracle<SpikeSlabRbm>::model().is_proper(theta));
   Vector direction;
-  EXPECT_FALSE(model.project(theta, direction));
+  EXPECT_FALSE(model.project(theta, direction, false));
   check_box<SpikeSlabRbm>(theta);
 }
 

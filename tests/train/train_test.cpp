@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/all_models.hpp"
 #include "tempera/train/staged.hpp"
 #include "tempera/train/trainer.hpp"
 
@@ -227,6 +227,50 @@ TEST(Optimizer, SeesNumbersThatAreNotFinite) {
   g = random_params(6);
   g.hidden_bias[3] = NAN;
   EXPECT_FALSE(step_of(g, none, step).norms.finite);
+}
+
+/// Filters of one length and a direction of the data so wide that the projection acts at every update: the mean
+/// of what was projected is proper, that of what was not is not.
+TEST(Training, TheAverageOfAProjectedMachineIsProper) {
+  Matrix rows(400, 20);
+  StreamEngine engine = StreamFactory{3}.engine(Purpose::kDataSet, 0);
+  for (Index n = 0; n < rows.rows(); ++n) {
+    for (float& x : rows.row(n)) {
+      double sum = -6.0;
+      for (int k = 0; k < 12; ++k) sum += uniform_53(engine);
+      x = static_cast<float>(sum);
+    }
+    rows(n, 0) *= 20.0F;
+  }
+  const RealData data(rows);
+  TrainConfig config;
+  config.model = "ssrbm";
+  config.trainer = "sml";
+  config.batch = 100;
+  config.updates = 800;
+  config.filter_norm = "sphere";
+  config.init_spike_precision = 0.0;
+  config.init_slab_precision = 1.0;
+  config.init_visible_precision = 1.0;
+  config.lr = 0.02;
+  for (const char* metric : {"euclid", "diagonal"}) {
+    config.metric = metric;
+    config.step = config.metric == "euclid" ? "fixed" : "kl";
+    const SpikeSlabRbm model({20, {2, 1}, true}, SpikeSlabRbm::fit_reference(data));
+    const Workers workers(1);
+    auto state = initial_state(model, data, config, workers);
+    double acted = 0;
+    train<SpikeSlabRbm>(
+        model, data, config, state,
+        [&](const auto& report, auto& now) {
+          acted = report.projections;
+          EXPECT_TRUE(model.is_proper(now.theta));
+          EXPECT_FALSE(model.is_improper(now.result())) << report.update;
+          return Control::kContinue;
+        },
+        workers);
+    EXPECT_GT(acted, 200) << metric;
+  }
 }
 
 TEST(Training, SchedulesAreTheStatedFunctions) {

@@ -8,11 +8,15 @@
 /// F(type) for every model.
 #define TEMPERA_FOR_EACH_MODEL(F)   \
   TEMPERA_FOR_EACH_LAYERED_MODEL(F) \
-  F(GaussianRbm)                    \
-  F(SpikeSlabRbm)                   \
-  F(BinarySpikeSlabRbm)             \
-  F(SparseSpikeSlabRbm)             \
-  F(BilinearSpikeSlabRbm)           \
+  TEMPERA_FOR_EACH_SPIKE_SLAB_MODEL(F)
+
+/// Those of real values or slabs.
+#define TEMPERA_FOR_EACH_SPIKE_SLAB_MODEL(F) \
+  F(GaussianRbm)                             \
+  F(SpikeSlabRbm)                            \
+  F(BinarySpikeSlabRbm)                      \
+  F(SparseSpikeSlabRbm)                      \
+  F(BilinearSpikeSlabRbm)                    \
   F(BinaryBilinearSpikeSlabRbm)
 
 /// Those of layers of Bernoulli units.

@@ -60,14 +60,50 @@ struct InitialValues {
   double slab_precision = 1.0;
 };
 
-/// Parameters, gradients or directions of a machine of layers x_0, x_1, ... whose neighbours are connected:
-/// what metrics (train/metric.hpp) calculate with, whatever the model.
+/// Parameters, gradients or directions of a machine whose statistics are layers x_0, x_1, ... and products of
+/// neighbouring ones: what metrics (train/metric.hpp) calculate with, whatever the model.
 template <class Number>
 struct LayerParams {
   using Weights = Eigen::Matrix<Number, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using Bias = Eigen::Matrix<Number, Eigen::Dynamic, 1>;
-  std::vector<Weights> weights;  // [k]: layer k x layer k + 1
-  std::vector<Bias> bias;        // of every layer
+  std::vector<Weights> weights;  // [k]: layer k x layer k + 1; empty where these are not coupled
+  std::vector<Bias> bias;        // of every layer; empty where it has none
+};
+
+/// Which statistics there are: a bias for every unit of a layer, a weight for every pair of neighbouring
+/// layers. Layers may be empty.
+struct LayerShape {
+  std::vector<Index> sizes;
+  std::vector<bool> biased;   // of every layer
+  std::vector<bool> coupled;  // [k]: layers k and k + 1
+  bool centred = true;        // whether units stand about their means where they are multiplied
+
+  LayerShape() = default;
+  /// A chain: every layer has biases and is coupled with the next.
+  LayerShape(std::vector<Index> units)  // NOLINT(google-explicit-constructor)
+      : sizes(std::move(units)), biased(sizes.size(), true), coupled(sizes.empty() ? 0 : sizes.size() - 1, true) {}
+
+  [[nodiscard]] std::size_t layers() const { return sizes.size(); }
+  [[nodiscard]] Index biases(std::size_t k) const { return biased[k] ? sizes[k] : 0; }
+  [[nodiscard]] Index weights(std::size_t k) const { return coupled[k] ? sizes[k] * sizes[k + 1] : 0; }
+  [[nodiscard]] Index units() const { return sum(layers(), [this](std::size_t k) { return sizes[k]; }); }
+  [[nodiscard]] Index biases() const { return sum(layers(), [this](std::size_t k) { return biases(k); }); }
+  [[nodiscard]] Index weights() const {
+    return sum(coupled.size(), [this](std::size_t k) { return weights(k); });
+  }
+  [[nodiscard]] Index parameters() const { return weights() + biases(); }
+  /// Whether the layer is coupled with any other.
+  [[nodiscard]] bool has_weights(std::size_t k) const {
+    return (k > 0 && weights(k - 1) > 0) || (k < coupled.size() && weights(k) > 0);
+  }
+
+ private:
+  template <class F>
+  static Index sum(std::size_t n, F&& f) {
+    Index total = 0;
+    for (std::size_t k = 0; k < n; ++k) total += f(k);
+    return total;
+  }
 };
 
 template <class M>
@@ -127,6 +163,21 @@ concept HasLayers = EnergyModel<M> &&
   { M::layer_offsets(offsets) } -> std::same_as<std::vector<const Vector*>>;
 };
 
+/// Statistics that are layers and products of neighbouring ones, of real values: what metrics need of machines
+/// whose layers are not all of Bernoulli units.
+template <class M>
+concept HasStatistics = EnergyModel<M> &&
+    requires(const M m, bool drawn, std::size_t layer, const typename M::Params& theta,
+             typename M::Params& moved, typename M::Params& sums, const LayerParams<float>& step,
+             const typename M::State& x, const typename M::Work& work, LaneMatrix& values) {
+  { m.statistics_shape(theta) } -> std::same_as<LayerShape>;
+  // Values of a layer for every chain, with latents as drawn or, from the cache, as expected.
+  m.statistics_layer(layer, drawn, theta, x, work, values);
+  // The gradient in the coordinates of the statistics, and the step that a direction in them is.
+  { m.to_statistics(theta, sums) } -> std::same_as<LayerParams<float>>;
+  m.move(step, moved);
+};
+
 /// Expected latents given data are not in closed form: a mean field bounds the likelihood.
 template <class M>
 concept HasMeanField = EnergyModel<M> &&
@@ -173,7 +224,7 @@ concept HasLatentMarginal = EnergyModel<M> &&
 /// Parameters must be kept where the machine has a law.
 template <class M>
 concept HasProjection = EnergyModel<M> && requires(const M m, typename M::Params& theta, Vector& direction) {
-  { m.project(theta, direction) } -> std::same_as<bool>;
+  { m.project(theta, direction, true) } -> std::same_as<bool>;
 };
 
 /// log Z by enumeration, in chunks that any number of tasks can share.

@@ -50,15 +50,14 @@ class SpikeSlab {
   static constexpr bool kSpikePrecision =
       std::is_same_v<Visibles, GaussianVisibles> && std::is_same_v<Latents, PooledSpikes>;
   static const std::string_view kKind;
+  /// Spikes whose every state is_improper looks at, at most.
+  static constexpr Index kMaxSeenSpikes = 12;
   /// More binary units than this are not enumerated.
   static constexpr Index kMaxEnumeratedUnits = 20;
   /// The field of the visible biases.
   static constexpr std::string_view kVisibleBias = Visibles::kBias;
   /// Of a box of visibles: the mixture has no closed form.
   static constexpr Index kNotEnumerable = 1 << 30;
-  /// Bounds of precisions; those of the visibles times the reference's.
-  static constexpr double kLeastPrecision = 1e-4;
-  static constexpr double kLargestPrecision = 1e4;
 
   struct Shape {
     Index n_visible = 0;
@@ -176,7 +175,8 @@ class SpikeSlab {
   void mean_field(Index sweeps, bool h_first, const Params& theta,
                   Work& work) const requires std::is_same_v<Latents, BilinearBlocks>;
   /// Upper bound of the free energy that the expected units of `work` give.
-  void variational_free_energy(const Params& theta, const State& x, const Work& work, LaneDoubles& out) const;
+  void variational_free_energy(const Params& theta, const State& x, const Work& work,
+                               LaneDoubles& out) const requires std::is_same_v<Latents, BilinearBlocks>;
 
   // --- HasReference ----------------------------------------------------------------------------------
   void sample_reference(Index lanes, State& x, const LaneStream& stream) const;
@@ -192,6 +192,23 @@ class SpikeSlab {
   /// state with r active slabs: n_visible r^2 + r^3.
   [[nodiscard]] double log_partition_chunk(const Params& theta, double beta, Index chunk) const;
 
+  // --- HasStatistics ---------------------------------------------------------------------------------
+  // Layers of statistics, each in units in which it has no dimension: visibles v in standard deviations of
+  // the reference, 1; gates times slabs in standard deviations of their prior (or hidden units), 2; 1 x 2 are
+  // the filters; -v^2 / 2 in variances of the reference, 3; binary units, 4; 3 x 4 is Phi; slab means, 5, and
+  // precisions, 6, as derivatives of the energy; the parameters of sparse visibles, 7. Nothing is centred.
+  // What a kind does not have is empty.
+  [[nodiscard]] LayerShape statistics_shape(const Params& theta) const;
+  /// Expected values are those of `mean_latents`: then the statistics are gradients of log p(v), slabs and
+  /// units summed out, and their covariance is Amari's metric; drawn ones give that of the joint law.
+  void statistics_layer(std::size_t layer, bool drawn, const Params& theta, const State& x, const Work& work,
+                        LaneMatrix& out) const;
+  /// Sums of -dE/d(parameters) as `accumulate` gives them, in these units.
+  [[nodiscard]] LayerParams<float> to_statistics(const Params& theta, const Params& sums) const;
+  /// Adds a step to the parameters. A precision x moves by d to x + d, or where d < 0 to x^2 / (x - d): the
+  /// same to first order, and positive. Zeros stay.
+  void move(const LayerParams<float>& step, Params& theta) const;
+
   // --- one case, exactly -------------------------------------------------------------------------------
   static constexpr Index case_units() { return 0; }
   [[nodiscard]] double free_energy(const Params& theta, std::span<const Row> row) const;
@@ -204,21 +221,26 @@ class SpikeSlab {
   static constexpr bool is_precision(std::string_view field) { return field.ends_with("_precision"); }
   [[nodiscard]] Params initial_params(const StreamFactory& streams, const InitialValues& values) const;
   [[nodiscard]] Offsets initial_offsets(const Eigen::VectorXd&) const { return {}; }
-  /// Keeps precisions in bounds and the machine proper, unless a box does: slab precisions are raised until
-  /// the precision of the visibles given the latents is at least 1 % of what it is without slabs, for every
-  /// state of the latents. Each spike's own precision holds what it can of its slabs, and what is left,
+  /// Keeps precisions in bounds and the machine proper, unless a box does: what slabs take from the precision of
+  /// the visibles is lowered until 1 % is left for every state of the latents. Each spike's own precision holds
+  /// what it can of its slabs, and what is left,
   ///   sum_i rest_i W_i diag(1 / alpha_i) W_i' <= 0.99 diag(Lambda),  rest_i = max(0, 1 - 0.99 / rho_i),
   /// rho_i the largest eigenvalue of Phi_i^-1/2 W_i diag(1 / alpha_i) W_i' Phi_i^-1/2 (1 / rho_i = 0 without
   /// Phi, where this is necessary too, algorithms.md 4a). Checked by a Cholesky factor. `direction`
   /// (n_visible, or empty at first) is the memory of the power iteration that finds the worst direction.
-  /// Returns whether slab precisions had to be raised. Cost: n_visible^2 filters, as often as they are
-  /// raised.
-  bool project(Params& theta, Vector& direction) const;
+  /// A slab that takes too much by a factor k has its precision multiplied by k, or where `filters_shrink` its filter
+  /// divided by sqrt(k): the same precision of the visibles, with a mean of the slab that is the same in standard
+  /// deviations of its prior, so that steps which are bounded in these cannot add up to a runaway.
+  /// Returns whether any had to. Cost: n_visible^2 filters, as often as slabs are lowered.
+  bool project(Params& theta, Vector& direction, bool filters_shrink) const;
   /// Whether that condition holds: necessary and sufficient for a law where there is no Phi, else sufficient.
   [[nodiscard]] bool is_proper(const Params& theta) const;
-  /// Whether it is seen to have no law: by the state with every gate on, which decides where there is no Phi,
-  /// and with Phi by each spike alone. Cost: n_visible^2 filters, with Phi n_visible^3 spikes.
+  /// Whether it is seen to have no law: by the state with every gate on, which decides where there is no Phi;
+  /// with Phi by every state of at most kMaxSeenSpikes spikes, of more by each spike alone. Cost: n_visible^2
+  /// filters; for a state of r active slabs n_visible r^2.
   [[nodiscard]] bool is_improper(const Params& theta) const;
+  /// Whether is_improper decides.
+  [[nodiscard]] bool is_seen(const Params& theta) const;
   /// Name of the first field that no machine of this kind can have, or empty: a precision out of range.
   [[nodiscard]] std::string_view fault(const Params& theta) const;
   /// Slabs of blocks as themselves, no longer in standard deviations of their prior: for files.
@@ -250,6 +272,10 @@ class SpikeSlab {
   [[nodiscard]] Index latent_sites() const;
 
   [[nodiscard]] float box() const { return static_cast<float>(shape_.box); }
+  /// f(component of `statistics`, of `params`, unit, whether it is a precision) for every parameter: a
+  /// parameter is its component in `statistics` times the unit.
+  template <class P, class F, class S>
+  void visit_statistics(const Params& theta, P& params, F&& f, S& statistics) const;
   void set_responses(UnitRange filters, const Params& theta, Work& work) const;
   void clamp_precisions(Params& theta) const;
   /// What the precision of the visibles alone must hold of the slabs: filters scaled by Lambda^-1/2
@@ -262,6 +288,8 @@ class SpikeSlab {
     bool proper = true;
   };
   [[nodiscard]] Excess excess(const Params& theta) const;
+  /// Raises slab precisions as far as `project` says; whether it did.
+  bool raise_slabs(Params& theta, Vector& direction) const requires kSlabs;
 
   Shape shape_;
   Reference reference_;

@@ -5,6 +5,7 @@
 // coefficient is (1 - beta) times the reference's plus beta times the model's.
 #pragma once
 
+#include <algorithm>
 #include <string_view>
 
 #include "tempera/core/dataset.hpp"
@@ -12,6 +13,13 @@
 #include "tempera/models/energy_model.hpp"
 
 namespace tempera {
+
+/// Bounds of precisions; those of the visibles times the reference's.
+inline constexpr float kLeastPrecision = 1e-4F;
+inline constexpr float kLargestPrecision = 1e4F;
+inline float bounded_precision(float x, float scale) {
+  return std::clamp(x, kLeastPrecision * scale, kLargestPrecision * scale);
+}
 
 /// Real values with a precision of their own: E(v) = v' diag(precision) v / 2 - bias' v.
 struct GaussianVisibles {

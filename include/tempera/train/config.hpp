@@ -1,6 +1,7 @@
 // Everything that determines a training run. The struct fields are the only place where defaults stand.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "tempera/core/errors.hpp"
+#include "tempera/core/types.hpp"
 
 namespace tempera {
 
@@ -60,7 +62,7 @@ struct TrainConfig {
   double clip = 0.0;  // 0: no clipping
   bool centering = true;
   bool average = true;
-  std::string init = "0.01";
+  std::string init = "auto";
   double init_visible_precision = 0.0;  // 0: that of the data
   double init_spike_bias = -1.0;
   double init_spike_precision = 0.3;
@@ -118,7 +120,7 @@ struct TrainConfig {
     f("track-ensembles", "temperature ladders side by side in the tracker", s.track_ensembles...);
     f("updates", "parameter updates in total", s.updates...);
     f("epochs", "passes over the data; 0 leaves the length to --updates", s.epochs...);
-    f("lr", "learning rate at the start; 0 takes 0.3, or 0.003 for the models with real values or slabs",
+    f("lr", "learning rate at the start; 0 takes 0.3; for the models with real values or slabs 0.003, or 0.03 with a metric",
       s.lr...);
     f("schedule",
       "learning rate: constant, linear (to 0 at the last update), half-linear (constant, then to 0 over the "
@@ -177,9 +179,9 @@ struct TrainConfig {
     f("centering", "centre units on their means", s.centering...);
     f("average", "keep the model averaged over about the last tenth of the updates (Polyak)", s.average...);
     f("init",
-      "standard deviation of the initial weights; or staged (bilinear-ssrbm: filters of a plain machine, "
-      "placed in the "
-      "table by how their spikes go together)",
+      "standard deviation of the initial weights; or auto (0.01; for ssrbm where spikes have a precision what takes "
+      "0.8 of it along each filter, since weights of 0 are a saddle there); or staged (bilinear-ssrbm: filters of a "
+      "plain machine, placed in the table by how their spikes go together)",
       s.init...);
     f("init-visible-precision", "precision of real visibles at the start; 0 takes that of the data",
       s.init_visible_precision...);
@@ -222,19 +224,26 @@ inline bool is_spike_slab(const TrainConfig& config) {
   return config.model == "gaussian-rbm" || config.model.ends_with("ssrbm");
 }
 
-/// sgd or adam.
-inline std::string optimizer(const TrainConfig& config) {
-  return config.optimizer != "auto" ? config.optimizer : is_spike_slab(config) ? "adam" : "sgd";
-}
-
-/// Whether training begins with a stage of its own (train/staged.hpp), and the scale of random weights.
-inline bool is_staged(const TrainConfig& config) { return config.init == "staged"; }
-inline double initial_scale(const TrainConfig& config) {
-  return is_staged(config) ? 0.01 : std::strtod(config.init.c_str(), nullptr);
-}
-
 /// Whether a metric stands between gradient and step.
 inline bool is_natural(const TrainConfig& config) { return config.metric != "euclid"; }
+
+/// sgd or adam; sgd where a metric takes its place.
+inline std::string optimizer(const TrainConfig& config) {
+  if (config.optimizer != "auto") return config.optimizer;
+  return is_spike_slab(config) && !is_natural(config) ? "adam" : "sgd";
+}
+
+/// Whether training begins with a stage of its own (train/staged.hpp), and the scale of random weights of a
+/// machine of so many visibles.
+inline bool is_staged(const TrainConfig& config) { return config.init == "staged"; }
+inline double initial_scale(const TrainConfig& config, Index n_visible) {
+  constexpr double kSmall = 0.01;
+  constexpr double kTaken = 0.8;
+  if (config.init != "auto" && !is_staged(config)) return std::strtod(config.init.c_str(), nullptr);
+  if (config.model != "ssrbm" || config.init_spike_precision == 0.0) return kSmall;
+  return std::sqrt(kTaken * config.init_slab_precision * config.init_spike_precision /
+                   static_cast<double>(n_visible));
+}
 
 /// How log Z is tracked: none, lattice, smc or shared.
 inline std::string tracking(const TrainConfig& config) {

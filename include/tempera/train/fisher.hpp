@@ -21,6 +21,8 @@ class Fisher {
   /// Weights of the draws; their sum is 1.
   [[nodiscard]] const Eigen::VectorXd& weights() const { return weights_; }
   [[nodiscard]] Index draws() const { return weights_.size(); }
+  /// Layers, and which of them have biases and couplings.
+  [[nodiscard]] const LayerShape& shape() const { return shape_; }
   /// Values of every layer with the offsets taken off.
   [[nodiscard]] virtual const std::vector<Layer>& layers() const = 0;
   /// Conditional variances of the units, draw by draw, where values are expected ones but the law is the
@@ -44,7 +46,8 @@ class Fisher {
   [[nodiscard]] Eigen::MatrixXd gram() const;
 
  protected:
-  explicit Fisher(Eigen::VectorXd weights) : weights_(std::move(weights)) {}
+  Fisher(LayerShape shape, Eigen::VectorXd weights)
+      : shape_(std::move(shape)), weights_(std::move(weights)) {}
   /// u with its weighted mean taken off.
   [[nodiscard]] Eigen::VectorXd centred(Eigen::VectorXd u) const {
     u.array() -= weights_.dot(u);
@@ -52,6 +55,7 @@ class Fisher {
   }
 
  private:
+  LayerShape shape_;
   Eigen::VectorXd weights_;
 };
 
@@ -59,14 +63,21 @@ class Fisher {
 /// weights.
 Eigen::MatrixXd centred_gram(Eigen::MatrixXd gram, const Eigen::VectorXd& weights);
 
-/// From values of the layers as matrices: for tests, tiny machines and `exact`.
+/// From values of the layers as matrices: for machines of real-valued statistics, tests and tiny machines.
 template <class Number>
 class DenseFisher final : public Fisher<Number> {
  public:
   using typename Fisher<Number>::Layer;
   /// layers: units x draws, the offsets taken off.
+  DenseFisher(LayerShape shape, std::vector<Layer> layers, Eigen::VectorXd weights)
+      : Fisher<Number>(std::move(shape), std::move(weights)),
+        layers_(std::move(layers)),
+        variances_(layers_.size()) {}
+  /// The layers of a chain, with conditional variances of their units or none.
   DenseFisher(std::vector<Layer> layers, Eigen::VectorXd weights, std::vector<Layer> variances = {})
-      : Fisher<Number>(std::move(weights)), layers_(std::move(layers)), variances_(std::move(variances)) {
+      : Fisher<Number>(sizes_of(layers), std::move(weights)),
+        layers_(std::move(layers)),
+        variances_(std::move(variances)) {
     variances_.resize(layers_.size());
   }
 
@@ -76,6 +87,12 @@ class DenseFisher final : public Fisher<Number> {
   [[nodiscard]] LayerParams<Number> combine(const Eigen::VectorXd& z) const override;
 
  private:
+  static std::vector<Index> sizes_of(const std::vector<Layer>& layers) {
+    std::vector<Index> sizes;
+    for (const Layer& x : layers) sizes.push_back(x.rows());
+    return sizes;
+  }
+
   std::vector<Layer> layers_;
   std::vector<Layer> variances_;
 };
@@ -92,6 +109,14 @@ enum class Latents {
   kExpected,  // given what a chain keeps: the marginal law
   kMoments,   // expected, and their variances beside them: moments of the joint law
 };
+
+/// The Fisher matrix of chains `which` of a machine of real-valued statistics. `workspace` holds the expected
+/// latents of the chains, in whose place those drawn stand for the joint law.
+template <HasStatistics M>
+DenseFisher<float> statistics_fisher(const M& model, const typename M::Params& theta,
+                                     const std::vector<typename M::State>& blocks,
+                                     const Workspace<M>& workspace, const std::vector<std::uint64_t>& which,
+                                     bool drawn, const Workers& workers);
 
 /// From chains, through the kernels: products with bits. `workspace` holds the expected latents of the
 /// chains, which kDrawn replaces. `which`: the chains that are draws. All arguments must outlive it.

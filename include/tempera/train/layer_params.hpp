@@ -43,12 +43,24 @@ Index size_of(const LayerParams<Number>& x) {
   return size;
 }
 
-/// Units of every layer.
+/// Units of every layer of a chain.
 template <class Number>
 std::vector<Index> layer_sizes(const LayerParams<Number>& x) {
   std::vector<Index> sizes;
   for (const auto& b : x.bias) sizes.push_back(b.size());
   return sizes;
+}
+
+/// All zero.
+template <class Number>
+LayerParams<Number> zero_layers(const LayerShape& shape) {
+  using Params = LayerParams<Number>;
+  Params x;
+  for (std::size_t k = 0; k + 1 < shape.layers(); ++k)
+    x.weights.push_back(shape.coupled[k] ? Params::Weights::Zero(shape.sizes[k], shape.sizes[k + 1]).eval()
+                                         : typename Params::Weights());
+  for (std::size_t k = 0; k < shape.layers(); ++k) x.bias.push_back(Params::Bias::Zero(shape.biases(k)));
+  return x;
 }
 
 /// x'y, in double.

@@ -1,19 +1,23 @@
 // Metrics: what turns the gradient g of the log-likelihood into a direction d = P^-1 g. With P the Fisher
 // matrix this is the natural gradient (Amari 1998); the metrics here stand between it and P = I.
 //
-// Everything is in centred coordinates (layer_params.hpp): the exact natural gradient does not care, every
-// damped or approximate one does, and only there it is the same for inverted pixels (natural-gradient.md 1).
+// Everything is in centred coordinates (layer_params.hpp) where layers are of Bernoulli units: the exact natural
+// gradient does not care, every damped or approximate one does, and only there it is the same for inverted
+// pixels (natural-gradient.md 1). Machines of real values or slabs have coordinates of their own
+// (models/spike_slab.hpp).
 //
-//   diagonal  variances of the statistics                     cost of an update: a gradient
-//   mfng      F + lambda I, by MINRES or CG, matrix-free        two gradients an iteration
+//   diagonal  variances of the statistics; an update costs a gradient
+//   mfng      F + lambda I by MINRES or CG, matrix-free; two gradients an iteration
 //             (Desjardins, Pascanu, Courville, Bengio 2013)
-//   sample    F + lambda I, exactly, in the space of draws     two gradients + draws^2 units + draws^3 / 3
+//   sample    F + lambda I exactly, in the space of draws; two gradients + draws^2 units + draws^3 / 3
 //             (TONGA's Gram matrix; Woodbury)
 //   kfac      Cov(x_{k-1}) (x) Cov(x_k) for weights, the full covariance for biases (Martens & Grosse 2015)
 //   ekfac     the same basis with the right variances in it (George, Laurent et al. 2018)
-//   fang      a Gaussian graphical model: every v_i h_j regressed on v_i and h_j (Grosse & Salakhutdinov
-//   2015) tonga     low rank with forgetting + lambda I (Le Roux, Manzagol, Bengio 2007) hybrid    alpha kfac
-//   + (1 - alpha) F exact     F + lambda I as a dense matrix, for tests and tiny machines
+//   fang      a Gaussian graphical model: every v_i h_j regressed on v_i and h_j; Bernoulli units alone
+//             (Grosse & Salakhutdinov 2015)
+//   tonga     low rank with forgetting + lambda I (Le Roux, Manzagol, Bengio 2007)
+//   hybrid    alpha kfac + (1 - alpha) F
+//   exact     F + lambda I as a dense matrix, for tests and tiny machines
 #pragma once
 
 #include <bit>
@@ -32,7 +36,7 @@ struct MetricState {
   Eigen::MatrixXd second;  // of second moments
   double weight = 0.0;     // of what has been seen: 1 - rho^t
   std::uint64_t observed = 0;
-  Flat<Number> factors;  // inverses or bases, refreshed now and then
+  Flat<Number> factors;  // inverses or bases, refreshed now and then; of tonga what it is whitened by
   // Running second and first moments of the statistics; of ekfac and fang the first are variances alone, and
   // the others of fang the slopes of its regressions, on rows, then on columns.
   Flat<Number> variances;
@@ -85,7 +89,7 @@ template <class T, class Number>
 concept Metric = requires(T metric, const T& fixed, const Fisher<Number>& fisher, MetricState<Number>& state,
                           const LayerParams<Number>& g) {
   // Sizes the arrays of a new state.
-  fixed.prepare(std::vector<Index>(), state);
+  fixed.prepare(LayerShape(), state);
   fixed.observe(fisher, state);
   { fixed.solve(fisher, state, g, std::declval<SolveReport&>()) } -> std::same_as<LayerParams<Number>>;
   { fixed.apply(fisher, state, g) } -> std::same_as<LayerParams<Number>>;  // P x
@@ -94,7 +98,7 @@ concept Metric = requires(T metric, const T& fixed, const Fisher<Number>& fisher
 template <class Number>
 struct DiagonalMetric {
   MetricOptions options;
-  void prepare(const std::vector<Index>& sizes, MetricState<Number>& state) const;
+  void prepare(const LayerShape& shape, MetricState<Number>& state) const;
   void observe(const Fisher<Number>& fisher, MetricState<Number>& state) const;
   LayerParams<Number> solve(const Fisher<Number>&, const MetricState<Number>& state,
                             const LayerParams<Number>& g, SolveReport&) const;
@@ -105,47 +109,47 @@ struct DiagonalMetric {
 template <class Number>
 struct KfacMetric {
   MetricOptions options;
-  void prepare(const std::vector<Index>& sizes, MetricState<Number>& state) const;
+  void prepare(const LayerShape& shape, MetricState<Number>& state) const;
   void observe(const Fisher<Number>& fisher, MetricState<Number>& state) const;
   LayerParams<Number> solve(const Fisher<Number>&, const MetricState<Number>& state,
                             const LayerParams<Number>& g, SolveReport&) const;
   LayerParams<Number> apply(const Fisher<Number>&, const MetricState<Number>& state,
                             const LayerParams<Number>& x) const;
   /// Inverts the factors of what has been seen. `observe` does so by itself every `refresh` updates.
-  void invert(const std::vector<Index>& sizes, MetricState<Number>& state) const;
+  void invert(const LayerShape& shape, MetricState<Number>& state) const;
 };
 
 template <class Number>
 struct EkfacMetric {
   MetricOptions options;
-  void prepare(const std::vector<Index>& sizes, MetricState<Number>& state) const;
+  void prepare(const LayerShape& shape, MetricState<Number>& state) const;
   void observe(const Fisher<Number>& fisher, MetricState<Number>& state) const;
   LayerParams<Number> solve(const Fisher<Number>&, const MetricState<Number>& state,
                             const LayerParams<Number>& g, SolveReport&) const;
   LayerParams<Number> apply(const Fisher<Number>&, const MetricState<Number>& state,
                             const LayerParams<Number>& x) const;
   /// Bases of what has been seen, with the variances of kfac in them.
-  void turn(const std::vector<Index>& sizes, MetricState<Number>& state) const;
+  void turn(const LayerShape& shape, MetricState<Number>& state) const;
 };
 
 template <class Number>
 struct FangMetric {
   MetricOptions options;
   LayerOffsets offsets;  // of the layers, which must outlive it
-  void prepare(const std::vector<Index>& sizes, MetricState<Number>& state) const;
+  void prepare(const LayerShape& shape, MetricState<Number>& state) const;
   void observe(const Fisher<Number>& fisher, MetricState<Number>& state) const;
   LayerParams<Number> solve(const Fisher<Number>&, const MetricState<Number>& state,
                             const LayerParams<Number>& g, SolveReport&) const;
   LayerParams<Number> apply(const Fisher<Number>&, const MetricState<Number>& state,
                             const LayerParams<Number>& x) const;
   /// Regressions and precision of what has been seen.
-  void regress(const std::vector<Index>& sizes, MetricState<Number>& state) const;
+  void regress(const LayerShape& shape, MetricState<Number>& state) const;
 };
 
 template <class Number>
 struct SampleMetric {
   MetricOptions options;
-  void prepare(const std::vector<Index>&, MetricState<Number>&) const {}
+  void prepare(const LayerShape&, MetricState<Number>&) const {}
   void observe(const Fisher<Number>&, MetricState<Number>&) const {}
   LayerParams<Number> solve(const Fisher<Number>& fisher, const MetricState<Number>&,
                             const LayerParams<Number>& g, SolveReport&) const;
@@ -156,7 +160,7 @@ struct SampleMetric {
 template <class Number>
 struct MfngMetric {
   MetricOptions options;
-  void prepare(const std::vector<Index>& sizes, MetricState<Number>& state) const;
+  void prepare(const LayerShape& shape, MetricState<Number>& state) const;
   void observe(const Fisher<Number>& fisher, MetricState<Number>& state) const;
   LayerParams<Number> solve(const Fisher<Number>& fisher, const MetricState<Number>& state,
                             const LayerParams<Number>& g, SolveReport& report) const;
@@ -167,7 +171,7 @@ struct MfngMetric {
 template <class Number>
 struct TongaMetric {
   MetricOptions options;
-  void prepare(const std::vector<Index>& sizes, MetricState<Number>& state) const;
+  void prepare(const LayerShape& shape, MetricState<Number>& state) const;
   void observe(const Fisher<Number>& fisher, MetricState<Number>& state) const;
   LayerParams<Number> solve(const Fisher<Number>&, const MetricState<Number>& state,
                             const LayerParams<Number>& g, SolveReport&) const;
@@ -178,7 +182,7 @@ struct TongaMetric {
 template <class Number>
 struct HybridMetric {
   MetricOptions options;
-  void prepare(const std::vector<Index>& sizes, MetricState<Number>& state) const;
+  void prepare(const LayerShape& shape, MetricState<Number>& state) const;
   void observe(const Fisher<Number>& fisher, MetricState<Number>& state) const;
   LayerParams<Number> solve(const Fisher<Number>& fisher, const MetricState<Number>& state,
                             const LayerParams<Number>& g, SolveReport&) const;
@@ -189,7 +193,7 @@ struct HybridMetric {
 template <class Number>
 struct ExactMetric {
   MetricOptions options;
-  void prepare(const std::vector<Index>&, MetricState<Number>&) const {}
+  void prepare(const LayerShape&, MetricState<Number>&) const {}
   void observe(const Fisher<Number>&, MetricState<Number>&) const {}
   LayerParams<Number> solve(const Fisher<Number>& fisher, const MetricState<Number>&,
                             const LayerParams<Number>& g, SolveReport&) const;

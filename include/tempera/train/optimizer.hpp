@@ -49,10 +49,19 @@ struct StepNorms {
 /// sgd: m <- momentum m + lr g. adam: beta1 = momentum or 0.9, beta2 = 0.999, epsilon = 1e-8. Where `clip`
 /// may act, a first pass measures the norm. Machines without layers have no offsets: every field moves by
 /// itself, precisions in the log domain (their gradient times themselves; x exp(d) for x + d), so that they
-/// stay positive and zeros stay zero. The result does not depend on the threads.
+/// stay positive and zeros stay zero; their average is left to move_average, after a projection. The result does not depend on the threads.
 template <EnergyModel M>
 StepNorms apply_gradient(const OptimizerStep& step, const typename M::Offsets& offsets,
                          const typename M::Params& gradient, typename M::Params& theta,
                          Optimizer<M>& optimizer, typename M::Params& average, const Workers& workers);
+
+/// Moves the average towards the parameters; nothing where it is empty.
+template <Fielded Params>
+void move_average(const OptimizerStep& step, const Params& theta, Params& average) {
+  if (size_of(average) == 0) return;
+  for_each_field([&step](std::string_view, auto& mean,
+                         const auto& x) { mean += static_cast<float>(step.average_weight) * (x - mean); },
+                 average, theta);
+}
 
 }  // namespace tempera

@@ -111,7 +111,7 @@ template <EnergyModel M>
 using Observer = std::function<Control(const UpdateReport&, TrainState<M>&)>;
 
 /// Where spike-and-slab machines begin.
-InitialValues initial_values(const TrainConfig& config);
+InitialValues initial_values(const TrainConfig& config, Index n_visible);
 
 /// Updates that the configuration asks for in total: --updates, or --epochs in updates.
 std::uint64_t total_updates(const TrainConfig& config, Index n_cases);
