@@ -160,8 +160,7 @@ int run(const Options& options) {
     throw UsageError("data: --contrast-floor is for --contrast");
   if (options.chosen_regularisation && options.request.whiten == "none")
     throw UsageError("data: --whiten-regularisation is for --whiten");
-  if (options.binarize != "none" && options.out.empty())
-    throw UsageError("data: --binarize needs --out");
+  if (options.binarize != "none" && options.out.empty()) throw UsageError("data: --binarize needs --out");
   if (converts && options.binarize != "none")
     throw UsageError("data: --binarize does not go with real-valued preprocessing");
   if (converts) {

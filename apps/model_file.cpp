@@ -451,7 +451,8 @@ void read_checkpoint(const fs::path& path, const M& model, TrainState<M>& state)
   file.fields("/state", state);
   // What a metric remembers has this shape.
   if (shape_of_statistics(model, state.theta).coupled != statistics.coupled)
-    file.fail("/state/theta/spike_precision", "is there in the file or in the configuration, and not in both");
+    file.fail("/state/theta/spike_precision",
+              "is there in the file or in the configuration, and not in both");
   require_precisions(file, "/state/theta/", model, state.theta);
   if (size_of(state.average) > 0) require_precisions(file, "/state/average/", model, state.average);
   for (const auto& theta : state.snapshots.trajectory.rungs)
@@ -485,7 +486,8 @@ void read_checkpoint(const fs::path& path, const M& model, TrainState<M>& state)
 
 bool is_trusted(const fs::path& checkpoint) {
   const Hdf5Reader file(checkpoint);
-  return !file.has("/log_partition") || file.number_attribute("/log_partition", "trusted").value_or(1.0) != 0.0;
+  return !file.has("/log_partition") ||
+         file.number_attribute("/log_partition", "trusted").value_or(1.0) != 0.0;
 }
 
 std::string command_line() {

@@ -120,7 +120,8 @@ void require_law(const ModelFile<M>& file) {
     if (file.model.is_improper(file.theta)) throw NumericalError(file.path.string() + ": " + kImproper);
     if (!file.model.is_seen(file.theta))
       warn(file.path.string() +
-           ": not every state of the latents was looked at, and the machine is beyond what training allows: it "
+           ": not every state of the latents was looked at, and the machine is beyond what training allows: "
+           "it "
            "may be improper, and have no law");
   }
 }

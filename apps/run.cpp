@@ -34,8 +34,8 @@ constexpr std::size_t kMaxTiles = 1024;
 
 /// Validation likelihoods during training: exact up to this many enumerated units, AIS beyond.
 constexpr Index kExactValidationUnits = 14;
-/// A tracked log Z is compared with the exact one at checkpoints and validations where at most this many units are
-/// to be enumerated; further apart than this many standard errors and nats it is not to be trusted.
+/// A tracked log Z is compared with the exact one at checkpoints and validations where at most this many
+/// units are to be enumerated; further apart than this many standard errors and nats it is not to be trusted.
 constexpr Index kCheckedUnits = 12;
 constexpr double kCheckedErrors = 5.0;
 constexpr double kCheckedNats = 0.5;
@@ -563,10 +563,11 @@ int run_training_of(const fs::path& directory, const TrainConfig& config, Start 
     missed = exact.value - tracked.value;
     if (std::abs(missed) <= kCheckedNats + kCheckedErrors * tracked.standard_error) missed = 0.0;
     if (missed != 0.0 && !warned_missed) {
-      warn(format("update %llu: the exact log Z is %.2f nats from the tracked one: the chains do not see all of the "
-                  "machine's mass, so its gradient is wrong; a lower --lr, a rate that decays or early stopping "
-                  "(--validate-every, --patience) may help",
-                  static_cast<unsigned long long>(state.update), missed));
+      warn(format(
+          "update %llu: the exact log Z is %.2f nats from the tracked one: the chains do not see all of the "
+          "machine's mass, so its gradient is wrong; a lower --lr, a rate that decays or early stopping "
+          "(--validate-every, --patience) may help",
+          static_cast<unsigned long long>(state.update), missed));
       warned_missed = true;
     }
     return exact;

@@ -474,8 +474,9 @@ void SpikeSlab<V, L>::mean_field(Index sweeps, bool h_first, const Params& theta
 }
 
 template <class V, class L>
-void SpikeSlab<V, L>::variational_free_energy(const Params& theta, const State& x, const Work& work,
-                                              LaneDoubles& out) const requires std::is_same_v<L, BilinearBlocks> {
+void SpikeSlab<V, L>::variational_free_energy(
+    const Params& theta, const State& x, const Work& work,
+    LaneDoubles& out) const requires std::is_same_v<L, BilinearBlocks> {
   out.fill(0.0);
   add_energies(reference_, theta.visible, ones(), x.visible, work.lanes, out);
   Eigen::Array<double, 1, kLanes> bound = Eigen::Array<double, 1, kLanes>::Constant(log_slab_constant(theta));
@@ -782,11 +783,10 @@ bool SpikeSlab<V, L>::is_improper(const Params& theta) const {
       }
       // On the smaller side.
       const Eigen::MatrixXd left =
-          slabs <= n_visible()
-              ? Eigen::MatrixXd(Eigen::MatrixXd(alpha.asDiagonal()) -
-                                w.transpose() * precision.cwiseInverse().asDiagonal() * w)
-              : Eigen::MatrixXd(Eigen::MatrixXd(precision.asDiagonal()) -
-                                w * alpha.cwiseInverse().asDiagonal() * w.transpose());
+          slabs <= n_visible() ? Eigen::MatrixXd(Eigen::MatrixXd(alpha.asDiagonal()) -
+                                                 w.transpose() * precision.cwiseInverse().asDiagonal() * w)
+                               : Eigen::MatrixXd(Eigen::MatrixXd(precision.asDiagonal()) -
+                                                 w * alpha.cwiseInverse().asDiagonal() * w.transpose());
       return Eigen::LLT<Eigen::MatrixXd>(left).info() != Eigen::Success;
     };
     std::vector<Index> spikes(static_cast<std::size_t>(latents()));

@@ -104,13 +104,14 @@ void SpikeSlab<V, L>::statistics_layer(std::size_t layer, bool drawn, const Para
           const float unit = visible_unit(reference_, d);
           out.row(d) = on.matrix();
           out.row(n + d) = ((p / unit) * (v - mu * on)).matrix();
-          out.row(2 * n + d) = (unit * unit *
-                                (-0.5F * v.square() + mu * v - 0.5F * mu * mu * on - (0.5F / p) * (1.0F - on)))
-                                   .matrix();
+          out.row(2 * n + d) =
+              (unit * unit * (-0.5F * v.square() + mu * v - 0.5F * mu * mu * on - (0.5F / p) * (1.0F - on)))
+                  .matrix();
         }
       }
       return;
-    default: break;
+    default:
+      break;
   }
   if constexpr (!kSlabs) {
     if (layer != kResponse) return;
@@ -211,11 +212,11 @@ void SpikeSlab<V, L>::visit_statistics(const Params& theta, P& params, F&& f, S&
   }
 }
 
-#define TEMPERA_INSTANTIATE(M)                                                                          \
-  template LayerShape M::statistics_shape(const M::Params&) const;                                      \
+#define TEMPERA_INSTANTIATE(M)                                                                            \
+  template LayerShape M::statistics_shape(const M::Params&) const;                                        \
   template void M::statistics_layer(std::size_t, bool, const M::Params&, const M::State&, const M::Work&, \
-                                    LaneMatrix&) const;                                                 \
-  template LayerParams<float> M::to_statistics(const M::Params&, const M::Params&) const;               \
+                                    LaneMatrix&) const;                                                   \
+  template LayerParams<float> M::to_statistics(const M::Params&, const M::Params&) const;                 \
   template void M::move(const LayerParams<float>&, M::Params&) const;
 
 TEMPERA_FOR_EACH_SPIKE_SLAB_MODEL(TEMPERA_INSTANTIATE)

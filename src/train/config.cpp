@@ -269,8 +269,8 @@ std::vector<Violation> validate(const TrainConfig& config, std::int64_t n_visibl
       hidden += static_cast<double>(config.hidden[k - 1]) * static_cast<double>(config.hidden[k]) / visible;
       units += static_cast<double>(config.hidden[k]);
     }
-    // Of spike-and-slab machines a metric also sees squares of visibles (of sparse ones three numbers), and means and
-    // precisions of slabs.
+    // Of spike-and-slab machines a metric also sees squares of visibles (of sparse ones three numbers), and
+    // means and precisions of slabs.
     if (is_spike_slab(config) && is_natural(config)) units += 3.0 * visible + 3.0 * hidden;
     if (config.metric == "exact" &&
         visible * hidden + units > static_cast<double>(ExactMetric<float>::kMostParameters))

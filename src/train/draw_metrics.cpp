@@ -334,8 +334,7 @@ LayerParams<Number> HybridMetric<Number>::solve(const Fisher<Number>& fisher,
     const Layer& x = fisher.layers()[k];
     if (shape.biased[k]) all.middleRows(first, x.rows()) = x;
     first += shape.biases(k);
-    if (shape.has_weights(k))
-      products[k] = (x.transpose() * (inverses.layer(k) * x)).template cast<double>();
+    if (shape.has_weights(k)) products[k] = (x.transpose() * (inverses.layer(k) * x)).template cast<double>();
   }
   Eigen::MatrixXd gram = (all.transpose() * (inverses.all() * all)).template cast<double>();
   for (std::size_t k = 0; k + 1 < shape.layers(); ++k) {

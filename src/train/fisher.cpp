@@ -218,7 +218,7 @@ template class DenseFisher<double>;
 TEMPERA_FOR_EACH_LAYERED_MODEL(TEMPERA_INSTANTIATE)
 
 #undef TEMPERA_INSTANTIATE
-#define TEMPERA_INSTANTIATE(M)                                                                             \
+#define TEMPERA_INSTANTIATE(M)                                                                            \
   template DenseFisher<float> statistics_fisher(const M&, const M::Params&, const std::vector<M::State>&, \
                                                 const Workspace<M>&, const std::vector<std::uint64_t>&,   \
                                                 bool, const Workers&);

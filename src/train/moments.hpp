@@ -63,8 +63,8 @@ Eigen::MatrixXd covariance_of(const MetricState<Number>& state) {
   return covariance;
 }
 
-/// What factors of couplings are made of: the covariance, or second moments where units that are multiplied have
-/// means.
+/// What factors of couplings are made of: the covariance, or second moments where units that are multiplied
+/// have means.
 template <class Number>
 Eigen::MatrixXd moments_of_factors(const LayerShape& shape, const Eigen::MatrixXd& covariance,
                                    const MetricState<Number>& state) {
@@ -89,8 +89,8 @@ inline Eigen::MatrixXd inverse_of(const Eigen::MatrixXd& a) {
   return Eigen::LLT<Eigen::MatrixXd>(a).solve(Eigen::MatrixXd::Identity(a.rows(), a.cols()));
 }
 
-/// Square matrices one after another in a flat vector: that of all units with biases, then that of every layer
-/// that is coupled with another.
+/// Square matrices one after another in a flat vector: that of all units with biases, then that of every
+/// layer that is coupled with another.
 template <class Number>
 class Factors {
  public:

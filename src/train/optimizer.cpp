@@ -224,7 +224,8 @@ StepNorms apply_uncoupled(const OptimizerStep& step, const typename M::Params& g
         RowArray d = gradient_of(name, g, x);
         rule.direction(d, ConstRow(x.data(), x.size()), M::is_weight(name), all_of(m), all_of(s));
         squared += static_cast<double>(d.square().sum());
-        const float bad = M::is_precision(name) ? rule.apply_to_log(d, all_of(x)) : rule.apply(d, all_of(x), {nullptr, 0});
+        const float bad =
+            M::is_precision(name) ? rule.apply_to_log(d, all_of(x)) : rule.apply(d, all_of(x), {nullptr, 0});
         norms.finite = norms.finite && std::isfinite(bad);
       },
       gradient, theta, optimizer.first_moment, optimizer.second_moment);

@@ -459,7 +459,8 @@ bool project(const M& model, const TrainConfig& config, typename M::Params& thet
       if (norm > 0.0F && (config.filter_norm == "sphere" || norm > 1.0F)) theta.weights.col(m) /= norm;
     }
   }
-  // Adam's steps are of one length: filters that grow with their slab precisions settle, shrunk ones stay noisy.
+  // Adam's steps are of one length: filters that grow with their slab precisions settle, shrunk ones stay
+  // noisy.
   return model.project(theta, direction, is_natural(config) && config.filter_norm != "sphere");
 }
 
@@ -602,11 +603,10 @@ UpdateReport update_once(const M& model, const typename M::Data& data, const Tra
       std::min(1.0, (kAverageOrder + 1.0) / (static_cast<double>(state.update) + kAverageOrder));
   step.frozen = config.freeze;
   const StepNorms norms =
-      is_natural(config)
-          ? apply_natural_gradient(model, config, step, plain_chains(chains, state.ladder), chains, state,
-                                   scratch, reported, report, workers)
-          : apply_gradient(step, state.offsets, scratch.gradient, state.theta, state.optimizer, state.average,
-                           workers);
+      is_natural(config) ? apply_natural_gradient(model, config, step, plain_chains(chains, state.ladder),
+                                                  chains, state, scratch, reported, report, workers)
+                         : apply_gradient(step, state.offsets, scratch.gradient, state.theta, state.optimizer,
+                                          state.average, workers);
   report.gradient_norm = norms.gradient;
   report.step_norm = norms.step;
   if (!std::isfinite(norms.gradient))
@@ -640,7 +640,7 @@ UpdateReport update_once(const M& model, const typename M::Data& data, const Tra
 
 InitialValues initial_values(const TrainConfig& config, Index n_visible) {
   return {initial_scale(config, n_visible), config.init_visible_precision, config.init_spike_bias,
-          config.init_spike_precision, config.init_slab_mean,         config.init_slab_precision};
+          config.init_spike_precision,      config.init_slab_mean,         config.init_slab_precision};
 }
 
 std::uint64_t total_updates(const TrainConfig& config, Index n_cases) {
@@ -661,10 +661,7 @@ bool is_reported(const TrainConfig& config, std::uint64_t update, std::uint64_t 
 
 double learning_rate(const TrainConfig& config, std::uint64_t t, std::uint64_t total) {
   const auto x = static_cast<double>(t);
-  double rate = config.lr > 0          ? config.lr
-                : !is_spike_slab(config) ? 0.3
-                : is_natural(config)     ? 0.03
-                                         : 0.003;
+  double rate = config.lr > 0 ? config.lr : !is_spike_slab(config) ? 0.3 : is_natural(config) ? 0.03 : 0.003;
   if (config.warmup > 0) rate *= std::min(1.0, (x + 1.0) / static_cast<double>(config.warmup));
   if (config.schedule == "linear") return rate * std::max(0.0, 1.0 - x / static_cast<double>(total));
   if (config.schedule == "half-linear")

@@ -122,8 +122,8 @@ inline double integrated_slab(double alpha, double mu, double x, double beta, bo
   return sum * width / kSteps;
 }
 
-inline double visible_energy(const GaussianVisibles::Params& r, const GaussianVisibles::Params& t, double beta,
-                      const Eigen::Vector2d& v) {
+inline double visible_energy(const GaussianVisibles::Params& r, const GaussianVisibles::Params& t,
+                             double beta, const Eigen::Vector2d& v) {
   double sum = 0;
   for (Index d = 0; d < 2; ++d) {
     const auto of = [&](const GaussianVisibles::Params& p) {
@@ -134,13 +134,13 @@ inline double visible_energy(const GaussianVisibles::Params& r, const GaussianVi
   return sum;
 }
 inline double visible_energy(const BinaryVisibles::Params& r, const BinaryVisibles::Params& t, double beta,
-                      const Eigen::Vector2d& v) {
+                             const Eigen::Vector2d& v) {
   double sum = 0;
   for (Index d = 0; d < 2; ++d) sum -= ((1 - beta) * r.visible_bias[d] + beta * t.visible_bias[d]) * v[d];
   return sum;
 }
 inline double visible_energy(const SparseVisibles::Params& r, const SparseVisibles::Params& t, double beta,
-                      const Eigen::Vector2d& v) {
+                             const Eigen::Vector2d& v) {
   double sum = 0;
   for (Index d = 0; d < 2; ++d) {
     // The unseen slab is integrated on a grid.

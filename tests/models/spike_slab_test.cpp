@@ -464,7 +464,8 @@ double least_with_all_on(const M& model, const typename M::Params& t) {
       [&](std::string_view name, const auto& own) {
         if (name != "visible_precision" && name != "visible_slab_precision") return;
         for (Index m = 0; m < model.filters(); ++m) {
-          const Eigen::VectorXd w = (t.weights.col(m).array() / own.array().sqrt()).matrix().template cast<double>();
+          const Eigen::VectorXd w =
+              (t.weights.col(m).array() / own.array().sqrt()).matrix().template cast<double>();
           c -= w * w.transpose() / static_cast<double>(t.latent.slab_precision.data()[m]);
         }
       },

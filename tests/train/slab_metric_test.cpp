@@ -1,5 +1,5 @@
-// Metrics of machines with real values or slabs: their statistics against the models' gradients, differences of
-// energies and brute force.
+// Metrics of machines with real values or slabs: their statistics against the models' gradients, differences
+// of energies and brute force.
 #include <gtest/gtest.h>
 
 #include <Eigen/Dense>
@@ -102,7 +102,8 @@ TYPED_TEST(SlabStatistics, ExpectedOnesAreTheGradientOfTheLogLikelihood) {
   for (std::size_t m = 1; m < drawn.which.size(); m += 7) {
     const auto draw = static_cast<Index>(m);
     const Flat<float> gradient = flatten(drawn.gradient(drawn.which[m])) - constant;
-    EXPECT_LT((gradient - Drawn<TypeParam>::statistics(fisher, draw)).norm(), 2e-5F * (1.0F + gradient.norm()));
+    EXPECT_LT((gradient - Drawn<TypeParam>::statistics(fisher, draw)).norm(),
+              2e-5F * (1.0F + gradient.norm()));
     of_joint = std::max(of_joint, (gradient - Drawn<TypeParam>::statistics(joint, draw)).norm());
   }
   EXPECT_GT(of_joint, 0.3F);
@@ -229,7 +230,8 @@ TYPED_TEST(SlabStatistics, PrecisionsStayPositiveAndZerosStay) {
   EXPECT_EQ(model.fault(theta), "");
   if constexpr (M::kSpikePrecision) {
     EXPECT_TRUE((theta.latent.spike_precision.col(1).array() == 0.0F).all());
-    EXPECT_TRUE((theta.latent.spike_precision.col(0).array() < before.latent.spike_precision.col(0).array()).all());
+    EXPECT_TRUE(
+        (theta.latent.spike_precision.col(0).array() < before.latent.spike_precision.col(0).array()).all());
   }
 }
 
@@ -256,7 +258,8 @@ TYPED_TEST(BinarySlabFisher, IsTheCurvatureOfTheLikelihood) {
   const auto theta = Oracle<M>::random(model, 6);
   const auto log_law = [&](const typename M::Params& at) {
     Eigen::Vector4d w;
-    for (Word v = 0; v < 4; ++v) w[static_cast<Index>(v)] = -model.free_energy(at, std::span<const Word>(&v, 1));
+    for (Word v = 0; v < 4; ++v)
+      w[static_cast<Index>(v)] = -model.free_energy(at, std::span<const Word>(&v, 1));
     LogSumExp total;
     for (const double x : w) total.add(x);
     return Eigen::Vector4d(w.array() - total.value());
@@ -272,7 +275,8 @@ TYPED_TEST(BinarySlabFisher, IsTheCurvatureOfTheLikelihood) {
   }
   infer(model, theta, blocks, workspace, workers);
   mean_latents(model, theta, blocks, workspace, workers);
-  const DenseFisher<float> equal = statistics_fisher(model, theta, blocks, workspace, {0, 1, 2, 3}, false, workers);
+  const DenseFisher<float> equal =
+      statistics_fisher(model, theta, blocks, workspace, {0, 1, 2, 3}, false, workers);
   std::vector<Fisher<double>::Layer> layers;
   for (const auto& x : equal.layers()) layers.push_back(x.template cast<double>());
   const DenseFisher<double> fisher(equal.shape(), layers, p);
@@ -292,7 +296,8 @@ TYPED_TEST(BinarySlabFisher, IsTheCurvatureOfTheLikelihood) {
     // Planted: responses that forget their gates are no statistics of this machine.
     auto wrong = layers;
     for (Index m = 0; m < wrong[1].rows(); ++m) wrong[1].row(m).array() += 0.5;
-    EXPECT_GT(std::abs(DenseFisher<double>(equal.shape(), wrong, p).quadratic(d) - curvature), 0.02 * curvature);
+    EXPECT_GT(std::abs(DenseFisher<double>(equal.shape(), wrong, p).quadratic(d) - curvature),
+              0.02 * curvature);
   }
 }
 
@@ -370,7 +375,8 @@ TEST(SlabMetrics, StayPositiveBetweenTheirRefreshes) {
           SolveReport report;
           const Doubles of_x = metric.solve(second, state, x, report);
           EXPECT_GT(dot(x, of_x), 0.0) << kind;
-          EXPECT_NEAR(dot(y, of_x), dot(x, metric.solve(second, state, y, report)), 1e-6 * dot(x, of_x)) << kind;
+          EXPECT_NEAR(dot(y, of_x), dot(x, metric.solve(second, state, y, report)), 1e-6 * dot(x, of_x))
+              << kind;
           EXPECT_LT(relative(metric.apply(second, state, of_x), x), 1e-6) << kind;
         },
         make_metric<double>(options, {}));
@@ -391,7 +397,8 @@ TYPED_TEST(SlabStatistics, MatrixFreeDrawsAndDenseGiveOneDirection) {
   const DenseFisher<double> fisher = in_double(drawn.fisher(false));
   const Doubles g = random_direction(fisher.shape(), 31);
   const Doubles exact = solved_by("exact", fisher, g);
-  for (const char* kind : {"sample", "mfng"}) EXPECT_LT(relative(solved_by(kind, fisher, g), exact), 1e-8) << kind;
+  for (const char* kind : {"sample", "mfng"})
+    EXPECT_LT(relative(solved_by(kind, fisher, g), exact), 1e-8) << kind;
 }
 
 /// kfac is the exact covariance between biases, and a product of two of them for weights.
@@ -409,13 +416,15 @@ TEST(SlabMetrics, KfacHasTheCovarianceOfLinearStatisticsAndAProductForFilters) {
     d.bias[3][1] = 1.0;
     const Doubles applied = metric.apply(fisher, state, d);
     const auto damped = [&](std::size_t k) -> Eigen::MatrixXd {
-      return x[k] * x[k].transpose() / static_cast<double>(x[k].cols()) + 0.1 * Eigen::MatrixXd::Identity(x[k].rows(), x[k].rows());
+      return x[k] * x[k].transpose() / static_cast<double>(x[k].cols()) +
+             0.1 * Eigen::MatrixXd::Identity(x[k].rows(), x[k].rows());
     };
     EXPECT_LT((applied.weights[0] - damped(0).col(1) * damped(1).row(2)).norm(), 1e-9);
     // The covariance of a spike's bias with the precisions of the visibles.
     Eigen::MatrixXd both(x[2].rows() + x[3].rows(), x[2].cols());
     both << x[2], x[3];
-    EXPECT_LT((applied.bias[2] - covariance(both).topRightCorner(x[2].rows(), x[3].rows()).col(1)).norm(), 1e-9);
+    EXPECT_LT((applied.bias[2] - covariance(both).topRightCorner(x[2].rows(), x[3].rows()).col(1)).norm(),
+              1e-9);
     EXPECT_EQ(applied.weights[2].norm(), 0.0);
   });
 }

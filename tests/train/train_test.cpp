@@ -229,8 +229,8 @@ TEST(Optimizer, SeesNumbersThatAreNotFinite) {
   EXPECT_FALSE(step_of(g, none, step).norms.finite);
 }
 
-/// Filters of one length and a direction of the data so wide that the projection acts at every update: the mean
-/// of what was projected is proper, that of what was not is not.
+/// Filters of one length and a direction of the data so wide that the projection acts at every update: the
+/// mean of what was projected is proper, that of what was not is not.
 TEST(Training, TheAverageOfAProjectedMachineIsProper) {
   Matrix rows(400, 20);
   StreamEngine engine = StreamFactory{3}.engine(Purpose::kDataSet, 0);

@@ -81,13 +81,19 @@ struct LayerShape {
   LayerShape() = default;
   /// A chain: every layer has biases and is coupled with the next.
   LayerShape(std::vector<Index> units)  // NOLINT(google-explicit-constructor)
-      : sizes(std::move(units)), biased(sizes.size(), true), coupled(sizes.empty() ? 0 : sizes.size() - 1, true) {}
+      : sizes(std::move(units)),
+        biased(sizes.size(), true),
+        coupled(sizes.empty() ? 0 : sizes.size() - 1, true) {}
 
   [[nodiscard]] std::size_t layers() const { return sizes.size(); }
   [[nodiscard]] Index biases(std::size_t k) const { return biased[k] ? sizes[k] : 0; }
   [[nodiscard]] Index weights(std::size_t k) const { return coupled[k] ? sizes[k] * sizes[k + 1] : 0; }
-  [[nodiscard]] Index units() const { return sum(layers(), [this](std::size_t k) { return sizes[k]; }); }
-  [[nodiscard]] Index biases() const { return sum(layers(), [this](std::size_t k) { return biases(k); }); }
+  [[nodiscard]] Index units() const {
+    return sum(layers(), [this](std::size_t k) { return sizes[k]; });
+  }
+  [[nodiscard]] Index biases() const {
+    return sum(layers(), [this](std::size_t k) { return biases(k); });
+  }
   [[nodiscard]] Index weights() const {
     return sum(coupled.size(), [this](std::size_t k) { return weights(k); });
   }
@@ -163,8 +169,8 @@ concept HasLayers = EnergyModel<M> &&
   { M::layer_offsets(offsets) } -> std::same_as<std::vector<const Vector*>>;
 };
 
-/// Statistics that are layers and products of neighbouring ones, of real values: what metrics need of machines
-/// whose layers are not all of Bernoulli units.
+/// Statistics that are layers and products of neighbouring ones, of real values: what metrics need of
+/// machines whose layers are not all of Bernoulli units.
 template <class M>
 concept HasStatistics = EnergyModel<M> &&
     requires(const M m, bool drawn, std::size_t layer, const typename M::Params& theta,

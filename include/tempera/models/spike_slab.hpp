@@ -221,17 +221,17 @@ class SpikeSlab {
   static constexpr bool is_precision(std::string_view field) { return field.ends_with("_precision"); }
   [[nodiscard]] Params initial_params(const StreamFactory& streams, const InitialValues& values) const;
   [[nodiscard]] Offsets initial_offsets(const Eigen::VectorXd&) const { return {}; }
-  /// Keeps precisions in bounds and the machine proper, unless a box does: what slabs take from the precision of
-  /// the visibles is lowered until 1 % is left for every state of the latents. Each spike's own precision holds
-  /// what it can of its slabs, and what is left,
+  /// Keeps precisions in bounds and the machine proper, unless a box does: what slabs take from the precision
+  /// of the visibles is lowered until 1 % is left for every state of the latents. Each spike's own precision
+  /// holds what it can of its slabs, and what is left,
   ///   sum_i rest_i W_i diag(1 / alpha_i) W_i' <= 0.99 diag(Lambda),  rest_i = max(0, 1 - 0.99 / rho_i),
   /// rho_i the largest eigenvalue of Phi_i^-1/2 W_i diag(1 / alpha_i) W_i' Phi_i^-1/2 (1 / rho_i = 0 without
   /// Phi, where this is necessary too, algorithms.md 4a). Checked by a Cholesky factor. `direction`
   /// (n_visible, or empty at first) is the memory of the power iteration that finds the worst direction.
-  /// A slab that takes too much by a factor k has its precision multiplied by k, or where `filters_shrink` its filter
-  /// divided by sqrt(k): the same precision of the visibles, with a mean of the slab that is the same in standard
-  /// deviations of its prior, so that steps which are bounded in these cannot add up to a runaway.
-  /// Returns whether any had to. Cost: n_visible^2 filters, as often as slabs are lowered.
+  /// A slab that takes too much by a factor k has its precision multiplied by k, or where `filters_shrink`
+  /// its filter divided by sqrt(k): the same precision of the visibles, with a mean of the slab that is the
+  /// same in standard deviations of its prior, so that steps which are bounded in these cannot add up to a
+  /// runaway. Returns whether any had to. Cost: n_visible^2 filters, as often as slabs are lowered.
   bool project(Params& theta, Vector& direction, bool filters_shrink) const;
   /// Whether that condition holds: necessary and sufficient for a law where there is no Phi, else sufficient.
   [[nodiscard]] bool is_proper(const Params& theta) const;

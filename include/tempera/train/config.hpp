@@ -120,7 +120,9 @@ struct TrainConfig {
     f("track-ensembles", "temperature ladders side by side in the tracker", s.track_ensembles...);
     f("updates", "parameter updates in total", s.updates...);
     f("epochs", "passes over the data; 0 leaves the length to --updates", s.epochs...);
-    f("lr", "learning rate at the start; 0 takes 0.3; for the models with real values or slabs 0.003, or 0.03 with a metric",
+    f("lr",
+      "learning rate at the start; 0 takes 0.3; for the models with real values or slabs 0.003, or 0.03 with "
+      "a metric",
       s.lr...);
     f("schedule",
       "learning rate: constant, linear (to 0 at the last update), half-linear (constant, then to 0 over the "
@@ -179,8 +181,10 @@ struct TrainConfig {
     f("centering", "centre units on their means", s.centering...);
     f("average", "keep the model averaged over about the last tenth of the updates (Polyak)", s.average...);
     f("init",
-      "standard deviation of the initial weights; or auto (0.01; for ssrbm where spikes have a precision what takes "
-      "0.8 of it along each filter, since weights of 0 are a saddle there); or staged (bilinear-ssrbm: filters of a "
+      "standard deviation of the initial weights; or auto (0.01; for ssrbm where spikes have a precision "
+      "what takes "
+      "0.8 of it along each filter, since weights of 0 are a saddle there); or staged (bilinear-ssrbm: "
+      "filters of a "
       "plain machine, placed in the table by how their spikes go together)",
       s.init...);
     f("init-visible-precision", "precision of real visibles at the start; 0 takes that of the data",

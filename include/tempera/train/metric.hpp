@@ -1,9 +1,9 @@
 // Metrics: what turns the gradient g of the log-likelihood into a direction d = P^-1 g. With P the Fisher
 // matrix this is the natural gradient (Amari 1998); the metrics here stand between it and P = I.
 //
-// Everything is in centred coordinates (layer_params.hpp) where layers are of Bernoulli units: the exact natural
-// gradient does not care, every damped or approximate one does, and only there it is the same for inverted
-// pixels (natural-gradient.md 1). Machines of real values or slabs have coordinates of their own
+// Everything is in centred coordinates (layer_params.hpp) where layers are of Bernoulli units: the exact
+// natural gradient does not care, every damped or approximate one does, and only there it is the same for
+// inverted pixels (natural-gradient.md 1). Machines of real values or slabs have coordinates of their own
 // (models/spike_slab.hpp).
 //
 //   diagonal  variances of the statistics; an update costs a gradient

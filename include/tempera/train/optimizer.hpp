@@ -49,7 +49,8 @@ struct StepNorms {
 /// sgd: m <- momentum m + lr g. adam: beta1 = momentum or 0.9, beta2 = 0.999, epsilon = 1e-8. Where `clip`
 /// may act, a first pass measures the norm. Machines without layers have no offsets: every field moves by
 /// itself, precisions in the log domain (their gradient times themselves; x exp(d) for x + d), so that they
-/// stay positive and zeros stay zero; their average is left to move_average, after a projection. The result does not depend on the threads.
+/// stay positive and zeros stay zero; their average is left to move_average, after a projection. The result
+/// does not depend on the threads.
 template <EnergyModel M>
 StepNorms apply_gradient(const OptimizerStep& step, const typename M::Offsets& offsets,
                          const typename M::Params& gradient, typename M::Params& theta,
