@@ -1,8 +1,10 @@
 #include "tempera/train/staged.hpp"
 
+#include <Eigen/SVD>
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <numeric>
 
 #include "tempera/models/all_models.hpp"
@@ -20,8 +22,12 @@ constexpr double kLargestCosine = 0.6;
 /// Random starts of the arrangement, and the least gain for which filters change places.
 constexpr int kStarts = 50;
 constexpr double kLeastGain = 1e-9;
-/// Times that the bilinear machine is trained and its filters are placed anew, before training proper.
-constexpr int kRounds = 2;
+/// Angles of a quarter turn that a pair of filters is tried at, halvings that refine the best, sweeps over
+/// all pairs, and the gain of a sweep, relative to all, that is worth another.
+constexpr int kAngles = 16;
+constexpr int kRefinements = 8;
+constexpr int kSweeps = 50;
+constexpr double kLeastSweepGain = 1e-6;
 /// Cases that spikes are looked at on.
 constexpr Index kCases = 5000;
 
@@ -36,10 +42,10 @@ struct PlainOf<BinaryBilinearSpikeSlabRbm> {
   using Type = BinarySpikeSlabRbm;
 };
 
-/// Expected spikes of cases, one row each.
-template <class P>
-Eigen::MatrixXd expected_spikes(const P& model, const typename P::Params& theta, const typename P::Data& data,
-                                const Workers& workers) {
+/// What inference finds of cases, one row each: `of(work)` has a row for each unit or filter.
+template <class P, class Of>
+Eigen::MatrixXd inferred(const P& model, const typename P::Params& theta, const typename P::Data& data,
+                         const Of& of, const Workers& workers) {
   const Index n = std::min(kCases, data.n_cases());
   std::vector<typename P::State> blocks(static_cast<std::size_t>(words_for(n)), model.new_state());
   for (Index b = 0; b < words_for(n); ++b) {
@@ -50,16 +56,66 @@ Eigen::MatrixXd expected_spikes(const P& model, const typename P::Params& theta,
   Workspace<P> workspace;
   workspace.fit(model, static_cast<std::uint64_t>(n), workers);
   infer_cases(model, theta, 1, blocks, workspace, workers);
-  Eigen::MatrixXd spikes(n, model.latents());
+  Eigen::MatrixXd found(n, of(workspace.works.front()).rows());
   for (Index b = 0; b < words_for(n); ++b) {
     const auto& work = workspace.works[static_cast<std::size_t>(b)];
-    spikes.middleRows(b * kLanes, work.lanes) =
-        work.units.leftCols(work.lanes).transpose().template cast<double>();
+    found.middleRows(b * kLanes, work.lanes) =
+        of(work).leftCols(work.lanes).transpose().template cast<double>();
   }
-  return spikes;
+  return found;
 }
 
 }  // namespace
+
+Eigen::MatrixXd sparsest_rotation(Eigen::MatrixXd responses, const Progress& progress) {
+  const Index n = responses.cols();
+  Eigen::MatrixXd rotation = Eigen::MatrixXd::Identity(n, n);
+  const auto turn = [](auto&& columns, Index a, Index b, double angle) {
+    const Eigen::VectorXd first = std::cos(angle) * columns.col(a) + std::sin(angle) * columns.col(b);
+    columns.col(b) = std::cos(angle) * columns.col(b) - std::sin(angle) * columns.col(a);
+    columns.col(a) = first;
+  };
+  for (int sweep = 0; sweep < kSweeps; ++sweep) {
+    double total = 0.0;
+    double gained = 0.0;
+    for (Index a = 0; a < n; ++a) {
+      if (progress) progress((sweep + static_cast<double>(a) / static_cast<double>(n)) / kSweeps);
+      for (Index b = 0; b < a; ++b) {
+        const auto x = responses.col(a).array();
+        const auto y = responses.col(b).array();
+        const auto length = [&](double angle) {
+          const double c = std::cos(angle);
+          const double s = std::sin(angle);
+          return ((c * x + s * y).abs() + (c * y - s * x).abs()).sum();
+        };
+        const double now = length(0.0);
+        double step = 0.5 * std::numbers::pi / kAngles;
+        double best = now;
+        double angle = 0.0;
+        const auto see = [&](double other) {
+          const double found = length(other);
+          if (found >= best) return;
+          best = found;
+          angle = other;
+        };
+        for (int k = 1; k < kAngles; ++k) see(k * step);
+        for (int k = 0; k < kRefinements; ++k) {
+          step *= 0.5;
+          const double centre = angle;
+          see(centre - step);
+          see(centre + step);
+        }
+        total += now;
+        if (angle == 0.0) continue;
+        gained += now - best;
+        turn(responses, a, b, angle);
+        turn(rotation, a, b, angle);
+      }
+    }
+    if (gained <= kLeastSweepGain * total) break;
+  }
+  return rotation;
+}
 
 std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, Index n_blocks, Index n_g, Index n_h,
                                    const StreamFactory& streams, const Progress& progress) {
@@ -153,7 +209,8 @@ typename M::Params placed(const M& model, const P& plain, const typename P::Para
   const auto& table = model.shape().latents;
   const Index places = table.n_blocks * table.n_g * table.n_h;
   const StreamFactory streams{static_cast<std::uint64_t>(config.seed)};
-  const Eigen::MatrixXd spikes = expected_spikes(plain, found, data, workers);
+  const Eigen::MatrixXd spikes = inferred(
+      plain, found, data, [](const auto& work) -> const auto& { return work.units; }, workers);
   const Eigen::MatrixXd centred = spikes.rowwise() - spikes.colwise().mean();
   const Eigen::MatrixXd covariance = centred.transpose() * centred / static_cast<double>(spikes.rows());
   const std::vector<Index> order = ranked_filters<P>(found, covariance);
@@ -178,10 +235,31 @@ typename M::Params placed(const M& model, const P& plain, const typename P::Para
   return theta;
 }
 
+/// Filters of length 1 at right angles that span the same space, so rotated that responses to cases are as
+/// sparse as can be; the rest as at the start of training.
+template <class P>
+typename P::Params rotated(const P& plain, const typename P::Params& found, const typename P::Data& data,
+                           const TrainConfig& config, const Progress& progress, const Workers& workers) {
+  const Eigen::JacobiSVD<Eigen::MatrixXd> parts(found.weights.template cast<double>(),
+                                                Eigen::ComputeThinU | Eigen::ComputeThinV);
+  const Eigen::MatrixXd upright = parts.matrixU() * parts.matrixV().transpose();
+  typename P::Params theta = plain.initial_params(StreamFactory{static_cast<std::uint64_t>(config.seed)},
+                                                  initial_values(config, plain.n_visible()));
+  theta.visible = found.visible;
+  theta.weights = upright.template cast<float>();
+  // Of what is left of cases when no spike is on.
+  Eigen::MatrixXd responses = inferred(
+      plain, theta, data, [](const auto& work) -> const auto& { return work.input; }, workers);
+  const Vector rest = theta.visible.visible_bias.cwiseQuotient(theta.visible.visible_precision);
+  responses.rowwise() -= (theta.weights.transpose() * rest).transpose().template cast<double>();
+  theta.weights = (upright * sparsest_rotation(std::move(responses), progress)).template cast<float>();
+  return theta;
+}
+
 /// What training ends at, from given parameters or from where training begins.
 template <class M>
 typename M::Params train_stage(const M& model, const typename M::Data& data, const TrainConfig& config,
-                               const typename M::Params* start, int stages_before, const Progress& progress,
+                               const typename M::Params* start, const Progress& progress,
                                const Workers& workers) {
   TrainState<M> state = initial_state(model, data, config, workers);
   if (start != nullptr) {
@@ -191,8 +269,7 @@ typename M::Params train_stage(const M& model, const typename M::Data& data, con
   train<M>(
       model, data, config, state,
       [&](const UpdateReport& report, TrainState<M>&) {
-        const double part = static_cast<double>(report.update) / static_cast<double>(report.total);
-        if (progress) progress((stages_before + part) / (1.0 + kRounds));
+        progress(static_cast<double>(report.update) / static_cast<double>(report.total));
         return Control::kContinue;
       },
       workers);
@@ -207,51 +284,55 @@ typename M::Params staged_params(const M& model, const typename M::Data& data, c
   using Plain = typename PlainOf<M>::Type;
   const auto& table = model.shape().latents;
   const Index places = table.n_blocks * table.n_g * table.n_h;
-  const auto n_spikes = static_cast<Index>(std::ceil(kSpikesPerPlace * static_cast<double>(places)));
-  TrainConfig stage = config;
-  stage.trainer = "sml";
-  stage.track_log_z = "none";
-  stage.filter_norm = "sphere";
-  stage.freeze.clear();
-  if constexpr (!Plain::kBinary) {
-    const double variance = model.reference().visible_precision.template cast<double>().cwiseInverse().mean();
-    stage.data_noise = std::max(stage.data_noise, kNoise * std::sqrt(variance));
-  }
-  TrainConfig first = stage;
+  const auto wanted = static_cast<Index>(std::ceil(kSpikesPerPlace * static_cast<double>(places)));
+  // No more than can be at right angles, if the table is not itself larger.
+  const Index n_spikes = std::min(wanted, std::max(places, model.n_visible()));
+  TrainConfig first = config;
   first.model = std::string(Plain::kKind);
   first.hidden = {n_spikes};
   first.blocks = 1;
   first.gate = false;
+  first.trainer = "sml";
+  first.track_log_z = "none";
+  first.filter_norm = "sphere";
+  first.freeze.clear();
   first.init = "0.05";
   first.init_spike_bias = kSpikeBias;
   first.init_spike_precision = 0.0;
   first.init_slab_mean = 0.0;
   // Slabs that explain nearly all of a part's variance leave the three-block sweep at a crawl.
   first.gibbs = Plain::kBinary ? "three-block" : "two-block";
+  if constexpr (!Plain::kBinary) {
+    const double variance = model.reference().visible_precision.template cast<double>().cwiseInverse().mean();
+    first.data_noise = std::max(first.data_noise, kNoise * std::sqrt(variance));
+  }
 
   const Plain plain({model.n_visible(), {n_spikes, 1}, !Plain::kBinary}, model.reference());
-  typename Plain::Params filters = train_stage<Plain>(plain, data, first, nullptr, 0, progress, workers);
-  // Placing takes no share of the bar; a signal stops it too.
-  const auto placing = [&](int stages_done) -> Progress {
-    return [&progress, stages_done](double) {
-      return progress ? progress(stages_done / (1.0 + kRounds)) : Control::kContinue;
+  const bool rotates = !Plain::kBinary && n_spikes <= model.n_visible();
+  const double stages = rotates ? 2.0 : 1.0;
+  int done = 0;
+  const auto training = [&](const TrainConfig& stage, const typename Plain::Params* start) {
+    const Progress part = [&](double fraction) {
+      return progress ? progress((done + fraction) / stages) : Control::kContinue;
     };
+    const typename Plain::Params found = train_stage<Plain>(plain, data, stage, start, part, workers);
+    ++done;
+    return found;
   };
-  typename M::Params theta = placed(model, plain, filters, data, config, placing(1), workers);
+  // Rotating and placing take no share of the bar; a signal stops them too.
+  const Progress waiting = [&](double) { return progress ? progress(done / stages) : Control::kContinue; };
 
-  // The bilinear machine finds filters that were missing; seen as spikes of their own, they are placed anew.
-  const Plain alone({model.n_visible(), {places, 1}, !Plain::kBinary}, model.reference());
-  for (int round = 0; round < kRounds; ++round) {
-    const typename M::Params found = train_stage<M>(model, data, stage, &theta, 1 + round, progress, workers);
-    filters = alone.zero_params();
-    filters.weights = found.weights;
-    filters.visible = found.visible;
-    filters.latent.spike_bias.setConstant(static_cast<float>(kSpikeBias));
-    filters.latent.slab_mean = Eigen::Map<const Vector>(found.latent.slab_mean.data(), places);
-    filters.latent.slab_precision = Eigen::Map<const Vector>(found.latent.slab_precision.data(), places);
-    theta = placed(model, alone, filters, data, config, placing(2 + round), workers);
+  typename Plain::Params filters = training(first, nullptr);
+  if constexpr (!Plain::kBinary) {
+    if (rotates) {
+      filters = rotated(plain, filters, data, first, waiting, workers);
+      TrainConfig fit = first;
+      fit.freeze = {"weights"};
+      fit.filter_norm = "free";
+      filters = training(fit, &filters);
+    }
   }
-  return theta;
+  return placed(model, plain, filters, data, config, waiting, workers);
 }
 
 template BilinearSpikeSlabRbm::Params staged_params(const BilinearSpikeSlabRbm&, const RealData&,

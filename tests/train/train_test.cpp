@@ -1,6 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <Eigen/Geometry>
+#include <Eigen/QR>
+#include <boost/random/normal_distribution.hpp>
 #include <cmath>
+#include <numbers>
 
 #include "tempera/models/all_models.hpp"
 #include "tempera/train/staged.hpp"
@@ -342,6 +346,55 @@ TEST(StagedStart, FiltersGoBackToTheirPlaces) {
               : 0;
   }
   EXPECT_EQ(wrong, 0);
+}
+
+/// Sources of a table of `g` x `h` factors: each is on where both of its factors are, with a random sign, in
+/// noise. `gaussian`: instead values of the same variance, which have no axes.
+Eigen::MatrixXd sources(Index n_cases, Index g, Index h, bool gaussian) {
+  StreamEngine engine = StreamFactory{5}.engine(Purpose::kShuffle, 1);
+  boost::random::normal_distribution<double> normal;
+  Eigen::MatrixXd values(n_cases, g * h);
+  for (Index n = 0; n < n_cases; ++n) {
+    const std::uint32_t bits = engine();
+    for (Index i = 0; i < g; ++i) {
+      for (Index j = 0; j < h; ++j) {
+        const bool on = (bits >> i & 1) != 0 && (bits >> (g + j) & 1) != 0;
+        const double sign = (engine() & 1) != 0 ? 1.0 : -1.0;
+        values(n, i * h + j) = gaussian ? 0.5 * normal(engine) : (on ? sign : 0.0) + 0.1 * normal(engine);
+      }
+    }
+  }
+  return values;
+}
+
+Eigen::MatrixXd random_rotation(Index n) {
+  StreamEngine engine = StreamFactory{6}.engine(Purpose::kShuffle, 2);
+  boost::random::normal_distribution<double> normal;
+  const Eigen::MatrixXd values = Eigen::MatrixXd::NullaryExpr(n, n, [&] { return normal(engine); });
+  return Eigen::HouseholderQR<Eigen::MatrixXd>(values).householderQ();
+}
+
+/// Equal mixtures of neighbours, which share a factor.
+Eigen::MatrixXd rotation_of_neighbours(Index n) {
+  Eigen::MatrixXd mixing = Eigen::MatrixXd::Identity(n, n);
+  for (Index a = 0; a + 1 < n; a += 2)
+    mixing.block<2, 2>(a, a) = Eigen::Rotation2Dd(std::numbers::pi / 4).toRotationMatrix();
+  return mixing;
+}
+
+/// Of sources that a rotation mixed, how many are columns of their own again.
+Index sources_found(const Eigen::MatrixXd& values, const Eigen::MatrixXd& mixing) {
+  const Eigen::MatrixXd rotation = sparsest_rotation(values * mixing);
+  EXPECT_TRUE((rotation.transpose() * rotation).isIdentity(1e-10));
+  return ((mixing * rotation).cwiseAbs().rowwise().maxCoeff().array() > 0.99).count();
+}
+
+TEST(StagedStart, RotationFindsSourcesThatShareFactors) {
+  const Eigen::MatrixXd values = sources(3000, 3, 4, false);
+  EXPECT_EQ(sources_found(values, random_rotation(12)), 12);
+  EXPECT_EQ(sources_found(values, rotation_of_neighbours(12)), 12);
+  // What has no axes is not found: the check can fail.
+  EXPECT_LT(sources_found(sources(3000, 3, 4, true), random_rotation(12)), 4);
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
 // A start for bilinear machines. From random filters their training finds the right filters but not their
 // places in the g x h table: moving a filter to another place is a jump that no gradient makes. So: a plain
-// spike-and-slab machine finds filters; those whose spikes vary most are placed in the table so that spikes
-// of a row, and of a column, are on together; the bilinear machine is trained from there, which finds missing
-// filters, and placed anew, twice (derived here; no labels are used).
+// spike-and-slab machine finds the space of the filters; of real values, rotation to the sparsest responses
+// finds the filters in it, and the plain machine learns spikes and slabs for them; those whose spikes vary
+// most are placed in the table so that spikes of a row, and of a column, are on together (derived here; no
+// labels are used).
 #pragma once
 
 #include "tempera/train/trainer.hpp"
@@ -16,9 +17,19 @@ namespace tempera {
 std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, Index n_blocks, Index n_g, Index n_h,
                                    const StreamFactory& streams, const Progress& progress = {});
 
-/// Parameters that training begins at. Cost: three trainings of config.updates updates. Throws
-/// NumericalError. `progress` is told the fraction done; it stops the work by throwing, since a start that is
-/// half made is none.
+/// A rotation R of n filters W at right angles (the new ones are W R) such that responses to cases (rows:
+/// cases, columns: filters) have the smallest sum of absolute values that turning two filters at a time can
+/// find: the maximum likelihood of independent sources with a Laplace density, by Jacobi sweeps (Comon 1994)
+/// that try angles of the whole quarter turn (Learned-Miller and Fisher 2003), since spikes that are on
+/// together make a valley of equal mixtures. (Kurtosis would prefer mixtures of two sources that share a
+/// factor.) Cost: sweeps x n^2 x 16 x cases. `progress` is told the part of the sweeps, at most, that is
+/// done.
+Eigen::MatrixXd sparsest_rotation(Eigen::MatrixXd responses, const Progress& progress = {});
+
+/// Parameters that training begins at. Cost: two trainings (of binary cases, or of more filters than
+/// visibles, one) of a plain machine with 1.6 spikes for each place of the table, as long as training itself.
+/// Throws NumericalError. `progress` is told the fraction done; it stops the work by throwing, since a start
+/// that is half made is none.
 template <class M>
 typename M::Params staged_params(const M& model, const typename M::Data& data, const TrainConfig& config,
                                  const Progress& progress, const Workers& workers);
