@@ -219,8 +219,7 @@ class Pruner {
     config.schedule = "linear";
     config.seed = options_.seed;
     TrainState<M> state = initial_state(file_.model, train_, config, workers_);
-    state.theta = file_.theta;
-    state.average = file_.theta;
+    begin_at(file_.model, config, file_.theta, state);
     state.chains = chains_;
     const auto hold = [&](typename M::Params& theta) {
       LayerParams<float> all = M::to_layers(std::move(theta));

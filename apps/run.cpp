@@ -536,8 +536,7 @@ int run_training_of(const fs::path& directory, const TrainConfig& config, Start 
   if constexpr (requires { model.shape().latents.n_blocks; }) {
     if (!goes_on && is_staged(config)) {
       ProgressLine line(common, "finding filters");
-      state.theta = staged_params(model, train_data, config, show_on(line), workers);
-      if (config.average) state.average = state.theta;
+      begin_at(model, config, staged_params(model, train_data, config, show_on(line), workers), state);
     }
   }
 

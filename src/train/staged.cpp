@@ -240,8 +240,8 @@ typename M::Params placed(const M& model, const P& plain, const typename P::Para
 template <class P>
 typename P::Params rotated(const P& plain, const typename P::Params& found, const typename P::Data& data,
                            const TrainConfig& config, const Progress& progress, const Workers& workers) {
-  const Eigen::JacobiSVD<Eigen::MatrixXd> parts(found.weights.template cast<double>(),
-                                                Eigen::ComputeThinU | Eigen::ComputeThinV);
+  const Eigen::BDCSVD<Eigen::MatrixXd> parts(found.weights.template cast<double>(),
+                                             Eigen::ComputeThinU | Eigen::ComputeThinV);
   const Eigen::MatrixXd upright = parts.matrixU() * parts.matrixV().transpose();
   typename P::Params theta = plain.initial_params(StreamFactory{static_cast<std::uint64_t>(config.seed)},
                                                   initial_values(config, plain.n_visible()));
@@ -262,10 +262,7 @@ typename M::Params train_stage(const M& model, const typename M::Data& data, con
                                const typename M::Params* start, const Progress& progress,
                                const Workers& workers) {
   TrainState<M> state = initial_state(model, data, config, workers);
-  if (start != nullptr) {
-    state.theta = *start;
-    if (config.average) state.average = *start;
-  }
+  if (start != nullptr) begin_at(model, config, *start, state);
   train<M>(
       model, data, config, state,
       [&](const UpdateReport& report, TrainState<M>&) {
@@ -296,6 +293,12 @@ typename M::Params staged_params(const M& model, const typename M::Data& data, c
   first.track_log_z = "none";
   first.filter_norm = "sphere";
   first.freeze.clear();
+  if (is_natural(config)) {
+    // Fields are frozen for Adam alone.
+    first.metric = "euclid";
+    first.optimizer = "auto";
+    first.lr = 0.0;
+  }
   first.init = "0.05";
   first.init_spike_bias = kSpikeBias;
   first.init_spike_precision = 0.0;

@@ -685,21 +685,26 @@ std::vector<Index> permutation(Index n, StreamEngine engine) {
 }
 
 template <EnergyModel M>
-TrainState<M> initial_state(const M& model, const typename M::Data& data, const TrainConfig& config,
-                            const Workers& workers) {
-  const StreamFactory streams{static_cast<std::uint64_t>(config.seed)};
-  TrainState<M> state;
-  if constexpr (HasLayers<M>) {
-    state.theta = model.initial_params(streams, initial_scale(config, model.n_visible()));
-  } else {
-    state.theta = model.initial_params(streams, initial_values(config, model.n_visible()));
-  }
+void begin_at(const M& model, const TrainConfig& config, typename M::Params theta, TrainState<M>& state) {
+  state.theta = std::move(theta);
   if constexpr (HasProjection<M>) {
     state.projection.direction = Vector::Zero(model.n_visible());
     state.projection.count.assign(1, 0.0);
     project(model, config, state.theta, state.projection.direction);
   }
   if (config.average) state.average = state.theta;
+}
+
+template <EnergyModel M>
+TrainState<M> initial_state(const M& model, const typename M::Data& data, const TrainConfig& config,
+                            const Workers& workers) {
+  const StreamFactory streams{static_cast<std::uint64_t>(config.seed)};
+  TrainState<M> state;
+  if constexpr (HasLayers<M>) {
+    begin_at(model, config, model.initial_params(streams, initial_scale(config, model.n_visible())), state);
+  } else {
+    begin_at(model, config, model.initial_params(streams, initial_values(config, model.n_visible())), state);
+  }
   const bool adam = optimizer(config) == "adam";
   if (adam || config.momentum > 0) state.optimizer.first_moment = model.zero_params();
   if (adam) state.optimizer.second_moment = model.zero_params();
@@ -756,6 +761,7 @@ void train(const M& model, const typename M::Data& data, const TrainConfig& conf
 
 #define TEMPERA_INSTANTIATE(M)                                                                          \
   template TrainState<M> initial_state(const M&, const M::Data&, const TrainConfig&, const Workers&);   \
+  template void begin_at(const M&, const TrainConfig&, M::Params, TrainState<M>&);                      \
   template void train(const M&, const M::Data&, const TrainConfig&, TrainState<M>&, const Observer<M>&, \
                       const Workers&);
 

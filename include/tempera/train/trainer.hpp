@@ -133,6 +133,10 @@ template <EnergyModel M>
 TrainState<M> initial_state(const M& model, const typename M::Data& data, const TrainConfig& config,
                             const Workers& workers);
 
+/// Lets training that has not begun begin at `theta`, made proper, instead.
+template <EnergyModel M>
+void begin_at(const M& model, const TrainConfig& config, typename M::Params theta, TrainState<M>& state);
+
 /// Updates `state` until the configured total, or until the observer stops it; the observer sees every
 /// update. Throws NumericalError, naming update and field, as soon as a gradient or a step is not finite.
 template <EnergyModel M>
