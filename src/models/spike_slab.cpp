@@ -852,11 +852,6 @@ bool SpikeSlab<V, L>::raise_slabs(Params& theta, Vector& direction) const requir
     }
     if (direction.norm() == 0.0F) direction.setOnes();
     if (rho <= static_cast<float>(kProper)) continue;
-    if (!has_spike_precision(theta)) {
-      // All slabs share one precision: alike, so that none gives way to another.
-      alpha *= rho / static_cast<float>(kProper);
-      continue;
-    }
     Vector part(latents());
     for (Index i = 0; i < latents(); ++i) part[i] = inner.segment(i * each, each).squaredNorm();
     const float gain = (rho / static_cast<float>(kProper) - 1.0F) * rho / part.squaredNorm();
