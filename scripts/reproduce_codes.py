@@ -58,6 +58,12 @@ def codes_of(path, names):
         return {name: (file[f"train/{name}"][:].astype(float), file[f"test/{name}"][:].astype(float)) for name in names}
 
 
+FACES = {
+    "10 blocks of 5 x 5": "--hidden 5,5 --blocks 10 --init 0.05 --filter-norm ball --init-slab-precision 2 --init-spike-bias -1 --updates 10000",
+    "20 x 4, staged": "--hidden 20,4 --init staged --gibbs two-block --filter-norm sphere --init-slab-precision 2 --init-spike-bias -2 --updates 5000",
+}
+
+
 def digits(tempera, folder):
     raw, white = folder / "digits.h5", folder / "white.h5"
     call(tempera, "data", "digits", "--out", raw)
@@ -97,22 +103,32 @@ def faces(tempera, folder, path):
     white = folder / "faces_white.h5"
     call(tempera, "data", folder / "faces.h5", "--remove-mean", "--contrast", "--whiten", "pca", "--components", 100, "--whiten-regularisation",
          0.1, "--out", white)
-    call(tempera, "train", "--data", white, "--model", "bilinear-ssrbm", "--hidden", "5,5", "--blocks", 10, "--init", 0.05, "--filter-norm", "ball",
-         "--init-slab-precision", 2, "--init-spike-bias", -1, *COMMON.split(), "--updates", 10000, "--out", folder / "run", "--force")
-    call(tempera, "encode", folder / "run", "--data", white, "--out", folder / "codes.h5")
-    with h5py.File(folder / "codes.h5") as file, h5py.File(white) as data:
-        codes = {"E[g]": file["train/g"][:].astype(float), "E[h]": file["train/h"][:].astype(float),
-                 "spike x slab": file["train/spike_slab"][:].astype(float), "whitened pixels": data["train/x"][:].astype(float)}
-    for name, code in codes.items():
-        row = []
-        for factor, labels in factors.items():
-            accuracy = []
-            for draw in range(5):
-                order = np.random.default_rng(draw).permutation(len(labels))
-                train, test = order[:400], order[400:]
-                accuracy.append(100 * np.mean(classify(code[train], labels[train], code[test], np.unique(labels)) == labels[test]))
-            row.append(f"{factor} {np.mean(accuracy):5.1f} ({np.std(accuracy, ddof=1):.1f})")
-        print(f"{name:28} {'  '.join(row)}", flush=True)
+    with h5py.File(white) as data:
+        report_factors("whitened pixels", data["train/x"][:], factors)
+    for name, options in FACES.items():
+        call(tempera, "train", "--data", white, "--model", "bilinear-ssrbm", *options.split(), *COMMON.split(), "--out", folder / "run", "--force")
+        call(tempera, "encode", folder / "run", "--data", white, "--out", folder / "codes.h5")
+        with h5py.File(folder / "codes.h5") as file:
+            g, h = file["train/g"][:], file["train/h"][:]
+            report_factors(f"{name}: spike x slab", file["train/spike_slab"][:], factors)
+        report_factors(f"{name}: E[g]", g, factors)
+        report_factors(f"{name}: E[h]", h, factors)
+        if h.shape[1] < g.shape[1]:
+            for draw in range(3):
+                some = np.random.default_rng(draw).choice(g.shape[1], h.shape[1], replace=False)
+                report_factors(f"{name}: as many of E[g]", g[:, some], factors)
+
+
+def report_factors(name, code, factors):
+    row = []
+    for factor, labels in factors.items():
+        accuracy = []
+        for draw in range(5):
+            order = np.random.default_rng(draw).permutation(len(labels))
+            train, test = order[:400], order[400:]
+            accuracy.append(100 * np.mean(classify(code[train].astype(float), labels[train], code[test].astype(float), np.unique(labels)) == labels[test]))
+        row.append(f"{factor} {np.mean(accuracy):5.1f} ({np.std(accuracy, ddof=1):.1f})")
+    print(f"{name:36} {'  '.join(row)}", flush=True)
 
 
 def main():
