@@ -27,6 +27,10 @@ MACHINES = {
     "ssRBM": ("--model ssrbm --hidden 100 --init 0.05 --init-spike-precision 0.01 --init-slab-mean 1 --updates 10000", ["spikes", "spike_slab"]),
     "ssRBM, 3 slabs": ("--model ssrbm --hidden 50 --slabs 3 --init 0.05 --init-spike-precision 0.01 --init-slab-mean 1 --updates 10000", ["spikes", "pooled_norm"]),
 }
+FACES = {
+    "10 blocks of 5 x 5": "--hidden 5,5 --blocks 10 --init 0.05 --filter-norm ball --init-slab-precision 2 --init-spike-bias -1 --updates 10000",
+    "20 x 4, staged": "--hidden 20,4 --init staged --gibbs two-block --filter-norm sphere --init-slab-precision 2 --init-spike-bias -2 --updates 5000",
+}
 
 
 def call(tempera, *words):
@@ -58,12 +62,6 @@ def codes_of(path, names):
         return {name: (file[f"train/{name}"][:].astype(float), file[f"test/{name}"][:].astype(float)) for name in names}
 
 
-FACES = {
-    "10 blocks of 5 x 5": "--hidden 5,5 --blocks 10 --init 0.05 --filter-norm ball --init-slab-precision 2 --init-spike-bias -1 --updates 10000",
-    "20 x 4, staged": "--hidden 20,4 --init staged --gibbs two-block --filter-norm sphere --init-slab-precision 2 --init-spike-bias -2 --updates 5000",
-}
-
-
 def digits(tempera, folder):
     raw, white = folder / "digits.h5", folder / "white.h5"
     call(tempera, "data", "digits", "--out", raw)
@@ -93,6 +91,20 @@ def digits(tempera, folder):
         print(f"{name:28} {'  '.join(row)}", flush=True)
 
 
+def report_factors(name, code, factors):
+    """One row: how often a linear classifier tells each factor from a code (cases x values); 400 cases train it."""
+    row, code = [], code.astype(float)
+    for factor, labels in factors.items():
+        accuracy = []
+        for draw in range(5):
+            order = np.random.default_rng(draw).permutation(len(labels))
+            train, test = order[:400], order[400:]
+            found = classify(code[train], labels[train], code[test], np.unique(labels))
+            accuracy.append(100 * np.mean(found == labels[test]))
+        row.append(f"{factor} {np.mean(accuracy):5.1f} ({np.std(accuracy, ddof=1):.1f})")
+    print(f"{name:36} {'  '.join(row)}", flush=True)
+
+
 def faces(tempera, folder, path):
     with h5py.File(path) as file:
         x = file["train/x"][:].astype(np.float32)
@@ -117,18 +129,6 @@ def faces(tempera, folder, path):
             for draw in range(3):
                 some = np.random.default_rng(draw).choice(g.shape[1], h.shape[1], replace=False)
                 report_factors(f"{name}: as many of E[g]", g[:, some], factors)
-
-
-def report_factors(name, code, factors):
-    row = []
-    for factor, labels in factors.items():
-        accuracy = []
-        for draw in range(5):
-            order = np.random.default_rng(draw).permutation(len(labels))
-            train, test = order[:400], order[400:]
-            accuracy.append(100 * np.mean(classify(code[train].astype(float), labels[train], code[test].astype(float), np.unique(labels)) == labels[test]))
-        row.append(f"{factor} {np.mean(accuracy):5.1f} ({np.std(accuracy, ddof=1):.1f})")
-    print(f"{name:36} {'  '.join(row)}", flush=True)
 
 
 def main():
