@@ -26,6 +26,15 @@ function(tempera_compile_options target)
     # GCC 12 warns about its own AVX-512 intrinsics and string concatenation (GCC bugs 105593, 105651).
     target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized -Wno-uninitialized -Wno-restrict)
   endif()
+  # A product and a sum may be rounded once instead of twice where the processor does both at once.
+  # The compiler decides so for each of the loops that it makes of one loop: by vectors, and one by one.
+  # Which of them an element meets may depend on where its array begins, even on how long the name of a file is.
+  # So nothing is contracted, and an element has the same bits in all of them.
+  # Eigen and Highway ask for one rounding by name where it is fast, and get it as before.
+  # The kernels stay as they were: they are written in vectors, whose sums begin at no address but at the first unit.
+  if(NOT target STREQUAL "tempera_kernels")
+    target_compile_options(${target} PRIVATE -ffp-contract=off)
+  endif()
   if(TEMPERA_NATIVE)
     target_compile_options(${target} PRIVATE -march=native)
   endif()
