@@ -28,10 +28,11 @@ function(tempera_compile_options target)
   endif()
   # A product and a sum may be rounded once instead of twice where the processor does both at once.
   # The compiler decides so for each of the loops that it makes of one loop: by vectors, and one by one.
-  # Which of them an element meets may depend on where its array begins, even on how long the name of a file is.
-  # So nothing is contracted, and an element has the same bits in all of them.
+  # Which of them runs may depend on where arrays begin or how near each other they lie, so even on the length of a
+  # file's name.
+  # So nothing is contracted, and a number has the same bits in all of them.
   # Eigen and Highway ask for one rounding by name where it is fast, and get it as before.
-  # The kernels stay as they were: they are written in vectors, whose sums begin at no address but at the first unit.
+  # The kernels stay as they were: they are written in vectors, and make no second loop (tests/cli/test_memory.py).
   if(NOT target STREQUAL "tempera_kernels")
     target_compile_options(${target} PRIVATE -ffp-contract=off)
   endif()

@@ -51,11 +51,14 @@ def command_line(*args):
     return [program(), *map(str, args)]
 
 
-def run(*args, expect=0, timeout=60):
-    """Run `tempera ARGS` to its end; its exit code must be `expect` (or one of them), and it must not have crashed."""
+def run(*args, expect=0, timeout=60, cwd=None, env=None):
+    """Run `tempera ARGS` to its end; its exit code must be `expect` (or one of them), and it must not have crashed.
+
+    `env`: variables that it finds beside those of the tests.
+    """
     argv = command_line(*args)
     done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=timeout,
-                          stdin=subprocess.DEVNULL)
+                          stdin=subprocess.DEVNULL, cwd=cwd, env={**os.environ, **(env or {})})
     told = f"{' '.join(argv)}\nstdout: {done.stdout[-2000:]}\nstderr: {done.stderr[-2000:]}"
     for mark in CRASH_MARKS:
         if mark in done.stderr:
