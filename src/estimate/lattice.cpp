@@ -10,7 +10,7 @@
 namespace tempera {
 namespace {
 
-/// Conditions on h'x = measured.
+/// Conditions on h'x = measured (docs/mathematics/log-partition.md 3.13).
 void condition(const Eigen::VectorXd& h, const LatticeMeasurement& measured, LatticeBelief& belief) {
   const Eigen::VectorXd ph = belief.covariance * h;
   const double total = h.dot(ph) + measured.variance;
@@ -47,7 +47,8 @@ std::vector<double> weights_of(std::span<const double> carried, std::size_t n) {
 /// draws at least where hardly more than one counts, of which no spread can be told.
 double of_mean(double squares) { return squares / std::max(0.5, 1.0 - squares); }
 
-/// log of a weighted mean of exp(log_terms) and the relative deviation of every term.
+/// log of a weighted mean of exp(log_terms) and the relative deviation of every term
+/// (docs/mathematics/log-partition.md 3.11).
 struct Mean {
   double value = 0.0;
   double relative_variance = 0.0;

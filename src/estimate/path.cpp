@@ -28,7 +28,8 @@ struct Score {
   }
 };
 
-/// Estimate with its jackknife error, from the estimates without each group.
+/// Estimate with its jackknife error, from the estimates without each group
+/// (docs/mathematics/log-partition.md 3.9).
 LogPartition with_error(double value, const std::vector<double>& without) {
   MeanVariance jackknife;
   for (const double v : without) jackknife.add(v);
@@ -172,7 +173,7 @@ struct RungLikelihood {
 };
 
 /// Of every group of ensembles. With as many draws of every rung, draw x is of rung k with probability
-/// proportional to exp(-F_k(x) - log Z_k).
+/// proportional to exp(-F_k(x) - log Z_k) (docs/mathematics/log-partition.md 3.8).
 std::vector<RungLikelihood> rung_likelihoods(const Eigen::Ref<const Eigen::MatrixXd>& energies,
                                              const Eigen::VectorXd& log_z, std::size_t n_ensembles) {
   const Index n_rungs = energies.cols();

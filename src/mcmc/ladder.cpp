@@ -21,14 +21,15 @@ constexpr double kLeastBarrier = 1e-6;
 std::size_t at(std::uint64_t n) { return static_cast<std::size_t>(n); }
 
 /// Weight of the newest labels in the flow: one over the return time of a replica, 2 M (1 + sum r / (1 - r))
-/// rounds (algorithms.md 1a).
+/// rounds (docs/mathematics/tempering.md 2.7).
 double flow_weight(const TemperatureLadder& ladder) {
   double sum = 1.0;
   for (const double r : ladder.rejections) sum += std::min(r, 0.99) / (1.0 - std::min(r, 0.99));
   return 1.0 / (2.0 * static_cast<double>(ladder.n_rungs) * sum);
 }
 
-/// Least-squares fit of a sequence that does not decrease (pool adjacent violators).
+/// Least-squares fit of a sequence that does not decrease (pool adjacent violators;
+/// docs/mathematics/tempering.md 2.8).
 std::vector<double> isotonic(const std::vector<double>& values) {
   struct Pool {
     double sum;

@@ -1,4 +1,5 @@
-// Statistics of the spike-and-slab family as layers and products of layers: what metrics calculate with.
+// Statistics of the spike-and-slab family as layers and products of layers: what metrics calculate with
+// (docs/mathematics/spike-and-slab.md 5.13).
 #include <cmath>
 
 #include "latent_units.hpp"

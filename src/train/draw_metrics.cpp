@@ -1,3 +1,4 @@
+// Metrics made of the draws themselves. Formulas: docs/mathematics/metrics.md 4.5, 4.6, 4.10, 4.11.
 #include <Eigen/Eigenvalues>
 #include <Eigen/IterativeLinearSolvers>
 #include <unsupported/Eigen/IterativeSolvers>

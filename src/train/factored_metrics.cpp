@@ -1,3 +1,4 @@
+// Metrics made of moments of units. Formulas: docs/mathematics/metrics.md 4.4, 4.7 to 4.9.
 #include <Eigen/Eigenvalues>
 
 #include "moments.hpp"

@@ -7,7 +7,7 @@ namespace tempera {
 namespace {
 
 /// Lengths a of directions with gains b and Fisher matrix f that maximise b'a with 0.5 a'f a <= radius; at
-/// most `rate` times the unbounded optimum f^-1 b.
+/// most `rate` times the unbounded optimum f^-1 b (docs/mathematics/metrics.md 4.12).
 Eigen::VectorXd best_lengths(Eigen::MatrixXd f, const Eigen::VectorXd& b, double rate, double radius) {
   f.diagonal().array() += 1e-12 * f.trace() / static_cast<double>(f.rows());
   const Eigen::VectorXd a = Eigen::LDLT<Eigen::MatrixXd>(f).solve(b);

@@ -22,7 +22,7 @@ constexpr double kNewestCorrelation = 0.005;
 /// Rounds between placements of the rungs, and how many there may be.
 constexpr std::uint64_t kAdaptEvery = 50;
 constexpr RungLimits kRungs{3, 100};
-/// Standard deviation of a step of the bias of shared chains (algorithms.md 2b).
+/// Standard deviation of a step of the bias of shared chains (docs/mathematics/log-partition.md 3.17).
 constexpr double kBiasStep = 1e-3;
 
 std::size_t at(std::uint64_t n) { return static_cast<std::size_t>(n); }
@@ -80,7 +80,7 @@ double inflation(double variance, double covariance, std::uint64_t count, double
   return 1.0 + 2.0 * std::max(0.0, mean_correlation);
 }
 
-/// How log Z of one group moved, and what is remembered of it.
+/// How log Z of one group moved, and what is remembered of it (docs/mathematics/log-partition.md 3.11, 3.14).
 struct Increment {
   LatticeMeasurement measured;
   double usual_variance = 0.0;
@@ -163,7 +163,7 @@ void forget_lag(Tracker<M>& tracker) {
 }
 
 /// Draws the particles anew, in proportion to their weights, where too few of them count (systematic: one
-/// uniform for all).
+/// uniform for all; docs/mathematics/log-partition.md 3.16).
 template <EnergyModel M>
 void resample_particles(const M& model, const StreamFactory& streams, Tracker<M>& tracker) {
   const std::vector<std::uint64_t>& particles = tracker.ladder.plain;

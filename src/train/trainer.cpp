@@ -17,7 +17,8 @@ namespace {
 
 /// Speed at which the offsets of the latents follow their mean over the data.
 constexpr float kOffsetRate = 0.01F;
-/// The average weighs update t like (t / now)^kAverageOrder: about the last tenth of the run.
+/// The average weighs update t like (t / now)^kAverageOrder: about the last tenth of the run
+/// (docs/mathematics/energies.md 1.8).
 constexpr double kAverageOrder = 9.0;
 /// Rounds of swaps between placements of the rungs, and rungs at most.
 constexpr std::uint64_t kAdaptEvery = 100;

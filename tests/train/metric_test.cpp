@@ -1,4 +1,4 @@
-// Metrics on machines small enough to enumerate: every property of natural-gradient.md section 7, in double.
+// Metrics on machines small enough to enumerate, in double: the formulas of docs/mathematics/metrics.md.
 #include <gtest/gtest.h>
 
 #include <Eigen/Dense>
@@ -719,7 +719,7 @@ TEST(Step, KlRadiusIsKept) {
 
 TEST(Step, SpringIsTheGradientDrawnToTheLastDirection) {
   // argmin |A d - ...|: d = P^-1 (g + l m p) = m p + P^-1 (g - m F p), the two forms of
-  // natural-gradient.md 5.3.
+  // docs/mathematics/metrics.md 4.13.
   const Machine machine({5, 4}, 0.8, 32);
   const std::vector<Vector> means = machine.means();
   const DenseFisher<double> fisher = sampled_fisher(machine, means, 40, 33);

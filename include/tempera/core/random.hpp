@@ -12,6 +12,8 @@
 // normal deviate of site k takes its words from counters with the next bit of word 0 set (kNormalDraws). No
 // generator has state, so a checkpoint holds none, and no result depends on which thread drew what. This
 // layout and the purpose numbers are file format.
+//
+// Formulas: docs/mathematics/randomness.md 6.1 and 6.2.
 #pragma once
 
 #include <Random123/philox.h>

@@ -1,5 +1,7 @@
 // Sums whose order of additions is fixed by the number of terms, so that whoever makes the terms, in whatever
 // order, the result has the same bytes.
+//
+// See docs/mathematics/randomness.md 6.5.
 #pragma once
 
 #include <type_traits>

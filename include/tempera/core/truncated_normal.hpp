@@ -1,5 +1,7 @@
 // The standard normal law between two bounds, in either tail however far: nothing underflows or collapses
 // onto a bound, since tails are kept as logarithms.
+//
+// Formulas: docs/mathematics/randomness.md 6.4.
 #pragma once
 
 namespace tempera {

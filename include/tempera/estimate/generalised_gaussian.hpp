@@ -25,8 +25,8 @@ struct GeneralisedGaussianInformation {
 /// Fit by natural gradient, one pass over the values in the order given: theta += (1 / t) I^-1 score in the
 /// logarithms of scale and shape, from the moments of the values. Asymptotically efficient: variance I^-1 /
 /// n. Mean: that of the values. Shapes stay in [0.1, 20]. At least 16 values that are not all equal; else the
-/// result is a Gaussian of their deviation. Source: natural-gradient.md 5.8 (information matrix and scores);
-/// steps of 1 / t, Amari 1998.
+/// result is a Gaussian of their deviation. Source: docs/mathematics/metrics.md 4.17; steps of 1 / t, Amari
+/// 1998.
 [[nodiscard]] GeneralisedGaussian fit_generalised_gaussian(std::span<const float> values);
 
 }  // namespace tempera

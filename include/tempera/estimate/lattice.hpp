@@ -1,5 +1,5 @@
 // log Z along training: a Kalman filter on the (time x temperature) lattice (Desjardins, Courville, Bengio
-// 2011; algorithms.md 2a).
+// 2011; docs/mathematics/log-partition.md 3.10 to 3.15).
 //
 // Between updates, importance sampling tells how log Z of every rung moved; at one time, Bennett's ratio
 // tells how log Z of neighbouring rungs differ. Alone, increments drift, and ratios are noisy; the filter

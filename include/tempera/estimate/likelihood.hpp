@@ -1,4 +1,6 @@
 // Mean log-likelihood of a data set, from free energies and an estimate of log Z.
+//
+// Formulas: docs/mathematics/log-partition.md 3.18.
 #pragma once
 
 #include <span>

@@ -1,4 +1,6 @@
 // Estimates of log Z. These functions see log-weights and partial sums, never a model.
+//
+// Formulas: docs/mathematics/log-partition.md 3.1.
 #pragma once
 
 #include <functional>

@@ -3,6 +3,8 @@
 // Draws come from n_ensembles independent ensembles, each with one draw of every machine (rung) in a round.
 // They may be autocorrelated, and replicas may travel along the path: every standard error is that of a
 // jackknife over groups of ensembles, infinite where draws of neighbours do not overlap at all.
+//
+// Formulas: docs/mathematics/log-partition.md 3.6 to 3.9.
 #pragma once
 
 #include <Eigen/Core>

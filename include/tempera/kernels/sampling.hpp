@@ -5,6 +5,8 @@
 // where r is its bias in the reference machine at beta = 0 (0 where a layer has none).
 //
 // `input` points to 64 aligned floats for each unit of a range, beginning with its first.
+//
+// Formulas: docs/mathematics/randomness.md 6.3.
 #pragma once
 
 #include <span>

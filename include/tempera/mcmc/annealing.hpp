@@ -1,4 +1,6 @@
 // Annealed importance sampling runs (Neal 2001; Salakhutdinov & Murray 2008): log-weights for estimate/.
+//
+// Formulas: docs/mathematics/log-partition.md 3.2 to 3.5.
 #pragma once
 
 #include <vector>

@@ -1,5 +1,7 @@
 // Clusters of the data, and how much of its time a population of chains spends in each: a mode that chains
 // have lost is seen here although every swap is accepted and every chain agrees with the others.
+//
+// Formulas: docs/mathematics/tempering.md 2.14.
 #pragma once
 
 #include "tempera/core/dataset.hpp"

@@ -1,4 +1,5 @@
-// Whether samples mix: effective sample size, autocorrelation time and R-hat of several chains.
+// Whether samples mix: effective sample size, autocorrelation time and R-hat of several chains
+// (docs/mathematics/tempering.md 2.13).
 #pragma once
 
 #include <vector>

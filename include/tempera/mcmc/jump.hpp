@@ -1,6 +1,8 @@
 // Jumps: a Metropolis independence move on the latents, proposed from what they were for cases seen lately,
 // so that a chain can reach another mode in one step. The visibles are summed out of the acceptance, and the
 // next sweep draws them anew.
+//
+// Formulas: docs/mathematics/tempering.md 2.12.
 #pragma once
 
 #include "tempera/mcmc/chains.hpp"

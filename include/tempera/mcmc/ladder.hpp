@@ -5,6 +5,8 @@
 // Swaps are non-reversible: even pairs of rungs, then odd ones, in turn (Okabe et al. 2001; Syed et al.
 // 2021). They use the free energies of the visibles, so that the latents need not fit the new place: these
 // are drawn anew after it. Labels move, states stay.
+//
+// Formulas: docs/mathematics/tempering.md 2.1 to 2.9.
 #pragma once
 
 #include <cstdint>
@@ -76,7 +78,8 @@ const char* ladder_fault(const TemperatureLadder& ladder);
 TemperatureLadder linear_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles, std::uint64_t n_plain);
 
 /// Probability that two replicas change places: min(1, exp(f_i(v_i) + f_j(v_j) - f_i(v_j) - f_j(v_i))) for
-/// free energies f of the two rungs (algorithms.md 1a, collapsed swap). Detailed balance holds to rounding.
+/// free energies f of the two rungs (docs/mathematics/tempering.md 2.2). Detailed balance holds to
+/// rounding.
 double swap_probability(double own_i, double own_j, double i_in_place_of_j, double j_in_place_of_i);
 
 /// Running mean of a pair's rejection: of the first 100 offers the plain mean, then with weight 1/100.

@@ -1,5 +1,7 @@
 // How much samples look like data: for the quality of a machine as a sampler after some sweeps, not for its
 // likelihood.
+//
+// Formulas: docs/mathematics/tempering.md 2.14.
 #pragma once
 
 #include <vector>

@@ -5,6 +5,8 @@
 //
 // Swaps are non-reversible and use free energies, as those of temperature ladders do; here states move, since
 // every rung has products of its own.
+//
+// Formulas: docs/mathematics/tempering.md 2.10.
 #pragma once
 
 #include "tempera/mcmc/jump.hpp"

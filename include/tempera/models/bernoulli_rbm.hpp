@@ -7,6 +7,8 @@
 //   E_beta(v, h) = beta E(v, h) - (1 - beta) r' v,
 //
 // so beta = 0 is n_visible independent units with logits r and n_hidden fair coins, of known log Z.
+//
+// Formulas: docs/mathematics/energies.md 1.2, 1.6 and 1.7.
 #pragma once
 
 #include <string_view>

@@ -17,6 +17,8 @@
 // Latents given data alone are not independent. The positive phase takes their mean field q, which bounds the
 // likelihood: log p(v) >= -E(v, q) + H(q) - log Z; it is the exact value where the layers from the second
 // hidden one on are few enough to be enumerated.
+//
+// Formulas: docs/mathematics/energies.md 1.3, 1.4 and 1.7.
 #pragma once
 
 #include <array>

@@ -4,6 +4,8 @@
 // A filter m is a column of the weights; its gate is a product of binary units. Units are grouped so that,
 // given the visibles, groups are independent ("units" of samplers and of UnitRange): a spike with its slabs,
 // or a block of two factor groups.
+//
+// Formulas: docs/mathematics/spike-and-slab.md 5.5.
 #pragma once
 
 #include <string_view>

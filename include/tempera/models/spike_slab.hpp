@@ -8,7 +8,7 @@
 //
 // where alpha is slab_precision, mu slab_mean, Phi spike_precision; without slabs the sum is -sum_m h_m
 // W_m'v. Slabs are Gaussian given the rest and are always summed out: a gate m then weighs exp(mu_m x_m +
-// x_m^2 / (2 alpha_m)), x = W'v (algorithms.md 4a, 5a).
+// x_m^2 / (2 alpha_m)), x = W'v (docs/mathematics/spike-and-slab.md 5.2).
 //
 // Tempering path: all terms with latents are multiplied by beta, the visible part is interpolated with that
 // of independent visibles fitted to the data, and the constant sum_m log(2 pi / alpha_m) / 2 of the slabs'
@@ -18,6 +18,8 @@
 // is positive definite on [0, 1] where it is at 1.
 //
 // States keep slabs as sqrt(alpha) s, so that draws at beta = 0 do not depend on the parameters.
+//
+// Formulas: docs/mathematics/spike-and-slab.md, of the path 5.11.
 #pragma once
 
 #include <string>
@@ -226,12 +228,13 @@ class SpikeSlab {
   /// holds what it can of its slabs, and what is left,
   ///   sum_i rest_i W_i diag(1 / alpha_i) W_i' <= 0.99 diag(Lambda),  rest_i = max(0, 1 - 0.99 / rho_i),
   /// rho_i the largest eigenvalue of Phi_i^-1/2 W_i diag(1 / alpha_i) W_i' Phi_i^-1/2 (1 / rho_i = 0 without
-  /// Phi, where this is necessary too, algorithms.md 4a). Checked by a Cholesky factor. `direction`
-  /// (n_visible, or empty at first) is the memory of the power iteration that finds the worst direction.
-  /// A slab that takes too much by a factor k has its precision multiplied by k, or where `filters_shrink`
-  /// its filter divided by sqrt(k): the same precision of the visibles, with a mean of the slab that is the
-  /// same in standard deviations of its prior, so that steps which are bounded in these cannot add up to a
-  /// runaway. Returns whether any had to. Cost: n_visible^2 filters, as often as slabs are lowered.
+  /// Phi, where this is necessary too, docs/mathematics/spike-and-slab.md 5.8). Checked by a Cholesky factor.
+  /// `direction` (n_visible, or empty at first) is the memory of the power iteration that finds the worst
+  /// direction. A slab that takes too much by a factor k has its precision multiplied by k, or where
+  /// `filters_shrink` its filter divided by sqrt(k): the same precision of the visibles, with a mean of the
+  /// slab that is the same in standard deviations of its prior, so that steps which are bounded in these
+  /// cannot add up to a runaway. Returns whether any had to. Cost: n_visible^2 filters, as often as slabs are
+  /// lowered.
   bool project(Params& theta, Vector& direction, bool filters_shrink) const;
   /// Whether that condition holds: necessary and sufficient for a law where there is no Phi, else sufficient.
   [[nodiscard]] bool is_proper(const Params& theta) const;

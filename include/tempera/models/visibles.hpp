@@ -3,6 +3,8 @@
 //
 // The visible part of the energy is interpolated, E_beta = (1 - beta) E_reference + beta E_visible, so every
 // coefficient is (1 - beta) times the reference's plus beta times the model's.
+//
+// Formulas: docs/mathematics/spike-and-slab.md 5.4.
 #pragma once
 
 #include <algorithm>

@@ -4,7 +4,7 @@
 //
 // With statistics of drawn latents this is the Fisher matrix of the joint law, the Hessian of log Z
 // (Desjardins et al. 2013); with their expected values given what a chain keeps, that of the marginal law
-// (Amari), which is smaller (natural-gradient.md 1).
+// (Amari), which is smaller (docs/mathematics/metrics.md 4.1).
 #pragma once
 
 #include "tempera/mcmc/chains.hpp"
@@ -42,7 +42,7 @@ class Fisher {
     return weights_.dot(scores(x).cwiseAbs2());
   }
   /// Gram matrix of the draws: K_mn = sqrt(w_m w_n) (s_m - mean s)'(s_n - mean s), from products of layers
-  /// alone (natural-gradient.md 2). Cost: draws^2 x units.
+  /// alone (docs/mathematics/metrics.md 4.3). Cost: draws^2 x units.
   [[nodiscard]] Eigen::MatrixXd gram() const;
 
  protected:

@@ -2,8 +2,8 @@
 //
 // Centred statistics are (x_{k-1} - mu_{k-1})(x_k - mu_k)' and x_k for offsets mu. A gradient G has the
 // centred components G_k - g_{k-1} mu_k' - mu_{k-1} g_k' (biases as they are); a direction d in centred
-// coordinates is the plain one with b_{k-1} -= D_k mu_k, b_k -= D_k' mu_{k-1} (natural-gradient.md 2, the
-// maps T and T').
+// coordinates is the plain one with b_{k-1} -= D_k mu_k, b_k -= D_k' mu_{k-1}
+// (docs/mathematics/metrics.md 4.2, the maps T and T').
 #pragma once
 
 #include "tempera/models/energy_model.hpp"

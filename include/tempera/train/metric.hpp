@@ -3,8 +3,8 @@
 //
 // Everything is in centred coordinates (layer_params.hpp) where layers are of Bernoulli units: the exact
 // natural gradient does not care, every damped or approximate one does, and only there it is the same for
-// inverted pixels (natural-gradient.md 1). Machines of real values or slabs have coordinates of their own
-// (models/spike_slab.hpp).
+// inverted pixels (docs/mathematics/metrics.md 4.2). Machines of real values or slabs have coordinates of
+// their own (models/spike_slab.hpp).
 //
 //   diagonal  variances of the statistics; an update costs a gradient
 //   mfng      F + lambda I by MINRES or CG, matrix-free; two gradients an iteration

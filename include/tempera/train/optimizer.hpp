@@ -1,4 +1,6 @@
 // First-order optimisers as values: a struct of moments, and one step.
+//
+// Formulas: docs/mathematics/energies.md 1.6 and 1.8.
 #pragma once
 
 #include <string>

@@ -3,7 +3,7 @@
 // A weight goes in centred coordinates: what it gave on average stays in the biases of its two units. The KL
 // divergence from the old machine to the one without the weight is then known exactly from three
 // probabilities of the old one; optimal brain damage (LeCun et al. 1990) is its second-order term
-// (natural-gradient.md 5.9).
+// (docs/mathematics/metrics.md 4.15).
 #pragma once
 
 #include <string>

@@ -4,6 +4,8 @@
 // Between freezes the chains of the live machine are offered draws of the last snapshot from a reservoir.
 // When they accept too few, the live machine becomes a snapshot: sweeps of the whole trajectory equilibrate
 // its replicas, fill a new reservoir, renew the chains and measure log Z by Bennett's ratio.
+//
+// Formulas: docs/mathematics/tempering.md 2.11.
 #pragma once
 
 #include "tempera/estimate/path.hpp"

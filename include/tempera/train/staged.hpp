@@ -4,6 +4,8 @@
 // finds the filters in it, and the plain machine learns spikes and slabs for them; those whose spikes vary
 // most are placed in the table so that spikes of a row, and of a column, are on together (derived here; no
 // labels are used).
+//
+// Formulas: docs/mathematics/spike-and-slab.md 5.14.
 #pragma once
 
 #include "tempera/train/trainer.hpp"

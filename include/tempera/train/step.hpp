@@ -23,9 +23,9 @@ struct StepReport {
 ///
 /// fixed: rate d. kl: min(rate, sqrt(2 radius / q)) d with q = max(d'F d, g'd): where d was fitted to the
 /// very draws of F, d'F d alone is optimistic. blocks2: biases and weights have a length each, the best ones
-/// with 0.5 step'F step <= radius (natural-gradient.md 5.7). krylov: the same in the space of the last step,
-/// d and P^-1 F applied to it again and again (Vinyals & Povey 2012, with the projected Fisher matrix in
-/// place of a line search).
+/// with 0.5 step'F step <= radius (docs/mathematics/metrics.md 4.12). krylov: the same in the space of the
+/// last step, d and P^-1 F applied to it again and again (Vinyals & Povey 2012, with the projected Fisher
+/// matrix in place of a line search).
 ///
 /// `precondition` is x -> P^-1 x; `report` may be null, which saves a score; `previous` the last step, empty
 /// where there is none. Cost: a score for kl, two for blocks2; two products and a solution for every

@@ -105,8 +105,9 @@ LogPartition tracked_log_partition(const M& model, const typename M::Params& the
 
 /// The paper's own form, with the chains of training: after an update from the tracker's parameters to
 /// `theta`, while the caches are still those of before. The increment at beta = 1 is then biased by about
-/// -(learning rate) tr Cov(s) / chains, since the step was made to disfavour these very chains (algorithms.md
-/// 2a), which a random walk of the bias follows. Expects a `shared_tracker` of a ladder whose rungs stay.
+/// -(learning rate) tr Cov(s) / chains, since the step was made to disfavour these very chains
+/// (docs/mathematics/log-partition.md 3.17), which a random walk of the bias follows. Expects a
+/// `shared_tracker` of a ladder whose rungs stay.
 template <EnergyModel M>
 void track_shared(const M& model, const typename M::Params& theta, Chains<M>& chains,
                   const TemperatureLadder& ladder, Tracker<M>& tracker, Workspace<M>& workspace,
