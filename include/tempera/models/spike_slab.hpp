@@ -10,10 +10,10 @@
 // W_m'v. Slabs are Gaussian given the rest and are always summed out: a gate m then weighs exp(mu_m x_m +
 // x_m^2 / (2 alpha_m)), x = W'v (docs/mathematics/spike-and-slab.md 5.2).
 //
-// Tempering path: all terms with latents are multiplied by beta, the visible part is interpolated with that
-// of independent visibles fitted to the data, and the constant sum_m log(2 pi / alpha_m) / 2 of the slabs'
-// prior counts beta times. So beta = 0 is independent visibles and fair coins of known log Z, whatever the
-// parameters, and the precision of the visibles given the latents,
+// Tempering path: all terms with latents but the slabs' own alpha s^2 / 2 are multiplied by beta, the visible
+// part is interpolated with that of independent visibles fitted to the data, and the constant sum_m log(2 pi
+// / alpha_m) / 2 of the slabs' prior counts beta times. So beta = 0 is independent visibles and fair coins of
+// known log Z, whatever the parameters, and the precision of the visibles given the latents,
 //   C_h(beta) = (1 - beta) Lambda_ref + beta (Lambda + Phi h) - beta^2 sum_m c_m W_m W_m' / alpha_m,
 // is positive definite on [0, 1] where it is at 1.
 //
