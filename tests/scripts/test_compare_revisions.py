@@ -200,6 +200,16 @@ class Meant(Folders):
                  "ignore": [{"place": "*.csv:@columns", "reason": BECAUSE}]}
         self.assertEqual(self.found(table), {})
 
+    def test_renames_apply_one_after_another(self):
+        self.move()
+        with self.hdf5() as file:
+            file.move("state/observers/early_stopping", "state/observers/stopping")
+            file.move("state/observers/stopping/best_validation", "state/observers/stopping/best")
+        rows = [("*/best_validation", "*/best"), ("*.h5:/state/*", "*.h5:/state/observers/stopping/*"), ("*.h5:/state/*", "*.h5:/nowhere/*")]
+        table = {"rename": [{"from": old, "to": new, "reason": BECAUSE} for old, new in rows]}
+        self.assertEqual(self.found(table), {})
+        self.assertEqual([entry.text for entry in self.meant.stale()], ["*.h5:/state/* -> *.h5:/nowhere/*"])
+
     def test_two_places_of_one_new_name_are_told(self):
         with self.hdf5() as file:
             del file["state/best_validation"], file["model/params/weights"]
@@ -237,6 +247,8 @@ class Meant(Folders):
                  "replace": [{"place": "*", "pattern": "something else", "with": "", "reason": BECAUSE}]}
         self.assertEqual(self.found(table), {})
         self.assertEqual([entry.kind for entry in self.meant.stale()], ["ignore", "added", "removed", "replace"])
+        self.found({"ignore": [{"place": "*.csv:minutes", "rare": True, "reason": BECAUSE}]})
+        self.assertEqual(self.meant.stale(), [])
 
     def test_tables_that_mean_nothing_are_refused(self):
         for table in ({"forget": [{"place": "*", "reason": BECAUSE}]}, {"ignore": [{"place": "*"}]}, {"ignore": [{"place": "*", "reason": " "}]},
@@ -254,6 +266,7 @@ class Cases(Folders):
         names = [name for name, _ in compare_revisions.CASES]
         self.assertEqual(len(set(names)), len(names))
         self.assertGreater(len(names), 45)
+        self.assertFalse({"tempera", "data", "inputs"} & set(names), "what lies beside the folders of the cases")
         for name, commands in compare_revisions.CASES:
             for command in commands:
                 with self.subTest(name, command=command):
