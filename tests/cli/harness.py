@@ -25,6 +25,10 @@ FULL = os.environ.get("TEMPERA_FULL") == "1"
 CRASH_MARKS = ("terminate called", "HDF5-DIAG", "Traceback", "Assertion", "Sanitizer", "Segmentation fault")
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
+# Exit codes of the contract (README.md).
+USAGE, BAD_DATA, NO_INPUT, INTERNAL, CANNOT_WRITE, BAD_CONFIG = 64, 65, 66, 70, 74, 78
+QUICK = 20  # seconds that a refusal may take on a busy machine
+
 
 # ---------------------------------------------------------------------------------------------- the program
 
@@ -170,7 +174,31 @@ def fill_disk(path):
             pass
 
 
+# ------------------------------------------------------------------------------------------------------- runs
+
+
+def train_args(data, out, *more, hidden=6, trainer="sml", updates=60, batch=50, seed=1):
+    """A short training run; an option that is in `more` takes the place of the one here: none may be given twice."""
+    given = {"--data": data, "--hidden": hidden, "--trainer": trainer, "--batch": batch, "--updates": updates,
+             "--seed": seed, "--out": out}
+    return ("train", *(part for option, value in given.items() if option not in more for part in (option, value)),
+            *more)
+
+
+def state(path):
+    """The attributes of /state of a checkpoint."""
+    with h5py.File(path, "r") as file:
+        return dict(file["state"].attrs)
+
+
+def history(run_dir):
+    """The names of everything in checkpoints/."""
+    return {path.name for path in (run_dir / "checkpoints").iterdir()}
+
+
 # ------------------------------------------------------------------------------------------------ model files
+
+FIELDS = ("weights", "visible_bias", "hidden_bias")  # the parameters of a restricted machine
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from harness import (CliTest, check_finite_params, class_folder, datasets, error_lines, fill_disk, mount_small_disk,
-                     random_bits, random_rbm, run, snapshot, write_data, write_rbm)
-
-USAGE, BAD_DATA, NO_INPUT, CANNOT_WRITE, BAD_CONFIG = 64, 65, 66, 74, 78
+from harness import (BAD_CONFIG, BAD_DATA, CANNOT_WRITE, NO_INPUT, USAGE, CliTest, check_finite_params, class_folder,
+                     datasets, error_lines, fill_disk, mount_small_disk, random_bits, random_rbm, run, snapshot,
+                     write_data, write_rbm)
 
 RUN_FILES = {"config.toml", "checkpoint.h5", "metrics.csv", "features.png", "samples.png"}
 

@@ -1,0 +1,255 @@
+"""What the options of `tempera train` promise: early stopping, metrics, effects on the parameters, overflow."""
+
+import shutil
+import unittest
+
+import numpy as np
+
+from harness import (FIELDS, INTERNAL, CliTest, check_finite_params, class_folder, compare_datasets, datasets,
+                     differences, error_lines, history, random_bits, read_metrics, run, run_json, state, train_args,
+                     write_data)
+
+
+def small_digits(path, n_train=60, n_valid=100):
+    """A few thresholded digits: a model of 14 hidden units soon overfits them. Returns the path."""
+    whole = path.with_name("all-digits.h5")
+    run("data", "digits", "--binarize", "threshold", "--out", whole)
+    cases = datasets(whole)
+    whole.unlink()
+    return write_data(path, train=cases["train/x"][:n_train], valid=cases["valid/x"][:n_valid],
+                      test=cases["test/x"][:n_valid])
+
+
+def overfit_args(data, out, *more, updates=3000, validate_every=20):
+    """A run that overfits: few cases, many hidden units, a high and constant rate."""
+    return train_args(data, out, "--lr", 1, "--schedule", "constant", "--validate-every", validate_every,
+                      "--report-every", 20, "--checkpoint-every", 50, *more, hidden=14, batch=20, updates=updates)
+
+
+def validations(run_dir):
+    """{update: validation log-likelihood} of the rows of metrics.csv that have one."""
+    return {int(row["update"]): float(row["validation_log_likelihood"]) for row in read_metrics(run_dir)
+            if row["validation_log_likelihood"]}
+
+
+class EarlyStopping(CliTest):
+    UPDATES, PATIENCE = 3000, 3
+
+    @classmethod
+    def setUpClass(cls):
+        folder = class_folder(cls)
+        cls.data = small_digits(folder / "data.h5")
+        cls.run_dir = folder / "run"
+        run(*overfit_args(cls.data, cls.run_dir, "--patience", cls.PATIENCE, "--keep", 0, updates=cls.UPDATES))
+
+    def best_update(self, run_dir):
+        """The update of the highest validation likelihood in metrics.csv."""
+        found = validations(run_dir)
+        return max(found, key=found.get)
+
+    def test_it_stops_before_the_last_update(self):
+        last = int(read_metrics(self.run_dir)[-1]["update"])
+        self.assertLess(last, self.UPDATES)
+        self.assertEqual(last, self.best_update(self.run_dir) + self.PATIENCE * 20)
+
+    def test_planted_no_patience_goes_to_the_end(self):
+        last = int(read_metrics(self.run_dir)[-1]["update"])
+        for name, more in (("none", ()), ("long", ("--patience", 100000))):
+            with self.subTest(patience=name):
+                run(*overfit_args(self.data, self.dir / name, *more, updates=last + 100))
+                self.assertEqual(int(read_metrics(self.dir / name)[-1]["update"]), last + 100)
+        self.assertEqual(state(self.dir / "none" / "checkpoint.h5")["update"], last + 100)
+
+    def test_the_checkpoint_is_the_best_one(self):
+        found = state(self.run_dir / "checkpoint.h5")
+        self.assertEqual(found["best_update"], found["update"])
+        self.assertEqual(found["update"], self.best_update(self.run_dir))
+        self.assertAlmostEqual(found["best_validation"], max(validations(self.run_dir).values()), places=4)
+
+    def test_the_checkpoint_has_the_likelihood_that_was_best(self):
+        exact = run_json("loglik", self.run_dir, "--data", self.data, "--split", "valid", "--method", "exact")
+        best = read_metrics(self.run_dir)[-1 - self.PATIENCE]
+        error = float(best["log_partition_standard_error"])
+        self.assertLess(abs(exact["log_likelihood"] - float(best["validation_log_likelihood"])), 5 * error + 1e-3)
+
+    def test_only_the_best_one_stays_when_none_is_kept(self):
+        self.assertEqual(history(self.run_dir), {f"{self.best_update(self.run_dir)}.h5"})
+        best = self.run_dir / "checkpoints" / f"{self.best_update(self.run_dir)}.h5"
+        compare_datasets(best, self.run_dir / "checkpoint.h5")
+
+    def test_a_stopped_run_can_be_resumed(self):
+        for name, more in (("same", ()), ("further", ("--updates", self.UPDATES + 500))):
+            with self.subTest(resume=name):
+                copy = self.dir / name
+                shutil.copytree(self.run_dir, copy)
+                run("resume", copy, *more)
+                check_finite_params(copy / "checkpoint.h5")
+                updates = [int(row["update"]) for row in read_metrics(copy)]
+                self.assertEqual(updates, sorted(set(updates)))
+                found = state(copy / "checkpoint.h5")
+                self.assertEqual(found["best_update"], found["update"])
+                self.assertEqual(found["update"], self.best_update(copy))
+
+    def test_the_best_one_stays_beside_the_last_ones(self):
+        run(*overfit_args(self.data, self.dir / "run", "--patience", 100000, "--keep", 2, updates=600))
+        best = self.best_update(self.dir / "run")
+        self.assertLess(best, 550, "this run should overfit long before its end")
+        self.assertEqual(history(self.dir / "run"), {f"{best}.h5", "550.h5", "600.h5"})
+
+
+class Metrics(CliTest):
+    @classmethod
+    def setUpClass(cls):
+        folder = class_folder(cls)
+        cls.data = small_digits(folder / "data.h5")
+        cls.run_dirs = {trainer: folder / trainer for trainer in ("cd", "sml")}
+        for trainer, run_dir in cls.run_dirs.items():
+            run(*train_args(cls.data, run_dir, "--validate-every", 30, "--report-every", 10, updates=90,
+                            trainer=trainer))
+
+    def test_validation_columns_are_filled_at_their_cadence_alone(self):
+        for trainer, run_dir in self.run_dirs.items():
+            rows = read_metrics(run_dir)
+            self.assertEqual([int(row["update"]) for row in rows], list(range(10, 91, 10)))
+            names = [name for name in rows[0] if name.startswith(("validation", "log_partition", "effective_fraction"))]
+            self.assertIn("validation_log_likelihood", names)
+            for row in rows:
+                for name in names:
+                    with self.subTest(trainer=trainer, update=row["update"], column=name):
+                        self.assertEqual(row[name] != "", int(row["update"]) % 30 == 0)
+
+    def test_a_cadence_that_reports_do_not_share(self):
+        run(*train_args(self.data, self.dir / "run", "--validate-every", 15, "--report-every", 10, updates=60))
+        self.assertEqual(set(validations(self.dir / "run")), {15, 30, 45, 60})
+        self.assertLessEqual({10, 20, 30, 40, 50, 60}, {int(row["update"]) for row in read_metrics(self.dir / "run")})
+
+    def test_never_validated_never_filled(self):
+        run(*train_args(self.data, self.dir / "run", "--report-every", 10))
+        self.assertEqual(validations(self.dir / "run"), {})
+
+    def test_every_other_number_is_finite(self):
+        for trainer, run_dir in self.run_dirs.items():
+            for row in read_metrics(run_dir):
+                for name in ("data_free_energy", "chain_free_energy", "gradient_norm", "step_norm", "learning_rate"):
+                    with self.subTest(trainer=trainer, update=row["update"], column=name):
+                        self.assertTrue(np.isfinite(float(row[name])), row[name])
+                for name, value in row.items():
+                    self.assertTrue(value == "" or np.isfinite(float(value)), f"{name} = {value!r}")
+
+    def test_validations_do_not_change_the_training(self):
+        run(*train_args(self.data, self.dir / "run", updates=90))
+        self.assertNotIn("model/params/weights",
+                         differences(self.run_dirs["sml"] / "checkpoint.h5", self.dir / "run" / "checkpoint.h5"))
+
+
+class Updates(CliTest):
+    """Options of one update: each has its effect, and its default given by hand has none."""
+
+    @classmethod
+    def setUpClass(cls):
+        folder = class_folder(cls)
+        cls.data = write_data(folder / "data.h5", train=random_bits(3, 60, 10) | random_bits(4, 60, 1))
+        cls.plain = cls.trained(folder / "plain")
+
+    @classmethod
+    def trained(cls, out, *more):
+        """The folder of a run with these options."""
+        given = {"--lr": 0.5, "--schedule": "constant", "--report-every": 1}
+        more = (*(part for option, value in given.items() if option not in more for part in (option, value)), *more)
+        run(*train_args(cls.data, out, *more, batch=20))
+        return out
+
+    def changed(self, *more):
+        """The parameters that these options change."""
+        out = self.trained(self.dir / "-".join(map(str, more)).strip("-"), *more)
+        return differences(self.plain / "checkpoint.h5", out / "checkpoint.h5")
+
+    def weights(self, *more):
+        """The weights of a run with these options."""
+        out = self.trained(self.dir / "-".join(map(str, more)).strip("-"), *more)
+        return check_finite_params(out / "checkpoint.h5")["weights"]
+
+    def test_each_option_has_an_effect(self):
+        for more in (("--no-centering",), ("--no-average",), ("--momentum", 0.5), ("--sweeps", 3), ("--l1", 0.01),
+                     ("--l2", 0.01), ("--clip", 0.02), ("--init", 0.1), ("--optimizer", "adam"), ("--chains", 64),
+                     ("--schedule", "linear"), ("--trainer", "cd")):
+            with self.subTest(option=more):
+                self.assertIn("model/params/weights", self.changed(*more))
+
+    def test_planted_defaults_have_none(self):
+        for more in (("--centering", "--average", "--momentum", 0, "--sweeps", 1, "--l1", 0, "--l2", 0, "--clip", 0,
+                      "--init", 0.01, "--optimizer", "sgd", "--chains", 0),
+                     ("--clip", 1000), ("--keep", 1), ("--checkpoint-every", 7)):
+            with self.subTest(option=more):
+                self.assertEqual(self.changed(*more), [])
+
+    def test_momentum_of_adam(self):
+        for name, more in (("plain", ()), ("zero", ("--momentum", 0)), ("half", ("--momentum", 0.5))):
+            self.trained(self.dir / name, "--optimizer", "adam", "--lr", 0.01, *more)
+        paths = {name: self.dir / name / "checkpoint.h5" for name in ("plain", "zero", "half")}
+        compare_datasets(paths["plain"], paths["zero"])
+        self.assertIn("model/params/weights", differences(paths["plain"], paths["half"]))
+
+    def step_norms(self, run_dir):
+        """The step_norm column."""
+        return np.array([float(row["step_norm"]) for row in read_metrics(run_dir)])
+
+    def test_clip_bounds_the_step(self):
+        clipped = self.trained(self.dir / "clipped", "--clip", 0.05)
+        self.assertEqual(len(self.step_norms(clipped)), 60)
+        self.assertLessEqual(self.step_norms(clipped).max(), 0.5 * 0.05 * (1 + 1e-4))
+        self.assertGreater(self.step_norms(clipped).min(), 0)
+
+    def test_planted_a_step_without_clip_is_longer(self):
+        self.assertGreater(self.step_norms(self.plain).max(), 0.5 * 0.05 * 1.5)
+
+    def test_clip_bounds_what_the_parameters_move(self):
+        """Measured on the checkpoints themselves: one update moves the centred weights by lr x clip at most."""
+        moved = {}
+        for clip in (0, 0.05):
+            out = self.trained(self.dir / f"clip-{clip}", "--clip", clip, "--no-average", "--no-centering",
+                               "--checkpoint-every", 59)
+            first, second = (check_finite_params(out / "checkpoints" / f"{update}.h5") for update in (59, 60))
+            moved[clip] = np.sqrt(sum(np.square(first[name].astype(float) - second[name]).sum() for name in FIELDS))
+        self.assertLessEqual(moved[0.05], 0.5 * 0.05 * (1 + 1e-3))
+        self.assertGreater(moved[0], 0.5 * 0.05)
+
+    def test_decay_shrinks_the_weights(self):
+        plain = check_finite_params(self.plain / "checkpoint.h5")["weights"]
+        for option in ("--l1", "--l2"):
+            sizes = [np.linalg.norm(plain), *(np.linalg.norm(self.weights(option, rate)) for rate in (0.0005, 0.002))]
+            with self.subTest(option=option, sizes=sizes):
+                self.assertLess(sizes[1], sizes[0])
+                self.assertLess(sizes[2], sizes[1])
+
+
+class NotFinite(CliTest):
+    def test_training_that_overflows_keeps_a_good_checkpoint(self):
+        run_dir = self.dir / "run"
+        result = run("train", "--data", "digits", "--binarize", "threshold", "--hidden", 20, "--updates", 20, "--lr",
+                     "3e38", "--quiet", "--out", run_dir, expect=INTERNAL)
+        self.check(result, run_dir)
+        self.check(run("resume", run_dir, "--quiet", expect=INTERNAL), run_dir)
+        run("loglik", run_dir, "--chains", 4, "--betas", 50)
+        run("info", run_dir)
+
+    def check(self, result, run_dir):
+        """The error names an update and a field; every number of the checkpoint is finite."""
+        errors = error_lines(result.stderr)
+        self.assertEqual(len(errors), 1, result.stderr)
+        self.assertRegex(errors[0], r"update \d+")
+        self.assertTrue(any(field in errors[0] for field in FIELDS), errors[0])
+        check_finite_params(run_dir / "checkpoint.h5")
+        for name, value in datasets(run_dir / "checkpoint.h5").items():
+            if value.dtype.kind == "f":
+                self.assertTrue(np.isfinite(value).all(), name)
+        self.assertNotIn("nan", (run_dir / "metrics.csv").read_text().lower())
+
+    def test_planted_a_small_rate_does_not_overflow(self):
+        run("train", "--data", "digits", "--binarize", "threshold", "--hidden", 20, "--updates", 2, "--lr", 0.1,
+            "--out", self.dir / "run")
+        self.assertEqual(state(self.dir / "run" / "checkpoint.h5")["update"], 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
