@@ -3,29 +3,25 @@
 second (the same algorithm: neither centred nor averaged), and chain-sweeps of Gibbs sampling per second, at 784 x 500.
 Debian: python3-sklearn, python3-h5py and libopenblas0 (without it, NumPy multiplies with the slow reference BLAS)."""
 
-import argparse
 import json
 import statistics
-import tempfile
 import time
 
-from comparison import cases, tempera_seconds, tempera_sweep_seconds  # first: it sets the number of threads
+import comparison  # first: it sets the number of threads
 
 import numpy as np
 from sklearn.neural_network import BernoulliRBM
 
+import lab
+
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tempera", default="build/release/apps/tempera")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--data", help="HDF5 file with /train/x, 784 binary values; random ones where not given")
-    parser.add_argument("--json", action="store_true")
+    parser = comparison.parser(__doc__)
     arguments = parser.parse_args()
-    data = cases(arguments.data)
+    data = comparison.cases(arguments.data)
     fit_ours, fit_theirs, gibbs_ours, gibbs_theirs = [], [], [], []
-    with tempfile.TemporaryDirectory() as folder:
-        data_file = f"{folder}/data.npy"
+    with lab.workspace() as folder:
+        data_file = folder / "data.npy"
         np.save(data_file, data.astype(np.uint8))
         rbm = BernoulliRBM(n_components=500, batch_size=100, n_iter=1, learning_rate=0.01, random_state=1)
         rbm.fit(data[:200])
@@ -33,13 +29,13 @@ def main():
             begin = time.perf_counter()
             rbm.fit(data)
             fit_theirs.append((time.perf_counter() - begin) / (len(data) // 100))
-            fit_ours.append(tempera_seconds(arguments.tempera, data_file, folder, 1000, ["--no-centering", "--no-average"]))
+            fit_ours.append(comparison.tempera_seconds(arguments.tempera, data_file, folder, 1000, ["--no-centering", "--no-average"]))
             v = data[:100]
             begin = time.perf_counter()
             for _ in range(50):
                 v = rbm.gibbs(v)
             gibbs_theirs.append((time.perf_counter() - begin) / 50 / 100)
-            gibbs_ours.append(tempera_sweep_seconds(arguments.tempera, f"{folder}/run", folder, 100, 1000) / 100)
+            gibbs_ours.append(comparison.tempera_sweep_seconds(arguments.tempera, folder / "run", folder, 100, 1000) / 100)
     median = statistics.median
     results = {"minibatches": {"sklearn_ms": 1e3 * median(fit_theirs), "tempera_ms": 1e3 * median(fit_ours),
                                "ratio": median(t / o for t, o in zip(fit_theirs, fit_ours))},

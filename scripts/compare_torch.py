@@ -6,16 +6,16 @@ careful user writes (float32, in-place, no Python loop inside an update). Debian
 (without the last, torch multiplies with the slow reference BLAS).
 """
 
-import argparse
 import json
 import statistics
-import tempfile
 import time
 
-from comparison import cases, tempera_seconds  # first: it sets the number of threads
+import comparison  # first: it sets the number of threads
 
 import numpy as np
 import torch
+
+import lab
 
 
 class TorchRbm:
@@ -64,19 +64,15 @@ class TorchRbm:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tempera", default="build/release/apps/tempera")
+    parser = comparison.parser(__doc__)
     parser.add_argument("--updates", type=int, default=1000)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--data", help="HDF5 file with /train/x, 784 binary values; random ones where not given")
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    data = cases(arguments.data)
+    data = comparison.cases(arguments.data)
     results = {}
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        data_file = f"{folder}/data.npy"
+    with lab.workspace() as folder, torch.inference_mode():
+        data_file = folder / "data.npy"
         np.save(data_file, data.astype(np.uint8))
         for name, centred, options in (("plain", False, ["--no-centering", "--no-average"]),
                                        ("centred and averaged (the defaults of tempera)", True, [])):
@@ -89,7 +85,7 @@ def main():
                 for _ in range(arguments.updates // 4):
                     model.update()
                 theirs.append((time.perf_counter() - begin) / (arguments.updates // 4))
-                ours.append(tempera_seconds(arguments.tempera, data_file, folder, arguments.updates, options))
+                ours.append(comparison.tempera_seconds(arguments.tempera, data_file, folder, arguments.updates, options))
             ratio = statistics.median(t / o for t, o in zip(theirs, ours))
             results[name] = {"torch_ms": 1e3 * statistics.median(theirs), "tempera_ms": 1e3 * statistics.median(ours),
                              "ratio": ratio}

@@ -9,20 +9,10 @@ machine is trained, by the lattice and by particles alone. Error bars are two st
 absent. Needs matplotlib and h5py.
 """
 
-import argparse
-import csv
-import json
 import pathlib
-import subprocess
-import sys
-import tempfile
 
-import matplotlib
+import lab
 
-matplotlib.use("svg")
-import matplotlib.pyplot as plt
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 SETS = {"modes": ["--data", "modes"], "digits": ["--data", "digits", "--binarize", "threshold"]}
 TRAINING = {"modes": ["--hidden", 10, "--trainer", "sml", "--jump", 1, "--schedule", "linear", "--lr", 0.1],
             "digits": ["--hidden", 20, "--schedule", "constant", "--lr", 0.3]}
@@ -33,17 +23,8 @@ LARGEST = 1e3  # of an error bar that is infinite
 IMPOSSIBLE = 70  # an estimate that gives distinct cases more than probability 1 is refused
 
 
-def call(tempera, *words):
-    done = subprocess.run([tempera, *map(str, words), "--quiet", "--json", "--threads", "1"], capture_output=True, text=True)
-    if done.returncode == IMPOSSIBLE and words[0] == "loglik":
-        return None
-    if done.returncode != 0:
-        sys.exit(done.stderr)
-    return json.loads(done.stdout)
-
-
 def learn(tempera, out, data, updates, *words):
-    call(tempera, "train", *SETS[data], *TRAINING[data], "--batch", 100, "--updates", updates, "--report-every", updates // CHECKPOINTS,
+    tempera("train", *SETS[data], *TRAINING[data], "--batch", 100, "--updates", updates, "--report-every", updates // CHECKPOINTS,
          "--checkpoint-every", updates // CHECKPOINTS, "--keep", CHECKPOINTS, "--out", out, *words)
     return out
 
@@ -51,8 +32,11 @@ def learn(tempera, out, data, updates, *words):
 def draw_estimates(axes, tempera, run, data, exact, methods, option, values, *words):
     for shift, method in enumerate(methods):
         for value in values:
-            found = call(tempera, "loglik", run, *SETS[data], "--method", method, option, value, *words)
-            if found is None:
+            try:
+                found = tempera("loglik", run, *SETS[data], "--method", method, option, value, *words)
+            except lab.Failed as failed:
+                if failed.exit_code != IMPOSSIBLE:
+                    raise
                 continue
             bar = 2 * min(found["log_partition_se"] or LARGEST, LARGEST)
             axes.errorbar(value * (1 + 0.06 * (shift - 1)), found["log_partition"] - exact, bar, fmt="o", color=f"C{shift}", mfc=f"C{shift}" if found["trusted"] else "white", ms=4.5,
@@ -62,40 +46,37 @@ def draw_estimates(axes, tempera, run, data, exact, methods, option, values, *wo
 
 def draw_tracked(axes, tempera, run, label, colour):
     updates, errors, bars = [], [], []
-    with open(run / "metrics.csv") as file:
-        for row in csv.DictReader(file):
-            exact = call(tempera, "loglik", run / "checkpoints" / f"{row['update']}.h5", "--method", "exact")["log_partition"]
-            updates.append(int(row["update"]))
-            errors.append(float(row["log_partition"]) - exact)
-            bars.append(2 * float(row["log_partition_standard_error"]))
+    for row in lab.metrics(run):
+        exact = tempera("loglik", run / "checkpoints" / f"{row['update']}.h5", "--method", "exact")["log_partition"]
+        updates.append(int(row["update"]))
+        errors.append(float(row["log_partition"]) - exact)
+        bars.append(2 * float(row["log_partition_standard_error"]))
     axes.errorbar(updates, errors, bars, fmt="o", color=colour, ms=3, label=label)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tempera", default=ROOT / "build/release/apps/tempera")
-    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "docs/images/estimators.svg")
+    parser = lab.parser(__doc__, threads=1)
+    parser.add_argument("--out", type=pathlib.Path, default=lab.ROOT / "docs/images/estimators.svg")
     arguments = parser.parse_args()
-    plt.rcParams["svg.hashsalt"] = "tempera"
-    figure, grid = plt.subplots(2, 3, figsize=(13, 7), constrained_layout=True)
-    with tempfile.TemporaryDirectory() as folder:
+    figure, grid = lab.pyplot().subplots(2, 3, figsize=(13, 7), constrained_layout=True)
+    with lab.workspace() as folder:
         for (annealing, ladders, tracking), data in zip(grid, SETS):
-            run = learn(arguments.tempera, pathlib.Path(folder) / data, data, 10000)
-            exact = call(arguments.tempera, "loglik", run, "--method", "exact")["log_partition"]
+            run = learn(arguments.tempera, folder / data, data, 10000)
+            exact = arguments.tempera("loglik", run, "--method", "exact")["log_partition"]
             draw_estimates(annealing, arguments.tempera, run, data, exact, ["ais", "reverse-ais", "raise"], "--betas", BETAS, "--rounds", 500)
             annealing.set(title=f"{data}: annealing", xlabel="betas", ylabel="error of log Z, nats")
             draw_estimates(ladders, arguments.tempera, run, data, exact, ["bar", "mbar", "stepping-stone"], "--rungs", RUNGS, "--rounds", 500)
             ladders.set(title=f"{data}: ladders, 500 rounds", xlabel="rungs")
             for colour, how in enumerate(["lattice", "smc"]):
                 draw_tracked(tracking, arguments.tempera,
-                             learn(arguments.tempera, pathlib.Path(folder) / f"{data}-{how}", data, 4000, "--track-log-z", how), how,
+                             learn(arguments.tempera, folder / f"{data}-{how}", data, 4000, "--track-log-z", how), how,
                              f"C{colour}")
             tracking.set(title=f"{data}: tracked in training", xlabel="update")
             for axes in (annealing, ladders, tracking):
                 axes.axhline(0, color="0.5", lw=0.8)
                 axes.set_yscale("symlog", linthresh=0.1)
                 axes.legend(frameon=False, fontsize=8)
-    figure.savefig(arguments.out, metadata={"Date": None})
+    lab.save(figure, arguments.out)
 
 
 if __name__ == "__main__":

@@ -5,46 +5,26 @@ A machine of 20 hidden units learns 14 x 14 digits and is pruned in 20 rounds to
 of training after each round. Needs h5py, matplotlib and MNIST, which is not part of this project.
 """
 
-import argparse
-import json
 import pathlib
-import subprocess
-import sys
-import tempfile
 
-import matplotlib
-from reproduce_metrics import small_digits
-
-matplotlib.use("svg")
-from matplotlib import pyplot
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-
-
-def call(tempera, *words):
-    done = subprocess.run([tempera, *map(str, words), "--quiet", "--json"], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(done.stderr)
-    return json.loads(done.stdout)
+import lab
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tempera", default=ROOT / "build/release/apps/tempera")
-    parser.add_argument("--data", type=pathlib.Path, default=ROOT / "../shared/data")
-    parser.add_argument("--figure", type=pathlib.Path, default=ROOT / "docs/images/pruning.svg")
+    parser = lab.parser(__doc__)
+    parser.add_argument("--data", help=lab.FOLDER_HELP)
+    parser.add_argument("--figure", type=pathlib.Path, default=lab.ROOT / "docs/images/pruning.svg")
     arguments = parser.parse_args()
-    matplotlib.rcParams.update({"svg.hashsalt": "tempera", "font.size": 8})
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.4), sharey=True)
-    with tempfile.TemporaryDirectory() as folder:
-        data, run = pathlib.Path(folder) / "digits.h5", pathlib.Path(folder) / "run"
-        small_digits(arguments.data / "mnist.h5", data, False)
-        call(arguments.tempera, "train", "--data", data, "--hidden", 20, "--trainer", "sml", "--lr", 1, "--schedule", "linear",
+    figure, axes = lab.pyplot(**{"font.size": 8}).subplots(1, 2, figsize=(9, 3.4), sharey=True)
+    with lab.workspace() as folder:
+        data, run = folder / "digits.h5", folder / "run"
+        lab.small_digits(data, folder=arguments.data)
+        arguments.tempera("train", "--data", data, "--hidden", 20, "--trainer", "sml", "--lr", 1, "--schedule", "linear",
              "--updates", 20000, "--track-log-z", "none", "--out", run)
         for axis, refit in zip(axes, (0, 500)):
             for criterion in ("magnitude", "obd", "kl", "obs"):
-                rounds = call(arguments.tempera, "prune", run, "--density", 0.05, "--rounds", 20, "--refit", refit, "--criterion", criterion,
-                              "--data", data, "--out", pathlib.Path(folder) / "pruned.h5")["rounds"]
+                rounds = arguments.tempera("prune", run, "--density", 0.05, "--rounds", 20, "--refit", refit, "--criterion", criterion,
+                              "--data", data, "--out", folder / "pruned.h5")["rounds"]
                 axis.plot([row["density"] for row in rounds], [row["log_likelihood"] for row in rounds], marker=".", label=criterion)
                 half = min(rounds, key=lambda row: abs(row["density"] - 0.5))
                 print(f"refit {refit}, {criterion}: whole {rounds[0]['log_likelihood']:.3f}, density {half['density']:.2f} "
@@ -57,9 +37,8 @@ def main():
             axis.legend()
     axes[0].set_ylabel("test log-likelihood, nats")
     figure.tight_layout()
-    figure.savefig(arguments.figure, metadata={"Date": None})
-    return 0
+    lab.save(figure, arguments.figure)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,21 +10,15 @@ summed over all 1024 of them. Visit counts of chains would not do, since trainin
 No model can be better than -78.83 nats, minus the entropy of the source. Needs h5py and numpy; --figure needs matplotlib.
 """
 
-import argparse
-import concurrent.futures
-import csv
 import itertools
 import json
 import pathlib
 import statistics
-import subprocess
-import sys
-import tempfile
 
-import h5py
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import lab
+
 WEIGHTS = np.array([.3314, .2262, .0812, .0254, .3358])
 FLIPS = np.array([.0001, .0137, .0215, .0223, .0544])
 CEILING = -78.826
@@ -59,9 +53,8 @@ def find_modes(cases):
 
 def mode_masses(path, modes):
     """Exact mass of each mode under a model of few hidden units."""
-    with h5py.File(path) as file:
-        weights, visible_bias, hidden_bias = (file[f"model/params/{name}"][:].astype(float)
-                                              for name in ("weights", "visible_bias", "hidden_bias"))
+    names = (f"model/params/{name}" for name in ("weights", "visible_bias", "hidden_bias"))
+    weights, visible_bias, hidden_bias = (array.astype(float) for array in lab.arrays(path, *names))
     n_hidden = len(hidden_bias)
     states = (np.arange(2 ** n_hidden)[:, None] >> np.arange(n_hidden) & 1).astype(float)
     inputs = visible_bias + states @ weights.T
@@ -73,35 +66,26 @@ def mode_masses(path, modes):
     return np.array([mass[nearest == k].sum() for k in range(len(modes))])
 
 
-def train(tempera, folder, name, options, updates, seed, modes):
+def train(tempera, folder, group, name, options, updates, seed, modes):
     """One run: its curve, and the exact masses at its end."""
-    out = pathlib.Path(folder) / f"{name}-{seed}".replace(" ", "_").replace("%", "")
-    done = subprocess.run([tempera, "train", "--data", "modes", "--updates", str(updates), "--seed", str(seed), "--out", out,
-                           "--force", "--quiet", "--threads", "1", "--keep", "0", "--report-every", str(updates // 40),
-                           "--checkpoint-every", str(updates), "--validate-every", str(updates // 40), *options,
-                           # Else a tracked log Z would stand in the curve instead of the exact one.
-                           "--track-log-z", "none"],
-                          capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(done.stderr)
-    with open(out / "metrics.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    out = folder / f"{name}-{seed}".replace(" ", "_").replace("%", "")
+    tempera("train", "--data", "modes", "--updates", updates, "--seed", seed, "--out", out, "--force", "--keep", 0,
+            "--report-every", updates // 40, "--checkpoint-every", updates, "--validate-every", updates // 40, *options,
+            # Else a tracked log Z would stand in the curve instead of the exact one.
+            "--track-log-z", "none")
+    rows = lab.metrics(out)
     curve = [(int(row["update"]), float(row["validation_log_likelihood"])) for row in rows]
-    told = subprocess.run([tempera, "loglik", out, "--data", "modes", "--method", "exact", "--json", "--quiet"],
-                          capture_output=True, text=True, check=True)
+    test = tempera("loglik", out, "--data", "modes", "--method", "exact")["log_likelihood"]
     masses = mode_masses(out / "checkpoint.h5", modes)
-    return {"name": name, "seed": seed, "updates": updates, "curve": curve, "masses": masses.tolist(),
+    return {"group": group, "name": name, "seed": seed, "updates": updates, "curve": curve, "masses": masses.tolist(),
             "last_quarter": statistics.median(value for update, value in curve if update > 0.75 * updates),
-            "test": json.loads(told.stdout)["log_likelihood"], "largest_error": float(np.abs(masses - WEIGHTS).max()),
+            "test": test, "largest_error": float(np.abs(masses - WEIGHTS).max()),
             "seconds": float(rows[-1]["seconds"])}
 
 
 def draw(results, path):
-    import matplotlib
-    matplotlib.use("svg")
-    from matplotlib import pyplot
     groups = sorted({result["group"] for result in results})
-    figure, axes = pyplot.subplots(1, len(groups), figsize=(4.2 * len(groups), 3.6), sharey=True, squeeze=False)
+    figure, axes = lab.pyplot().subplots(1, len(groups), figsize=(4.2 * len(groups), 3.6), sharey=True, squeeze=False)
     names = list(dict.fromkeys(result["name"].split(" @")[0] for result in results))
     for axis, group in zip(axes[0], groups):
         for result in (r for r in results if r["group"] == group):
@@ -115,12 +99,11 @@ def draw(results, path):
         axis.legend(fontsize=7)
     axes[0][0].set_ylabel("nats below the entropy bound")
     figure.tight_layout()
-    figure.savefig(path)
+    lab.save(figure, path)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tempera", default=ROOT / "build/release/apps/tempera")
+    parser = lab.parser(__doc__, threads=1)
     parser.add_argument("--quick", action="store_true", help="one learning rate, one seed, 20,000 updates")
     parser.add_argument("--updates", type=int, default=200000)
     parser.add_argument("--seeds", type=int, default=3)
@@ -133,27 +116,22 @@ def main():
     updates, seeds, rates = arguments.updates, range(1, arguments.seeds + 1), arguments.rates.split(",")
     if arguments.quick:
         updates, seeds, rates = 20000, [1], ["1e-2"]
-    config = ["--config", str(ROOT / "configs/five-modes.toml")]
-    with tempfile.TemporaryDirectory() as folder:
-        data = f"{folder}/modes.h5"
-        subprocess.run([arguments.tempera, "data", "modes", "--out", data], check=True, capture_output=True)
-        with h5py.File(data) as file:
-            modes = find_modes(file["train/x"][:5000].astype(float))
+    config = ["--config", str(lab.ROOT / "configs/five-modes.toml")]
+    results = []
+    with lab.workspace() as folder:
+        arguments.tempera("data", "modes", "--out", folder / "modes.h5")
+        modes = find_modes(lab.arrays(folder / "modes.h5", "train/x")[0][:5000].astype(float))
         jobs = [(f"lr {rate}", f"{name} @{rate}", ["--hidden", "10", "--batch", "5", "--lr", rate, *PLAIN, *options],
                  updates, seed)
                 for rate in rates for name, options in TRAINERS.items() for seed in seeds
                 if not arguments.only or name.startswith(arguments.only)]
         if not arguments.only:
             jobs += [("configs/five-modes.toml", "five-modes.toml", config, updates, seed) for seed in seeds]
-        with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-            runs = pool.map(lambda job: (job[0], train(arguments.tempera, folder, *job[1:], modes)), jobs)
-            results = []
-            print("| run | seed | last quarter | test | masses (true " + " ".join(f"{w:.3f}" for w in WEIGHTS)
-                  + ") | seconds |\n|---|---|---|---|---|---|", flush=True)
-            for group, result in runs:
-                results.append({"group": group, **result})
-                print(f"| {result['name']} | {result['seed']} | {result['last_quarter']:.1f} | {result['test']:.2f} | "
-                      + " ".join(f"{m:.3f}" for m in result["masses"]) + f" | {result['seconds']:.0f} |", flush=True)
+        lab.print_header("run", "seed", "last quarter", "test", f"masses (true {' '.join(f'{w:.3f}' for w in WEIGHTS)})", "seconds")
+        for result in lab.parallel(arguments.jobs, lambda *job: train(arguments.tempera, folder, *job, modes), jobs):
+            results.append(result)
+            lab.print_row(result["name"], result["seed"], f"{result['last_quarter']:.1f}", f"{result['test']:.2f}",
+                          " ".join(f"{m:.3f}" for m in result["masses"]), f"{result['seconds']:.0f}")
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps(results))
     if arguments.figure:

@@ -11,19 +11,11 @@ is Bennett's along a trajectory ladder of the run's checkpoints whose replicas j
 sampling makes stands beside it. Needs h5py, numpy and scikit-learn, and the data sets, which are not part of this project.
 """
 
-import argparse
-import concurrent.futures
-import json
-import pathlib
-import subprocess
-import sys
-import tempfile
-
-import h5py
 import numpy as np
 from sklearn.cluster import KMeans
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import lab
+
 SETS = [("clusters_2d3c", 10, 3, 10000, 0.02), ("clusters_2d3c", 50, 3, 10000, 0.02), ("mickey", 50, 3, 10000, 0.02),
         ("hgd_1000g_805", 100, 8, 20000, 0.01)]
 METHODS = {"PCD-10, plain": ["--trainer", "sml", "--sweeps", "10", "--no-centering", "--no-average", "--schedule", "constant"],
@@ -32,7 +24,6 @@ METHODS = {"PCD-10, plain": ["--trainer", "sml", "--sweeps", "10", "--no-centeri
            "jumps": ["--trainer", "sml", "--jump", "1", "--schedule", "linear"],
            "sml-ptt": ["--trainer", "sml-ptt", "--schedule", "linear"]}
 COMMON = ["--batch", "200", "--chains", "200", "--init", "0.05", "--checkpoint-every", "500", "--keep", "40"]
-QUIET = ["--threads", "1", "--quiet", "--json"]
 
 
 class Clusters:
@@ -52,24 +43,17 @@ class Clusters:
         return 0.5 * np.abs(self.of(x) - self.occupancy).sum()
 
 
-def call(tempera, *words):
-    done = subprocess.run([tempera, *map(str, words), *QUIET], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(done.stderr)
-    return json.loads(done.stdout)
-
-
 def measure(tempera, folder, path, clusters, hidden, updates, rate, method, seed):
-    run = pathlib.Path(folder) / f"{path.stem}-{hidden}-{method}-{seed}"
-    told = call(tempera, "train", "--data", path, "--hidden", hidden, "--updates", updates, "--lr", rate, "--seed", seed, "--out", run,
+    run = folder / f"{path.stem}-{hidden}-{method}-{seed}"
+    told = tempera("train", "--data", path, "--hidden", hidden, "--updates", updates, "--lr", rate, "--seed", seed, "--out", run,
                 *COMMON, *METHODS[method])
-    likelihood = call(tempera, "loglik", run, "--data", path, "--split", "train", "--method", "exact" if hidden <= 20 else "ais")
+    likelihood = tempera("loglik", run, "--data", path, "--split", "train", "--method", "exact" if hidden <= 20 else "ais")
     x, report = sample(tempera, run, path, "--ladder", "trajectory", "--jump", "0.2")
     bennett = report["log_partition"] - likelihood["log_partition"]
     if hidden <= 20:
-        likelihoods = f"{likelihood['log_likelihood']:.1f} | {bennett:+.3f}"
+        likelihoods = f"{likelihood['log_likelihood']:.1f}", f"{bennett:+.3f}"
     else:
-        likelihoods = f"{likelihood['log_likelihood'] - bennett:.1f} | {bennett:+.2f}"
+        likelihoods = f"{likelihood['log_likelihood'] - bennett:.1f}", f"{bennett:+.2f}"
     if method == "sml-ptt":
         x, report = sample(tempera, run, path, "--ladder", "trajectory")
         cold, warm = x[np.arange(len(x)) % 64 >= 32], x[np.arange(len(x)) % 64 < 32]
@@ -80,42 +64,37 @@ def measure(tempera, folder, path, clusters, hidden, updates, rate, method, seed
         words = ["--sweeps", "500"] + (["--jump", "0.2"] if method == "jumps" else [])
         cold, report = sample(tempera, run, path, "--start", "reference", *words)
         warm, _ = sample(tempera, run, path, "--start", "data", *words)
-    return (f"| {path.stem} | {hidden} | {method} | {seed} | {likelihoods} | {clusters.total_variation(cold):.3f} | "
-            f"{clusters.total_variation(warm):.3f} | {report['verdict']} | {told['seconds']:.0f} |")
+    return (path.stem, hidden, method, seed, *likelihoods, f"{clusters.total_variation(cold):.3f}",
+            f"{clusters.total_variation(warm):.3f}", report["verdict"], f"{told['seconds']:.0f}")
 
 
 def sample(tempera, run, path, *words):
     """Samples and what is said of them."""
     out = run / "samples.h5"
-    report = call(tempera, "sample", run, "--data", path, "--count", 4096, "--out", out, *words)
-    with h5py.File(out) as file:
-        return file["samples/visible"][:].astype(np.float32), report
+    report = tempera("sample", run, "--data", path, "--count", 4096, "--out", out, *words)
+    return lab.arrays(out, "samples/visible")[0].astype(np.float32), report
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=pathlib.Path, help="where clusters_2d3c.h5, mickey.h5 and hgd_1000g_805.h5 are")
-    parser.add_argument("--tempera", default=ROOT / "build/release/apps/tempera")
+    parser = lab.parser(__doc__, threads=1)
+    parser.add_argument("folder", nargs="?", help=lab.FOLDER_HELP)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sets", default="", help="only sets whose name begins like this")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
-    print("| set | hidden | training | seed | log-likelihood | log Z, Bennett less exact or AIS | variation, cold | warm | verdict | seconds |")
-    print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
-    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        jobs = []
+    lab.print_header("set", "hidden", "training", "seed", "log-likelihood", "log Z, Bennett less exact or AIS", "variation, cold", "warm",
+                     "verdict", "seconds")
+    with lab.workspace() as folder:
+        cases = []
         for name, hidden, n_clusters, updates, rate in SETS:
             if not name.startswith(arguments.sets):
                 continue
-            path = arguments.folder / f"{name}.h5"
-            with h5py.File(path) as file:
-                clusters = Clusters(file["train/x"][:].astype(np.float32), n_clusters)
-            for seed in range(1, arguments.seeds + 1):
-                for method in METHODS:
-                    jobs.append(pool.submit(measure, arguments.tempera, folder, path, clusters, hidden, updates, rate, method,
-                                            seed))
-        for job in jobs:
-            print(job.result(), flush=True)
+            path = lab.published(f"{name}.h5", arguments.folder)
+            clusters = Clusters(lab.arrays(path, "train/x")[0].astype(np.float32), n_clusters)
+            cases += [(arguments.tempera, folder, path, clusters, hidden, updates, rate, method, seed)
+                      for seed in range(1, arguments.seeds + 1) for method in METHODS]
+        for row in lab.parallel(arguments.jobs, measure, cases):
+            lab.print_row(*row)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,13 @@
 The classifier is ridge regression on +-1 labels, its strength chosen by leave-one-out error. Needs numpy and h5py.
 """
 
-import argparse
-import json
 import pathlib
-import subprocess
-import sys
-import tempfile
 
 import h5py
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import lab
+
 COMMON = "--trainer sml --batch 100 --chains 100 --schedule half-linear --report-every 5000 --keep 0 --checkpoint-every 100000"
 MACHINES = {
     "Gaussian RBM": ("--model gaussian-rbm --hidden 100 --init 0.05 --updates 10000", ["hidden"]),
@@ -31,13 +27,6 @@ FACES = {
     "10 blocks of 5 x 5": "--hidden 5,5 --blocks 10 --init 0.05 --filter-norm ball --init-slab-precision 2 --init-spike-bias -1 --updates 10000",
     "20 x 4, staged": "--hidden 20,4 --init staged --gibbs two-block --filter-norm sphere --init-slab-precision 2 --init-spike-bias -2 --updates 5000",
 }
-
-
-def call(tempera, *words):
-    done = subprocess.run([tempera, *map(str, words), "--quiet", "--json"], capture_output=True, text=True)
-    if done.returncode != 0:
-        raise RuntimeError(done.stderr.strip())
-    return json.loads(done.stdout)
 
 
 def classify(x, y, x_test, classes):
@@ -57,24 +46,24 @@ def classify(x, y, x_test, classes):
     return classes[np.argmax(x_test @ (x.T @ best[1]) + centre, 1)]
 
 
+def floats(path, *names):
+    return tuple(array.astype(float) for array in lab.arrays(path, *names))
+
+
 def codes_of(path, names):
-    with h5py.File(path) as file:
-        return {name: (file[f"train/{name}"][:].astype(float), file[f"test/{name}"][:].astype(float)) for name in names}
+    return {name: floats(path, f"train/{name}", f"test/{name}") for name in names}
 
 
 def digits(tempera, folder):
     raw, white = folder / "digits.h5", folder / "white.h5"
-    call(tempera, "data", "digits", "--out", raw)
-    call(tempera, "data", "digits", "--whiten", "pca", "--whiten-regularisation", 0.1, "--out", white)
-    with h5py.File(raw) as file:
-        y, y_test = file["train/y"][:], file["test/y"][:]
-        features = {"raw pixels": (file["train/x"][:].astype(float), file["test/x"][:].astype(float))}
-    with h5py.File(white) as file:
-        x, x_test = file["train/x"][:].astype(float), file["test/x"][:].astype(float)
-        features["30 principal components"] = (x[:, :30], x_test[:, :30])
+    tempera("data", "digits", "--out", raw)
+    tempera("data", "digits", "--whiten", "pca", "--whiten-regularisation", 0.1, "--out", white)
+    y, y_test = lab.arrays(raw, "train/y", "test/y")
+    x, x_test = floats(white, "train/x", "test/x")
+    features = {"raw pixels": floats(raw, "train/x", "test/x"), "30 principal components": (x[:, :30], x_test[:, :30])}
     for name, (options, codes) in MACHINES.items():
-        call(tempera, "train", "--data", white, *COMMON.split(), *options.split(), "--out", folder / "run", "--force")
-        call(tempera, "encode", folder / "run", "--data", white, "--out", folder / "codes.h5")
+        tempera("train", "--data", white, *COMMON.split(), *options.split(), "--out", folder / "run", "--force")
+        tempera("encode", folder / "run", "--data", white, "--out", folder / "codes.h5")
         for code, values in codes_of(folder / "codes.h5", codes).items():
             features[f"{name}: {code}"] = values
     classes = np.unique(y)
@@ -106,23 +95,21 @@ def report_factors(name, code, factors):
 
 
 def faces(tempera, folder, path):
-    with h5py.File(path) as file:
-        x = file["train/x"][:].astype(np.float32)
-        factors = {name: file[f"train/{name}"][:].astype(int) for name in ("person", "pose", "expression")}
+    names = ("person", "pose", "expression")
+    x, *labels = lab.arrays(path, "train/x", *(f"train/{name}" for name in names))
+    factors = {name: array.astype(int) for name, array in zip(names, labels)}
     with h5py.File(folder / "faces.h5", "w") as file:
-        file["train/x"] = x
+        file["train/x"] = x.astype(np.float32)
         file.attrs["visible_shape"] = [30, 32]
     white = folder / "faces_white.h5"
-    call(tempera, "data", folder / "faces.h5", "--remove-mean", "--contrast", "--whiten", "pca", "--components", 100, "--whiten-regularisation",
+    tempera("data", folder / "faces.h5", "--remove-mean", "--contrast", "--whiten", "pca", "--components", 100, "--whiten-regularisation",
          0.1, "--out", white)
-    with h5py.File(white) as data:
-        report_factors("whitened pixels", data["train/x"][:], factors)
+    report_factors("whitened pixels", *lab.arrays(white, "train/x"), factors)
     for name, options in FACES.items():
-        call(tempera, "train", "--data", white, "--model", "bilinear-ssrbm", *options.split(), *COMMON.split(), "--out", folder / "run", "--force")
-        call(tempera, "encode", folder / "run", "--data", white, "--out", folder / "codes.h5")
-        with h5py.File(folder / "codes.h5") as file:
-            g, h = file["train/g"][:], file["train/h"][:]
-            report_factors(f"{name}: spike x slab", file["train/spike_slab"][:], factors)
+        tempera("train", "--data", white, "--model", "bilinear-ssrbm", *options.split(), *COMMON.split(), "--out", folder / "run", "--force")
+        tempera("encode", folder / "run", "--data", white, "--out", folder / "codes.h5")
+        g, h, both = lab.arrays(folder / "codes.h5", "train/g", "train/h", "train/spike_slab")
+        report_factors(f"{name}: spike x slab", both, factors)
         report_factors(f"{name}: E[g]", g, factors)
         report_factors(f"{name}: E[h]", h, factors)
         if h.shape[1] < g.shape[1]:
@@ -132,18 +119,16 @@ def faces(tempera, folder, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tempera", default=ROOT / "build/release/apps/tempera")
-    parser.add_argument("--faces", type=pathlib.Path, default=ROOT / "../shared/data/cmu_faces.h5")
+    parser = lab.parser(__doc__)
+    parser.add_argument("--faces", type=pathlib.Path, help="cmu_faces.h5, where it is not in the folder of published data sets")
     parser.add_argument("--parts", nargs="+", choices=["digits", "faces"], default=["digits", "faces"])
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with lab.workspace() as folder:
         if "digits" in arguments.parts:
-            digits(arguments.tempera, pathlib.Path(folder))
+            digits(arguments.tempera, folder)
         if "faces" in arguments.parts:
-            faces(arguments.tempera, pathlib.Path(folder), arguments.faces)
-    return 0
+            faces(arguments.tempera, folder, arguments.faces or lab.published("cmu_faces.h5"))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,18 +10,14 @@ can do is about 0.95, since a bit cannot be seen where no factor of the other ki
 Needs numpy, scipy and h5py.
 """
 
-import argparse
-import json
 import pathlib
-import subprocess
-import sys
-import tempfile
 
 import h5py
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import lab
+
 COMMON = ("--trainer sml --batch 100 --chains 100 --updates 20000 --lr 0.003 --schedule half-linear "
           "--filter-norm sphere --data-noise 0.5 --init-slab-precision 0.5 --init-spike-bias -2 --gibbs two-block --report-every 2000 --keep 0 "
           "--checkpoint-every 20000")
@@ -34,16 +30,9 @@ MACHINES = {
 }
 
 
-def call(tempera, *words):
-    done = subprocess.run([tempera, *map(str, words), "--quiet", "--json"], capture_output=True, text=True)
-    if done.returncode != 0:
-        raise RuntimeError(done.stderr.strip())
-    return json.loads(done.stdout)
-
-
 def one_sign_for_each_case(tempera, path):
     """The same cases with the signs of their patches (3 rows of 3 columns, 4 apart) made equal: the noise is symmetric."""
-    call(tempera, "data", "colours-positions", "--out", path)
+    tempera("data", "colours-positions", "--out", path)
     draw = np.random.default_rng(0)
     with h5py.File(path, "r+") as file:
         for split in ("train", "valid", "test"):
@@ -78,29 +67,27 @@ def judge(path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tempera", default=ROOT / "build/release/apps/tempera")
+    parser = lab.parser(__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=list(MACHINES), default=list(MACHINES))
     parser.add_argument("--features", type=pathlib.Path, help="PNG of the filters of the last staged machine")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with lab.workspace() as folder:
         for name in arguments.only:
             found, data = [], "colours-positions"
             if name == "staged, a sign for each case":
-                data = pathlib.Path(folder) / "one-sign.h5"
+                data = folder / "one-sign.h5"
                 one_sign_for_each_case(arguments.tempera, data)
             for seed in range(1, 1 + arguments.seeds):
-                run, codes = pathlib.Path(folder) / "run", pathlib.Path(folder) / "codes.h5"
-                told = call(arguments.tempera, "train", "--data", data, *COMMON.split(), *MACHINES[name].split(), "--seed", seed, "--out", run, "--force")
-                call(arguments.tempera, "encode", run, "--data", data, "--out", codes)
+                run, codes = folder / "run", folder / "codes.h5"
+                told = arguments.tempera("train", "--data", data, *COMMON.split(), *MACHINES[name].split(), "--seed", seed, "--out", run, "--force")
+                arguments.tempera("encode", run, "--data", data, "--out", codes)
                 found.append(judge(codes))
                 if arguments.features and name == "staged, exact":
-                    call(arguments.tempera, "features", run, "--out", arguments.features)
+                    arguments.tempera("features", run, "--out", arguments.features)
             print(f"{name:26} {' '.join(f'{all_:.3f}' for all_, _ in found)}   both kinds on: "
                   f"{' '.join(f'{both:.3f}' for _, both in found)}   {told['seconds']:.0f} s", flush=True)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -15,17 +15,13 @@ flatters), exactly for 20 hidden units, a variational bound for the deep machine
 Needs h5py and the data sets, which are not part of this project; --figure needs matplotlib.
 """
 
-import argparse
 import collections
-import csv
 import json
 import pathlib
 import statistics
-import subprocess
-import sys
-import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import lab
+
 MNIST = "mnist_binarized_sm.h5"
 COMMON = ["--trainer", "sml", "--track-log-z", "none", "--schedule", "linear"]
 
@@ -79,21 +75,17 @@ RACES = {
 PREPARED = ["--patches", "8x8", "--dequantise", "--remove-mean", "--contrast", "--whiten", "pca"]
 
 
-def call(tempera, *words):
-    done = subprocess.run([tempera, *map(str, words), "--quiet", "--json", "--threads", "1"], capture_output=True, text=True)
-    return json.loads(done.stdout) if done.returncode == 0 else None
-
-
 def measure(tempera, folder, data, race, options, length, seed, betas):
     """(log-likelihood, effective fraction, seconds), or None where the run or its likelihood broke down."""
-    run = pathlib.Path(folder) / "run"
-    told = call(tempera, "train", "--data", data, *COMMON, *RACES[race].options.split(), *options.split(), "--updates", length,
-                "--report-every", length, "--checkpoint-every", length, "--keep", 0, "--seed", seed, "--out", run, "--force")
-    if told is None:
-        return None
+    run = folder / "run"
     how = ["--method", "exact"] if race in ("small", "patches") else ["--method", "ais", "--betas", betas, "--chains", 100]
-    found = call(tempera, "loglik", run, "--data", data, *how)
-    return found and (found["log_likelihood"], found.get("effective_fraction", 1.0), told["seconds"])
+    try:
+        told = tempera("train", "--data", data, *COMMON, *RACES[race].options.split(), *options.split(), "--updates", length,
+                       "--report-every", length, "--checkpoint-every", length, "--keep", 0, "--seed", seed, "--out", run, "--force")
+        found = tempera("loglik", run, "--data", data, *how)
+    except lab.Failed:
+        return None
+    return (found["log_likelihood"], found.get("effective_fraction", 1.0), told["seconds"])
 
 
 def race(tempera, folder, data, name, seeds, betas, note):
@@ -119,23 +111,9 @@ def race(tempera, folder, data, name, seeds, betas, note):
     return rows
 
 
-def small_digits(source, path, inverted):
-    """The digits as 14 x 14 binary pixels: means of 2 x 2, above one half."""
-    import h5py
-    import numpy as np
-    with h5py.File(source) as grey, h5py.File(path, "w") as small:
-        for split in ("train", "test"):
-            x = np.asarray(grey[f"{split}/x"], np.float32).reshape(-1, 14, 2, 14, 2).mean((2, 4)).reshape(-1, 196) > 127.5
-            small[f"{split}/x"] = (x ^ inverted).astype(np.uint8)
-
-
 def draw(rows, path):
-    import matplotlib
-    matplotlib.use("svg")
-    from matplotlib import pyplot
     names = [name for name in RACES if any(row["race"] == name for row in rows)]
-    matplotlib.rcParams.update({"svg.hashsalt": "tempera", "font.size": 8})
-    figure, axes = pyplot.subplots(len(names), 2, figsize=(9, 3.2 * len(names)), squeeze=False)
+    figure, axes = lab.pyplot(**{"font.size": 8}).subplots(len(names), 2, figsize=(9, 3.2 * len(names)), squeeze=False)
     for line, name in zip(axes, names):
         for method in RACES[name].methods:
             own = [row for row in rows if row["race"] == name and row["method"] == method]
@@ -152,13 +130,12 @@ def draw(rows, path):
         line[0].set_ylabel(f"{name}: test log-likelihood, nats")
         line[0].legend()
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    lab.save(figure, path)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tempera", default=ROOT / "build/release/apps/tempera")
-    parser.add_argument("--data", type=pathlib.Path, default=ROOT / "../shared/data")
+    parser = lab.parser(__doc__, threads=1)
+    parser.add_argument("--data", help=lab.FOLDER_HELP)
     parser.add_argument("--parts", nargs="+", choices=["table", *RACES], default=["table", *RACES])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--betas", type=int, default=10000)
@@ -173,25 +150,23 @@ def main():
 
     rows = [row for path in arguments.earlier for row in json.loads(path.read_text())]
     if "table" in arguments.parts:
-        model = arguments.data / "models/mnist_196x20_exact.h5"
-        told = subprocess.run([arguments.tempera, "bench", "--metrics", model, "--quiet"], capture_output=True, text=True)
-        note(told.stdout or told.stderr)
-    with tempfile.TemporaryDirectory() as folder:
+        note(arguments.tempera.text("bench", "--metrics", lab.published("models/mnist_196x20_exact.h5", arguments.data)))
+    with lab.workspace() as folder:
         for name in [part for part in arguments.parts if part != "table"]:
             if arguments.only:
                 kept = {arguments.only: RACES[name].methods[arguments.only]}
                 RACES[name] = RACES[name]._replace(methods=kept)
             if name == "patches":
-                patches = pathlib.Path(folder) / "patches.h5"
-                call(arguments.tempera, "data", arguments.data / "bsds500_patches16.h5", *PREPARED, "--out", patches)
+                patches = folder / "patches.h5"
+                arguments.tempera("data", lab.published("bsds500_patches16.h5", arguments.data), *PREPARED, "--out", patches)
                 rows += race(arguments.tempera, folder, patches, name, arguments.seeds, arguments.betas, note)
                 continue
             if name != "small":
-                rows += race(arguments.tempera, folder, arguments.data / MNIST, name, arguments.seeds, arguments.betas, note)
+                rows += race(arguments.tempera, folder, lab.published(MNIST, arguments.data), name, arguments.seeds, arguments.betas, note)
                 continue
-            normal, inverted = pathlib.Path(folder) / "normal.h5", pathlib.Path(folder) / "inverted.h5"
-            small_digits(arguments.data / "mnist.h5", normal, False)
-            small_digits(arguments.data / "mnist.h5", inverted, True)
+            normal, inverted = folder / "normal.h5", folder / "inverted.h5"
+            lab.small_digits(normal, folder=arguments.data)
+            lab.small_digits(inverted, inverted=True, folder=arguments.data)
             found = race(arguments.tempera, folder, normal, name, arguments.seeds, arguments.betas, note)
             for row in [row for row in found if row["updates"] == RACES[name].lengths[-1]]:
                 other = [measure(arguments.tempera, folder, inverted, name, row["options"], row["updates"], seed, 0)[0]
@@ -203,8 +178,7 @@ def main():
         arguments.out.write_text(json.dumps(rows, indent=1))
     if arguments.figure:
         draw(rows, arguments.figure)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,17 +9,12 @@ free scales, which knows contrast and nothing else.
 Needs numpy and h5py, and the data set, which is not part of this project.
 """
 
-import argparse
-import json
 import pathlib
-import subprocess
-import sys
-import tempfile
 
-import h5py
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import lab
+
 COMMON = ("--batch 100 --chains 100 --updates 20000 --lr 0.003 --schedule half-linear "
           "--init-spike-bias -1 --init-slab-precision 10 --report-every 1000 --keep 0 "
           "--checkpoint-every 20000")
@@ -32,13 +27,6 @@ MACHINES = {
     "ssRBM with Phi, W = 0": PHI + " --init 0 --freeze weights",
     "ssRBM with Phi, CD-1": PHI + " --trainer cd",
 }
-
-
-def call(tempera, *words):
-    done = subprocess.run([tempera, *map(str, words), "--quiet", "--json"], capture_output=True, text=True)
-    if done.returncode != 0:
-        raise RuntimeError(done.stderr.strip())
-    return json.loads(done.stdout)
 
 
 def gaussian(train, test):
@@ -72,36 +60,35 @@ def scale_mixture(train, test, components=8, rounds=200):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tempera", default=ROOT / "build/release/apps/tempera")
-    parser.add_argument("--data", type=pathlib.Path, default=ROOT / "../shared/data/bsds500_patches16.h5")
+    parser = lab.parser(__doc__)
+    parser.add_argument("--data", type=pathlib.Path,
+                        help="bsds500_patches16.h5, where it is not in the folder of published data sets")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=list(MACHINES), default=list(MACHINES))
     parser.add_argument("--contrast", nargs="+", choices=["raw", "normalised"], default=["raw", "normalised"])
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    data = arguments.data or lab.published("bsds500_patches16.h5")
+    with lab.workspace() as folder:
         for contrast in arguments.contrast:
-            patches = pathlib.Path(folder) / f"{contrast}.h5"
+            patches = folder / f"{contrast}.h5"
             more = ["--contrast"] if contrast == "normalised" else []
-            call(arguments.tempera, "data", arguments.data, "--patches", "8x8", "--dequantise", "--remove-mean", *more, "--whiten", "pca",
+            arguments.tempera("data", data, "--patches", "8x8", "--dequantise", "--remove-mean", *more, "--whiten", "pca",
                  "--whiten-regularisation", 0.01, "--out", patches)
-            with h5py.File(patches) as file:
-                train, test = file["train/x"][:].astype(float), file["test/x"][:].astype(float)
+            train, test = (array.astype(float) for array in lab.arrays(patches, "train/x", "test/x"))
             print(f"{contrast} contrast, {train.shape[1]} values: Gaussian {gaussian(train, test):.2f}, 8 scales {scale_mixture(train, test):.2f}",
                   flush=True)
             for name in arguments.only:
                 found, acted = [], []
                 for seed in range(1, 1 + arguments.seeds):
-                    run = pathlib.Path(folder) / "run"
+                    run = folder / "run"
                     trainer = [] if "--trainer" in MACHINES[name] else ["--trainer", "sml"]
-                    told = call(arguments.tempera, "train", "--data", patches, *COMMON.split(), *trainer, *MACHINES[name].split(), "--seed", seed,
+                    told = arguments.tempera("train", "--data", patches, *COMMON.split(), *trainer, *MACHINES[name].split(), "--seed", seed,
                                 "--out", run, "--force")
-                    found.append(call(arguments.tempera, "loglik", run, "--data", patches, "--method", "exact")["log_likelihood"])
+                    found.append(arguments.tempera("loglik", run, "--data", patches, "--method", "exact")["log_likelihood"])
                     acted.append((run / "metrics.csv").read_text().strip().rsplit(",", 1)[-1])
                 print(f"  {name:26} {' '.join(f'{x:8.2f}' for x in found)}   projections {' '.join(acted)}   {told['seconds']:.0f} s",
                       flush=True)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
