@@ -3,11 +3,13 @@
 #include <chrono>
 #include <memory>
 
+#include "listener.hpp"
 #include "metric_table.hpp"
-#include "model_file.hpp"
 #include "options.hpp"
+#include "tempera/core/format.hpp"
 #include "tempera/kernels/dispatch.hpp"
 #include "tempera/mcmc/annealing.hpp"
+#include "tempera/train/trainer.hpp"
 #include "yardstick.hpp"
 
 namespace tempera::apps {
@@ -31,9 +33,9 @@ struct Shape {
 const std::vector<Shape> kShapes = {{784, 500, 64},   {784, 500, 100}, {784, 500, 128},   {784, 500, 1024},
                                     {784, 500, 4096}, {64, 100, 1024}, {784, 2000, 1024}, {3072, 4096, 1024}};
 
-double seconds_of(const auto& work) {
+double seconds_of(const auto& cache) {
   const auto begin = std::chrono::steady_clock::now();
-  work();
+  cache();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
@@ -91,15 +93,19 @@ Measured measure(double budget, const auto& work, const auto& yardstick) {
 /// Binary cases in which every seventh value is 1 or so, as in pictures of digits.
 BinaryData random_cases(Index n_cases, Index n_visible) {
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(n_cases * n_visible));
-  StreamEngine engine = StreamFactory{1}.engine(Purpose::kDataSet, 0);
-  for (auto& byte : bytes) byte = engine() % 7 == 0 ? 1 : 0;
+  StreamEngine random = StreamFactory{1}.engine(Purpose::kDataSet, 0);
+  for (auto& byte : bytes) byte = random() % 7 == 0 ? 1 : 0;
   return {n_cases, n_visible, bytes};
 }
 
+/// Where weights begin with this standard deviation.
 class Bench {
  public:
-  Bench(const Options& options, int threads)
-      : options_(options), workers_(threads), yardstick_(yardstick_for(instruction_set())) {}
+  Bench(const Options& options, Listener& listener, int threads)
+      : options_(options),
+        listener_(listener),
+        executor_(threads),
+        yardstick_(yardstick_for(instruction_set())) {}
 
   void run(Json& rows) {
     for (const Shape& shape : kShapes) run_shape(shape, rows);
@@ -114,16 +120,16 @@ class Bench {
                     {"n_visible", shape.n_visible},
                     {"n_hidden", shape.n_hidden},
                     {"chains", shape.chains},
-                    {"threads", workers_.threads()},
+                    {"threads", executor_.threads()},
                     {"milliseconds", 1e3 * m.seconds},
                     {"yardstick", yardstick},
                     {"yardstick_milliseconds", 1e3 * m.yardstick},
                     {"ratio", m.ratio}});
-    log(options_.common,
-        format("%-14s %4lld x %4lld  %5llu chains  %d threads  %10.3f ms   %.3f of %s", what.c_str(),
-               static_cast<long long>(shape.n_visible), static_cast<long long>(shape.n_hidden),
-               static_cast<unsigned long long>(shape.chains), workers_.threads(), 1e3 * m.seconds, m.ratio,
-               yardstick.c_str()));
+    listener_.note(format("%-14s %4lld x %4lld  %5llu chains  %d threads  %10.3f ms   %.3f of %s",
+                          what.c_str(), static_cast<long long>(shape.n_visible),
+                          static_cast<long long>(shape.n_hidden),
+                          static_cast<unsigned long long>(shape.chains), executor_.threads(), 1e3 * m.seconds,
+                          m.ratio, yardstick.c_str()));
   }
 
   [[nodiscard]] bool wanted(const std::string& what) const {
@@ -134,26 +140,25 @@ class Bench {
   void spike_slab(Json& rows) {
     if (!wanted("ssrbm")) return;
     const Shape shape{256, 512, 1024};
-    const SpikeSlabRbm model({shape.n_visible, {shape.n_hidden, 1}},
-                             SpikeSlabRbm::standard_reference(shape.n_visible));
+    MachineOptions machine;
+    machine.hidden = {shape.n_hidden};
+    const auto model =
+        with_standard_reference<SpikeSlabRbm>(SpikeSlabRbm::shape_from(machine, shape.n_visible));
     InitialValues values;
     values.weights = 0.02;
     values.slab_precision = 10.0;
     SpikeSlabRbm::Params theta = model.initial_params(StreamFactory{1}, values);
     Vector direction;
     model.project(theta, direction, true);
-    auto chains = reference_chains(model, shape.chains, StreamFactory{1}, Purpose::kSampling, workers_);
-    Workspace<SpikeSlabRbm> workspace;
-    workspace.fit(model, shape.chains, workers_);
+    const Engine engine{model, StreamFactory{1}, executor_};
+    Population<SpikeSlabRbm> population(reference_chains(engine, shape.chains, Purpose::kSampling));
+    population.fit(engine);
     const auto n = static_cast<long>(shape.chains);
     const auto up = yardstick_.product(shape.n_hidden, shape.n_visible, n, true);
     const auto down = yardstick_.product(shape.n_visible, shape.n_hidden, n, false);
     add(rows, "ssrbm", shape,
         measure(
-            options_.seconds,
-            [&] {
-              advance(model, theta, 1, StreamFactory{1}, Purpose::kSampling, chains, workspace, workers_);
-            },
+            options_.seconds, [&] { advance(engine, theta, 1, Purpose::kSampling, population); },
             [&] {
               up->run();
               down->run();
@@ -162,8 +167,8 @@ class Bench {
   }
 
   void run_shape(const Shape& shape, Json& rows) {
-    const BernoulliRbm model(shape.n_visible, shape.n_hidden, Vector::Constant(shape.n_visible, -1.5F));
-    const BernoulliRbm::Params theta = model.initial_params(StreamFactory{1}, 0.05);
+    const BernoulliRbm model({shape.n_visible, shape.n_hidden}, {Vector::Constant(shape.n_visible, -1.5F)});
+    const BernoulliRbm::Params theta = model.initial_params(StreamFactory{1}, random_weights(0.05));
     const auto n = static_cast<long>(shape.chains);
     const auto up = yardstick_.product(shape.n_hidden, shape.n_visible, n, true);
     const auto down = yardstick_.product(shape.n_visible, shape.n_hidden, n, false);
@@ -173,35 +178,24 @@ class Bench {
       down->run();
     };
 
-    auto chains = reference_chains(model, shape.chains, StreamFactory{1}, Purpose::kSampling, workers_);
-    Workspace<BernoulliRbm> workspace;
-    workspace.fit(model, shape.chains, workers_);
+    const Engine engine{model, StreamFactory{1}, executor_};
+    Population<BernoulliRbm> population(reference_chains(engine, shape.chains, Purpose::kSampling));
+    population.fit(engine);
     if (wanted("sweep")) {
       add(rows, "sweep", shape,
           measure(
-              options_.seconds,
-              [&] {
-                advance(model, theta, 1, StreamFactory{1}, Purpose::kSampling, chains, workspace, workers_);
-              },
+              options_.seconds, [&] { advance(engine, theta, 1, Purpose::kSampling, population); },
               two_products),
           "2 sgemm");
     }
     if (wanted("gradient")) {
-      advance(model, theta, 1, StreamFactory{1}, Purpose::kSampling, chains, workspace, workers_);
-      mean_latents(model, theta, chains.blocks, workspace, workers_);
+      advance(engine, theta, 1, Purpose::kSampling, population);
+      mean_latents(engine, theta, population.chains.blocks, population.caches);
       BernoulliRbm::Params sums = model.zero_params();
-      std::vector<LaneFloats> weights;
-      for (Index b = 0; b < static_cast<Index>(chains.blocks.size()); ++b)
-        weights.push_back(lane_weights(shape.chains, b, 1.0F / static_cast<float>(shape.chains)));
+      const PerChain<float> weights = mean_weights(shape.chains);
       add(rows, "gradient", shape,
           measure(
-              options_.seconds,
-              [&] {
-                workers_.for_each(model.slices(), [&](Index slice, std::size_t slot) {
-                  model.accumulate(theta, chains.blocks, workspace.works, weights, slice, Sums::kSet,
-                                   workspace.scratch[slot], sums);
-                });
-              },
+              options_.seconds, [&] { accumulate(engine, theta, population, weights, Sums::kSet, sums); },
               [&] { outer->run(); }),
           "1 sgemm");
     }
@@ -218,10 +212,9 @@ class Bench {
       Measured m = measure(
           options_.seconds,
           [&] {
-            (void)annealed_log_weights<BernoulliRbm>(
-                model, theta, betas,
-                reference_chains(model, shape.chains, StreamFactory{1}, Purpose::kAnnealing, workers_),
-                StreamFactory{1}, Purpose::kAnnealing, workers_);
+            (void)annealed_log_weights(engine, theta, betas,
+                                       reference_chains(engine, shape.chains, Purpose::kAnnealing),
+                                       Purpose::kAnnealing);
           },
           [&] {
             for (Index k = 0; k < kSteps; ++k) two_products();
@@ -235,36 +228,36 @@ class Bench {
   /// A whole update of SML with as many cases as chains, default settings.
   void update(const Shape& shape, const BernoulliRbm& model, Json& rows, const auto& yardstick) {
     const BinaryData data = random_cases(static_cast<Index>(4 * shape.chains), shape.n_visible);
-    TrainConfig config;
-    config.trainer = "sml";
-    config.batch = static_cast<std::int64_t>(shape.chains);
-    config.chains = config.batch;
-    config.report_every = 1 << 30;
-    config.updates = 1 << 30;
-    TrainState<BernoulliRbm> state = initial_state(model, data, config, workers_);
+    TrainOptions options;
+    options.chains.trainer = Trainer::kSml;
+    options.chains.batch = static_cast<std::int64_t>(shape.chains);
+    options.run.report_every = 1 << 30;
+    options.rate.updates = 1 << 30;
+    const Engine engine{model, StreamFactory{1}, executor_};
+    const Plan plan =
+        plan_of(resolve<BernoulliRbm>(options, shape.n_visible, data.n_cases()), data.n_cases());
+    TrainState<BernoulliRbm> state = initial_state(engine, plan, data);
     // Between two calls of the observer lies one update.
     Samples samples(options_.seconds);
     auto begin = std::chrono::steady_clock::now();
     int count = 0;
     int wanted_count = 1;
-    train<BernoulliRbm>(
-        model, data, config, state,
-        [&](const UpdateReport& report, const auto&) {
-          const double spent =
-              std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-          bool go_on = true;
-          if (report.update <= 2) {
-            wanted_count = stretch(spent);
-          } else if (++count < wanted_count) {
-            return Control::kContinue;
-          } else {
-            go_on = samples.add(spent / count, seconds_of(yardstick));
-          }
-          count = 0;
-          begin = std::chrono::steady_clock::now();
-          return go_on ? Control::kContinue : Control::kStop;
-        },
-        workers_);
+    train<BernoulliRbm>(engine, plan, data, state,
+                        [&](const UpdateReport& report, const TrainState<BernoulliRbm>&) {
+                          const double spent =
+                              std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+                          bool go_on = true;
+                          if (report.update <= 2) {
+                            wanted_count = stretch(spent);
+                          } else if (++count < wanted_count) {
+                            return Control::kContinue;
+                          } else {
+                            go_on = samples.add(spent / count, seconds_of(yardstick));
+                          }
+                          count = 0;
+                          begin = std::chrono::steady_clock::now();
+                          return go_on ? Control::kContinue : Control::kStop;
+                        });
     const Measured m = samples.result();
     add(rows, "update", shape, m, "5 sgemm");
   }
@@ -273,16 +266,16 @@ class Bench {
   void exact(Json& rows) {
     if (!wanted("exact")) return;
     const Shape shape{196, 20, 1U << 20};
-    const BernoulliRbm model(shape.n_visible, shape.n_hidden);
-    const BernoulliRbm::Params theta = model.initial_params(StreamFactory{1}, 0.3);
+    const auto model = with_standard_reference<BernoulliRbm>({shape.n_visible, shape.n_hidden});
+    const BernoulliRbm::Params theta = model.initial_params(StreamFactory{1}, random_weights(0.3));
     // The least work that the sum over states needs in a straightforward way: one product of all states with
     // the weights.
     const auto product = yardstick_.product(1 << 14, shape.n_hidden, shape.n_visible, false);
     Measured m = measure(
         options_.seconds,
         [&] {
-          workers_.for_each(model.exact_chunks(),
-                            [&](Index chunk) { (void)model.log_partition_chunk(theta, 1.0, chunk); });
+          executor_.for_each(model.exact_chunks(),
+                             [&](Index chunk) { (void)model.log_partition_chunk(theta, 1.0, chunk); });
         },
         [&] {
           for (int k = 0; k < 64; ++k) product->run();
@@ -291,7 +284,8 @@ class Bench {
   }
 
   const Options& options_;
-  Workers workers_;
+  Listener& listener_;
+  Executor executor_;
   const Yardstick& yardstick_;
 };
 
@@ -300,9 +294,9 @@ int run_metrics(const Options& options) {
   const AnyModelFile file = read_model(options.metrics);
   const auto* rbm = std::get_if<ModelFile<BernoulliRbm>>(&file);
   if (rbm == nullptr) throw UsageError("bench: --metrics needs a model of kind bernoulli-rbm");
-  const Workers workers(options.common.threads);
-  catch_signals();
-  const Json json = metric_table(*rbm, options.common, workers);
+  const Executor executor(options.common.threads);
+  ConsoleListener listener(options.common.quiet);
+  const Json json = metric_table(*rbm, executor, listener);
   std::string text = format("%-20s %10s %10s %10s %12s %12s", "metric", "numbers", "KL", "condition",
                             "eff. noise", "eff. signal");
   for (const Json& row : json["rows"]) {
@@ -325,13 +319,14 @@ int run(const Options& options) {
                {"multiply_add_gflops", 1e-9 * peak},
                {"copy_gigabytes_per_second", 1e-9 * copy},
                {"rows", Json::array()}};
-  log(options.common,
+  ConsoleListener listener(options.common.quiet);
+  listener.note(
       format("%s, one core: %.0f GFLOP/s of multiply-adds from registers, %.1f GB/s of memory copied",
              instruction_set().c_str(), 1e-9 * peak, 1e-9 * copy));
   std::vector<int> threads = {1};
-  if (const int all = Workers(options.common.threads).threads(); all > 1) threads.push_back(all);
+  if (const int all = Executor(options.common.threads).threads(); all > 1) threads.push_back(all);
   if (options.common.threads == 1) threads = {1};
-  for (const int count : threads) Bench(options, count).run(json["rows"]);
+  for (const int count : threads) Bench(options, listener, count).run(json["rows"]);
 
   std::string text = format(
       "%s, one core: %.0f GFLOP/s of multiply-adds, %.1f GB/s of memory copied. Medians; ratio = time / time "

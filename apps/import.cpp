@@ -1,9 +1,9 @@
 // tempera import
 #include <memory>
 
-#include "foreign_models.hpp"
-#include "run.hpp"
-#include "tempera/io/files.hpp"
+#include "option_binding.hpp"
+#include "options.hpp"
+#include "tempera/services/importing.hpp"
 
 namespace tempera::apps {
 namespace {
@@ -16,30 +16,15 @@ struct Options {
 };
 
 int run(const Options& options) {
-  require_exists(options.file);
-  const auto foreign = read_foreign(options.file, as_count(options.update));
-  if (!foreign) {
-    throw DataError(
-        options.file +
-        ": expected a model of rbms, RestrictedBoltzmannMachines.jl, scikit-learn or NumPy arrays W, a, "
-        "b; found something else");
-  }
-  const BernoulliRbm model(foreign->theta.weights.rows(), foreign->theta.weights.cols());
-  write_model(options.out, ModelFile<BernoulliRbm>{options.file, model, foreign->theta, false, {}, {}, {}},
-              foreign->format);
-  print_result(
-      options.common,
-      {{"out", options.out},
-       {"format", foreign->format},
-       {"n_visible", model.n_visible()},
-       {"n_hidden", model.n_hidden()},
-       {"log_partition_offset", foreign->log_partition_offset}},
-      format("%lld visible and %lld hidden units from %s: %s", static_cast<long long>(model.n_visible()),
-             static_cast<long long>(model.n_hidden()), foreign->format.c_str(), options.out.c_str()) +
-          (foreign->log_partition_offset == 0.0
-               ? ""
-               : format("\nlog Z of the original energies is larger by %.6f nats",
-                        foreign->log_partition_offset)));
+  const ImportResult result =
+      import_model(options.file, static_cast<std::uint64_t>(options.update), options.out);
+  print_result(options.common,
+               {{"out", options.out},
+                {"format", result.format},
+                {"n_visible", result.n_visible},
+                {"n_hidden", result.n_hidden},
+                {"log_partition_offset", result.log_partition_offset}},
+               result.words());
   return 0;
 }
 

@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
   tempera::apps::setup_train(program, exit_code);
   tempera::apps::setup_resume(program, exit_code);
   tempera::apps::setup_loglik(program, exit_code);
+  tempera::apps::setup_score(program, exit_code);
   tempera::apps::setup_sample(program, exit_code);
   tempera::apps::setup_features(program, exit_code);
   tempera::apps::setup_info(program, exit_code);

@@ -5,9 +5,10 @@
 #include <boost/random/normal_distribution.hpp>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "tempera/core/math.hpp"
-#include "tempera/train/metric.hpp"
+#include "tempera/train/metrics/all_metrics.hpp"
 
 namespace tempera::apps {
 namespace {
@@ -75,7 +76,7 @@ struct Enumeration {
 
 /// F of the joint law in the coordinates of these offsets, with the ridge.
 Eigen::MatrixXd exact_fisher(const Enumeration& all, const std::vector<Vector>& offsets,
-                             const Workers& workers) {
+                             const Executor& executor) {
   const Index n_visible = all.visible.rows();
   const Index n_hidden = all.hidden.rows();
   const Index n = n_visible * n_hidden + n_visible + n_hidden;
@@ -97,7 +98,7 @@ Eigen::MatrixXd exact_fisher(const Enumeration& all, const std::vector<Vector>& 
       rows.col(s).tail(n_hidden) = root * h.col(first + s);
       mean += root * rows.col(s);
     }
-    workers.for_each((n + kColumns - 1) / kColumns, [&](Index part) {
+    executor.for_each((n + kColumns - 1) / kColumns, [&](Index part) {
       const Index begin = part * kColumns;
       const Index width = std::min(kColumns, n - begin);
       fisher.block(begin, begin, n - begin, width).noalias() +=
@@ -138,11 +139,11 @@ class Judge {
     if (of_inverse.info() != Eigen::Success) throw NumericalError(name + ": is not positive definite");
     const Eigen::MatrixXd l = of_inverse.matrixL();
     const double kl = 0.5 * (trace - n - 2.0 * l.diagonal().array().log().sum() - log_determinant_);
-    StreamEngine engine = StreamFactory{1}.engine(Purpose::kSampling, 0);
+    StreamEngine random = StreamFactory{1}.engine(Purpose::kSampling, 0);
     boost::random::normal_distribution<double> normal;
     const auto draw = [&](Index size) {
       Eigen::VectorXd x(size);
-      for (double& value : x) value = normal(engine);
+      for (double& value : x) value = normal(random);
       return x;
     };
     Eigen::VectorXd x = draw(fisher_.rows());
@@ -181,9 +182,21 @@ class Judge {
   double log_determinant_ = 0.0;
 };
 
+/// A metric that sees one Fisher matrix and nothing before it.
+AnyMetricOptions options_of(MetricKind kind, double damping) {
+  AnyMetricOptions options = default_options(kind);
+  std::visit(
+      [damping](auto& one) {
+        if constexpr (requires { one.damping; }) one.damping = damping;
+        if constexpr (requires { one.memory; }) one.memory = 1.0;
+      },
+      options);
+  return options;
+}
+
 }  // namespace
 
-Json metric_table(const ModelFile<BernoulliRbm>& file, const CommonOptions& common, const Workers& workers) {
+Json metric_table(const ModelFile<BernoulliRbm>& file, const Executor& executor, Listener& listener) {
   const Index n_visible = file.model.n_visible();
   const Index n_hidden = file.model.n_hidden();
   const Index n_weights = n_visible * n_hidden;
@@ -193,8 +206,7 @@ Json metric_table(const ModelFile<BernoulliRbm>& file, const CommonOptions& comm
                         "needs at most " + std::to_string(kMostHidden) + " hidden units and " +
                             std::to_string(ExactMetric<double>::kMostParameters) + " parameters"}});
   }
-  ProgressLine line(common, "metrics");
-  const Progress progress = show_on(line);
+  const Progress progress = stage(listener, "metrics");
   const Enumeration all(file);
   const std::vector<Index> sizes = {n_visible, n_hidden};
   const std::vector<Vector> means = {(all.visible * all.weights).cast<float>(),
@@ -205,55 +217,44 @@ Json metric_table(const ModelFile<BernoulliRbm>& file, const CommonOptions& comm
 
   struct Row {
     const char* name;
-    const char* kind;  // "" is a multiple of the identity
+    std::optional<MetricKind> kind;  // none is a multiple of the identity
     double damping;
     Index numbers;
   };
   Json rows = Json::array();
   int done = 0;
   const auto judge_rows = [&](const std::vector<Vector>& offsets, const std::vector<Row>& wanted) {
-    const Judge judge(exact_fisher(all, offsets, workers));
+    const Judge judge(exact_fisher(all, offsets, executor));
     const LayerOffsets view = {&offsets[0], &offsets[1]};
     const DenseFisher<double> fisher(
         {all.visible.colwise() - offsets[0].cast<double>(), all.hidden.colwise() - offsets[1].cast<double>()},
         all.weights, {all.variance, Layer()});
     for (const Row& row : wanted) {
       Eigen::MatrixXd inverse = Eigen::MatrixXd::Identity(n, n);
-      if (std::string(row.kind) != "") {
-        MetricOptions options;
-        options.kind = row.kind;
-        options.damping = row.damping;
-        options.memory = 1.0;
-        std::visit(
-            [&](const auto& metric) {
-              MetricState<double> state;
-              metric.prepare(sizes, state);
-              metric.observe(fisher, state);
-              Doubles unit;
-              unit.weights.push_back(Doubles::Weights::Zero(n_visible, n_hidden));
-              unit.bias = {Eigen::VectorXd::Zero(n_visible), Eigen::VectorXd::Zero(n_hidden)};
-              for (Index k = 0; k < n; ++k) {
-                unflatten(Eigen::VectorXd(Eigen::VectorXd::Unit(n, k)), unit);
-                SolveReport report;
-                inverse.col(k) = flatten(metric.solve(fisher, state, unit, report));
-              }
-            },
-            make_metric<double>(options, view));
+      if (row.kind) {
+        const AnyMetric<double> metric = make_metric<double>(options_of(*row.kind, row.damping), view);
+        AnyMetricState<double> state = prepare(metric, sizes);
+        observe(metric, fisher, state);
+        Doubles unit = zero_layers<double>(LayerShape(sizes));
+        for (Index k = 0; k < n; ++k) {
+          unflatten(Eigen::VectorXd(Eigen::VectorXd::Unit(n, k)), unit);
+          SolveReport report;
+          inverse.col(k) = flatten(solve(metric, fisher, state, unit, {}, report));
+        }
         inverse = 0.5 * (inverse + inverse.transpose().eval());
       }
-      rows.push_back(
-          judge.row(row.name, row.numbers, std::move(inverse), std::string(row.kind) == "", n_weights));
+      rows.push_back(judge.row(row.name, row.numbers, std::move(inverse), !row.kind, n_weights));
       progress(++done / 7.0);
     }
   };
-  judge_rows(zero, {{"euclid", "", 0.0, 1}, {"diagonal", "diagonal", kRidge, n}});
+  judge_rows(zero, {{"euclid", {}, 0.0, 1}, {"diagonal", MetricKind::kDiagonal, kRidge, n}});
   // Of a product of two factors the damping is the square of theirs.
   const double factor_ridge = std::sqrt(kRidge);
-  judge_rows(means, {{"euclid, centred", "", 0.0, 1},
-                     {"diagonal, centred", "diagonal", kRidge, n},
-                     {"fang", "fang", kRidge, units * units + 3 * n_weights},
-                     {"kfac", "kfac", kRidge, square},
-                     {"ekfac", "ekfac", factor_ridge, square + n_weights}});
+  judge_rows(means, {{"euclid, centred", {}, 0.0, 1},
+                     {"diagonal, centred", MetricKind::kDiagonal, kRidge, n},
+                     {"fang", MetricKind::kFang, kRidge, units * units + 3 * n_weights},
+                     {"kfac", MetricKind::kKfac, kRidge, square},
+                     {"ekfac", MetricKind::kEkfac, factor_ridge, square + n_weights}});
   return {{"states", all.hidden.cols()}, {"rows", rows}};
 }
 

@@ -1,9 +1,9 @@
 // tempera resume
 #include <memory>
 
-#include "config_file.hpp"
-#include "run.hpp"
-#include "tempera/io/files.hpp"
+#include "option_binding.hpp"
+#include "options.hpp"
+#include "training_result.hpp"
 
 namespace tempera::apps {
 namespace {
@@ -11,28 +11,12 @@ namespace {
 struct Options {
   CommonOptions common;
   std::string directory;
-  std::int64_t updates = 0;
+  std::optional<std::int64_t> updates;
 };
 
 int run(const Options& options) {
-  const std::filesystem::path directory = options.directory;
-  require_exists(directory);
-  if (!std::filesystem::exists(directory / "config.toml")) {
-    throw NoInputError(options.directory + ": no checkpoint of a run to resume (no config.toml)");
-  }
-  if (!std::filesystem::exists(directory / "checkpoint.h5")) {
-    throw NoInputError(
-        options.directory +
-        ": holds no checkpoint.h5; copy the latest file of checkpoints/ there to go on from it");
-  }
-  TrainConfig config;
-  read_config(directory / "config.toml", config);
-  if (options.updates > 0) {
-    config.updates = options.updates;
-    config.epochs = 0;
-  }
-  catch_signals();
-  return run_training(directory, config, Start::kCheckpoint, options.common);
+  const TrainOptions training = resumed_options(options.directory, options.updates);
+  return train_and_print(options.directory, training, Start::kCheckpoint, options.common);
 }
 
 }  // namespace

@@ -1,42 +1,71 @@
 // tempera train
 #include <memory>
 
-#include "config_file.hpp"
-#include "run.hpp"
-#include "tempera/io/files.hpp"
+#include "listener.hpp"
+#include "option_binding.hpp"
+#include "options.hpp"
+#include "tempera/io/data_files.hpp"
+#include "tempera/services/config_file.hpp"
+#include "tempera/services/run_directory.hpp"
+#include "training_result.hpp"
 
 namespace tempera::apps {
 namespace {
 
 struct Options {
   CommonOptions common;
-  TrainConfig config;
+  TrainOptions train;
+  std::vector<Violation> bad_choices;
   std::string config_file;
   std::string out;
   bool force = false;
 };
 
-int run(Options& options, const CLI::App& app) {
-  // The file's values, then those of the command line over them.
-  TrainConfig config;
-  if (!options.config_file.empty()) read_config(options.config_file, config);
-  TrainConfig::visit(
-      [&app](const std::string& name, const char*, auto& chosen, const auto& given) {
-        if (app.count("--" + name) > 0) chosen = given;
+/// The file's values, then those of the command line over them.
+TrainOptions combined(const Options& options, const CLI::App& app) {
+  TrainOptions result;
+  if (!options.config_file.empty()) read_config(options.config_file, result);
+  TrainOptions::visit(
+      [&app](const OptionText& text, auto& chosen, const auto& given) {
+        if (app.count(std::string("--") + text.name) > 0) chosen = given;
       },
-      config, options.config);
-  // A run remembers its data wherever it is resumed from.
-  if (std::error_code error; std::filesystem::exists(config.data, error) && !is_builtin(config.data))
-    config.data = std::filesystem::absolute(config.data).string();
-  if (const auto violations = validate(config); !violations.empty()) throw ConfigError(violations);
-  if (app.count("--updates") > 0 && app.count("--epochs") > 0 && config.epochs > 0)
+      result, options.train);
+  const bool updates = app.count("--updates") > 0;
+  const bool epochs = app.count("--epochs") > 0 && result.rate.epochs;
+  if (updates && epochs && check(result).empty())
     throw UsageError("train: --updates and --epochs both say how long; give one");
-  if (app.count("--updates") > 0) config.epochs = 0;  // also over the file's
-  const std::filesystem::path out = options.out;
-  if (holds_run(out) && !options.force)
+  if (updates && !epochs) result.rate.epochs.reset();  // also over the file's
+  // A run remembers its data wherever it is resumed from.
+  std::string& data = result.data.data;
+  if (std::error_code error; std::filesystem::exists(data, error) && !is_builtin(data))
+    data = std::filesystem::absolute(data).string();
+  return result;
+}
+
+int run(const Options& options, const CLI::App& app) {
+  const TrainOptions training = combined(options, app);
+  std::vector<Violation> violations = options.bad_choices;
+  for (const Violation& found : check(training)) violations.push_back(found);
+  if (!violations.empty()) throw ConfigError(violations);
+  if (holds_run(options.out) && !options.force)
     throw WriteError(options.out + ": holds a run already; --force replaces it, tempera resume continues it");
-  catch_signals();
-  return run_training(out, config, Start::kAnew, options.common);
+  return train_and_print(options.out, training, Start::kAnew, options.common);
+}
+
+/// Options stand under their concern; those that few runs need are shown by --help-all alone.
+void group_options(CLI::App& app, bool all) {
+  const TrainOptions any;
+  TrainOptions::visit_sections(
+      [&]<class Section>(const char* section, const Section& fields) {
+        std::string group = section;
+        group.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(group.front())));
+        Section::visit(
+            [&](const OptionText& text, const auto&) {
+              app.get_option(std::string("--") + text.name)->group(all || text.common ? group : "");
+            },
+            fields);
+      },
+      any);
 }
 
 }  // namespace
@@ -44,32 +73,21 @@ int run(Options& options, const CLI::App& app) {
 void setup_train(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App& app = *program.add_subcommand("train", "train a model into a run directory");
-  TrainConfig::visit(
-      [&app](const std::string& name, const char* help, auto& field) {
-        CLI::Option* option = nullptr;
-        if constexpr (std::is_same_v<std::remove_cvref_t<decltype(field)>, bool>) {
-          option = app.add_flag("--" + name + ",!--no-" + name, field, help);
-        } else {
-          option = app.add_option("--" + name, field, help);
-        }
-        option->capture_default_str();
-        if (name == "track-log-z") option->expected(0, 1)->default_str("lattice");  // alone
-        if constexpr (std::is_same_v<std::remove_cvref_t<decltype(field)>, std::int64_t>) {
-          option->check(whole_number());
-        }
-        if constexpr (std::is_same_v<std::remove_cvref_t<decltype(field)>, std::vector<std::int64_t>>) {
-          option->delimiter(',')->check(whole_number());
-        }
-        if constexpr (std::is_same_v<std::remove_cvref_t<decltype(field)>, std::vector<std::string>>) {
-          option->delimiter(',');
-        }
-      },
-      options->config);
+  bind_options(app, options->train, &options->bad_choices);
+  app.get_option("--track-log-z")->expected(0, 1)->default_str("lattice");  // alone
+  group_options(app, false);
   app.add_option("--config", options->config_file,
                  "TOML file with any of these options; the command line overrides it");
   app.add_option("--out", options->out, "run directory")->required();
   app.add_flag("--force", options->force, "replace a run that is there already");
   add_common_options(app, options->common);
+  app.add_flag_callback(
+      "--help-all",
+      [&app] {
+        group_options(app, true);
+        throw CLI::CallForHelp();
+      },
+      "Print every option and exit");
   app.callback([options, &app, &exit_code] { exit_code = run(*options, app); });
 }
 

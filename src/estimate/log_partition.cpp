@@ -29,14 +29,14 @@ LogPartition log_partition_from_weights(double reference_log_partition, std::spa
 }
 
 LogPartition log_partition_from_chunks(Index chunks, const std::function<double(Index)>& log_sum_of_chunk,
-                                       const Workers& workers, const Progress& progress) {
+                                       const Executor& executor, const Progress& progress) {
   constexpr Index kStride = 64;  // chunks between reports of progress
   LogSumExp total;
   std::vector<double> part(kStride);
   for (Index first = 0; first < chunks; first += kStride) {
     const Index count = std::min(kStride, chunks - first);
-    workers.for_each(count,
-                     [&](Index i) { part[static_cast<std::size_t>(i)] = log_sum_of_chunk(first + i); });
+    executor.for_each(count,
+                      [&](Index i) { part[static_cast<std::size_t>(i)] = log_sum_of_chunk(first + i); });
     for (Index i = 0; i < count; ++i) total.add(part[static_cast<std::size_t>(i)]);
     if (progress &&
         progress(static_cast<double>(first + count) / static_cast<double>(chunks)) == Control::kStop) {

@@ -54,8 +54,8 @@ void modes(std::uint64_t seed, DataFile& data) {
   const StreamFactory streams{seed};
   std::array<std::vector<std::uint8_t>, 5> mode;
   for (std::uint32_t m = 0; m < 5; ++m) {
-    StreamEngine engine = streams.engine(Purpose::kDataSet, 0, m);
-    for (Index i = 0; i < kColumns; ++i) mode[m].push_back(static_cast<std::uint8_t>(engine() & 1));
+    StreamEngine random = streams.engine(Purpose::kDataSet, 0, m);
+    for (Index i = 0; i < kColumns; ++i) mode[m].push_back(static_cast<std::uint8_t>(random() & 1));
   }
   std::uint64_t step = 1;
   for (const auto& [split, rows] :
@@ -65,13 +65,13 @@ void modes(std::uint64_t seed, DataFile& data) {
     table.columns = kColumns;
     table.bytes.resize(static_cast<std::size_t>(rows * kColumns));
     for (Index n = 0; n < rows; ++n) {
-      StreamEngine engine = streams.engine(Purpose::kDataSet, step, static_cast<std::uint32_t>(n));
+      StreamEngine random = streams.engine(Purpose::kDataSet, step, static_cast<std::uint32_t>(n));
       const auto m = static_cast<std::size_t>(
-          boost::random::discrete_distribution<int>(kWeights.begin(), kWeights.end())(engine));
+          boost::random::discrete_distribution<int>(kWeights.begin(), kWeights.end())(random));
       const boost::random::bernoulli_distribution<> flip(kFlips[m]);
       for (Index i = 0; i < kColumns; ++i) {
         table.bytes[static_cast<std::size_t>(n * kColumns + i)] =
-            static_cast<std::uint8_t>(mode[m][static_cast<std::size_t>(i)] ^ (flip(engine) ? 1 : 0));
+            static_cast<std::uint8_t>(mode[m][static_cast<std::size_t>(i)] ^ (flip(random) ? 1 : 0));
       }
     }
     data.splits[split] = std::move(table);
@@ -103,14 +103,14 @@ void colours_positions(DataFile& data) {
     table.rows = rows;
     table.columns = kPlanes * kRows * kWidth;
     for (Index n = 0; n < rows; ++n) {
-      StreamEngine engine = streams.engine(Purpose::kDataSet, 1000 + step, static_cast<std::uint32_t>(n));
+      StreamEngine random = streams.engine(Purpose::kDataSet, 1000 + step, static_cast<std::uint32_t>(n));
       boost::random::normal_distribution<float> normal;
-      const std::uint32_t bits = engine() & 0xFFU;
+      const std::uint32_t bits = random() & 0xFFU;
       std::array<std::array<float, kPositions>, kPlanes> scale{};
       for (std::size_t i = 0; i < kPlanes; ++i) {
         for (std::size_t j = 0; j < kPositions; ++j) {
-          const float sign = (engine() & 1U) != 0 ? 1.0F : -1.0F;
-          const float length = 1.0F + 0.1F * normal(engine);
+          const float sign = (random() & 1U) != 0 ? 1.0F : -1.0F;
+          const float length = 1.0F + 0.1F * normal(random);
           if ((bits >> i & 1U) != 0 && (bits >> (3 + j) & 1U) != 0) scale[i][j] = sign * length;
         }
       }
@@ -119,7 +119,7 @@ void colours_positions(DataFile& data) {
           for (Index c = 0; c < kWidth; ++c) {
             const auto j = static_cast<std::size_t>(c / 4);
             const bool inside = c % 4 < 3 && kPatterns[j][static_cast<std::size_t>(3 * r + c % 4)] != 0;
-            table.floats.push_back((inside ? scale[i][j] : 0.0F) + 0.1F * normal(engine));
+            table.floats.push_back((inside ? scale[i][j] : 0.0F) + 0.1F * normal(random));
           }
         }
       }

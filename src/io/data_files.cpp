@@ -341,6 +341,8 @@ void load_hdf5(const std::string& name, bool allow_non_finite, DataFile& data) {
     data.splits[split] = read_table(file, group + "/x", allow_non_finite);
     if (file.has(group + "/y"))
       data.labels[split] = read_labels(file, group + "/y", data.splits.at(split).rows);
+    if (file.has(group + "/name"))
+      data.names[split] = file.texts(group + "/name", static_cast<std::uint64_t>(data.splits.at(split).rows));
   }
   if (data.splits.empty() && file.has("/samples") && !file.has("/samples/visible")) {
     data.splits["train"] = read_table(file, "/samples", allow_non_finite);
@@ -443,6 +445,10 @@ void write_data(const DataFile& data, const fs::path& path) {
     }
   }
   for (const auto& [split, y] : data.labels) file.dataset("/" + split + "/y", {y.size()}, y.data());
+  for (const auto& [split, names] : data.names) {
+    // Cases that were cut or dealt out anew have lost theirs.
+    if (static_cast<Index>(names.size()) == data.split(split).rows) file.texts("/" + split + "/name", names);
+  }
   if (!data.visible_shape.empty()) file.attribute("/", "visible_shape", data.visible_shape);
   for (const auto& [note, text] : data.notes) file.attribute("/", note, text);
   write_preprocessing(file, "/preprocessing", data.preprocessing);

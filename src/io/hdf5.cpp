@@ -57,10 +57,9 @@ Handle string_type() {
 
 }  // namespace
 
-std::string to_string(const Shape& shape) {
-  std::string text = "(";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
-  return text + ")";
+bool is_hdf5(const std::filesystem::path& path) {
+  silence();
+  return H5Fis_hdf5(path.c_str()) > 0;
 }
 
 std::string hdf5_version() {
@@ -101,14 +100,14 @@ struct Hdf5Writer::Impl {
   }
 };
 
-Hdf5Writer::Hdf5Writer(const std::string& content) {
+Hdf5Writer::Hdf5Writer(const std::string& content, std::int64_t version) {
   silence();
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_fapl_core(access, 1 << 20, 0);
   impl_.reset(new Impl{Handle(H5Fcreate("memory.h5", H5F_ACC_TRUNC, H5P_DEFAULT, access), H5Fclose)});
   check(impl_->file.good(), "start a file in memory");
   attribute("/", "format", std::string("tempera"));
-  attribute("/", "format_version", kFormatVersion);
+  attribute("/", "format_version", version);
   attribute("/", "content", content);
 }
 
@@ -162,6 +161,23 @@ void Hdf5Writer::dataset(const std::string& path, const Shape& shape, const T* v
                                create, H5P_DEFAULT),
                     H5Dclose);
   check(made.good() && H5Dwrite(made, native_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0,
+        "write dataset " + path);
+}
+
+void Hdf5Writer::texts(const std::string& path, const std::vector<std::string>& values) {
+  const std::size_t slash = path.rfind('/');
+  const Handle parent = impl_->group(slash == 0 ? "/" : path.substr(0, slash));
+  const hsize_t count = values.size();
+  const Handle space(H5Screate_simple(1, &count, nullptr), H5Sclose);
+  const Handle create(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  H5Pset_obj_track_times(create, 0);
+  const Handle type = string_type();
+  std::vector<const char*> pointers;
+  for (const std::string& value : values) pointers.push_back(value.c_str());
+  const Handle made(
+      H5Dcreate2(parent, path.substr(slash + 1).c_str(), type, space, H5P_DEFAULT, create, H5P_DEFAULT),
+      H5Dclose);
+  check(made.good() && H5Dwrite(made, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()) >= 0,
         "write dataset " + path);
 }
 
@@ -281,6 +297,40 @@ std::optional<std::string> Hdf5Reader::text_dataset(const std::string& path) con
   });
 }
 
+std::vector<std::string> Hdf5Reader::texts(const std::string& path, std::uint64_t count) const {
+  if (const Shape found = shape(path); found != Shape{count})
+    fail(path, "expected shape " + to_string(Shape{count}) + ", found " + to_string(found));
+  const Handle set = impl_->open_dataset(path);
+  const Handle type(H5Dget_type(set), H5Tclose);
+  if (H5Tget_class(type) != H5T_STRING) fail(path, "expected texts, found something else");
+  std::vector<std::string> values;
+  values.reserve(count);
+  const auto take = [&](const char* text, std::size_t most) {
+    const std::size_t length = ::strnlen(text, most);
+    if (length > kLongestText) fail(path, "holds a text that is too long");
+    values.emplace_back(text, length);
+  };
+  if (H5Tis_variable_str(type) > 0) {
+    std::vector<char*> pointers(count, nullptr);
+    const Handle space(H5Dget_space(set), H5Sclose);
+    const Handle memory(H5Tcopy(type), H5Tclose);
+    if (H5Dread(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()) < 0)
+      fail(path, "cannot be read: truncated or damaged");
+    // The library took memory for every text, which goes with this.
+    const auto reclaim = [&](void* buffer) { H5Dvlen_reclaim(memory, space, H5P_DEFAULT, buffer); };
+    const std::unique_ptr<void, decltype(reclaim)> owner(pointers.data(), reclaim);
+    for (const char* text : pointers) take(text == nullptr ? "" : text, kLongestText + 1);
+    return values;
+  }
+  const std::size_t size = H5Tget_size(type);
+  if (size == 0 || size > kLongestText) fail(path, "holds texts that are too long");
+  std::vector<char> bytes(count * size);
+  if (H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()) < 0)
+    fail(path, "cannot be read: truncated or damaged");
+  for (std::uint64_t n = 0; n < count; ++n) take(bytes.data() + n * size, size);
+  return values;
+}
+
 std::optional<double> Hdf5Reader::number_attribute(const std::string& group, const std::string& name) const {
   const Handle attribute = impl_->open_attribute(group, name);
   if (!attribute.good()) return std::nullopt;
@@ -306,6 +356,34 @@ std::vector<std::int64_t> Hdf5Reader::integers_attribute(const std::string& grou
   std::vector<std::int64_t> values(static_cast<std::size_t>(count));
   if (H5Aread(attribute, H5T_NATIVE_INT64, values.data()) < 0) return {};
   return values;
+}
+
+FieldShapes Hdf5Reader::field_shapes(const std::string& fields_group,
+                                     const std::string& attributes_group) const {
+  FieldShapes found;
+  found.source = impl_->name;
+  found.fields_group = fields_group;
+  found.attributes_group = attributes_group;
+  for (const std::string& name : children(fields_group)) {
+    const std::string path = fields_group + "/" + name;
+    if (!has(path)) continue;
+    try {
+      found.fields[name] = shape(path);
+    } catch (const DataError& error) {
+      found.unusable[name] = error.what();
+    }
+  }
+  const auto collect = [](hid_t, const char* name, const H5A_info_t*, void* out) -> herr_t {
+    static_cast<std::vector<std::string>*>(out)->emplace_back(name);
+    return 0;
+  };
+  std::vector<std::string> names;
+  H5Aiterate_by_name(impl_->file, attributes_group.c_str(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect,
+                     &names, H5P_DEFAULT);
+  for (const std::string& name : names) {
+    if (const auto value = number_attribute(attributes_group, name)) found.attributes[name] = *value;
+  }
+  return found;
 }
 
 Shape Hdf5Reader::shape(const std::string& path) const {

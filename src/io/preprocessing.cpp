@@ -65,11 +65,11 @@ Preprocessing fit_preprocessing(const Matrix& cases, const PreprocessingRequest&
   steps.contrast_floor = request.contrast_floor;
   Matrix x = cases;
   per_case(steps, x);
-  if (request.centre || request.whiten != "none") {
+  if (request.centre || request.whiten != Whitening::kNone) {
     steps.mean = x.cast<double>().colwise().mean().transpose().cast<float>();
     x.rowwise() -= steps.mean.transpose();
   }
-  if (request.whiten == "none") return steps;
+  if (request.whiten == Whitening::kNone) return steps;
   Eigen::MatrixXd covariance = Eigen::MatrixXd::Zero(x.cols(), x.cols());
   constexpr Index kRows = 1024;
   for (Index first = 0; first < x.rows(); first += kRows) {
@@ -82,13 +82,13 @@ Preprocessing fit_preprocessing(const Matrix& cases, const PreprocessingRequest&
   const Eigen::VectorXd variances = solver.eigenvalues().reverse();
   Index kept = (variances.array() > kLeastVariance * variances[0]).count();
   if (kept == 0) throw DataError("the cases are all the same: there is nothing to whiten");
-  if (request.whiten == "pca" && request.components > 0) kept = std::min(kept, request.components);
+  if (request.whiten == Whitening::kPca && request.components > 0) kept = std::min(kept, request.components);
   const double added = request.regularisation * variances.cwiseMax(0.0).mean();
   const Eigen::MatrixXd axes = solver.eigenvectors().rowwise().reverse().leftCols(kept);
   const Eigen::VectorXd root = (variances.head(kept).array() + added).sqrt();
   Eigen::MatrixXd forward = axes * root.cwiseInverse().asDiagonal();
   Eigen::MatrixXd back = root.asDiagonal() * axes.transpose();
-  if (request.whiten == "zca") {
+  if (request.whiten == Whitening::kZca) {
     forward = forward * axes.transpose();
     back = axes * back;
   }

@@ -30,7 +30,7 @@ Matrix real_rows(const Table& table) {
   return rows;
 }
 
-Binarization binarization_for(const DataFile& data, const std::string& method, std::uint64_t seed) {
+Binarization binarization_for(const DataFile& data, BinarizeMethod method, std::uint64_t seed) {
   double maximum = 1.0;
   bool binary = true;
   for (const auto& [split_name, table] : data.splits) {
@@ -39,7 +39,7 @@ Binarization binarization_for(const DataFile& data, const std::string& method, s
       const double x = table.at(k);
       if (!std::isfinite(x))
         throw DataError(data.name + ": /" + split_name + "/x: found a number that is not finite");
-      if (x < 0 && method != "none") {
+      if (x < 0 && method != BinarizeMethod::kNone) {
         throw DataError(data.name + ": /" + split_name + "/x: grey values must not be negative, found " +
                         std::to_string(x));
       }
@@ -47,7 +47,7 @@ Binarization binarization_for(const DataFile& data, const std::string& method, s
     }
   }
   if (binary) return {};
-  if (method == "none") {
+  if (method == BinarizeMethod::kNone) {
     throw DataError(data.name + ": values are not all 0 or 1; say --binarize threshold or --binarize sample");
   }
   return {method, maximum, seed};
@@ -58,15 +58,15 @@ BinaryData binarize(const DataFile& data, const std::string& split, const Binari
   std::vector<std::uint8_t> bits(static_cast<std::size_t>(table.rows * table.columns));
   const auto split_number = static_cast<std::uint64_t>(split == "train" ? 0 : split == "valid" ? 1 : 2);
   for (Index n = 0; n < table.rows; ++n) {
-    StreamEngine engine =
+    StreamEngine random =
         StreamFactory{rule.seed}.engine(Purpose::kBinarize, split_number, static_cast<std::uint32_t>(n));
     for (Index i = 0; i < table.columns; ++i) {
       const Index k = n * table.columns + i;
       const double x = table.at(k);
       bool on = false;
-      if (rule.method == "sample") {
-        on = (static_cast<double>(engine()) + 0.5) * 0x1p-32 < x / rule.maximum;
-      } else if (rule.method == "threshold") {
+      if (rule.method == BinarizeMethod::kSample) {
+        on = (static_cast<double>(random()) + 0.5) * 0x1p-32 < x / rule.maximum;
+      } else if (rule.method == BinarizeMethod::kThreshold) {
         on = x > rule.maximum / 2;
       } else {
         if (x != 0.0 && x != 1.0) {

@@ -75,22 +75,12 @@ void add_products(std::span<const WeightedBlock> blocks, UnitRange columns, Sums
   }
 }
 
-void add_counts(const BitBlock& rows, std::span<const Word> columns,
-                Eigen::Matrix<std::uint32_t, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>& counts) {
-  simd::add_counts(rows.units.data(), rows.units.size(), columns.data(), columns.size(), size(rows.lanes),
-                   counts.data());
-}
-
 void add_bits(std::span<const Word> rows, const LaneFloats& weight, Vector& sums) {
   simd::add_bits(rows.data(), rows.size(), weight.data(), sums.data());
 }
 
 void add_dots(const BitBlock& units, const Vector& coefficient, LaneDoubles& out) {
   simd::add_dots(units.units.data(), coefficient.data(), units.units.size(), size(units.lanes), out.data());
-}
-
-void add_masked_rows(const BitBlock& units, const LaneMatrix& input, LaneDoubles& out) {
-  simd::add_masked_rows(units.units.data(), input.data(), units.units.size(), size(units.lanes), out.data());
 }
 
 void real_input_from_rows(const Matrix& weights, const LaneMatrix& rows, UnitRange columns,

@@ -151,24 +151,6 @@ void AddBits(const std::uint64_t* units, std::size_t n_units, const float* weigh
   }
 }
 
-void AddCounts(const std::uint64_t* rows, std::size_t n_rows, const std::uint64_t* columns,
-               std::size_t n_columns, std::size_t lanes, std::uint32_t* counts) {
-  const std::uint64_t valid = lanes >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << lanes) - 1;
-  for (std::size_t i = 0; i < n_rows; ++i) {
-    for (std::size_t j = 0; j < n_columns; ++j)
-      counts[i * n_columns + j] += static_cast<std::uint32_t>(std::popcount(rows[i] & valid & columns[j]));
-  }
-}
-
-void AddMaskedRows(const std::uint64_t* units, const float* input, std::size_t n_units, std::size_t lanes,
-                   double* out) {
-  for (std::size_t i = 0; i < n_units; ++i) {
-    for (std::size_t c = 0; c < lanes; ++c) {
-      if (((units[i] >> c) & 1) != 0) out[c] += static_cast<double>(input[i * kLanes + c]);
-    }
-  }
-}
-
 void AddDots(const std::uint64_t* units, const float* coefficient, std::size_t n_units, std::size_t lanes,
              double* out) {
   for (std::size_t i = 0; i < n_units; ++i) {

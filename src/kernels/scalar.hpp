@@ -14,10 +14,6 @@ void AddOuter(const WeightedBlock* blocks, std::size_t n_blocks, std::size_t n_r
               std::size_t n_columns, bool fresh, float* sums, std::ptrdiff_t stride, float* scratch,
               float* levels);
 void AddBits(const std::uint64_t* units, std::size_t n_units, const float* weight, float* sums);
-void AddCounts(const std::uint64_t* rows, std::size_t n_rows, const std::uint64_t* columns,
-               std::size_t n_columns, std::size_t lanes, std::uint32_t* counts);
-void AddMaskedRows(const std::uint64_t* units, const float* input, std::size_t n_units, std::size_t lanes,
-                   double* out);
 void AddDots(const std::uint64_t* units, const float* coefficient, std::size_t n_units, std::size_t lanes,
              double* out);
 void PhiloxWords(const Philox& stream, std::uint32_t* out);

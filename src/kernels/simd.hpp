@@ -80,14 +80,6 @@ void add_outer(const WeightedBlock* blocks, std::size_t n_blocks, std::size_t n_
 /// sums[i] += sum_c weight[c] units[i].c.
 void add_bits(const std::uint64_t* units, std::size_t n_units, const float* weight, float* sums);
 
-/// counts[i * n_columns + j] += number of lanes below `lanes` where rows[i] and columns[j] are both 1.
-void add_counts(const std::uint64_t* rows, std::size_t n_rows, const std::uint64_t* columns,
-                std::size_t n_columns, std::size_t lanes, std::uint32_t* counts);
-
-/// out[c] += sum_i units[i].c input(i, c), in double.
-void add_masked_rows(const std::uint64_t* units, const float* input, std::size_t n_units, std::size_t lanes,
-                     double* out);
-
 /// out[c] += sum_i units[i].c coefficient[i], in double.
 void add_dots(const std::uint64_t* units, const float* coefficient, std::size_t n_units, std::size_t lanes,
               double* out);

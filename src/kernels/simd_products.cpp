@@ -17,9 +17,7 @@ namespace HWY_NAMESPACE {
 #if HWY_TARGET == HWY_SCALAR
 
 using scalar::AddBits;
-using scalar::AddCounts;
 using scalar::AddDots;
-using scalar::AddMaskedRows;
 using scalar::AddOuter;
 using scalar::LookUp;
 using scalar::Pack;
@@ -444,25 +442,6 @@ void AddBits(const std::uint64_t* units, std::size_t n_units, const float* weigh
   }
 }
 
-void AddCounts(const std::uint64_t* rows, std::size_t n_rows, const std::uint64_t* columns,
-               std::size_t n_columns, std::size_t lanes, std::uint32_t* counts) {
-  const hn::ScalableTag<std::uint64_t> d;
-  constexpr std::size_t kStep = kWidth / 2;
-  const std::uint64_t valid = lanes >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << lanes) - 1;
-  alignas(64) std::uint64_t found[kStep];
-  for (std::size_t i = 0; i < n_rows; ++i) {
-    const auto row = hn::Set(d, rows[i] & valid);
-    std::uint32_t* out = counts + i * n_columns;
-    std::size_t j = 0;
-    for (; j + kStep <= n_columns; j += kStep) {
-      hn::Store(hn::PopulationCount(hn::And(row, hn::LoadU(d, columns + j))), d, found);
-      for (std::size_t k = 0; k < kStep; ++k) out[j + k] += static_cast<std::uint32_t>(found[k]);
-    }
-    for (; j < n_columns; ++j)
-      out[j] += static_cast<std::uint32_t>(__builtin_popcountll(rows[i] & valid & columns[j]));
-  }
-}
-
 // --- sums per chain, in double ------------------------------------------------------------------------
 
 using Doubles = hn::ScalableTag<double>;
@@ -487,15 +466,6 @@ HWY_INLINE void AddWhereSet(const std::uint64_t* units, std::size_t n_units, std
   }
 }
 
-void AddMaskedRows(const std::uint64_t* units, const float* input, std::size_t n_units, std::size_t lanes,
-                   double* out) {
-  const Doubles d;
-  const hn::Rebind<float, Doubles> df;
-  AddWhereSet(units, n_units, lanes, out, [&](std::size_t i, std::size_t c) {
-    return hn::PromoteTo(d, hn::LoadU(df, input + i * kLanes + c));
-  });
-}
-
 void AddDots(const std::uint64_t* units, const float* coefficient, std::size_t n_units, std::size_t lanes,
              double* out) {
   const Doubles d;
@@ -515,8 +485,6 @@ HWY_EXPORT(Pack);
 HWY_EXPORT(LookUp);
 HWY_EXPORT(AddOuter);
 HWY_EXPORT(AddBits);
-HWY_EXPORT(AddCounts);
-HWY_EXPORT(AddMaskedRows);
 HWY_EXPORT(AddDots);
 
 std::size_t pack(const std::uint64_t* const* units, std::size_t n_blocks, std::size_t n_units,
@@ -538,16 +506,6 @@ void add_outer(const WeightedBlock* blocks, std::size_t n_blocks, std::size_t n_
 
 void add_bits(const std::uint64_t* units, std::size_t n_units, const float* weight, float* sums) {
   HWY_DYNAMIC_DISPATCH(AddBits)(units, n_units, weight, sums);
-}
-
-void add_counts(const std::uint64_t* rows, std::size_t n_rows, const std::uint64_t* columns,
-                std::size_t n_columns, std::size_t lanes, std::uint32_t* counts) {
-  HWY_DYNAMIC_DISPATCH(AddCounts)(rows, n_rows, columns, n_columns, lanes, counts);
-}
-
-void add_masked_rows(const std::uint64_t* units, const float* input, std::size_t n_units, std::size_t lanes,
-                     double* out) {
-  HWY_DYNAMIC_DISPATCH(AddMaskedRows)(units, input, n_units, lanes, out);
 }
 
 void add_dots(const std::uint64_t* units, const float* coefficient, std::size_t n_units, std::size_t lanes,

@@ -34,20 +34,20 @@ std::vector<double> published_betas(Index n) {
 }
 
 template <HasReference M>
-std::vector<double> effective_betas(const M& model, const typename M::Params& theta, double least,
-                                    std::uint64_t n_chains, const StreamFactory& streams, Purpose purpose,
-                                    const Workers& workers, const Progress& progress) {
+std::vector<double> effective_betas(const Engine<M>& engine, const typename M::Params& theta, double least,
+                                    std::uint64_t n_chains, Purpose purpose, const Progress& progress) {
   constexpr double kShortest = 1e-7;  // betas are floats
-  Chains<M> chains = reference_chains(model, n_chains, streams, purpose, workers);
-  Workspace<M> workspace;
-  workspace.fit(model, n_chains, workers);
-  infer(model, theta, chains.blocks, workspace, workers);
+  Population<M> population(reference_chains(engine, n_chains, purpose));
+  population.fit(engine);
+  Chains<M>& chains = population.chains;
+  Caches<M>& caches = population.caches;
+  latent_input(engine, theta, chains.blocks, caches);
   const auto energies = [&](double beta) {
-    std::vector<LaneDoubles> values(chains.blocks.size());
-    workers.for_each(static_cast<Index>(values.size()), [&](Index block) {
+    PerChain<double> values(chains.blocks.size());
+    engine.executor.for_each(static_cast<Index>(values.blocks.size()), [&](Index block) {
       const auto b = static_cast<std::size_t>(block);
-      model.free_energy(theta, constant_beta(static_cast<float>(beta)), chains.blocks[b], workspace.works[b],
-                        values[b]);
+      engine.model.free_energy(theta, constant_beta(static_cast<float>(beta)), chains.blocks[b],
+                               caches.blocks[b], values.blocks[b]);
     });
     return values;
   };
@@ -58,8 +58,7 @@ std::vector<double> effective_betas(const M& model, const typename M::Params& th
       const auto there = energies(beta);
       double largest = -std::numeric_limits<double>::infinity();
       const auto each = [&](auto&& f) {
-        for (std::uint64_t c = 0; c < n_chains; ++c)
-          f(here[c / kLanes][c % kLanes] - there[c / kLanes][c % kLanes]);
+        for (std::uint64_t c = 0; c < n_chains; ++c) f(here[c] - there[c]);
       };
       each([&](double w) { largest = std::max(largest, w); });
       double sum = 0.0;
@@ -82,14 +81,14 @@ std::vector<double> effective_betas(const M& model, const typename M::Params& th
       }
     }
     betas.push_back(low);
-    for (LaneFloats& beta : workspace.betas) beta = constant_beta(static_cast<float>(low));
-    const LaneStream stream = streams.lanes(purpose, chains.sweeps);
-    workers.for_each(static_cast<Index>(chains.blocks.size()), [&](Index block) {
+    caches.betas.fill(static_cast<float>(low));
+    const LaneStream stream = engine.streams.lanes(purpose, chains.sweeps);
+    engine.executor.for_each(static_cast<Index>(chains.blocks.size()), [&](Index block) {
       const auto b = static_cast<std::size_t>(block);
-      model.sample_latents(theta, workspace.betas[b], chains.blocks[b], workspace.works[b],
-                           stream.block(block));
+      engine.model.sample_latents(theta, caches.betas.blocks[b], chains.blocks[b], caches.blocks[b],
+                                  stream.block(block));
     });
-    advance(model, theta, 1, streams, purpose, chains, workspace, workers);
+    advance(engine, theta, 1, purpose, population);
     if (progress && progress(low) == Control::kStop) return {};
   }
   betas.back() = 1.0;
@@ -97,39 +96,38 @@ std::vector<double> effective_betas(const M& model, const typename M::Params& th
 }
 
 template <EnergyModel M>
-std::vector<double> annealed_log_weights(const M& model, const typename M::Params& theta,
-                                         std::span<const double> betas, Chains<M> chains,
-                                         const StreamFactory& streams, Purpose purpose,
-                                         const Workers& workers, const Progress& progress) {
+std::vector<double> annealed_log_weights(const Engine<M>& engine, const typename M::Params& theta,
+                                         std::span<const double> betas, Chains<M> chains, Purpose purpose,
+                                         const Progress& progress) {
   const std::uint64_t n_chains = chains.n_chains;
   const auto n_blocks = static_cast<Index>(chains.blocks.size());
-  Workspace<M> workspace;
-  workspace.fit(model, n_chains, workers);
+  Caches<M> caches;
+  caches.fit(engine.model, n_chains, engine.executor);
   std::vector<double> log_weights(chains.blocks.size() * kLanes, 0.0);
-  infer(model, theta, chains.blocks, workspace, workers);
+  latent_input(engine, theta, chains.blocks, caches);
 
   // The weight of step k and the latents at its beta, both from the cache.
   const auto weigh = [&](Index b, std::size_t k) {
     const auto i = static_cast<std::size_t>(b);
     LaneDoubles before;
     LaneDoubles after;
-    model.free_energy(theta, constant_beta(static_cast<float>(betas[k - 1])), chains.blocks[i],
-                      workspace.works[i], before);
+    engine.model.free_energy(theta, constant_beta(static_cast<float>(betas[k - 1])), chains.blocks[i],
+                             caches.blocks[i], before);
     const LaneFloats beta = constant_beta(static_cast<float>(betas[k]));
-    model.free_energy(theta, beta, chains.blocks[i], workspace.works[i], after);
+    engine.model.free_energy(theta, beta, chains.blocks[i], caches.blocks[i], after);
     for (std::size_t c = 0; c < kLanes; ++c) log_weights[i * kLanes + c] += before[c] - after[c];
     if (k + 1 == betas.size()) return;  // a last sweep would change no weight
-    workspace.betas[i] = beta;
-    model.sample_latents(theta, beta, chains.blocks[i], workspace.works[i],
-                         streams.lanes(purpose, k).block(b));
+    caches.betas.blocks[i] = beta;
+    engine.model.sample_latents(theta, beta, chains.blocks[i], caches.blocks[i],
+                                engine.streams.lanes(purpose, k).block(b));
   };
-  const Cut cut(n_blocks, workers.threads(), 1);
+  const Cut cut(n_blocks, engine.executor.threads(), 1);
   const auto run = [&](Index task, std::size_t slot, std::size_t k, Index stage) {
-    const UnitRange units = cut.units(task, model.stage_units(stage));
+    const UnitRange units = cut.units(task, engine.model.stage_units(stage));
     if (units.size() == 0) return;
-    model.resample(stage, units, theta,
-                   workspace.panel(chains.blocks, cut.first_block(task), cut.block_count(task)),
-                   workspace.scratch[slot], streams.lanes(purpose, k).block(cut.first_block(task)));
+    engine.model.resample(
+        stage, units, theta, caches.panel(chains.blocks, cut.first_block(task), cut.block_count(task)),
+        caches.scratch[slot], engine.streams.lanes(purpose, k).block(cut.first_block(task)));
   };
 
   // Some betas at a time, so that progress is seen between them.
@@ -137,18 +135,19 @@ std::vector<double> annealed_log_weights(const M& model, const typename M::Param
   for (std::size_t first = 1; first < betas.size(); first += kStride) {
     const std::size_t last = std::min(first + kStride, betas.size());
     if (cut.parts == 1) {
-      workers.for_each(cut.tasks(), [&](Index task, std::size_t slot) {
+      engine.executor.for_each(cut.tasks(), [&](Index task, std::size_t slot) {
         for (std::size_t k = first; k < last; ++k) {
           for (Index b = 0; b < cut.block_count(task); ++b) weigh(cut.first_block(task) + b, k);
-          for (Index stage = 0; stage < model.stages() && k + 1 < betas.size(); ++stage)
+          for (Index stage = 0; stage < engine.model.stages() && k + 1 < betas.size(); ++stage)
             run(task, slot, k, stage);
         }
       });
     } else {
       for (std::size_t k = first; k < last; ++k) {
-        workers.for_each(n_blocks, [&](Index b) { weigh(b, k); });
-        for (Index stage = 0; stage < model.stages() && k + 1 < betas.size(); ++stage)
-          workers.for_each(cut.tasks(), [&](Index task, std::size_t slot) { run(task, slot, k, stage); });
+        engine.executor.for_each(n_blocks, [&](Index b) { weigh(b, k); });
+        for (Index stage = 0; stage < engine.model.stages() && k + 1 < betas.size(); ++stage)
+          engine.executor.for_each(cut.tasks(),
+                                   [&](Index task, std::size_t slot) { run(task, slot, k, stage); });
       }
     }
     const double fraction = static_cast<double>(last - 1) / static_cast<double>(betas.size() - 1);
@@ -158,13 +157,11 @@ std::vector<double> annealed_log_weights(const M& model, const typename M::Param
   return log_weights;
 }
 
-#define TEMPERA_INSTANTIATE(M)                                                                           \
-  template std::vector<double> effective_betas(const M&, const M::Params&, double, std::uint64_t,        \
-                                               const StreamFactory&, Purpose, const Workers&,            \
-                                               const Progress&);                                         \
-  template std::vector<double> annealed_log_weights(const M&, const M::Params&, std::span<const double>, \
-                                                    Chains<M>, const StreamFactory&, Purpose,            \
-                                                    const Workers&, const Progress&);
+#define TEMPERA_INSTANTIATE(M)                                                                            \
+  template std::vector<double> effective_betas(const Engine<M>&, const M::Params&, double, std::uint64_t, \
+                                               Purpose, const Progress&);                                 \
+  template std::vector<double> annealed_log_weights(                                                      \
+      const Engine<M>&, const M::Params&, std::span<const double>, Chains<M>, Purpose, const Progress&);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 

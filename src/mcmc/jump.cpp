@@ -6,7 +6,7 @@
 
 #include "tempera/core/math.hpp"
 #include "tempera/kernels/sampling.hpp"
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/all_models.hpp"
 
 namespace tempera {
 namespace {
@@ -35,18 +35,20 @@ bool is_consistent(const JumpMemory& memory) {
   return true;
 }
 
-template <HasLatentMarginal M>
-void remember(const M& model, const Workspace<M>& workspace, JumpMemory& memory) {
-  const auto cases = static_cast<std::uint64_t>(memory.logits.rows());
-  for (const typename M::Work& work : workspace.works) {
-    for (Index lane = 0; lane < work.lanes; ++lane) {
-      const auto row = static_cast<Index>(memory.next);
-      Vector logits = model.latent_logits(work, lane);
-      logits = logits.cwiseMax(-kLargestJumpLogit).cwiseMin(kLargestJumpLogit);
-      memory.logits.row(row) = logits.transpose();
-      memory.log_none[row] = log_none(logits);
-      memory.next = (memory.next + 1) % cases;
-      memory.filled = std::min(cases, memory.filled + 1);
+template <EnergyModel M>
+void add_cases([[maybe_unused]] const M& model, const Caches<M>& caches, JumpMemory& memory) {
+  if constexpr (HasLatentMarginal<M>) {
+    const auto cases = static_cast<std::uint64_t>(memory.logits.rows());
+    for (const typename M::BlockCache& cache : caches.blocks) {
+      for (Index lane = 0; lane < cache.lanes; ++lane) {
+        const auto row = static_cast<Index>(memory.next);
+        Vector logits = model.latent_logits(cache, lane);
+        logits = logits.cwiseMax(-kLargestJumpLogit).cwiseMin(kLargestJumpLogit);
+        memory.logits.row(row) = logits.transpose();
+        memory.log_none[row] = log_none(logits);
+        memory.next = (memory.next + 1) % cases;
+        memory.filled = std::min(cases, memory.filled + 1);
+      }
     }
   }
 }
@@ -80,37 +82,39 @@ LaneDoubles jump_log_density(const JumpMemory& memory, const BitLayer& latents, 
 }
 
 template <HasLatentMarginal M>
-double jump(const M& model, const typename M::Params& theta, const JumpMemory& memory,
-            const StreamFactory& streams, std::uint64_t step, Chains<M>& chains, Workspace<M>& workspace,
-            const Workers& workers) {
+double offer_jumps(const Engine<M>& engine, const typename M::Params& theta, const JumpMemory& memory,
+                   std::uint64_t step, Population<M>& population) {
   if (memory.filled == 0) return 0.0;
+  Chains<M>& chains = population.chains;
+  Caches<M>& caches = population.caches;
   std::vector<double> accepted(chains.blocks.size(), 0.0);
-  workers.for_each(static_cast<Index>(chains.blocks.size()), [&](Index block, std::size_t slot) {
+  engine.executor.for_each(static_cast<Index>(chains.blocks.size()), [&](Index block, std::size_t slot) {
     const auto b = static_cast<std::size_t>(block);
-    typename M::Scratch& scratch = workspace.scratch[slot];
+    typename M::Scratch& scratch = caches.scratch[slot];
     typename M::State& x = chains.blocks[b];
-    const Index lanes = workspace.works[b].lanes;
+    const Index lanes = caches.blocks[b].lanes;
     const auto first = static_cast<std::uint32_t>(block * kLanes);
     // A component for each chain, a draw from it, and a uniform for the decision.
     LaneMatrix input = LaneMatrix::Zero(memory.logits.cols(), kLanes);
     LaneDoubles decision{};
     for (Index c = 0; c < lanes; ++c) {
-      StreamEngine engine = streams.engine(Purpose::kJumpChoice, step, first + static_cast<std::uint32_t>(c));
-      decision[static_cast<std::size_t>(c)] = uniform_53(engine);
-      if (uniform_53(engine) < kUniformPart) continue;
+      StreamEngine random =
+          engine.streams.engine(Purpose::kJumpChoice, step, first + static_cast<std::uint32_t>(c));
+      decision[static_cast<std::size_t>(c)] = uniform_53(random);
+      if (uniform_53(random) < kUniformPart) continue;
       const boost::random::uniform_int_distribution<Index> component(0,
                                                                      static_cast<Index>(memory.filled) - 1);
-      input.col(c) = memory.logits.row(component(engine)).transpose();
+      input.col(c) = memory.logits.row(component(random)).transpose();
     }
     typename M::State proposal = x;
     BitLayer& latents = M::latents_of(proposal);
     sample_units(input.data(), {0, memory.logits.cols()}, constant_beta(1.0F), {}, lanes,
-                 streams.lanes(Purpose::kJump, step, first), 0, latents);
+                 engine.streams.lanes(Purpose::kJump, step, first), 0, latents);
 
     LaneDoubles here{};
     LaneDoubles there{};
-    model.latent_free_energy(theta, workspace.betas[b], x, lanes, scratch, here);
-    model.latent_free_energy(theta, workspace.betas[b], proposal, lanes, scratch, there);
+    engine.model.latent_free_energy(theta, caches.betas.blocks[b], x, lanes, scratch, here);
+    engine.model.latent_free_energy(theta, caches.betas.blocks[b], proposal, lanes, scratch, there);
     const LaneDoubles density_here = jump_log_density(memory, M::latents_of(std::as_const(x)), lanes);
     const LaneDoubles density_there = jump_log_density(memory, latents, lanes);
     for (Index c = 0; c < lanes; ++c) {
@@ -125,15 +129,38 @@ double jump(const M& model, const typename M::Params& theta, const JumpMemory& m
          static_cast<double>(chains.n_chains);
 }
 
-bool is_jump(double rate, const StreamFactory& streams, std::uint64_t step) {
-  if (rate <= 0.0) return false;
-  StreamEngine engine = streams.engine(Purpose::kJumpStep, step);
-  return uniform_53(engine) < rate;
+template <EnergyModel M>
+double jump([[maybe_unused]] const Engine<M>& engine, [[maybe_unused]] const typename M::Params& theta,
+            [[maybe_unused]] const JumpMemory& memory, [[maybe_unused]] std::uint64_t step,
+            [[maybe_unused]] Population<M>& population) {
+  if constexpr (HasLatentMarginal<M>) {
+    return offer_jumps(engine, theta, memory, step, population);
+  } else {
+    return 0.0;
+  }
 }
 
-template void remember(const BernoulliRbm&, const Workspace<BernoulliRbm>&, JumpMemory&);
-template double jump(const BernoulliRbm&, const BernoulliRbm::Params&, const JumpMemory&,
-                     const StreamFactory&, std::uint64_t, Chains<BernoulliRbm>&, Workspace<BernoulliRbm>&,
-                     const Workers&);
+bool is_jump(double rate, const StreamFactory& streams, std::uint64_t step) {
+  if (rate <= 0.0) return false;
+  StreamEngine random = streams.engine(Purpose::kJumpStep, step);
+  return uniform_53(random) < rate;
+}
+
+template <EnergyModel M>
+void jump_now_and_then(const Engine<M>& engine, const typename M::Params& theta, double rate,
+                       const JumpMemory& memory, Population<M>& population) {
+  const std::uint64_t step = population.chains.sweeps;
+  if (is_jump(rate, engine.streams, step)) jump(engine, theta, memory, step, population);
+}
+
+#define TEMPERA_INSTANTIATE(M)                                                                   \
+  template void add_cases(const M&, const Caches<M>&, JumpMemory&);                              \
+  template double jump(const Engine<M>&, const M::Params&, const JumpMemory&, std::uint64_t,     \
+                       Population<M>&);                                                          \
+  template void jump_now_and_then(const Engine<M>&, const M::Params&, double, const JumpMemory&, \
+                                  Population<M>&);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
+#undef TEMPERA_INSTANTIATE
 
 }  // namespace tempera

@@ -61,19 +61,6 @@ bool knows_flow(const TemperatureLadder& ladder) {
   return true;
 }
 
-/// Within a population.
-template <EnergyModel M>
-void copy_chain(Chains<M>& chains, std::uint64_t from, std::uint64_t to) {
-  tempera::copy_chain(chains.blocks[at(from / kLanes)], static_cast<Index>(from % kLanes),
-                      chains.blocks[at(to / kLanes)], static_cast<Index>(to % kLanes));
-}
-
-template <EnergyModel M>
-void clear_chain(Chains<M>& chains, std::uint64_t chain) {
-  for_each_field([&](std::string_view, auto& layer) { keep_lanes(~(Word{1} << (chain % kLanes)), layer); },
-                 chains.blocks[at(chain / kLanes)]);
-}
-
 /// A rung between k - 1 and k in every ensemble, its chains copies of those of rung k.
 template <EnergyModel M>
 void add_rung(TemperatureLadder& ladder, std::uint64_t k, const M& model, Chains<M>& chains) {
@@ -85,7 +72,7 @@ void add_rung(TemperatureLadder& ladder, std::uint64_t k, const M& model, Chains
     const std::uint64_t added = chains.n_chains++;
     if (at(words_for(static_cast<Index>(chains.n_chains))) > chains.blocks.size())
       chains.blocks.push_back(model.new_state());
-    copy_chain(chains, ladder.chains[at(e * ladder.n_rungs + k)], added);
+    copy_chain(chains, ladder.chains[at(e * ladder.n_rungs + k)], chains, added);
     for (std::uint64_t j = 0; j < ladder.n_rungs; ++j) {
       if (j == k) {
         wider.chains.push_back(added);
@@ -113,9 +100,9 @@ void remove_rung(TemperatureLadder& ladder, std::uint64_t k, Chains<M>& chains) 
     ladder.chains.erase(place);
     const std::uint64_t last = --chains.n_chains;
     if (gone != last) {
-      copy_chain(chains, last, gone);
+      copy_chain(chains, last, chains, gone);
       std::replace(ladder.chains.begin(), ladder.chains.end(), last, gone);
-      std::replace(ladder.plain.begin(), ladder.plain.end(), last, gone);
+      std::replace(ladder.free_chains.begin(), ladder.free_chains.end(), last, gone);
     }
     clear_chain(chains, last);
     chains.blocks.resize(at(words_for(static_cast<Index>(chains.n_chains))));
@@ -127,7 +114,7 @@ void remove_rung(TemperatureLadder& ladder, std::uint64_t k, Chains<M>& chains) 
 
 }  // namespace
 
-TemperatureLadder empty_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles, std::uint64_t n_plain) {
+TemperatureLadder empty_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles, std::uint64_t n_free) {
   TemperatureLadder ladder;
   ladder.n_rungs = n_rungs;
   ladder.n_ensembles = n_ensembles;
@@ -138,7 +125,7 @@ TemperatureLadder empty_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles,
   ladder.down.assign(at(n_rungs), 0.0);
   ladder.chains.assign(at(n_ensembles * n_rungs), 0);
   ladder.origin.assign(ladder.chains.size(), TemperatureLadder::kNone);
-  ladder.plain.assign(at(n_plain), 0);
+  ladder.free_chains.assign(at(n_free), 0);
   return ladder;
 }
 
@@ -148,7 +135,7 @@ const char* ladder_fault(const TemperatureLadder& ladder) {
       std::adjacent_find(betas.begin(), betas.end(), std::greater_equal<>()) != betas.end())
     return "betas";
   std::vector<std::uint64_t> all = ladder.chains;
-  all.insert(all.end(), ladder.plain.begin(), ladder.plain.end());
+  all.insert(all.end(), ladder.free_chains.begin(), ladder.free_chains.end());
   std::sort(all.begin(), all.end());
   for (std::size_t c = 0; c < all.size(); ++c) {
     if (all[c] != c) return "chains";
@@ -165,12 +152,12 @@ const char* ladder_fault(const TemperatureLadder& ladder) {
   return nullptr;
 }
 
-TemperatureLadder linear_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles, std::uint64_t n_plain) {
-  TemperatureLadder ladder = empty_ladder(n_rungs, n_ensembles, n_plain);
+TemperatureLadder linear_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles, std::uint64_t n_free) {
+  TemperatureLadder ladder = empty_ladder(n_rungs, n_ensembles, n_free);
   for (std::uint64_t k = 0; k < n_rungs; ++k)
     ladder.betas[at(k)] = static_cast<double>(k) / static_cast<double>(n_rungs - 1);
-  std::iota(ladder.plain.begin(), ladder.plain.end(), std::uint64_t{0});
-  std::iota(ladder.chains.begin(), ladder.chains.end(), n_plain);
+  std::iota(ladder.free_chains.begin(), ladder.free_chains.end(), std::uint64_t{0});
+  std::iota(ladder.chains.begin(), ladder.chains.end(), n_free);
   return ladder;
 }
 
@@ -184,7 +171,7 @@ void add_rejection(double rejected, double& offers, double& rejection) {
   rejection += std::max(kRejectionWeight, 1.0 / offers) * (rejected - rejection);
 }
 
-std::uint64_t note_end(std::uint64_t rung, std::uint64_t n_rungs, std::uint64_t& origin) {
+std::uint64_t count_round_trip(std::uint64_t rung, std::uint64_t n_rungs, std::uint64_t& origin) {
   if (rung + 1 == n_rungs) {
     const bool returned = origin == TemperatureLadder::kDown;
     origin = TemperatureLadder::kUp;
@@ -195,107 +182,133 @@ std::uint64_t note_end(std::uint64_t rung, std::uint64_t n_rungs, std::uint64_t&
 }
 
 template <EnergyModel M>
-void place(const TemperatureLadder& ladder, Workspace<M>& workspace) {
-  for (LaneFloats& betas : workspace.betas) betas.fill(1.0F);
-  for (std::size_t i = 0; i < ladder.chains.size(); ++i) {
-    const std::uint64_t chain = ladder.chains[i];
-    workspace.betas[at(chain / kLanes)][at(chain % kLanes)] =
-        static_cast<float>(ladder.betas[i % at(ladder.n_rungs)]);
+void place(const TemperatureLadder& ladder, Population<M>& population) {
+  PerChain<float>& betas = population.caches.betas;
+  betas.fill(1.0F);
+  for (std::size_t i = 0; i < ladder.chains.size(); ++i)
+    betas[ladder.chains[i]] = static_cast<float>(ladder.betas[i % at(ladder.n_rungs)]);
+}
+
+namespace {
+
+/// f(ensemble, colder rung's hotter neighbour k) for the pairs (k, k + 1) that meet in the next round.
+template <class F>
+void for_each_pair(const TemperatureLadder& ladder, F&& f) {
+  for (std::uint64_t e = 0; e < ladder.n_ensembles; ++e) {
+    for (std::uint64_t k = ladder.swaps % 2; k + 1 < ladder.n_rungs; k += 2) f(e, k);
   }
 }
 
-template <EnergyModel M>
-void swap_rungs(const M& model, const typename M::Params& theta, const StreamFactory& streams,
-                Purpose purpose, Purpose sweep_purpose, Chains<M>& chains, TemperatureLadder& ladder,
-                Workspace<M>& workspace, const Workers& workers,
-                std::vector<EnergyDifferences>* differences) {
-  const std::uint64_t n = ladder.n_rungs;
-  const std::uint64_t parity = ladder.swaps % 2;
-  // Every replica of a pair is seen at the beta of its partner.
-  std::vector<LaneFloats> partner = workspace.betas;
-  std::vector<char> concerned(workspace.betas.size(), 0);
-  for (std::uint64_t e = 0; e < ladder.n_ensembles; ++e) {
-    for (std::uint64_t k = parity; k + 1 < n; k += 2) {
-      const std::uint64_t hot = ladder.chains[at(e * n + k)];
-      const std::uint64_t cold = ladder.chains[at(e * n + k + 1)];
-      partner[at(hot / kLanes)][at(hot % kLanes)] = static_cast<float>(ladder.betas[at(k + 1)]);
-      partner[at(cold / kLanes)][at(cold % kLanes)] = static_cast<float>(ladder.betas[at(k)]);
-      concerned[at(hot / kLanes)] = concerned[at(cold / kLanes)] = 1;
-    }
-  }
-  std::vector<LaneDoubles> own(partner.size());
-  std::vector<LaneDoubles> other(partner.size());
-  workers.for_each(static_cast<Index>(partner.size()), [&](Index block) {
-    const auto b = static_cast<std::size_t>(block);
-    if (concerned[b] == 0) return;
-    model.free_energy(theta, workspace.betas[b], chains.blocks[b], workspace.works[b], own[b]);
-    model.free_energy(theta, partner[b], chains.blocks[b], workspace.works[b], other[b]);
-  });
+/// Free energies of the replicas that meet: at their own betas, and at those of their partners.
+struct SwapEnergies {
+  PerChain<double> own;
+  PerChain<double> other;
+  std::vector<char> concerned;  // of every block, whether any of its chains meets another
+};
 
-  std::vector<double> rejected(at(n - 1), 0.0);
+template <EnergyModel M>
+SwapEnergies swap_energies(const Engine<M>& engine, const typename M::Params& theta,
+                           const TemperatureLadder& ladder, const Population<M>& population) {
+  const std::size_t n_blocks = population.chains.blocks.size();
+  // Every replica of a pair is seen at the beta of its partner.
+  PerChain<float> partner = population.caches.betas;
+  SwapEnergies energies{PerChain<double>(n_blocks), PerChain<double>(n_blocks),
+                        std::vector<char>(n_blocks, 0)};
+  for_each_pair(ladder, [&](std::uint64_t e, std::uint64_t k) {
+    const std::uint64_t hot = ladder.chains[at(e * ladder.n_rungs + k)];
+    const std::uint64_t cold = ladder.chains[at(e * ladder.n_rungs + k + 1)];
+    partner[hot] = static_cast<float>(ladder.betas[at(k + 1)]);
+    partner[cold] = static_cast<float>(ladder.betas[at(k)]);
+    energies.concerned[block_of(hot)] = energies.concerned[block_of(cold)] = 1;
+  });
+  engine.executor.for_each(static_cast<Index>(n_blocks), [&](Index block) {
+    const auto b = static_cast<std::size_t>(block);
+    if (energies.concerned[b] == 0) return;
+    engine.model.free_energy(theta, population.caches.betas.blocks[b], population.chains.blocks[b],
+                             population.caches.blocks[b], energies.own.blocks[b]);
+    engine.model.free_energy(theta, partner.blocks[b], population.chains.blocks[b],
+                             population.caches.blocks[b], energies.other.blocks[b]);
+  });
+  return energies;
+}
+
+/// Labels of the pairs that meet change places, or not.
+void exchange_labels(const SwapEnergies& energies, StreamFactory streams, Purpose purpose,
+                     TemperatureLadder& ladder, std::vector<EnergyDifferences>* differences) {
+  const auto& [own, other, concerned] = energies;
+  std::vector<double> rejected(at(ladder.n_rungs - 1), 0.0);
   for (std::uint64_t e = 0; e < ladder.n_ensembles; ++e) {
-    for (std::uint64_t k = parity; k + 1 < n; k += 2) {
-      const std::size_t i = at(e * n + k);
-      const auto value = [](const std::vector<LaneDoubles>& of, std::uint64_t chain) {
-        return of[at(chain / kLanes)][at(chain % kLanes)];
-      };
+    for (std::uint64_t k = ladder.swaps % 2; k + 1 < ladder.n_rungs; k += 2) {
+      const std::size_t i = at(e * ladder.n_rungs + k);
       const std::uint64_t hot = ladder.chains[i];
       const std::uint64_t cold = ladder.chains[i + 1];
-      const double probability =
-          swap_probability(value(own, hot), value(own, cold), value(other, hot), value(other, cold));
+      const double probability = swap_probability(own[hot], own[cold], other[hot], other[cold]);
       rejected[at(k)] += 1.0 - probability;
       if (differences != nullptr) {
-        (*differences)[at(k)].forward.push_back(value(own, hot) - value(other, hot));
-        (*differences)[at(k)].reverse.push_back(value(own, cold) - value(other, cold));
+        (*differences)[at(k)].forward.push_back(own[hot] - other[hot]);
+        (*differences)[at(k)].reverse.push_back(own[cold] - other[cold]);
       }
-      const auto pair = static_cast<std::uint32_t>(e * kMaxRungs + k);
-      StreamEngine engine = streams.engine(purpose, ladder.swaps, pair);
-      if (uniform_53(engine) < probability) {
+      StreamEngine random =
+          streams.engine(purpose, ladder.swaps, static_cast<std::uint32_t>(e * kMaxRungs + k));
+      if (uniform_53(random) < probability) {
         std::swap(ladder.chains[i], ladder.chains[i + 1]);
         std::swap(ladder.origin[i], ladder.origin[i + 1]);
       }
     }
   }
   const auto ensembles = static_cast<double>(ladder.n_ensembles);
-  for (std::uint64_t k = parity; k + 1 < n; k += 2) {
+  for (std::uint64_t k = ladder.swaps % 2; k + 1 < ladder.n_rungs; k += 2)
     add_rejection(rejected[at(k)] / ensembles, ladder.offers[at(k)], ladder.rejections[at(k)]);
-  }
+}
 
+/// Round trips, and the running means of the origins at every rung.
+void count_flow(TemperatureLadder& ladder) {
   const double weight = flow_weight(ladder);
-  for (std::uint64_t k = 0; k < n; ++k) {
+  const auto ensembles = static_cast<double>(ladder.n_ensembles);
+  for (std::uint64_t k = 0; k < ladder.n_rungs; ++k) {
     double up = 0.0;
     double down = 0.0;
     for (std::uint64_t e = 0; e < ladder.n_ensembles; ++e) {
-      std::uint64_t& origin = ladder.origin[at(e * n + k)];
-      ladder.round_trips += note_end(k, n, origin);
+      std::uint64_t& origin = ladder.origin[at(e * ladder.n_rungs + k)];
+      ladder.round_trips += count_round_trip(k, ladder.n_rungs, origin);
       up += origin == TemperatureLadder::kUp ? 1.0 : 0.0;
       down += origin == TemperatureLadder::kDown ? 1.0 : 0.0;
     }
     ladder.up[at(k)] += weight * (up / ensembles - ladder.up[at(k)]);
     ladder.down[at(k)] += weight * (down / ensembles - ladder.down[at(k)]);
   }
-  ++ladder.swaps;
-  ++ladder.counted;
+}
 
-  place(ladder, workspace);
+}  // namespace
+
+template <EnergyModel M>
+void swap_rungs(const Engine<M>& engine, const typename M::Params& theta, Draws draws,
+                TemperatureLadder& ladder, Population<M>& population,
+                std::vector<EnergyDifferences>* differences) {
+  const SwapEnergies energies = swap_energies(engine, theta, ladder, population);
+  exchange_labels(energies, engine.streams, draws.swaps, ladder, differences);
+  count_flow(ladder);
+  ++ladder.swaps;
+  ++ladder.rounds_counted;
+  place(ladder, population);
   // A sweep and the draw of latents have sites of their own in one step.
-  const LaneStream stream = streams.lanes(sweep_purpose, chains.sweeps - 1);
-  workers.for_each(static_cast<Index>(partner.size()), [&](Index block) {
+  const LaneStream stream = engine.streams.lanes(draws.sweeps, population.chains.sweeps - 1);
+  engine.executor.for_each(static_cast<Index>(population.chains.blocks.size()), [&](Index block) {
     const auto b = static_cast<std::size_t>(block);
-    if (concerned[b] != 0)
-      model.sample_latents(theta, workspace.betas[b], chains.blocks[b], workspace.works[b],
-                           stream.block(block));
+    if (energies.concerned[b] != 0)
+      engine.model.sample_latents(theta, population.caches.betas.blocks[b], population.chains.blocks[b],
+                                  population.caches.blocks[b], stream.block(block));
   });
 }
 
-void exchange_with_plain(const StreamFactory& streams, TemperatureLadder& ladder) {
-  StreamEngine engine = streams.engine(Purpose::kExchange, ladder.swaps);
-  std::size_t left = ladder.plain.size();
+void exchange_with_free_chains(const StreamFactory& streams, TemperatureLadder& ladder) {
+  StreamEngine random = streams.engine(Purpose::kExchange, ladder.swaps);
+  std::size_t left = ladder.free_chains.size();
   for (std::uint64_t e = 0; e < ladder.n_ensembles && left > 0; ++e, --left) {
     const boost::random::uniform_int_distribution<std::size_t> below(0, left - 1);
-    const std::size_t i = below(engine);
-    std::swap(ladder.plain[i], ladder.chains[at((e + 1) * ladder.n_rungs - 1)]);
-    std::swap(ladder.plain[i], ladder.plain[left - 1]);
+    const std::size_t i = below(random);
+    std::swap(ladder.free_chains[i], ladder.chains[at((e + 1) * ladder.n_rungs - 1)]);
+    std::swap(ladder.free_chains[i], ladder.free_chains[left - 1]);
   }
 }
 
@@ -310,7 +323,7 @@ double mean_rejection(std::span<const double> rejections) {
 }
 
 double round_trip_rate(const TemperatureLadder& ladder) {
-  const double rounds = static_cast<double>(ladder.counted) * static_cast<double>(ladder.n_ensembles);
+  const double rounds = static_cast<double>(ladder.rounds_counted) * static_cast<double>(ladder.n_ensembles);
   return rounds > 0 ? static_cast<double>(ladder.round_trips) / rounds : 0.0;
 }
 
@@ -382,7 +395,7 @@ TemperatureLadder adapt(TemperatureLadder ladder, RungLimits limits, const M& mo
   const double offers = *std::min_element(ladder.offers.begin(), ladder.offers.end());
   ladder.rejections.assign(at(n - 1), std::min(1.0, total / static_cast<double>(n - 1)));
   ladder.offers.assign(at(n - 1), std::min(offers, 1.0 / kRejectionWeight));
-  ladder.adapted = ladder.swaps;
+  ladder.last_adapted = ladder.swaps;
   return ladder;
 }
 
@@ -422,81 +435,73 @@ TemperatureLadder spawn(TemperatureLadder ladder, const M& model, Chains<M>& cha
   ladder.rejections[widest - 1] = half;
   ladder.rejections.insert(ladder.rejections.begin() + place, half);
   ladder.offers.insert(ladder.offers.begin() + place, ladder.offers[widest - 1]);
-  ladder.adapted = ladder.swaps;
+  ladder.last_adapted = ladder.swaps;
   return ladder;
 }
 
 template <EnergyModel M>
-void temper(const M& model, const typename M::Params& theta, std::uint64_t sweeps,
-            const StreamFactory& streams, Purpose purpose, Purpose sweep_purpose, Chains<M>& chains,
-            TemperatureLadder& ladder, Workspace<M>& workspace, const Workers& workers,
+void temper(const Engine<M>& engine, const typename M::Params& theta, const Round& round,
+            TemperatureLadder& ladder, Population<M>& population,
             std::vector<EnergyDifferences>* differences) {
-  advance(model, theta, sweeps, streams, sweep_purpose, chains, workspace, workers);
-  swap_rungs(model, theta, streams, purpose, sweep_purpose, chains, ladder, workspace, workers, differences);
+  advance(engine, theta, round.sweeps, round.draws.sweeps, population);
+  swap_rungs(engine, theta, round.draws, ladder, population, differences);
 }
 
 template <EnergyModel M>
-Eigen::MatrixXd rung_energies(const M& model, const typename M::Params& theta,
-                              const TemperatureLadder& ladder, const Chains<M>& chains,
-                              const Workspace<M>& workspace, const Workers& workers) {
-  const auto n_rungs = static_cast<Index>(ladder.n_rungs);
-  Eigen::MatrixXd energies(static_cast<Index>(ladder.chains.size()), n_rungs);
-  std::vector<std::vector<LaneDoubles>> values(at(ladder.n_rungs),
-                                               std::vector<LaneDoubles>(chains.blocks.size()));
-  workers.for_each(static_cast<Index>(chains.blocks.size()), [&](Index block) {
+Eigen::MatrixXd rung_energies(const Engine<M>& engine, const typename M::Params& theta,
+                              const TemperatureLadder& ladder, const Population<M>& population) {
+  const std::size_t n_blocks = population.chains.blocks.size();
+  Eigen::MatrixXd energies(static_cast<Index>(ladder.chains.size()), static_cast<Index>(ladder.n_rungs));
+  std::vector<PerChain<double>> values(at(ladder.n_rungs), PerChain<double>(n_blocks));
+  engine.executor.for_each(static_cast<Index>(n_blocks), [&](Index block) {
     const auto b = static_cast<std::size_t>(block);
     for (std::size_t k = 0; k < values.size(); ++k) {
-      model.free_energy(theta, constant_beta(static_cast<float>(ladder.betas[k])), chains.blocks[b],
-                        workspace.works[b], values[k][b]);
+      engine.model.free_energy(theta, constant_beta(static_cast<float>(ladder.betas[k])),
+                               population.chains.blocks[b], population.caches.blocks[b], values[k].blocks[b]);
     }
   });
   for (Index n = 0; n < energies.rows(); ++n) {
-    const std::uint64_t chain = ladder.chains[static_cast<std::size_t>(n)];
-    for (Index k = 0; k < n_rungs; ++k)
-      energies(n, k) = values[static_cast<std::size_t>(k)][at(chain / kLanes)][at(chain % kLanes)];
+    for (Index k = 0; k < energies.cols(); ++k)
+      energies(n, k) = values[static_cast<std::size_t>(k)][ladder.chains[static_cast<std::size_t>(n)]];
   }
   return energies;
 }
 
 template <EnergyModel M>
-TemperatureLadder tune(TemperatureLadder ladder, RungLimits limits, std::uint64_t sweeps, const M& model,
-                       const typename M::Params& theta, const StreamFactory& streams, Purpose purpose,
-                       Purpose sweep_purpose, Chains<M>& chains, Workspace<M>& workspace,
-                       const Workers& workers, const Progress& progress) {
+void tune(const Engine<M>& engine, const typename M::Params& theta, const Round& round, RungLimits limits,
+          TemperatureLadder& ladder, Population<M>& population, const Progress& progress) {
   constexpr std::uint64_t kShort = 50;  // rounds between changes of the number of rungs
   constexpr std::uint64_t kMostShort = 200;
   constexpr std::uint64_t kSettled = 4;  // placements without a change of it
   constexpr std::uint64_t kLong = 800;   // the last rounds
   const auto rounds = [&](std::uint64_t n) {
     reset_statistics(ladder);
-    for (std::uint64_t t = 0; t < n; ++t)
-      temper(model, theta, sweeps, streams, purpose, sweep_purpose, chains, ladder, workspace, workers);
+    for (std::uint64_t t = 0; t < n; ++t) temper(engine, theta, round, ladder, population);
   };
   const auto stops = [&](double fraction) { return progress && progress(fraction) == Control::kStop; };
-  workspace.fit(model, chains.n_chains, workers);
-  place(ladder, workspace);
+  population.fit(engine);
+  place(ladder, population);
   std::uint64_t settled = 0;
-  for (std::uint64_t round = 0; round < kMostShort && settled < kSettled; ++round) {
+  for (std::uint64_t n = 0; n < kMostShort && settled < kSettled; ++n) {
     rounds(kShort);
     const std::uint64_t before = ladder.n_rungs;
-    ladder = adapt(std::move(ladder), limits, model, chains);
+    ladder = adapt(std::move(ladder), limits, engine.model, population.chains);
     settled = ladder.n_rungs == before ? settled + 1 : 0;
-    workspace.fit(model, chains.n_chains, workers);
-    place(ladder, workspace);
-    if (stops(0.5 * static_cast<double>(round) / static_cast<double>(kMostShort))) return ladder;
+    population.fit(engine);
+    place(ladder, population);
+    if (stops(0.5 * static_cast<double>(n) / static_cast<double>(kMostShort))) return;
   }
   for (std::uint64_t n = 2 * kShort; n <= kLong; n *= 2) {
     rounds(n);
     ladder.betas = equal_rejection_betas(ladder, ladder.n_rungs);
-    place(ladder, workspace);
-    if (stops(0.5 + 0.5 * static_cast<double>(n) / static_cast<double>(kLong))) return ladder;
+    place(ladder, population);
+    if (stops(0.5 + 0.5 * static_cast<double>(n) / static_cast<double>(kLong))) return;
   }
   reset_statistics(ladder);
-  return ladder;
 }
 
 void reset_statistics(TemperatureLadder& ladder) {
-  ladder.counted = 0;
+  ladder.rounds_counted = 0;
   ladder.round_trips = 0;
   std::fill(ladder.offers.begin(), ladder.offers.end(), 0.0);
   std::fill(ladder.rejections.begin(), ladder.rejections.end(), 0.0);
@@ -504,20 +509,17 @@ void reset_statistics(TemperatureLadder& ladder) {
   std::fill(ladder.down.begin(), ladder.down.end(), 0.0);
 }
 
-#define TEMPERA_INSTANTIATE(M)                                                                              \
-  template void place(const TemperatureLadder&, Workspace<M>&);                                             \
-  template void swap_rungs(const M&, const M::Params&, const StreamFactory&, Purpose, Purpose, Chains<M>&,  \
-                           TemperatureLadder&, Workspace<M>&, const Workers&,                               \
-                           std::vector<EnergyDifferences>*);                                                \
-  template Eigen::MatrixXd rung_energies(const M&, const M::Params&, const TemperatureLadder&,              \
-                                         const Chains<M>&, const Workspace<M>&, const Workers&);            \
-  template TemperatureLadder spawn(TemperatureLadder, const M&, Chains<M>&);                                \
-  template void temper(const M&, const M::Params&, std::uint64_t, const StreamFactory&, Purpose, Purpose,   \
-                       Chains<M>&, TemperatureLadder&, Workspace<M>&, const Workers&,                       \
-                       std::vector<EnergyDifferences>*);                                                    \
-  template TemperatureLadder tune(TemperatureLadder, RungLimits, std::uint64_t, const M&, const M::Params&, \
-                                  const StreamFactory&, Purpose, Purpose, Chains<M>&, Workspace<M>&,        \
-                                  const Workers&, const Progress&);                                         \
+#define TEMPERA_INSTANTIATE(M)                                                                               \
+  template void place(const TemperatureLadder&, Population<M>&);                                             \
+  template void swap_rungs(const Engine<M>&, const M::Params&, Draws, TemperatureLadder&, Population<M>&,    \
+                           std::vector<EnergyDifferences>*);                                                 \
+  template Eigen::MatrixXd rung_energies(const Engine<M>&, const M::Params&, const TemperatureLadder&,       \
+                                         const Population<M>&);                                              \
+  template TemperatureLadder spawn(TemperatureLadder, const M&, Chains<M>&);                                 \
+  template void temper(const Engine<M>&, const M::Params&, const Round&, TemperatureLadder&, Population<M>&, \
+                       std::vector<EnergyDifferences>*);                                                     \
+  template void tune(const Engine<M>&, const M::Params&, const Round&, RungLimits, TemperatureLadder&,       \
+                     Population<M>&, const Progress&);                                                       \
   template TemperatureLadder adapt(TemperatureLadder, RungLimits, const M&, Chains<M>&, RungChange*);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)

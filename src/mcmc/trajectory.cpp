@@ -15,35 +15,41 @@ std::uint64_t step_of(std::uint64_t round, std::uint64_t rung) {
   return (std::uint64_t{1} << 55) + round * kMaxRungs + rung;
 }
 
-/// Moves the replicas of a rung out into a population for as long as this lives.
+/// Moves the replicas of a rung, and memory for their caches, into a population for as long as this lives.
 template <EnergyModel M>
 class Rung {
  public:
-  Rung(Trajectory<M>& trajectory, std::uint64_t k)
-      : first_(trajectory.replicas.begin() + static_cast<std::ptrdiff_t>(k * trajectory.blocks())) {
+  Rung(Trajectory<M>& trajectory, std::uint64_t k, Caches<M>& caches)
+      : first_(trajectory.replicas.begin() + static_cast<std::ptrdiff_t>(k * trajectory.blocks())),
+        caches_(caches) {
+    Chains<M>& chains = population.chains;
     const auto last = first_ + static_cast<std::ptrdiff_t>(trajectory.blocks());
     chains.blocks.assign(std::move_iterator(first_), std::move_iterator(last));
     chains.n_chains = trajectory.n_ensembles;
     chains.sweeps = step_of(trajectory.rounds, k);
+    population.caches = std::move(caches_);
   }
-  ~Rung() { std::move(chains.blocks.begin(), chains.blocks.end(), first_); }
+  ~Rung() {
+    std::move(population.chains.blocks.begin(), population.chains.blocks.end(), first_);
+    caches_ = std::move(population.caches);
+  }
   Rung(const Rung&) = delete;
   Rung& operator=(const Rung&) = delete;
 
-  Chains<M> chains;
+  Population<M> population;
 
  private:
   typename std::vector<typename M::State>::iterator first_;
+  Caches<M>& caches_;
 };
 
 /// Free energies at beta = 1 from current caches.
 template <EnergyModel M>
-void cached_free_energies(const M& model, const typename M::Params& theta,
-                          const std::vector<typename M::State>& blocks, Workspace<M>& workspace,
-                          const Workers& workers, LaneDoubles* out) {
-  workers.for_each(static_cast<Index>(blocks.size()), [&](Index block) {
+void cached_free_energies(const Engine<M>& engine, const typename M::Params& theta,
+                          const std::vector<typename M::State>& blocks, Caches<M>& caches, LaneDoubles* out) {
+  engine.executor.for_each(static_cast<Index>(blocks.size()), [&](Index block) {
     const auto b = static_cast<std::size_t>(block);
-    model.free_energy(theta, constant_beta(1.0F), blocks[b], workspace.works[b], out[b]);
+    engine.model.free_energy(theta, constant_beta(1.0F), blocks[b], caches.blocks[b], out[b]);
   });
 }
 
@@ -84,12 +90,11 @@ const char* trajectory_fault(const M& model, const Trajectory<M>& trajectory) {
 }
 
 template <HasReference M>
-Trajectory<M> reference_trajectory(const M& model, std::uint64_t n_ensembles, const StreamFactory& streams,
-                                   Purpose purpose, const Workers& workers) {
+Trajectory<M> reference_trajectory(const Engine<M>& engine, std::uint64_t n_ensembles, Purpose purpose) {
   const auto whole = static_cast<std::uint64_t>(words_for(static_cast<Index>(n_ensembles)) * kLanes);
-  Trajectory<M> trajectory = empty_trajectory(model, 1, whole);
-  trajectory.rungs.front() = model.reference_params();
-  trajectory.replicas = reference_chains(model, whole, streams, purpose, workers).blocks;
+  Trajectory<M> trajectory = empty_trajectory(engine.model, 1, whole);
+  trajectory.rungs.front() = engine.model.reference_params();
+  trajectory.replicas = reference_chains(engine, whole, purpose).blocks;
   return trajectory;
 }
 
@@ -150,66 +155,64 @@ Chains<M> replicas_of(const Trajectory<M>& trajectory, std::uint64_t k) {
 
 template <EnergyModel M>
 double round_trip_rate(const Trajectory<M>& trajectory) {
-  const double rounds = static_cast<double>(trajectory.counted) * static_cast<double>(trajectory.n_ensembles);
+  const double rounds =
+      static_cast<double>(trajectory.rounds_counted) * static_cast<double>(trajectory.n_ensembles);
   return rounds > 0 ? static_cast<double>(trajectory.round_trips) / rounds : 0.0;
 }
 
 template <EnergyModel M>
-std::vector<LaneDoubles> free_energies(const M& model, const typename M::Params& theta,
+std::vector<LaneDoubles> free_energies(const Engine<M>& engine, const typename M::Params& theta,
                                        std::vector<typename M::State>& blocks, std::uint64_t n_chains,
-                                       Workspace<M>& workspace, const Workers& workers) {
-  workspace.fit(model, n_chains, workers);
-  infer(model, theta, blocks, workspace, workers);
+                                       Caches<M>& caches) {
+  caches.fit(engine.model, n_chains, engine.executor);
+  latent_input(engine, theta, blocks, caches);
   std::vector<LaneDoubles> values(blocks.size());
-  cached_free_energies(model, theta, blocks, workspace, workers, values.data());
+  cached_free_energies(engine, theta, blocks, caches, values.data());
   return values;
 }
 
 template <EnergyModel M>
-void temper(const M& model, const TrajectoryDraws& draws, double jump_rate, const JumpMemory& jumps,
-            Trajectory<M>& trajectory, TrajectoryWorkspace<M>& workspace, const Workers& workers,
+void temper(const Engine<M>& engine, const TrajectoryRound& round, const JumpMemory& jumps,
+            Trajectory<M>& trajectory, TrajectoryCaches<M>& caches,
             std::vector<EnergyDifferences>* differences) {
   const std::uint64_t n = trajectory.n_rungs();
   const std::uint64_t blocks = trajectory.blocks();
   const std::uint64_t parity = trajectory.rounds % 2;
-  workspace.own.fit(model, trajectory.n_ensembles, workers);
-  workspace.other.fit(model, trajectory.n_ensembles, workers);
-  workspace.own_energy.resize(at(n * blocks));
-  workspace.other_energy.resize(at(n * blocks));
-  workspace.crossed.resize(at(n * blocks));
+  caches.own.fit(engine.model, trajectory.n_ensembles, engine.executor);
+  caches.other.fit(engine.model, trajectory.n_ensembles, engine.executor);
+  caches.own_energy.resize(at(n * blocks));
+  caches.other_energy.resize(at(n * blocks));
+  caches.crossed.resize(at(n * blocks));
 
   for (std::uint64_t k = 0; k < n; ++k) {
-    Rung<M> rung(trajectory, k);
-    Chains<M>& chains = rung.chains;
-    const std::uint64_t step = chains.sweeps;
-    const LaneStream stream = draws.streams.lanes(draws.sweeps, step);
+    Rung<M> rung(trajectory, k, caches.own);
+    Chains<M>& chains = rung.population.chains;
+    Caches<M>& own = rung.population.caches;
+    const LaneStream stream = engine.streams.lanes(round.draws.sweeps, chains.sweeps);
     if (k == 0) {
-      workers.for_each(static_cast<Index>(blocks), [&](Index b) {
-        model.sample_reference(kLanes, chains.blocks[static_cast<std::size_t>(b)], stream.block(b));
+      engine.executor.for_each(static_cast<Index>(blocks), [&](Index b) {
+        engine.model.sample_reference(kLanes, chains.blocks[static_cast<std::size_t>(b)], stream.block(b));
       });
-      infer(model, trajectory.rungs.front(), chains.blocks, workspace.own, workers);
+      latent_input(engine, trajectory.rungs.front(), chains.blocks, own);
     } else {
-      if constexpr (HasLatentMarginal<M>) {
-        if (is_jump(jump_rate, draws.streams, step))
-          jump(model, trajectory.rungs[at(k)], jumps, draws.streams, step, chains, workspace.own, workers);
-      }
-      advance(model, trajectory.rungs[at(k)], 1, draws.streams, draws.sweeps, chains, workspace.own, workers);
+      jump_now_and_then(engine, trajectory.rungs[at(k)], round.jump_rate, jumps, rung.population);
+      advance(engine, trajectory.rungs[at(k)], 1, round.draws.sweeps, rung.population);
     }
     const std::uint64_t partner = partner_of(k, n, parity);
     if (partner == k) continue;
-    cached_free_energies(model, trajectory.rungs[at(k)], chains.blocks, workspace.own, workers,
-                         &workspace.own_energy[at(k * blocks)]);
+    cached_free_energies(engine, trajectory.rungs[at(k)], chains.blocks, own,
+                         &caches.own_energy[at(k * blocks)]);
     // The same visibles in the partner's place: their free energy there, and latents that fit it.
     std::vector<typename M::State> crossed = chains.blocks;
-    infer(model, trajectory.rungs[at(partner)], crossed, workspace.other, workers);
-    cached_free_energies(model, trajectory.rungs[at(partner)], crossed, workspace.other, workers,
-                         &workspace.other_energy[at(k * blocks)]);
-    workers.for_each(static_cast<Index>(blocks), [&](Index block) {
+    latent_input(engine, trajectory.rungs[at(partner)], crossed, caches.other);
+    cached_free_energies(engine, trajectory.rungs[at(partner)], crossed, caches.other,
+                         &caches.other_energy[at(k * blocks)]);
+    engine.executor.for_each(static_cast<Index>(blocks), [&](Index block) {
       const auto b = static_cast<std::size_t>(block);
       // A sweep and the draw of latents have sites of their own in one step.
-      model.sample_latents(trajectory.rungs[at(partner)], constant_beta(1.0F), crossed[b],
-                           workspace.other.works[b], stream.block(block));
-      workspace.crossed[at(k * blocks) + b] = std::move(crossed[b]);
+      engine.model.sample_latents(trajectory.rungs[at(partner)], constant_beta(1.0F), crossed[b],
+                                  caches.other.blocks[b], stream.block(block));
+      caches.crossed[at(k * blocks) + b] = std::move(crossed[b]);
     });
   }
 
@@ -222,41 +225,40 @@ void temper(const M& model, const TrajectoryDraws& draws, double jump_rate, cons
       for (std::uint64_t c = 0; c < static_cast<std::uint64_t>(kLanes); ++c) {
         const std::uint64_t ensemble = b * static_cast<std::uint64_t>(kLanes) + c;
         const double probability =
-            swap_probability(workspace.own_energy[hot][at(c)], workspace.own_energy[cold][at(c)],
-                             workspace.other_energy[hot][at(c)], workspace.other_energy[cold][at(c)]);
+            swap_probability(caches.own_energy[hot][at(c)], caches.own_energy[cold][at(c)],
+                             caches.other_energy[hot][at(c)], caches.other_energy[cold][at(c)]);
         rejected += 1.0 - probability;
-        StreamEngine engine = draws.streams.engine(draws.swaps, trajectory.rounds,
-                                                   static_cast<std::uint32_t>(ensemble * kMaxRungs + k));
-        if (uniform_53(engine) >= probability) continue;
+        StreamEngine random = engine.streams.engine(round.draws.swaps, trajectory.rounds,
+                                                    static_cast<std::uint32_t>(ensemble * kMaxRungs + k));
+        if (uniform_53(random) >= probability) continue;
         accepted |= Word{1} << c;
         std::swap(trajectory.origin[at(k * trajectory.n_ensembles + ensemble)],
                   trajectory.origin[at((k + 1) * trajectory.n_ensembles + ensemble)]);
       }
-      copy_lanes(workspace.crossed[cold], accepted, trajectory.replicas[hot]);
-      copy_lanes(workspace.crossed[hot], accepted, trajectory.replicas[cold]);
+      copy_lanes(caches.crossed[cold], accepted, trajectory.replicas[hot]);
+      copy_lanes(caches.crossed[hot], accepted, trajectory.replicas[cold]);
       if (differences == nullptr) continue;
       EnergyDifferences& pair = (*differences)[at(k)];
       for (std::size_t c = 0; c < static_cast<std::size_t>(kLanes); ++c) {
-        pair.forward.push_back(workspace.own_energy[hot][c] - workspace.other_energy[hot][c]);
-        pair.reverse.push_back(workspace.own_energy[cold][c] - workspace.other_energy[cold][c]);
+        pair.forward.push_back(caches.own_energy[hot][c] - caches.other_energy[hot][c]);
+        pair.reverse.push_back(caches.own_energy[cold][c] - caches.other_energy[cold][c]);
       }
     }
     add_rejection(rejected / static_cast<double>(trajectory.n_ensembles), trajectory.offers[at(k)],
                   trajectory.rejections[at(k)]);
   }
   for (std::uint64_t i = 0; i < trajectory.origin.size(); ++i)
-    trajectory.round_trips += note_end(i / trajectory.n_ensembles, n, trajectory.origin[at(i)]);
+    trajectory.round_trips += count_round_trip(i / trajectory.n_ensembles, n, trajectory.origin[at(i)]);
   ++trajectory.rounds;
-  ++trajectory.counted;
+  ++trajectory.rounds_counted;
 }
 
 template <EnergyModel M>
-double acceptance_between(const M& model, std::uint64_t a, std::uint64_t b, const Trajectory<M>& trajectory,
-                          TrajectoryWorkspace<M>& workspace, const Workers& workers) {
+double acceptance_between(const Engine<M>& engine, std::uint64_t a, std::uint64_t b,
+                          const Trajectory<M>& trajectory, TrajectoryCaches<M>& caches) {
   const auto energies = [&](std::uint64_t machine, std::uint64_t of) {
     Chains<M> chains = replicas_of(trajectory, of);
-    return free_energies(model, trajectory.rungs[at(machine)], chains.blocks, chains.n_chains, workspace.own,
-                         workers);
+    return free_energies(engine, trajectory.rungs[at(machine)], chains.blocks, chains.n_chains, caches.own);
   };
   const auto a_here = energies(a, a);
   const auto a_there = energies(b, a);
@@ -274,13 +276,13 @@ template <EnergyModel M>
 void reset_statistics(Trajectory<M>& trajectory) {
   std::fill(trajectory.rejections.begin(), trajectory.rejections.end(), 0.0);
   std::fill(trajectory.offers.begin(), trajectory.offers.end(), 0.0);
-  trajectory.counted = 0;
+  trajectory.rounds_counted = 0;
   trajectory.round_trips = 0;
 }
 
 template <EnergyModel M>
-bool adjust(const M& model, const TrajectoryLimits& limits, Trajectory<M>& trajectory,
-            TrajectoryWorkspace<M>& workspace, const Workers& workers) {
+bool adjust(const Engine<M>& engine, const TrajectoryLimits& limits, Trajectory<M>& trajectory,
+            TrajectoryCaches<M>& caches) {
   const std::vector<double> rejections = trajectory.rejections;
   bool changed = false;
   for (std::uint64_t k = rejections.size(); k > 0 && trajectory.n_rungs() < limits.most_rungs; --k) {
@@ -294,7 +296,7 @@ bool adjust(const M& model, const TrajectoryLimits& limits, Trajectory<M>& traje
   for (std::uint64_t k = 1; k + 1 < trajectory.n_rungs(); ++k) {
     // Neighbours accept less of each other than of what is between them.
     if (std::max(rejections[at(k - 1)], rejections[at(k)]) > 1.0 - best) continue;
-    const double acceptance = acceptance_between(model, k - 1, k + 1, trajectory, workspace, workers);
+    const double acceptance = acceptance_between(engine, k - 1, k + 1, trajectory, caches);
     if (acceptance <= best) continue;
     best = acceptance;
     dispensable = k;
@@ -304,17 +306,16 @@ bool adjust(const M& model, const TrajectoryLimits& limits, Trajectory<M>& traje
 }
 
 template <EnergyModel M>
-void tune(const M& model, const TrajectoryDraws& draws, double jump_rate, const JumpMemory& jumps,
-          const TrajectoryLimits& limits, Trajectory<M>& trajectory, TrajectoryWorkspace<M>& workspace,
-          const Workers& workers, const Progress& progress) {
+void tune(const Engine<M>& engine, const TrajectoryRound& round, const JumpMemory& jumps,
+          const TrajectoryLimits& limits, Trajectory<M>& trajectory, TrajectoryCaches<M>& caches,
+          const Progress& progress) {
   constexpr std::uint64_t kRounds = 20;
   constexpr std::uint64_t kMostChanges = 300;
   for (std::uint64_t change = 0; change < kMostChanges; ++change) {
     if (progress && progress(static_cast<double>(change) / kMostChanges) == Control::kStop) break;
     reset_statistics(trajectory);
-    for (std::uint64_t t = 0; t < kRounds; ++t)
-      temper(model, draws, jump_rate, jumps, trajectory, workspace, workers);
-    if (!adjust(model, limits, trajectory, workspace, workers)) break;
+    for (std::uint64_t t = 0; t < kRounds; ++t) temper(engine, round, jumps, trajectory, caches);
+    if (!adjust(engine, limits, trajectory, caches)) break;
   }
   reset_statistics(trajectory);
 }
@@ -322,24 +323,22 @@ void tune(const M& model, const TrajectoryDraws& draws, double jump_rate, const 
 #define TEMPERA_INSTANTIATE(M)                                                                             \
   template Trajectory<M> empty_trajectory(const M&, std::uint64_t, std::uint64_t);                         \
   template const char* trajectory_fault(const M&, const Trajectory<M>&);                                   \
-  template Trajectory<M> reference_trajectory(const M&, std::uint64_t, const StreamFactory&, Purpose,      \
-                                              const Workers&);                                             \
+  template Trajectory<M> reference_trajectory(const Engine<M>&, std::uint64_t, Purpose);                   \
   template void insert_rung(std::uint64_t, M::Params, const std::vector<M::State>&, Trajectory<M>&);       \
   template void insert_midpoint(std::uint64_t, Trajectory<M>&);                                            \
   template void remove_rung(std::uint64_t, Trajectory<M>&);                                                \
   template Chains<M> replicas_of(const Trajectory<M>&, std::uint64_t);                                     \
-  template std::vector<LaneDoubles> free_energies(const M&, const M::Params&, std::vector<M::State>&,      \
-                                                  std::uint64_t, Workspace<M>&, const Workers&);           \
-  template void temper(const M&, const TrajectoryDraws&, double, const JumpMemory&, Trajectory<M>&,        \
-                       TrajectoryWorkspace<M>&, const Workers&, std::vector<EnergyDifferences>*);          \
-  template double acceptance_between(const M&, std::uint64_t, std::uint64_t, const Trajectory<M>&,         \
-                                     TrajectoryWorkspace<M>&, const Workers&);                             \
+  template std::vector<LaneDoubles> free_energies(const Engine<M>&, const M::Params&,                      \
+                                                  std::vector<M::State>&, std::uint64_t, Caches<M>&);      \
+  template void temper(const Engine<M>&, const TrajectoryRound&, const JumpMemory&, Trajectory<M>&,        \
+                       TrajectoryCaches<M>&, std::vector<EnergyDifferences>*);                             \
+  template double acceptance_between(const Engine<M>&, std::uint64_t, std::uint64_t, const Trajectory<M>&, \
+                                     TrajectoryCaches<M>&);                                                \
   template double round_trip_rate(const Trajectory<M>&);                                                   \
   template void reset_statistics(Trajectory<M>&);                                                          \
-  template bool adjust(const M&, const TrajectoryLimits&, Trajectory<M>&, TrajectoryWorkspace<M>&,         \
-                       const Workers&);                                                                    \
-  template void tune(const M&, const TrajectoryDraws&, double, const JumpMemory&, const TrajectoryLimits&, \
-                     Trajectory<M>&, TrajectoryWorkspace<M>&, const Workers&, const Progress&);
+  template bool adjust(const Engine<M>&, const TrajectoryLimits&, Trajectory<M>&, TrajectoryCaches<M>&);   \
+  template void tune(const Engine<M>&, const TrajectoryRound&, const JumpMemory&, const TrajectoryLimits&, \
+                     Trajectory<M>&, TrajectoryCaches<M>&, const Progress&);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 

@@ -4,11 +4,13 @@
 #include <boost/random/normal_distribution.hpp>
 #include <limits>
 
-#include "bernoulli_units.hpp"
+#include "field_checks.hpp"
 #include "tempera/core/math.hpp"
 #include "tempera/core/sum_tree.hpp"
 #include "tempera/kernels/bits.hpp"
 #include "tempera/kernels/sampling.hpp"
+#include "units/bernoulli_units.hpp"
+#include "units/independent_units.hpp"
 
 namespace tempera {
 namespace {
@@ -17,50 +19,67 @@ namespace {
 void pack_layer(const Panel<BernoulliRbm>& panel, BitLayer BernoulliRbm::State::*layer, PackedPanel& packed) {
   std::array<BitBlock, kMaxPanel> blocks;
   for (std::size_t b = 0; b < panel.states.size(); ++b)
-    blocks[b] = {panel.states[b].*layer, panel.works[b].lanes};
+    blocks[b] = {panel.states[b].*layer, panel.caches[b].lanes};
   pack({blocks.data(), panel.states.size()}, packed);
 }
 
 /// Rows `first` ... of one matrix per block.
 std::array<float*, kMaxPanel> hidden_inputs(const Panel<BernoulliRbm>& panel, Index first) {
   std::array<float*, kMaxPanel> rows;
-  for (std::size_t b = 0; b < panel.works.size(); ++b)
-    rows[b] = panel.works[b].hidden_input.row(first).data();
+  for (std::size_t b = 0; b < panel.caches.size(); ++b)
+    rows[b] = panel.caches[b].hidden_input.row(first).data();
   return rows;
 }
 
 }  // namespace
 
-BernoulliRbm::BernoulliRbm(Index n_visible, Index n_hidden, Vector reference_bias)
-    : n_visible_(n_visible), n_hidden_(n_hidden), reference_bias_(std::move(reference_bias)) {}
-
 bool BernoulliRbm::operator==(const BernoulliRbm& other) const {
-  return n_visible_ == other.n_visible_ && n_hidden_ == other.n_hidden_ &&
-         reference_bias_ == other.reference_bias_;
+  return shape_ == other.shape_ && equal_fields(reference_, other.reference_);
+}
+
+BernoulliRbm::Shape BernoulliRbm::shape_from(const FieldShapes& file) {
+  const ArrayShape& shape = matrix_shape(file, "weights");
+  require_bias(file, "visible_bias", shape[0], shape);
+  require_bias(file, "hidden_bias", shape[1], shape);
+  return {static_cast<Index>(shape[0]), static_cast<Index>(shape[1])};
+}
+
+std::vector<Violation> BernoulliRbm::check(const MachineOptions& options, const InitialValues&) {
+  return check_one_layer(kKind, options);
+}
+
+MachineMemory BernoulliRbm::memory(const Shape& shape) {
+  const auto n = static_cast<double>(shape.n_visible);
+  const auto h = static_cast<double>(shape.n_hidden);
+  return {n * h + n + h, n + h, 3.0 * (n + h)};
+}
+
+std::vector<ShapeAttribute> BernoulliRbm::shape_attributes() const {
+  return {{"n_visible", std::int64_t{n_visible()}}, {"n_hidden", std::int64_t{n_hidden()}}};
 }
 
 std::uint32_t BernoulliRbm::hidden_site() const {
-  return static_cast<std::uint32_t>(aligned_units(n_visible_));
+  return static_cast<std::uint32_t>(aligned_units(n_visible()));
 }
 
 std::uint32_t BernoulliRbm::redraw_site() const {
-  return hidden_site() + static_cast<std::uint32_t>(aligned_units(n_hidden_));
+  return hidden_site() + static_cast<std::uint32_t>(aligned_units(n_hidden()));
 }
 
 BernoulliRbm::Params BernoulliRbm::zero_params() const {
-  return {Matrix::Zero(n_visible_, n_hidden_), Vector::Zero(n_visible_), Vector::Zero(n_hidden_)};
+  return {Matrix::Zero(n_visible(), n_hidden()), Vector::Zero(n_visible()), Vector::Zero(n_hidden())};
 }
 
 BernoulliRbm::State BernoulliRbm::new_state() const {
-  return {BitLayer(static_cast<std::size_t>(n_visible_)), BitLayer(static_cast<std::size_t>(n_hidden_))};
+  return {BitLayer(static_cast<std::size_t>(n_visible())), BitLayer(static_cast<std::size_t>(n_hidden()))};
 }
 
-BernoulliRbm::Work BernoulliRbm::new_work(Index lanes) const {
-  return {lanes, LaneMatrix::Zero(n_hidden_, kLanes), LaneMatrix::Zero(n_hidden_, kLanes)};
+BernoulliRbm::BlockCache BernoulliRbm::new_cache(Index lanes) const {
+  return {lanes, LaneMatrix::Zero(n_hidden(), kLanes), LaneMatrix::Zero(n_hidden(), kLanes)};
 }
 
 BernoulliRbm::Offsets BernoulliRbm::zero_offsets() const {
-  return {Vector::Zero(n_visible_), Vector::Zero(n_hidden_)};
+  return {Vector::Zero(n_visible()), Vector::Zero(n_hidden())};
 }
 
 void BernoulliRbm::load(const BinaryData& data, std::span<const Index> cases, State& x) const {
@@ -80,7 +99,7 @@ void BernoulliRbm::resample(Index stage, UnitRange units, const Params& theta,
     for_each_part(units, [&](UnitRange part) {
       input_from_columns(theta.weights, scratch.packed, part, theta.visible_bias, inputs, scratch.products);
       for (std::size_t b = 0; b < panel.states.size(); ++b) {
-        sample_units(inputs[b], part, panel.betas[b], view(reference_bias_), panel.works[b].lanes,
+        sample_units(inputs[b], part, panel.betas[b], view(reference_.visible_bias), panel.caches[b].lanes,
                      stream.block(static_cast<Index>(b)), 0, panel.states[b].visible);
       }
     });
@@ -90,53 +109,53 @@ void BernoulliRbm::resample(Index stage, UnitRange units, const Params& theta,
       const auto inputs = hidden_inputs(panel, part.first);
       input_from_rows(theta.weights, scratch.packed, part, theta.hidden_bias, inputs, scratch.products);
       for (std::size_t b = 0; b < panel.states.size(); ++b) {
-        sample_units(inputs[b], part, panel.betas[b], {}, panel.works[b].lanes,
+        sample_units(inputs[b], part, panel.betas[b], {}, panel.caches[b].lanes,
                      stream.block(static_cast<Index>(b)), hidden_site(), panel.states[b].hidden);
       }
     });
   }
 }
 
-void BernoulliRbm::infer(UnitRange units, const Params& theta, const Panel<BernoulliRbm>& panel,
-                         Scratch& scratch) const {
+void BernoulliRbm::latent_input(UnitRange units, const Params& theta, const Panel<BernoulliRbm>& panel,
+                                Scratch& scratch) const {
   pack_layer(panel, &State::visible, scratch.packed);
   input_from_rows(theta.weights, scratch.packed, units, theta.hidden_bias, hidden_inputs(panel, units.first),
                   scratch.products);
 }
 
 void BernoulliRbm::mean_latents(UnitRange units, const Params&, const Panel<BernoulliRbm>& panel) const {
-  for (std::size_t b = 0; b < panel.works.size(); ++b) {
-    Work& work = panel.works[b];
-    mean_units(work.hidden_input, units, panel.betas[b], work.lanes, work.hidden_mean);
+  for (std::size_t b = 0; b < panel.caches.size(); ++b) {
+    BlockCache& cache = panel.caches[b];
+    mean_units(cache.hidden_input, units, panel.betas[b], cache.lanes, cache.hidden_mean);
   }
 }
 
-void BernoulliRbm::sample_latents(const Params&, const LaneFloats& beta, State& x, const Work& work,
+void BernoulliRbm::sample_latents(const Params&, const LaneFloats& beta, State& x, const BlockCache& cache,
                                   const LaneStream& stream) const {
-  sample_units(work.hidden_input.data(), {0, n_hidden_}, beta, {}, work.lanes, stream, redraw_site(),
+  sample_units(cache.hidden_input.data(), {0, n_hidden()}, beta, {}, cache.lanes, stream, redraw_site(),
                x.hidden);
 }
 
-void BernoulliRbm::free_energy(const Params& theta, const LaneFloats& beta, const State& x, const Work& work,
-                               LaneDoubles& out) const {
+void BernoulliRbm::free_energy(const Params& theta, const LaneFloats& beta, const State& x,
+                               const BlockCache& cache, LaneDoubles& out) const {
   LaneDoubles bias_dot{};
   LaneDoubles reference_dot{};
-  add_dots({x.visible, work.lanes}, theta.visible_bias, bias_dot);
-  add_dots({x.visible, work.lanes}, reference_bias_, reference_dot);
+  add_dots({x.visible, cache.lanes}, theta.visible_bias, bias_dot);
+  add_dots({x.visible, cache.lanes}, reference_.visible_bias, reference_dot);
   out.fill(0.0);
-  add_softplus(work.hidden_input, beta, work.lanes, out);
+  add_softplus(cache.hidden_input, beta, cache.lanes, out);
   for (std::size_t c = 0; c < out.size(); ++c) {
     const double b = beta[c];
-    out[c] =
-        static_cast<Index>(c) < work.lanes ? -(out[c] + b * bias_dot[c] + (1.0 - b) * reference_dot[c]) : 0.0;
+    out[c] = static_cast<Index>(c) < cache.lanes ? -(out[c] + b * bias_dot[c] + (1.0 - b) * reference_dot[c])
+                                                 : 0.0;
   }
 }
 
 void BernoulliRbm::visible_input(const Params& theta, const BitBlock& hidden, Scratch& scratch) const {
   pack({&hidden, 1}, scratch.packed);
-  scratch.visible_input.resize(n_visible_, kLanes);
+  scratch.visible_input.resize(n_visible(), kLanes);
   float* const input = scratch.visible_input.data();
-  input_from_columns(theta.weights, scratch.packed, {0, n_visible_}, theta.visible_bias, {&input, 1},
+  input_from_columns(theta.weights, scratch.packed, {0, n_visible()}, theta.visible_bias, {&input, 1},
                      scratch.products);
 }
 
@@ -144,9 +163,9 @@ void BernoulliRbm::latent_free_energy(const Params& theta, const LaneFloats& bet
                                       Index lanes, Scratch& scratch, LaneDoubles& out) const {
   visible_input(theta, {x.hidden, lanes}, scratch);
   const Eigen::Map<const Eigen::Array<float, 1, kLanes>> cold(beta.data());
-  for (Index i = 0; i < n_visible_; ++i) {
+  for (Index i = 0; i < n_visible(); ++i) {
     auto input = scratch.visible_input.row(i).array();
-    input = input * cold + (1.0F - cold) * reference_bias_[i];
+    input = input * cold + (1.0F - cold) * reference_.visible_bias[i];
   }
   LaneDoubles bias_dot{};
   add_dots({x.hidden, lanes}, theta.hidden_bias, bias_dot);
@@ -158,14 +177,14 @@ void BernoulliRbm::latent_free_energy(const Params& theta, const LaneFloats& bet
     out[c] = static_cast<Index>(c) < lanes ? -(out[c] + static_cast<double>(beta[c]) * bias_dot[c]) : 0.0;
 }
 
-void BernoulliRbm::accumulate(const Params&, std::span<const State> states, std::span<const Work> works,
-                              std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
-                              Params& sums) const {
+void BernoulliRbm::accumulate(const Params&, std::span<const State> states,
+                              std::span<const BlockCache> caches, std::span<const LaneFloats> weights,
+                              Index slice, Sums mode, Scratch& scratch, Params& sums) const {
   const UnitRange hidden = slice_units(slice);
   scratch.blocks.clear();
   for (std::size_t b = 0; b < states.size(); ++b) {
-    scratch.blocks.push_back({states[b].visible.data(), works[b].hidden_mean.data(), weights[b].data(),
-                              static_cast<std::size_t>(works[b].lanes)});
+    scratch.blocks.push_back({states[b].visible.data(), caches[b].hidden_mean.data(), weights[b].data(),
+                              static_cast<std::size_t>(caches[b].lanes)});
   }
   add_products(scratch.blocks, hidden, mode, sums.weights, scratch.products);
   const auto n_blocks = static_cast<Index>(states.size());
@@ -179,8 +198,8 @@ void BernoulliRbm::accumulate(const Params&, std::span<const State> states, std:
           n_blocks,
           [&](Index block) {
             const auto b = static_cast<std::size_t>(block);
-            const Eigen::Map<const Vector> weight(weights[b].data(), works[b].lanes);
-            return Vector(works[b].hidden_mean.block(hidden.first, 0, hidden.size(), works[b].lanes) *
+            const Eigen::Map<const Vector> weight(weights[b].data(), caches[b].lanes);
+            return Vector(caches[b].hidden_mean.block(hidden.first, 0, hidden.size(), caches[b].lanes) *
                           weight);
           },
           add));
@@ -189,7 +208,7 @@ void BernoulliRbm::accumulate(const Params&, std::span<const State> states, std:
                              n_blocks,
                              [&](Index block) {
                                const auto b = static_cast<std::size_t>(block);
-                               Vector part = Vector::Zero(n_visible_);
+                               Vector part = Vector::Zero(n_visible());
                                add_bits(states[b].visible, weights[b], part);
                                return part;
                              },
@@ -201,22 +220,22 @@ void BernoulliRbm::note_means(Index slice, const Params& sums, Offsets& means) c
   means.hidden.segment(hidden.first, hidden.size()) = sums.hidden_bias.segment(hidden.first, hidden.size());
 }
 
-void BernoulliRbm::unpack_latents(const State& x, Work& work) const {
-  unpack_lanes(x.hidden, work.hidden_mean);
+void BernoulliRbm::unpack_latents(const State& x, BlockCache& cache) const {
+  unpack_lanes(x.hidden, cache.hidden_mean);
 }
 
-void BernoulliRbm::score(const Params& direction, const State& x, const Work& probe, const Work& work,
-                         LaneDoubles& out) const {
+void BernoulliRbm::score(const Params& direction, const State& x, const BlockCache& probe,
+                         const BlockCache& cache, LaneDoubles& out) const {
   out.fill(0.0);
-  add_dots({x.visible, work.lanes}, direction.visible_bias, out);
-  add_column_dots(probe.hidden_input, work.hidden_mean, work.lanes, out);
+  add_dots({x.visible, cache.lanes}, direction.visible_bias, out);
+  add_column_dots(probe.hidden_input, cache.hidden_mean, cache.lanes, out);
 }
 
-void BernoulliRbm::layer_values(Index layer, const State& x, const Work& work, LaneMatrix& out) const {
+void BernoulliRbm::layer_values(Index layer, const State& x, const BlockCache& cache, LaneMatrix& out) const {
   if (layer == 0) {
     unpack_lanes(x.visible, out);
   } else {
-    out = work.hidden_mean;
+    out = cache.hidden_mean;
   }
 }
 
@@ -234,20 +253,21 @@ BernoulliRbm::Params BernoulliRbm::from_layers(LayerParams<float>&& layers) {
 
 void BernoulliRbm::sample_reference(Index lanes, State& x, const LaneStream& stream) const {
   const LaneFloats zero{};
-  const LaneMatrix input = LaneMatrix::Zero(std::max(n_visible_, n_hidden_), kLanes);
-  sample_units(input.data(), {0, n_visible_}, zero, view(reference_bias_), lanes, stream, 0, x.visible);
-  sample_units(input.data(), {0, n_hidden_}, zero, {}, lanes, stream, hidden_site(), x.hidden);
+  const LaneMatrix input = LaneMatrix::Zero(std::max(n_visible(), n_hidden()), kLanes);
+  sample_units(input.data(), {0, n_visible()}, zero, view(reference_.visible_bias), lanes, stream, 0,
+               x.visible);
+  sample_units(input.data(), {0, n_hidden()}, zero, {}, lanes, stream, hidden_site(), x.hidden);
 }
 
 double BernoulliRbm::reference_log_partition() const {
-  double sum = static_cast<double>(n_hidden_) * std::log(2.0);
-  for (const float r : reference_bias_) sum += softplus(r);
+  double sum = static_cast<double>(n_hidden()) * std::log(2.0);
+  for (const float r : reference_.visible_bias) sum += softplus(r);
   return sum;
 }
 
 BernoulliRbm::Params BernoulliRbm::reference_params() const {
   Params theta = zero_params();
-  theta.visible_bias = reference_bias_;
+  theta.visible_bias = reference_.visible_bias;
   return theta;
 }
 
@@ -257,9 +277,9 @@ double BernoulliRbm::log_partition_chunk(const Params& theta, double beta, Index
   // Enumerate the layer with fewer units ("outer"), sum the other one ("inner") out in closed form.
   using Doubles = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   const Eigen::VectorXd visible_bias =
-      beta * theta.visible_bias.cast<double>() + (1.0 - beta) * reference_bias_.cast<double>();
+      beta * theta.visible_bias.cast<double>() + (1.0 - beta) * reference_.visible_bias.cast<double>();
   const Eigen::VectorXd hidden_bias = beta * theta.hidden_bias.cast<double>();
-  const bool outer_is_hidden = n_hidden_ <= n_visible_;
+  const bool outer_is_hidden = n_hidden() <= n_visible();
   const Doubles weights = outer_is_hidden ? Doubles(beta * theta.weights.transpose().cast<double>())
                                           : Doubles(beta * theta.weights.cast<double>());
   const Eigen::VectorXd& outer_bias = outer_is_hidden ? hidden_bias : visible_bias;
@@ -286,29 +306,41 @@ void BernoulliRbm::mean_visible(const Params& theta, const State& x, Scratch& sc
   visible_input(theta, {x.hidden, kLanes}, scratch);
   LaneFloats one;
   one.fill(1.0F);
-  mean.resize(n_visible_, kLanes);
-  mean_units(scratch.visible_input, {0, n_visible_}, one, kLanes, mean);
+  mean.resize(n_visible(), kLanes);
+  mean_units(scratch.visible_input, {0, n_visible()}, one, kLanes, mean);
 }
 
-BernoulliRbm::Params BernoulliRbm::initial_params(const StreamFactory& streams, double weight_scale) const {
+BernoulliRbm::Params BernoulliRbm::initial_params(const StreamFactory& streams,
+                                                  const InitialValues& values) const {
   Params theta = zero_params();
-  StreamEngine engine = streams.engine(Purpose::kParameters, 0);
-  boost::random::normal_distribution<float> normal(0.0F, static_cast<float>(weight_scale));
-  for (Index k = 0; k < theta.weights.size(); ++k) theta.weights.data()[k] = normal(engine);
-  theta.visible_bias = reference_bias_;
+  const double scale = values.weights ? *values.weights : default_weight_scale(values, n_visible());
+  StreamEngine random = streams.engine(Purpose::kParameters, 0);
+  boost::random::normal_distribution<float> normal(0.0F, static_cast<float>(scale));
+  for (Index k = 0; k < theta.weights.size(); ++k) theta.weights.data()[k] = normal(random);
+  theta.visible_bias = reference_.visible_bias;
   return theta;
 }
 
 BernoulliRbm::Offsets BernoulliRbm::initial_offsets(const Eigen::VectorXd& visible_means) const {
-  return {visible_means.cast<float>(), Vector::Constant(n_hidden_, 0.5F)};
+  return {visible_means.cast<float>(), Vector::Constant(n_hidden(), 0.5F)};
 }
 
-Vector smoothed_logits(const Eigen::VectorXd& means, Index n_cases) {
-  const auto n = static_cast<double>(n_cases);
-  Vector logits(means.size());
-  for (Index i = 0; i < means.size(); ++i)
-    logits[i] = static_cast<float>(logit((means[i] * n + 1.0) / (n + 2.0)));
-  return logits;
+void BernoulliRbm::code_values(std::size_t, const State& x, const BlockCache& cache, LaneMatrix& out) const {
+  layer_values(1, x, cache, out);
+}
+
+BernoulliRbm BernoulliRbm::with_latents(const std::vector<Index>& kept) const {
+  return {{n_visible(), static_cast<Index>(kept.size())}, reference_};
+}
+
+BernoulliRbm::Params BernoulliRbm::with_latents(const std::vector<Index>& kept, const Params& theta) {
+  return {theta.weights(Eigen::all, kept), theta.visible_bias, theta.hidden_bias(kept)};
+}
+
+BernoulliRbm::State BernoulliRbm::with_latents(const std::vector<Index>& kept, const State& x) {
+  BitLayer hidden;
+  for (const Index j : kept) hidden.push_back(x.hidden[static_cast<std::size_t>(j)]);
+  return {x.visible, hidden};
 }
 
 }  // namespace tempera

@@ -31,7 +31,7 @@ void release([[maybe_unused]] void* point) {
 
 }  // namespace
 
-struct Workers::Arena {
+struct Executor::Arena {
   explicit Arena(int threads) : arena(threads) {
     if (threads > tbb::info::default_concurrency()) {
       limit.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads));
@@ -41,12 +41,12 @@ struct Workers::Arena {
   std::optional<tbb::global_control> limit;  // oneTBB ignores threads beyond the cores unless told
 };
 
-Workers::Workers(int threads)
+Executor::Executor(int threads)
     : threads_(threads > 0 ? threads : tbb::info::default_concurrency()), arena_(new Arena(threads_)) {}
 
-Workers::~Workers() = default;
+Executor::~Executor() = default;
 
-void Workers::run(Index count, void (*invoke)(void*, Index, std::size_t), void* task) const {
+void Executor::run(Index count, void (*invoke)(void*, Index, std::size_t), void* task) const {
   if (threads_ == 1) {
     for (Index i = 0; i < count; ++i) invoke(task, i, 0);
     return;

@@ -79,7 +79,7 @@ Eigen::VectorXd equal_weights(std::size_t n) {
 template <class Fill>
 std::vector<Fisher<float>::Layer> gather(const std::vector<Index>& sizes,
                                          const std::vector<std::uint64_t>& which, Fill&& fill,
-                                         const Workers& workers) {
+                                         const Executor& executor) {
   // Draws that lie side by side are copied together.
   std::vector<std::pair<Index, Index>> runs;  // first draw, draws
   for (std::size_t m = 0; m < which.size(); ++m) {
@@ -91,7 +91,7 @@ std::vector<Fisher<float>::Layer> gather(const std::vector<Index>& sizes,
   }
   std::vector<Fisher<float>::Layer> layers;
   for (const Index n : sizes) layers.emplace_back(n, static_cast<Index>(which.size()));
-  workers.for_each(static_cast<Index>(runs.size()), [&](Index run) {
+  executor.for_each(static_cast<Index>(runs.size()), [&](Index run) {
     const auto [first, count] = runs[static_cast<std::size_t>(run)];
     const std::uint64_t chain = which[static_cast<std::size_t>(first)];
     LaneMatrix values;
@@ -107,45 +107,37 @@ std::vector<Fisher<float>::Layer> gather(const std::vector<Index>& sizes,
 }  // namespace
 
 template <HasStatistics M>
-DenseFisher<float> statistics_fisher(const M& model, const typename M::Params& theta,
-                                     const std::vector<typename M::State>& blocks,
-                                     const Workspace<M>& workspace, const std::vector<std::uint64_t>& which,
-                                     bool drawn, const Workers& workers) {
-  const LayerShape shape = model.statistics_shape(theta);
+DenseFisher<float> statistics_fisher(const Engine<M>& engine, const typename M::Params& theta,
+                                     const Population<M>& population, const FisherDraws& draws) {
+  const LayerShape shape = engine.model.statistics_shape(theta);
+  const bool drawn = draws.latents != Latents::kExpected;
   return {shape,
           gather(
-              shape.sizes, which,
+              shape.sizes, draws.chains,
               [&](std::size_t k, std::size_t b, LaneMatrix& values) {
-                model.statistics_layer(k, drawn, theta, blocks[b], workspace.works[b], values);
+                engine.model.statistics_layer(k, drawn, theta, population.chains.blocks[b],
+                                              population.caches.blocks[b], values);
               },
-              workers),
-          equal_weights(which.size())};
+              engine.executor),
+          equal_weights(draws.chains.size())};
 }
 
 template <HasLayers M>
-KernelFisher<M>::KernelFisher(const M& model, const typename M::Params& theta,
-                              std::vector<typename M::State>& blocks, Workspace<M>& workspace,
-                              std::vector<std::uint64_t> which, Latents latents,
-                              const typename M::Offsets& offsets, FisherWorkspace<M>& memory,
-                              const Workers& workers)
-    : Fisher<float>(model.layer_sizes(), equal_weights(which.size())),
-      model_(model),
+KernelFisher<M>::KernelFisher(const Engine<M>& engine, const typename M::Params& theta,
+                              Population<M>& population, FisherDraws draws,
+                              const typename M::Offsets& offsets, Caches<M>& probe)
+    : Fisher<float>(engine.model.layer_sizes(), equal_weights(draws.chains.size())),
+      engine_(engine),
       theta_(theta),
-      blocks_(blocks),
-      workspace_(workspace),
-      which_(std::move(which)),
-      latents_(latents),
+      population_(population),
+      draws_(std::move(draws)),
       offsets_(M::layer_offsets(offsets)),
-      memory_(memory),
-      workers_(workers) {
-  // The last block may be short; the probe's lanes are the chains' own.
-  std::uint64_t n_chains = 0;
-  for (const auto& work : workspace.works) n_chains += static_cast<std::uint64_t>(work.lanes);
-  memory_.probe.fit(model_, n_chains, workers_);
-  if (latents != Latents::kDrawn) return;
-  workers_.for_each(static_cast<Index>(blocks_.size()), [&](Index block) {
+      probe_(probe) {
+  probe_.fit(engine_.model, population_.chains.n_chains, engine_.executor);
+  if (draws_.latents != Latents::kDrawn) return;
+  engine_.executor.for_each(static_cast<Index>(population_.chains.blocks.size()), [&](Index block) {
     const auto b = static_cast<std::size_t>(block);
-    model_.unpack_latents(blocks_[b], workspace_.works[b]);
+    engine_.model.unpack_latents(population_.chains.blocks[b], population_.caches.blocks[b]);
   });
 }
 
@@ -153,12 +145,13 @@ template <HasLayers M>
 const std::vector<typename KernelFisher<M>::Layer>& KernelFisher<M>::layers() const {
   if (layers_.empty())
     layers_ = gather(
-        model_.layer_sizes(), which_,
+        engine_.model.layer_sizes(), draws_.chains,
         [this](std::size_t k, std::size_t b, LaneMatrix& values) {
-          model_.layer_values(static_cast<Index>(k), blocks_[b], workspace_.works[b], values);
+          engine_.model.layer_values(static_cast<Index>(k), population_.chains.blocks[b],
+                                     population_.caches.blocks[b], values);
           values.colwise() -= *offsets_[k];
         },
-        workers_);
+        engine_.executor);
   return layers_;
 }
 
@@ -167,7 +160,7 @@ const std::vector<typename KernelFisher<M>::Layer>& KernelFisher<M>::variances()
   if (!variances_.empty()) return variances_;
   const std::vector<Layer>& values = layers();
   variances_.resize(values.size());
-  if (latents_ != Latents::kMoments) return variances_;
+  if (draws_.latents != Latents::kMoments) return variances_;
   for (std::size_t k = 1; k < values.size(); k += 2) {
     const Eigen::ArrayXXf mean = (values[k].colwise() + *offsets_[k]).array();
     variances_[k] = (mean * (1.0F - mean)).matrix();
@@ -177,32 +170,30 @@ const std::vector<typename KernelFisher<M>::Layer>& KernelFisher<M>::variances()
 
 template <HasLayers M>
 Eigen::VectorXd KernelFisher<M>::scores(const LayerParams<float>& d) const {
-  LayerParams<float> plain = d;
-  plain_direction(offsets_, plain);
-  const typename M::Params direction = M::from_layers(std::move(plain));
-  infer(model_, direction, blocks_, memory_.probe, workers_);
-  std::vector<LaneDoubles> scores(blocks_.size());
-  workers_.for_each(static_cast<Index>(blocks_.size()), [&](Index block) {
+  LayerParams<float> uncentred = d;
+  uncentred_direction(offsets_, uncentred);
+  const typename M::Params direction = M::from_layers(std::move(uncentred));
+  std::vector<typename M::State>& blocks = population_.chains.blocks;
+  latent_input(engine_, direction, blocks, probe_);
+  PerChain<double> scores(blocks.size());
+  engine_.executor.for_each(static_cast<Index>(blocks.size()), [&](Index block) {
     const auto b = static_cast<std::size_t>(block);
-    model_.score(direction, blocks_[b], memory_.probe.works[b], workspace_.works[b], scores[b]);
+    engine_.model.score(direction, blocks[b], probe_.blocks[b], population_.caches.blocks[b],
+                        scores.blocks[b]);
   });
   Eigen::VectorXd u(draws());
-  for (std::size_t m = 0; m < which_.size(); ++m)
-    u[static_cast<Index>(m)] = scores[which_[m] / kLanes][which_[m] % kLanes];
+  for (std::size_t m = 0; m < draws_.chains.size(); ++m) u[static_cast<Index>(m)] = scores[draws_.chains[m]];
   return centred(std::move(u));
 }
 
 template <HasLayers M>
 LayerParams<float> KernelFisher<M>::combine(const Eigen::VectorXd& z) const {
   const Eigen::VectorXd centred = z - weights() * z.sum();
-  std::vector<LaneFloats> lanes(blocks_.size(), LaneFloats{});
-  for (std::size_t m = 0; m < which_.size(); ++m)
-    lanes[which_[m] / kLanes][which_[m] % kLanes] = static_cast<float>(centred[static_cast<Index>(m)]);
-  typename M::Params sums = model_.zero_params();
-  workers_.for_each(model_.slices(), [&](Index slice, std::size_t slot) {
-    model_.accumulate(theta_, blocks_, workspace_.works, lanes, slice, Sums::kSet, workspace_.scratch[slot],
-                      sums);
-  });
+  PerChain<float> chain_weights(population_.chains.blocks.size());
+  for (std::size_t m = 0; m < draws_.chains.size(); ++m)
+    chain_weights[draws_.chains[m]] = static_cast<float>(centred[static_cast<Index>(m)]);
+  typename M::Params sums = engine_.model.zero_params();
+  accumulate(engine_, theta_, population_, chain_weights, Sums::kSet, sums);
   LayerParams<float> result = M::to_layers(std::move(sums));
   centre_gradient(offsets_, result);
   return result;
@@ -219,9 +210,8 @@ TEMPERA_FOR_EACH_LAYERED_MODEL(TEMPERA_INSTANTIATE)
 
 #undef TEMPERA_INSTANTIATE
 #define TEMPERA_INSTANTIATE(M)                                                                            \
-  template DenseFisher<float> statistics_fisher(const M&, const M::Params&, const std::vector<M::State>&, \
-                                                const Workspace<M>&, const std::vector<std::uint64_t>&,   \
-                                                bool, const Workers&);
+  template DenseFisher<float> statistics_fisher(const Engine<M>&, const M::Params&, const Population<M>&, \
+                                                const FisherDraws&);
 
 TEMPERA_FOR_EACH_SPIKE_SLAB_MODEL(TEMPERA_INSTANTIATE)
 

@@ -22,16 +22,15 @@ ConstRow row_of(const Vector& vector) { return {vector.data(), vector.size()}; }
 /// The element-wise part of a step, for numbers that lie together.
 class Rule {
  public:
-  Rule(const OptimizerStep& step, double gradient_norm)
-      : adam_(step.adam),
+  Rule(const FirstOrderStep& step, double gradient_norm)
+      : adam_(step.plan.method == FirstOrder::kAdam),
         rate_(static_cast<float>(step.learning_rate)),
-        scale_(
-            static_cast<float>(step.clip > 0 && gradient_norm > step.clip ? step.clip / gradient_norm : 1.0)),
-        momentum_(static_cast<float>(step.momentum)),
-        beta1_(step.momentum > 0 ? momentum_ : 0.9F),
-        l1_(static_cast<float>(step.l1)),
-        l2_(static_cast<float>(step.l2)),
-        average_weight_(static_cast<float>(step.average_weight)) {
+        scale_(static_cast<float>(gradient_norm > step.plan.decay.clip ? step.plan.decay.clip / gradient_norm
+                                                                       : 1.0)),
+        momentum_(static_cast<float>(step.plan.momentum)),
+        beta1_(step.plan.momentum > 0 ? momentum_ : 0.9F),
+        l1_(static_cast<float>(step.plan.decay.l1)),
+        l2_(static_cast<float>(step.plan.decay.l2)) {
     const auto t = static_cast<double>(step.update);
     correction1_ = static_cast<float>(1.0 - std::pow(static_cast<double>(beta1_), t));
     correction2_ = static_cast<float>(1.0 - std::pow(0.999, t));
@@ -54,16 +53,15 @@ class Rule {
     }
   }
 
-  /// x exp(d) in place of x + d; else as apply, without an average.
-  float apply_to_log(const RowArray& d, Row x) const {
+  /// x exp(d) in place of x + d. Returns 0, or NaN where a new number is not finite.
+  static float apply_to_log(const RowArray& d, Row x) {
     x *= d.exp();
     return (x - x).sum();
   }
 
-  /// x += d, and the average follows. Returns 0, or NaN where a new number is not finite.
-  float apply(const RowArray& d, Row x, Row average) const {
+  /// x += d. Returns 0, or NaN where a new number is not finite.
+  static float apply(const RowArray& d, Row x) {
     x += d;
-    if (average.size() > 0) average += average_weight_ * (x - average);
     return (x - x).sum();
   }
 
@@ -75,7 +73,6 @@ class Rule {
   float beta1_;
   float l1_;
   float l2_;
-  float average_weight_;
   float correction1_ = 1.0F;
   float correction2_ = 1.0F;
 };
@@ -117,12 +114,12 @@ double squared_norm_of_biases(const typename M::Params& gradient) {
 /// Norm of the centred gradient: a pass of its own.
 template <EnergyModel M>
 double centred_norm(const typename M::Offsets& offsets, const typename M::Params& gradient,
-                    const Workers& workers) {
+                    const Executor& executor) {
   double squared = squared_norm_of_biases<M>(gradient);
   M::visit_couplings(
       [&](const Vector& mu, const Vector& nu, const auto& g) {
         std::vector<double> parts(static_cast<std::size_t>((mu.size() + kRows - 1) / kRows));
-        workers.for_each(static_cast<Index>(parts.size()), [&](Index task) {
+        executor.for_each(static_cast<Index>(parts.size()), [&](Index task) {
           RowArray row;
           for (Index i = task * kRows; i < std::min(mu.size(), (task + 1) * kRows); ++i) {
             centred_row(mu, nu, g, i, row);
@@ -135,28 +132,29 @@ double centred_norm(const typename M::Offsets& offsets, const typename M::Params
   return std::sqrt(squared);
 }
 
-/// The step in centred coordinates.
+}  // namespace
+
 template <HasLayers M>
-StepNorms apply_coupled(const OptimizerStep& step, const typename M::Offsets& offsets,
-                        const typename M::Params& gradient, typename M::Params& theta,
-                        Optimizer<M>& optimizer, typename M::Params& average, const Workers& workers) {
-  const Rule rule(step, step.clip > 0 ? centred_norm<M>(offsets, gradient, workers) : 0.0);
+StepNorms take_centred_step(const FirstOrderStep& step, const typename M::Params& gradient, Moved<M> moved,
+                            const Executor& executor) {
+  const Rule rule(
+      step, std::isfinite(step.plan.decay.clip) ? centred_norm<M>(moved.offsets, gradient, executor) : 0.0);
   StepNorms norms;
   double squared_gradient = squared_norm_of_biases<M>(gradient);
   double squared_step = 0.0;
   // What the weights' directions take from the biases' ones when they go back to plain coordinates.
   typename M::Params correction;
-  for_each_bias<M>([](Vector& c, const Vector& x) { c = Vector::Zero(x.size()); }, correction, theta);
+  for_each_bias<M>([](Vector& c, const Vector& x) { c = Vector::Zero(x.size()); }, correction, moved.theta);
 
   M::visit_couplings(
-      [&](const Vector& mu, const Vector& nu, const auto& g, auto x, auto m, auto s, auto mean, auto fix) {
+      [&](const Vector& mu, const Vector& nu, const auto& g, auto x, auto m, auto s, auto fix) {
         const Index rows = mu.size();
         const Index tasks = (rows + kRows - 1) / kRows;
         std::vector<double> gradient_parts(static_cast<std::size_t>(tasks));
         std::vector<double> step_parts(static_cast<std::size_t>(tasks));
         std::vector<double> finite_parts(static_cast<std::size_t>(tasks));
         Matrix column_parts = Matrix::Zero(tasks, nu.size());
-        workers.for_each(tasks, [&](Index task) {
+        executor.for_each(tasks, [&](Index task) {
           const auto part = static_cast<std::size_t>(task);
           RowArray row;
           for (Index i = task * kRows; i < std::min(rows, (task + 1) * kRows); ++i) {
@@ -167,8 +165,7 @@ StepNorms apply_coupled(const OptimizerStep& step, const typename M::Offsets& of
             step_parts[part] += static_cast<double>(row.square().sum());
             fix.row_bias[i] -= (row * row_of(nu)).sum();
             row_of(column_parts, task) -= mu[i] * row;
-            finite_parts[part] +=
-                static_cast<double>(rule.apply(row, row_of(x.weights, i), row_or_none(mean.weights, i)));
+            finite_parts[part] += static_cast<double>(Rule::apply(row, row_of(x.weights, i)));
           }
         });
         for (Index task = 0; task < tasks; ++task) fix.column_bias += column_parts.row(task).transpose();
@@ -176,45 +173,43 @@ StepNorms apply_coupled(const OptimizerStep& step, const typename M::Offsets& of
         squared_step += sum_of(step_parts);
         norms.finite = norms.finite && std::isfinite(sum_of(finite_parts));
       },
-      offsets, gradient, theta, optimizer.first_moment, optimizer.second_moment, average, correction);
+      moved.offsets, gradient, moved.theta, moved.optimizer.first_moment, moved.optimizer.second_moment,
+      correction);
 
   for_each_bias<M>(
-      [&](const Vector& g, Vector& x, Vector& m, Vector& s, Vector& mean, const Vector& fix) {
+      [&](const Vector& g, Vector& x, Vector& m, Vector& s, const Vector& fix) {
         RowArray d = row_of(g);
         rule.direction(d, row_of(std::as_const(x)), false, row_of(m), row_of(s));
         squared_step += static_cast<double>(d.square().sum());
         d += row_of(fix);
-        norms.finite = std::isfinite(rule.apply(d, row_of(x), row_of(mean))) && norms.finite;
+        norms.finite = std::isfinite(Rule::apply(d, row_of(x))) && norms.finite;
       },
-      gradient, theta, optimizer.first_moment, optimizer.second_moment, average, correction);
+      gradient, moved.theta, moved.optimizer.first_moment, moved.optimizer.second_moment, correction);
   norms.gradient = std::sqrt(squared_gradient);
   norms.step = std::sqrt(squared_step);
   return norms;
 }
 
-/// A field as one row, or nothing where it is empty.
-Row all_of(Matrix& matrix) { return {matrix.data(), matrix.size()}; }
-Row all_of(Vector& vector) { return {vector.data(), vector.size()}; }
-
-/// The step of a machine whose fields are not coupled.
 template <EnergyModel M>
-StepNorms apply_uncoupled(const OptimizerStep& step, const typename M::Params& gradient,
-                          typename M::Params& theta, Optimizer<M>& optimizer) {
-  const auto is_frozen = [&step](std::string_view name) {
-    return std::find(step.frozen.begin(), step.frozen.end(), name) != step.frozen.end();
+StepNorms take_plain_step(const FirstOrderStep& step, const typename M::Params& gradient, Moved<M> moved) {
+  const std::vector<std::string>& frozen = step.plan.frozen;
+  const auto is_frozen = [&frozen](std::string_view name) {
+    return std::find(frozen.begin(), frozen.end(), name) != frozen.end();
   };
   const auto gradient_of = [](std::string_view name, const auto& g, const auto& x) {
     RowArray row = Eigen::Map<const RowArray>(g.data(), g.size());
     if (M::is_precision(name)) row *= Eigen::Map<const RowArray>(x.data(), x.size());
     return row;
   };
+  // A field as one row, or nothing where it is empty.
+  const auto all_of = [](auto& field) { return Row(field.data(), field.size()); };
   StepNorms norms;
   double squared = 0.0;
   for_each_field(
       [&](std::string_view name, const auto& g, const auto& x) {
         if (!is_frozen(name)) squared += static_cast<double>(gradient_of(name, g, x).square().sum());
       },
-      gradient, theta);
+      gradient, moved.theta);
   norms.gradient = std::sqrt(squared);
   const Rule rule(step, norms.gradient);
   squared = 0.0;
@@ -225,32 +220,42 @@ StepNorms apply_uncoupled(const OptimizerStep& step, const typename M::Params& g
         rule.direction(d, ConstRow(x.data(), x.size()), M::is_weight(name), all_of(m), all_of(s));
         squared += static_cast<double>(d.square().sum());
         const float bad =
-            M::is_precision(name) ? rule.apply_to_log(d, all_of(x)) : rule.apply(d, all_of(x), {nullptr, 0});
+            M::is_precision(name) ? Rule::apply_to_log(d, all_of(x)) : Rule::apply(d, all_of(x));
         norms.finite = norms.finite && std::isfinite(bad);
       },
-      gradient, theta, optimizer.first_moment, optimizer.second_moment);
+      gradient, moved.theta, moved.optimizer.first_moment, moved.optimizer.second_moment);
   norms.step = std::sqrt(squared);
   return norms;
 }
 
-}  // namespace
-
 template <EnergyModel M>
-StepNorms apply_gradient(const OptimizerStep& step, [[maybe_unused]] const typename M::Offsets& offsets,
-                         const typename M::Params& gradient, typename M::Params& theta,
-                         Optimizer<M>& optimizer, [[maybe_unused]] typename M::Params& average,
-                         [[maybe_unused]] const Workers& workers) {
-  if constexpr (!HasLayers<M>) {
-    return apply_uncoupled<M>(step, gradient, theta, optimizer);
-  } else {
-    return apply_coupled<M>(step, offsets, gradient, theta, optimizer, average, workers);
-  }
+void move_average(double part, const typename M::Params& theta, typename M::Params& average,
+                  const Executor& executor) {
+  if (size_of(average) == 0) return;
+  constexpr Index kNumbers = 1 << 14;  // of a field per task
+  const auto weight = static_cast<float>(part);
+  for_each_field(
+      [&](std::string_view, auto& mean, const auto& x) {
+        executor.for_each((x.size() + kNumbers - 1) / kNumbers, [&](Index task) {
+          const Index first = task * kNumbers;
+          const Index n = std::min(kNumbers, x.size() - first);
+          Row here(mean.data() + first, n);
+          here += weight * (ConstRow(x.data() + first, n) - here);
+        });
+      },
+      average, theta);
 }
 
-#define TEMPERA_INSTANTIATE(M)                                                                             \
-  template StepNorms apply_gradient(const OptimizerStep&, const M::Offsets&, const M::Params&, M::Params&, \
-                                    Optimizer<M>&, M::Params&, const Workers&);
-
+#define TEMPERA_INSTANTIATE(M) \
+  template void move_average<M>(double, const M::Params&, M::Params&, const Executor&);
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
+#undef TEMPERA_INSTANTIATE
+#define TEMPERA_INSTANTIATE(M) \
+  template StepNorms take_centred_step<M>(const FirstOrderStep&, const M::Params&, Moved<M>, const Executor&);
+TEMPERA_FOR_EACH_LAYERED_MODEL(TEMPERA_INSTANTIATE)
+#undef TEMPERA_INSTANTIATE
+#define TEMPERA_INSTANTIATE(M) \
+  template StepNorms take_plain_step<M>(const FirstOrderStep&, const M::Params&, Moved<M>);
+TEMPERA_FOR_EACH_SPIKE_SLAB_MODEL(TEMPERA_INSTANTIATE)
 
 }  // namespace tempera

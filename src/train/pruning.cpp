@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "moments.hpp"
+#include "metrics/parts.hpp"
 #include "tempera/core/math.hpp"
 
 namespace tempera {
@@ -64,12 +64,12 @@ double density_of(const Mask& mask) {
   return kept / all;
 }
 
-LayerParams<float> saliencies(const std::string& criterion, const LayerParams<float>& theta,
-                              const PairMoments& moments, const MetricState<float>& kfac, const Mask& mask) {
+LayerParams<float> saliencies(PruningCriterion criterion, const LayerParams<float>& theta,
+                              const PairMoments& moments, const KfacState<float>& kfac, const Mask& mask) {
   LayerParams<float> result = zeros_like(theta);
   const std::vector<Index> sizes = layer_sizes(theta);
   const LayerShape shape(sizes);
-  const Factors<float> inverses(shape, kfac.factors);
+  const LayerMatrices<float> inverses(shape, kfac.layer_inverses);
   for (std::size_t k = 0; k < theta.weights.size(); ++k) {
     for (Index i = 0; i < sizes[k]; ++i) {
       for (Index j = 0; j < sizes[k + 1]; ++j) {
@@ -78,15 +78,21 @@ LayerParams<float> saliencies(const std::string& criterion, const LayerParams<fl
         const double both = moments.weights[k](i, j);
         const double row = moments.bias[k][i];
         const double column = moments.bias[k + 1][j];
-        double value = std::abs(w);
-        if (criterion == "obd") {
-          value = 0.5 * w * w * PairLaw(both, row, column).variance();
-        } else if (criterion == "kl") {
-          value = deletion_kl(w, both, row, column);
-        } else if (criterion == "obs") {
-          value = 0.5 * w * w /
-                  (static_cast<double>(inverses.layer(k)(i, i)) *
-                   static_cast<double>(inverses.layer(k + 1)(j, j)));
+        double value = 0.0;
+        switch (criterion) {
+          case PruningCriterion::kMagnitude:
+            value = std::abs(w);
+            break;
+          case PruningCriterion::kObd:
+            value = 0.5 * w * w * PairLaw(both, row, column).variance();
+            break;
+          case PruningCriterion::kKl:
+            value = deletion_kl(w, both, row, column);
+            break;
+          case PruningCriterion::kObs:
+            value = 0.5 * w * w /
+                    (static_cast<double>(inverses[k](i, i)) * static_cast<double>(inverses[k + 1](j, j)));
+            break;
         }
         result.weights[k](i, j) = static_cast<float>(value);
       }
@@ -121,11 +127,11 @@ void delete_weights(const Mask& mask, const LayerOffsets& offsets, LayerParams<f
   }
 }
 
-void compensate(const Mask& mask, const MetricState<float>& kfac, Index iterations,
+void compensate(const Mask& mask, const RunningMoments& moments, Index iterations,
                 LayerParams<float>& theta) {
   const std::vector<Index> sizes = layer_sizes(theta);
   const std::vector<Index> first = first_units(sizes);
-  const Eigen::MatrixXd covariance = covariance_of(kfac);
+  const Eigen::MatrixXd covariance = covariance_of(moments);
   for (std::size_t k = 0; k < mask.size(); ++k) {
     constexpr double kRidge = 1e-3;  // of the covariances
     const auto block = [&](std::size_t layer) {

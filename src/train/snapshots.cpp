@@ -28,9 +28,7 @@ constexpr double kGap = 0.08;
 /// Snapshots at most. A machine whose way needs more has lost it.
 constexpr std::uint64_t kMostSnapshots = 64;
 
-TrajectoryDraws draws_of(const StreamFactory& streams) {
-  return {streams, Purpose::kSnapshots, Purpose::kSwaps};
-}
+constexpr Draws kDraws{Purpose::kSnapshots, Purpose::kSwaps};
 
 template <EnergyModel M>
 Chains<M> first_chains(Chains<M> chains, std::uint64_t n, std::uint64_t sweeps) {
@@ -96,61 +94,55 @@ const char* snapshots_fault(const M& model, const Snapshots<M>& snapshots, std::
 }
 
 template <HasReference M>
-Snapshots<M> initial_snapshots(const M& model, std::uint64_t n_chains, const StreamFactory& streams,
-                               const Workers& workers) {
-  Snapshots<M> snapshots = empty_snapshots(model, 1, n_chains);
-  snapshots.trajectory =
-      reference_trajectory(model, snapshots.trajectory.n_ensembles, streams, Purpose::kSnapshots, workers);
-  snapshots.reservoir =
-      reference_chains(model, snapshots.reservoir.n_chains, streams, Purpose::kReservoir, workers);
-  snapshots.log_partition = model.reference_log_partition();
+Snapshots<M> initial_snapshots(const Engine<M>& engine, std::uint64_t n_chains) {
+  Snapshots<M> snapshots = empty_snapshots(engine.model, 1, n_chains);
+  snapshots.trajectory = reference_trajectory(engine, snapshots.trajectory.n_ensembles, Purpose::kSnapshots);
+  snapshots.reservoir = reference_chains(engine, snapshots.reservoir.n_chains, Purpose::kReservoir);
+  snapshots.log_partition = engine.model.reference_log_partition();
   return snapshots;
 }
 
 template <EnergyModel M>
-void exchange_with_reservoir(const M& model, const typename M::Params& theta, std::uint64_t update,
-                             const StreamFactory& streams, Chains<M>& chains, Snapshots<M>& snapshots,
-                             TrajectoryWorkspace<M>& workspace, const Workers& workers) {
+void exchange_with_reservoir(const Engine<M>& engine, const typename M::Params& theta, std::uint64_t update,
+                             Chains<M>& chains, Snapshots<M>& snapshots, TrajectoryCaches<M>& caches) {
   const typename M::Params& last = snapshots.trajectory.rungs.back();
   std::vector<typename M::State>& reservoir = snapshots.reservoir.blocks;
   // Every block meets a block of the reservoir that no other one meets, its lanes turned by a random number.
-  StreamEngine engine = streams.engine(Purpose::kExchange, update);
+  StreamEngine random = engine.streams.engine(Purpose::kExchange, update);
   std::vector<std::size_t> order(reservoir.size());
   for (std::size_t b = 0; b < order.size(); ++b) order[b] = b;
   std::vector<int> turns;
   Chains<M> offered = chains;
   for (std::size_t b = 0; b < chains.blocks.size(); ++b) {
     const boost::random::uniform_int_distribution<std::size_t> later(b, order.size() - 1);
-    std::swap(order[b], order[later(engine)]);
-    turns.push_back(boost::random::uniform_int_distribution<int>(0, static_cast<int>(kLanes) - 1)(engine));
+    std::swap(order[b], order[later(random)]);
+    turns.push_back(boost::random::uniform_int_distribution<int>(0, static_cast<int>(kLanes) - 1)(random));
     for_each_field(
         [turn = turns.back()](std::string_view, const auto& from, auto& to) {
           copy_turned(from, ~Word{0}, static_cast<int>(kLanes) - turn, to);
         },
         reservoir[order[b]], offered.blocks[b]);
   }
-  const auto here = free_energies(model, theta, chains.blocks, chains.n_chains, workspace.own, workers);
-  const auto there = free_energies(model, last, chains.blocks, chains.n_chains, workspace.other, workers);
-  const auto offered_there =
-      free_energies(model, last, offered.blocks, chains.n_chains, workspace.other, workers);
-  const auto offered_here =
-      free_energies(model, theta, offered.blocks, chains.n_chains, workspace.other, workers);
+  const auto here = free_energies(engine, theta, chains.blocks, chains.n_chains, caches.own);
+  const auto there = free_energies(engine, last, chains.blocks, chains.n_chains, caches.other);
+  const auto offered_there = free_energies(engine, last, offered.blocks, chains.n_chains, caches.other);
+  const auto offered_here = free_energies(engine, theta, offered.blocks, chains.n_chains, caches.other);
   const std::uint64_t step = chains.sweeps - 1;
   double sum = 0.0;
   for (std::size_t b = 0; b < chains.blocks.size(); ++b) {
     const auto block = static_cast<Index>(b);
     // Latents that fit the live machine, whichever visibles stay. A sweep has other sites in this step.
-    model.sample_latents(theta, constant_beta(1.0F), offered.blocks[b], workspace.other.works[b],
-                         streams.lanes(Purpose::kReservoir, step).block(block));
-    model.sample_latents(theta, constant_beta(1.0F), chains.blocks[b], workspace.own.works[b],
-                         streams.lanes(Purpose::kChains, step).block(block));
+    engine.model.sample_latents(theta, constant_beta(1.0F), offered.blocks[b], caches.other.blocks[b],
+                                engine.streams.lanes(Purpose::kReservoir, step).block(block));
+    engine.model.sample_latents(theta, constant_beta(1.0F), chains.blocks[b], caches.own.blocks[b],
+                                engine.streams.lanes(Purpose::kChains, step).block(block));
     Word accepted = 0;
     for (Index c = 0; c < lanes_of(chains.n_chains, block); ++c) {
       const auto i = static_cast<std::size_t>(c);
       const double probability =
           swap_probability(offered_there[b][i], here[b][i], offered_here[b][i], there[b][i]);
       sum += probability;
-      if (uniform_53(engine) < probability) accepted |= Word{1} << c;
+      if (uniform_53(random) < probability) accepted |= Word{1} << c;
     }
     const typename M::State before = chains.blocks[b];
     copy_lanes(offered.blocks[b], accepted, chains.blocks[b]);
@@ -163,16 +155,15 @@ void exchange_with_reservoir(const M& model, const typename M::Params& theta, st
 }
 
 template <EnergyModel M>
-bool freeze(const M& model, const typename M::Params& theta, std::uint64_t update, double jump_rate,
-            const JumpMemory& jumps, const StreamFactory& streams, Chains<M>& chains, Snapshots<M>& snapshots,
-            TrajectoryWorkspace<M>& workspace, const Workers& workers) {
+bool freeze(const Engine<M>& engine, const typename M::Params& theta, const SnapshotStep& step,
+            Chains<M>& chains, Snapshots<M>& snapshots, TrajectoryCaches<M>& caches) {
   Trajectory<M> next = snapshots.trajectory;
-  insert_rung(next.n_rungs(), theta, repeated(model, chains, next.n_ensembles), next);
+  insert_rung(next.n_rungs(), theta, repeated(engine.model, chains, next.n_ensembles), next);
   reset_statistics(next);
   std::vector<EnergyDifferences> differences(next.rungs.size() - 1);
   Chains<M> reservoir;
   for (std::uint64_t t = 0; t < kFreezeRounds; ++t) {
-    temper(model, draws_of(streams), jump_rate, jumps, next, workspace, workers, &differences);
+    temper(engine, {kDraws, step.jump_rate}, step.jumps, next, caches, &differences);
     if ((t + 1) % kRoundsApart == 0) {
       Chains<M> top = replicas_of(next, next.n_rungs() - 1);
       std::move(top.blocks.begin(), top.blocks.end(), std::back_inserter(reservoir.blocks));
@@ -182,33 +173,33 @@ bool freeze(const M& model, const typename M::Params& theta, std::uint64_t updat
   snapshots.trajectory.rounds = next.rounds;
   if (1.0 - next.rejections.back() < kCollapsedAcceptance) return false;
 
-  const LogPartition z = bennett_log_partition(model.reference_log_partition(), log_weight_path(differences),
-                                               static_cast<std::size_t>(next.n_ensembles));
+  const LogPartition z =
+      bennett_log_partition(engine.model.reference_log_partition(), log_weight_path(differences),
+                            static_cast<std::size_t>(next.n_ensembles));
   chains = first_chains(replicas_of(next, next.n_rungs() - 1), chains.n_chains, chains.sweeps);
   snapshots.reservoir = std::move(reservoir);
   snapshots.reservoir.sweeps = next.rounds;
   snapshots.log_partition = z.value;
   snapshots.log_partition_se = z.standard_error;
   snapshots.acceptance = 1.0;
-  snapshots.frozen = update;
+  snapshots.frozen = step.update;
   snapshots.rollbacks = 0;
   snapshots.rate = std::min(1.0, kRecovery * snapshots.rate);
   if (next.n_rungs() > kMostSnapshots) {
     remove_rung(least_barrier(next), next);
   } else {
-    adjust(model, {kGap, kDispensable, kMostSnapshots}, next, workspace, workers);
+    adjust(engine, {kGap, kDispensable, kMostSnapshots}, next, caches);
   }
   snapshots.trajectory = std::move(next);
   return true;
 }
 
 template <EnergyModel M>
-void renew(const M& model, std::uint64_t update, double jump_rate, const JumpMemory& jumps,
-           const StreamFactory& streams, Snapshots<M>& snapshots, TrajectoryWorkspace<M>& workspace,
-           const Workers& workers) {
+void refresh_reservoir(const Engine<M>& engine, const SnapshotStep& step, Snapshots<M>& snapshots,
+                       TrajectoryCaches<M>& caches) {
   Trajectory<M>& trajectory = snapshots.trajectory;
-  if (update % kRenewEvery != 0) return;
-  temper(model, draws_of(streams), jump_rate, jumps, trajectory, workspace, workers);
+  if (step.update % kRenewEvery != 0) return;
+  temper(engine, {kDraws, step.jump_rate}, step.jumps, trajectory, caches);
   const std::uint64_t part = trajectory.rounds / kRoundsApart % kReservoirDraws * trajectory.blocks();
   if (trajectory.rounds % kRoundsApart != 0) return;
   const Chains<M> top = replicas_of(trajectory, trajectory.n_rungs() - 1);
@@ -232,17 +223,16 @@ void roll_back(std::uint64_t update, typename M::Params& theta, Chains<M>& chain
   snapshots.frozen = update;
 }
 
-#define TEMPERA_INSTANTIATE(M)                                                                               \
-  template Snapshots<M> empty_snapshots(const M&, std::uint64_t, std::uint64_t);                             \
-  template const char* snapshots_fault(const M&, const Snapshots<M>&, std::uint64_t);                        \
-  template Snapshots<M> initial_snapshots(const M&, std::uint64_t, const StreamFactory&, const Workers&);    \
-  template void exchange_with_reservoir(const M&, const M::Params&, std::uint64_t, const StreamFactory&,     \
-                                        Chains<M>&, Snapshots<M>&, TrajectoryWorkspace<M>&, const Workers&); \
-  template bool freeze(const M&, const M::Params&, std::uint64_t, double, const JumpMemory&,                 \
-                       const StreamFactory&, Chains<M>&, Snapshots<M>&, TrajectoryWorkspace<M>&,             \
-                       const Workers&);                                                                      \
-  template void renew(const M&, std::uint64_t, double, const JumpMemory&, const StreamFactory&,              \
-                      Snapshots<M>&, TrajectoryWorkspace<M>&, const Workers&);                               \
+#define TEMPERA_INSTANTIATE(M)                                                                             \
+  template Snapshots<M> empty_snapshots(const M&, std::uint64_t, std::uint64_t);                           \
+  template const char* snapshots_fault(const M&, const Snapshots<M>&, std::uint64_t);                      \
+  template Snapshots<M> initial_snapshots(const Engine<M>&, std::uint64_t);                                \
+  template void exchange_with_reservoir(const Engine<M>&, const M::Params&, std::uint64_t, Chains<M>&,     \
+                                        Snapshots<M>&, TrajectoryCaches<M>&);                              \
+  template bool freeze(const Engine<M>&, const M::Params&, const SnapshotStep&, Chains<M>&, Snapshots<M>&, \
+                       TrajectoryCaches<M>&);                                                              \
+  template void refresh_reservoir(const Engine<M>&, const SnapshotStep&, Snapshots<M>&,                    \
+                                  TrajectoryCaches<M>&);                                                   \
   template void roll_back(std::uint64_t, M::Params&, Chains<M>&, Snapshots<M>&);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)

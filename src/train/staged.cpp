@@ -7,6 +7,7 @@
 #include <numbers>
 #include <numeric>
 
+#include "tempera/core/permutation.hpp"
 #include "tempera/models/all_models.hpp"
 
 namespace tempera {
@@ -31,36 +32,21 @@ constexpr double kLeastSweepGain = 1e-6;
 /// Cases that spikes are looked at on.
 constexpr Index kCases = 5000;
 
-template <class M>
-struct PlainOf;
-template <>
-struct PlainOf<BilinearSpikeSlabRbm> {
-  using Type = SpikeSlabRbm;
-};
-template <>
-struct PlainOf<BinaryBilinearSpikeSlabRbm> {
-  using Type = BinarySpikeSlabRbm;
-};
-
-/// What inference finds of cases, one row each: `of(work)` has a row for each unit or filter.
-template <class P, class Of>
-Eigen::MatrixXd inferred(const P& model, const typename P::Params& theta, const typename P::Data& data,
-                         const Of& of, const Workers& workers) {
-  const Index n = std::min(kCases, data.n_cases());
-  std::vector<typename P::State> blocks(static_cast<std::size_t>(words_for(n)), model.new_state());
-  for (Index b = 0; b < words_for(n); ++b) {
-    std::vector<Index> cases;
-    for (Index c = b * kLanes; c < std::min(n, (b + 1) * kLanes); ++c) cases.push_back(c);
-    model.load(data, cases, blocks[static_cast<std::size_t>(b)]);
-  }
-  Workspace<P> workspace;
-  workspace.fit(model, static_cast<std::uint64_t>(n), workers);
-  infer_cases(model, theta, 1, blocks, workspace, workers);
-  Eigen::MatrixXd found(n, of(workspace.works.front()).rows());
-  for (Index b = 0; b < words_for(n); ++b) {
-    const auto& work = workspace.works[static_cast<std::size_t>(b)];
-    found.middleRows(b * kLanes, work.lanes) =
-        of(work).leftCols(work.lanes).transpose().template cast<double>();
+/// What inference finds of cases, one row each: `of(cache)` has a row for each unit or filter.
+template <EnergyModel P, class Of>
+Eigen::MatrixXd inferred(const Engine<P>& engine, const typename P::Params& theta,
+                         const typename P::Data& data, const Of& of) {
+  std::vector<Index> cases(static_cast<std::size_t>(std::min(kCases, data.n_cases())));
+  std::iota(cases.begin(), cases.end(), Index{0});
+  Population<P> population;
+  load_cases(engine, data, cases, population.chains);
+  population.fit(engine);
+  infer_cases(engine, theta, 1, population.chains.blocks, population.caches);
+  const auto& caches = population.caches.blocks;
+  Eigen::MatrixXd found(static_cast<Index>(cases.size()), of(caches.front()).rows());
+  for (std::size_t b = 0; b < caches.size(); ++b) {
+    found.middleRows(static_cast<Index>(b) * kLanes, caches[b].lanes) =
+        of(caches[b]).leftCols(caches[b].lanes).transpose().template cast<double>();
   }
   return found;
 }
@@ -117,9 +103,11 @@ Eigen::MatrixXd sparsest_rotation(Eigen::MatrixXd responses, const Progress& pro
   return rotation;
 }
 
-std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, Index n_blocks, Index n_g, Index n_h,
+std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, const FilterTable& table,
                                    const StreamFactory& streams, const Progress& progress) {
-  const Index n = n_blocks * n_g * n_h;
+  const Index n = table.places();
+  const Index n_g = table.n_g;
+  const Index n_h = table.n_h;
   // Whether two places share a row or a column.
   Eigen::MatrixXd related = Eigen::MatrixXd::Zero(n, n);
   for (Index a = 0; a < n; ++a) {
@@ -153,8 +141,8 @@ std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, Index n_b
   double best_score = -std::numeric_limits<double>::infinity();
   for (int start = 0; start < kStarts; ++start) {
     if (progress) progress(static_cast<double>(start) / kStarts);
-    StreamEngine engine = streams.engine(Purpose::kParameters, 1, static_cast<std::uint32_t>(start));
-    std::vector<Index> filters = permutation(n, engine);
+    StreamEngine random = streams.engine(Purpose::kParameters, 1, static_cast<std::uint32_t>(start));
+    std::vector<Index> filters = permutation(n, random);
     for (bool better = true; better;) {
       better = false;
       for (Index a = 0; a < n; ++a) {
@@ -202,18 +190,15 @@ std::vector<Index> ranked_filters(const typename P::Params& theta, const Eigen::
 
 /// The best filters of a plain machine in the places that the correlations of their spikes give them; biases
 /// as at the start of training.
-template <class M, class P>
-typename M::Params placed(const M& model, const P& plain, const typename P::Params& found,
-                          const typename M::Data& data, const TrainConfig& config, const Progress& progress,
-                          const Workers& workers) {
-  const auto& table = model.shape().latents;
-  const Index places = table.n_blocks * table.n_g * table.n_h;
-  const StreamFactory streams{static_cast<std::uint64_t>(config.seed)};
-  const Eigen::MatrixXd spikes = inferred(
-      plain, found, data, [](const auto& work) -> const auto& { return work.units; }, workers);
+template <HasFilterTable M>
+typename M::Params placed(const Engine<M>& engine, const typename M::Simpler::Params& found,
+                          const Eigen::MatrixXd& spikes, const InitialValues& init,
+                          const Progress& progress) {
+  const FilterTable table = engine.model.table();
+  const Index places = table.places();
   const Eigen::MatrixXd centred = spikes.rowwise() - spikes.colwise().mean();
   const Eigen::MatrixXd covariance = centred.transpose() * centred / static_cast<double>(spikes.rows());
-  const std::vector<Index> order = ranked_filters<P>(found, covariance);
+  const std::vector<Index> order = ranked_filters<typename M::Simpler>(found, covariance);
   Eigen::MatrixXd correlation(places, places);
   for (Index a = 0; a < places; ++a) {
     for (Index b = 0; b < places; ++b) {
@@ -222,9 +207,8 @@ typename M::Params placed(const M& model, const P& plain, const typename P::Para
       correlation(a, b) = covariance(i, j) / std::sqrt(std::max(1e-12, covariance(i, i) * covariance(j, j)));
     }
   }
-  const std::vector<Index> filters =
-      arrange_filters(correlation, table.n_blocks, table.n_g, table.n_h, streams, progress);
-  typename M::Params theta = model.initial_params(streams, initial_values(config, model.n_visible()));
+  const std::vector<Index> filters = arrange_filters(correlation, table, engine.streams, progress);
+  typename M::Params theta = engine.model.initial_params(engine.streams, init);
   theta.visible = found.visible;
   for (Index place = 0; place < places; ++place) {
     const Index filter = order[static_cast<std::size_t>(filters[static_cast<std::size_t>(place)])];
@@ -237,19 +221,19 @@ typename M::Params placed(const M& model, const P& plain, const typename P::Para
 
 /// Filters of length 1 at right angles that span the same space, so rotated that responses to cases are as
 /// sparse as can be; the rest as at the start of training.
-template <class P>
-typename P::Params rotated(const P& plain, const typename P::Params& found, const typename P::Data& data,
-                           const TrainConfig& config, const Progress& progress, const Workers& workers) {
+template <EnergyModel P>
+typename P::Params rotated(const Engine<P>& engine, const typename P::Params& found,
+                           const typename P::Data& data, const InitialValues& init,
+                           const Progress& progress) {
   const Eigen::BDCSVD<Eigen::MatrixXd> parts(found.weights.template cast<double>(),
                                              Eigen::ComputeThinU | Eigen::ComputeThinV);
   const Eigen::MatrixXd upright = parts.matrixU() * parts.matrixV().transpose();
-  typename P::Params theta = plain.initial_params(StreamFactory{static_cast<std::uint64_t>(config.seed)},
-                                                  initial_values(config, plain.n_visible()));
+  typename P::Params theta = engine.model.initial_params(engine.streams, init);
   theta.visible = found.visible;
   theta.weights = upright.template cast<float>();
   // Of what is left of cases when no spike is on.
   Eigen::MatrixXd responses = inferred(
-      plain, theta, data, [](const auto& work) -> const auto& { return work.input; }, workers);
+      engine, theta, data, [](const auto& cache) -> const auto& { return cache.input; });
   const Vector rest = theta.visible.visible_bias.cwiseQuotient(theta.visible.visible_precision);
   responses.rowwise() -= (theta.weights.transpose() * rest).transpose().template cast<double>();
   theta.weights = (upright * sparsest_rotation(std::move(responses), progress)).template cast<float>();
@@ -257,68 +241,78 @@ typename P::Params rotated(const P& plain, const typename P::Params& found, cons
 }
 
 /// What training ends at, from given parameters or from where training begins.
-template <class M>
-typename M::Params train_stage(const M& model, const typename M::Data& data, const TrainConfig& config,
-                               const typename M::Params* start, const Progress& progress,
-                               const Workers& workers) {
-  TrainState<M> state = initial_state(model, data, config, workers);
-  if (start != nullptr) begin_at(model, config, *start, state);
-  train<M>(
-      model, data, config, state,
-      [&](const UpdateReport& report, TrainState<M>&) {
-        progress(static_cast<double>(report.update) / static_cast<double>(report.total));
-        return Control::kContinue;
-      },
-      workers);
+template <EnergyModel P>
+typename P::Params train_stage(const Engine<P>& engine, const TrainOptions& options,
+                               const typename P::Data& data, const typename P::Params* start,
+                               const Progress& progress) {
+  const Plan plan = plan_of(options, data.n_cases());
+  TrainState<P> state = initial_state(engine, plan, data);
+  if (start != nullptr) begin_at(engine.model, plan, *start, state);
+  train<P>(engine, plan, data, state, [&](const UpdateReport& report, const TrainState<P>&) {
+    progress(static_cast<double>(report.update) / static_cast<double>(report.total));
+    return Control::kContinue;
+  });
   return state.result();
+}
+
+/// The options of the plain machine's first training: filters of length 1 by Adam, from small weights.
+template <EnergyModel P>
+TrainOptions first_stage(TrainOptions options) {
+  options.chains.trainer = Trainer::kSml;
+  options.chains.inference = Inference::kExact;
+  options.tracking.track_log_z = Tracking::kNone;
+  options.gradient.filter_norm = FilterNorm::kSphere;
+  options.gradient.freeze.clear();
+  if (is_natural(options)) {
+    // Fields are frozen for Adam alone.
+    options.natural.metric.reset();
+    options.first_order.optimizer = P::defaults().first_order;
+    options.rate.lr = P::defaults().learning_rate;
+  }
+  options.init.weights = 0.05;
+  options.init.spike_bias = kSpikeBias;
+  options.init.spike_precision = 0.0;
+  options.init.slab_mean = 0.0;
+  return options;
+}
+
+/// Standard deviation of the noise on the plain machine's cases; of cases that take none nothing.
+template <EnergyModel M>
+double stage_noise(const M& model, double asked) {
+  if constexpr (HasDataNoise<M>) {
+    const double variance = model.reference().visible_precision.template cast<double>().cwiseInverse().mean();
+    return std::max(asked, kNoise * std::sqrt(variance));
+  }
+  return asked;
 }
 
 }  // namespace
 
-template <class M>
-typename M::Params staged_params(const M& model, const typename M::Data& data, const TrainConfig& config,
-                                 const Progress& progress, const Workers& workers) {
-  using Plain = typename PlainOf<M>::Type;
-  const auto& table = model.shape().latents;
-  const Index places = table.n_blocks * table.n_g * table.n_h;
+template <HasFilterTable M>
+typename M::Params staged_params(const Engine<M>& engine, const TrainOptions& options,
+                                 const typename M::Data& data, const Progress& progress) {
+  using Plain = typename M::Simpler;
+  const M& model = engine.model;
+  const Index places = model.table().places();
   const auto wanted = static_cast<Index>(std::ceil(kSpikesPerPlace * static_cast<double>(places)));
   // No more than can be at right angles, if the table is not itself larger.
   const Index n_spikes = std::min(wanted, std::max(places, model.n_visible()));
-  TrainConfig first = config;
-  first.model = std::string(Plain::kKind);
-  first.hidden = {n_spikes};
-  first.blocks = 1;
-  first.gate = false;
-  first.trainer = "sml";
-  first.track_log_z = "none";
-  first.filter_norm = "sphere";
-  first.freeze.clear();
-  if (is_natural(config)) {
-    // Fields are frozen for Adam alone.
-    first.metric = "euclid";
-    first.optimizer = "auto";
-    first.lr = 0.0;
-  }
-  first.init = "0.05";
-  first.init_spike_bias = kSpikeBias;
-  first.init_spike_precision = 0.0;
-  first.init_slab_mean = 0.0;
+  TrainOptions first = first_stage<Plain>(options);
+  first.chains.data_noise = stage_noise(model, first.chains.data_noise);
+  MachineOptions shape;
+  shape.hidden = {n_spikes};
   // Slabs that explain nearly all of a part's variance leave the three-block sweep at a crawl.
-  first.gibbs = Plain::kBinary ? "three-block" : "two-block";
-  if constexpr (!Plain::kBinary) {
-    const double variance = model.reference().visible_precision.template cast<double>().cwiseInverse().mean();
-    first.data_noise = std::max(first.data_noise, kNoise * std::sqrt(variance));
-  }
-
-  const Plain plain({model.n_visible(), {n_spikes, 1}, !Plain::kBinary}, model.reference());
-  const bool rotates = !Plain::kBinary && n_spikes <= model.n_visible();
+  shape.gibbs = HasDataNoise<M> ? Gibbs::kTwoBlock : Gibbs::kThreeBlock;
+  const Plain plain(Plain::shape_from(shape, model.n_visible()), model.reference());
+  const Engine<Plain> plain_engine{plain, engine.streams, engine.executor};
+  const bool rotates = HasDataNoise<M> && n_spikes <= model.n_visible();
   const double stages = rotates ? 2.0 : 1.0;
   int done = 0;
-  const auto training = [&](const TrainConfig& stage, const typename Plain::Params* start) {
+  const auto training = [&](const TrainOptions& stage, const typename Plain::Params* start) {
     const Progress part = [&](double fraction) {
       return progress ? progress((done + fraction) / stages) : Control::kContinue;
     };
-    const typename Plain::Params found = train_stage<Plain>(plain, data, stage, start, part, workers);
+    const typename Plain::Params found = train_stage(plain_engine, stage, data, start, part);
     ++done;
     return found;
   };
@@ -326,22 +320,31 @@ typename M::Params staged_params(const M& model, const typename M::Data& data, c
   const Progress waiting = [&](double) { return progress ? progress(done / stages) : Control::kContinue; };
 
   typename Plain::Params filters = training(first, nullptr);
-  if constexpr (!Plain::kBinary) {
+  if constexpr (HasDataNoise<M>) {
     if (rotates) {
-      filters = rotated(plain, filters, data, first, waiting, workers);
-      TrainConfig fit = first;
-      fit.freeze = {"weights"};
-      fit.filter_norm = "free";
+      filters = rotated(plain_engine, filters, data, first.init.values(), waiting);
+      TrainOptions fit = first;
+      fit.gradient.freeze = {"weights"};
+      fit.gradient.filter_norm = FilterNorm::kFree;
       filters = training(fit, &filters);
     }
   }
-  return placed(model, plain, filters, data, config, waiting, workers);
+  const Eigen::MatrixXd spikes = inferred(
+      plain_engine, filters, data, [](const auto& cache) -> const auto& { return cache.units; });
+  return placed(engine, filters, spikes, options.init.values(), waiting);
 }
 
-template BilinearSpikeSlabRbm::Params staged_params(const BilinearSpikeSlabRbm&, const RealData&,
-                                                    const TrainConfig&, const Progress&, const Workers&);
-template BinaryBilinearSpikeSlabRbm::Params staged_params(const BinaryBilinearSpikeSlabRbm&,
-                                                          const BinaryData&, const TrainConfig&,
-                                                          const Progress&, const Workers&);
+template <EnergyModel M>
+typename M::Params starting_params(const Engine<M>& engine, const TrainOptions& options,
+                                   const typename M::Data& data, const Progress& progress) {
+  if constexpr (HasFilterTable<M>) {
+    if (options.init.staged()) return staged_params(engine, options, data, progress);
+  }
+  return engine.model.initial_params(engine.streams, options.init.values());
+}
+
+#define TEMPERA_INSTANTIATE(M) \
+  template M::Params starting_params(const Engine<M>&, const TrainOptions&, const M::Data&, const Progress&);
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 
 }  // namespace tempera

@@ -24,10 +24,9 @@ LayerParams<Number> combination(const std::vector<LayerParams<Number>>& basis, c
 }
 
 template <class Number>
-std::vector<LayerParams<Number>> krylov_basis(
-    const StepOptions& options, const Fisher<Number>& fisher, const LayerParams<Number>& d,
-    const Flat<Number>& previous,
-    const std::function<LayerParams<Number>(const LayerParams<Number>&)>& precondition) {
+std::vector<LayerParams<Number>> krylov_basis(const StepOptions& options, const Fisher<Number>& fisher,
+                                              const LayerParams<Number>& d,
+                                              const KrylovSource<Number>& source) {
   std::vector<LayerParams<Number>> basis;
   // Orthonormal; a direction that is no new one ends the space.
   const auto add = [&basis](LayerParams<Number> x) {
@@ -42,34 +41,33 @@ std::vector<LayerParams<Number>> krylov_basis(
     basis.push_back(std::move(x));
     return true;
   };
-  if (previous.size() == size_of(d) && previous.squaredNorm() > 0) {
+  if (source.previous.size() == size_of(d) && source.previous.squaredNorm() > 0) {
     LayerParams<Number> last = d;
-    unflatten(previous, last);
+    unflatten(source.previous, last);
     add(std::move(last));
   }
   LayerParams<Number> x = d;
   while (static_cast<Index>(basis.size()) < options.directions && add(x))
-    x = precondition(fisher.product(basis.back()));
+    x = source.precondition(fisher.product(basis.back()));
   return basis;
 }
 
 }  // namespace
 
 template <class Number>
-LayerParams<Number> take_step(
-    const StepOptions& options, const Fisher<Number>& fisher, const LayerParams<Number>& g,
-    LayerParams<Number> d, const Flat<Number>& previous,
-    const std::function<LayerParams<Number>(const LayerParams<Number>&)>& precondition, StepReport* report) {
+LayerParams<Number> take_step(const StepOptions& options, const Fisher<Number>& fisher,
+                              const LayerParams<Number>& g, LayerParams<Number> d,
+                              const KrylovSource<Number>& krylov, StepReport* report) {
   LayerParams<Number> step;
-  if (options.controller == "blocks2" || options.controller == "krylov") {
+  if (options.control == StepControl::kBlocks2 || options.control == StepControl::kKrylov) {
     std::vector<LayerParams<Number>> basis;
     double damping = 0.0;
-    if (options.controller == "blocks2") {
+    if (options.control == StepControl::kBlocks2) {
       basis.assign(2, d);
       for (auto& w : basis[0].weights) w.setZero();
       for (auto& b : basis[1].bias) b.setZero();
     } else {
-      basis = krylov_basis(options, fisher, d, previous, precondition);
+      basis = krylov_basis(options, fisher, d, krylov);
       damping = options.damping;
     }
     const auto n = static_cast<Index>(basis.size());
@@ -84,7 +82,7 @@ LayerParams<Number> take_step(
     step = combination(basis, best_lengths(projected, gains, options.rate, options.radius));
   } else {
     double eta = options.rate;
-    if (options.controller == "kl") {
+    if (options.control == StepControl::kKl) {
       const double q = std::max(fisher.quadratic(d), dot(g, d));
       if (q > 0.0) eta = std::min(eta, std::sqrt(2.0 * options.radius / q));
     }
@@ -99,11 +97,10 @@ LayerParams<Number> take_step(
   return step;
 }
 
-#define TEMPERA_INSTANTIATE(Number)                                                               \
-  template LayerParams<Number> take_step(                                                         \
-      const StepOptions&, const Fisher<Number>&, const LayerParams<Number>&, LayerParams<Number>, \
-      const Flat<Number>&, const std::function<LayerParams<Number>(const LayerParams<Number>&)>&, \
-      StepReport*);
+#define TEMPERA_INSTANTIATE(Number)                                                       \
+  template LayerParams<Number> take_step(const StepOptions&, const Fisher<Number>&,       \
+                                         const LayerParams<Number>&, LayerParams<Number>, \
+                                         const KrylovSource<Number>&, StepReport*);
 
 TEMPERA_INSTANTIATE(float)
 TEMPERA_INSTANTIATE(double)

@@ -24,18 +24,21 @@ constexpr std::uint64_t kAdaptEvery = 50;
 constexpr RungLimits kRungs{3, 100};
 /// Standard deviation of a step of the bias of shared chains (docs/mathematics/log-partition.md 3.17).
 constexpr double kBiasStep = 1e-3;
+constexpr Draws kDraws{Purpose::kTracking, Purpose::kTrackingSwaps};
 
 std::size_t at(std::uint64_t n) { return static_cast<std::size_t>(n); }
 
 /// Free energies of all chains at their own betas, from current caches.
 template <EnergyModel M>
-std::vector<double> own_energies(const M& model, const typename M::Params& theta, const Chains<M>& chains,
-                                 const Workspace<M>& workspace, const Workers& workers) {
+std::vector<double> own_energies(const Engine<M>& engine, const typename M::Params& theta,
+                                 const Population<M>& population) {
+  const Chains<M>& chains = population.chains;
   std::vector<double> energies(chains.blocks.size() * at(kLanes));
-  workers.for_each(static_cast<Index>(chains.blocks.size()), [&](Index block) {
+  engine.executor.for_each(static_cast<Index>(chains.blocks.size()), [&](Index block) {
     const auto b = static_cast<std::size_t>(block);
     LaneDoubles values;
-    model.free_energy(theta, workspace.betas[b], chains.blocks[b], workspace.works[b], values);
+    engine.model.free_energy(theta, population.caches.betas.blocks[b], chains.blocks[b],
+                             population.caches.blocks[b], values);
     std::copy(values.begin(), values.end(), energies.begin() + block * kLanes);
   });
   energies.resize(at(chains.n_chains));
@@ -61,7 +64,7 @@ template <EnergyModel M>
 std::vector<std::vector<std::uint64_t>> groups_of(const Tracker<M>& tracker) {
   std::vector<std::vector<std::uint64_t>> groups;
   for (std::uint64_t k = 0; k < tracker.ladder.n_rungs; ++k) groups.push_back(chains_of(tracker.ladder, k));
-  groups.push_back(tracker.ladder.plain);
+  groups.push_back(tracker.ladder.free_chains);
   return groups;
 }
 
@@ -129,9 +132,10 @@ void move_belief(const std::vector<double>& log_weights, Tracker<M>& tracker) {
   std::vector<Increment> moves;
   for (std::size_t g = 0; g < groups.size(); ++g) {
     if (groups[g].empty()) continue;
-    moves.push_back(increment_of(log_mean(pick(log_weights, groups[g]), pick(tracker.carried, groups[g])),
-                                 g + 1 < groups.size(), tracker.rounds, tracker.increment_variance[g],
-                                 tracker.increment_correlation[g]));
+    moves.push_back(
+        increment_of(log_mean(pick(log_weights, groups[g]), pick(tracker.accumulated_log_weight, groups[g])),
+                     g + 1 < groups.size(), tracker.rounds, tracker.increment_variance[g],
+                     tracker.increment_correlation[g]));
   }
   std::vector<LatticeMeasurement> increments;
   for (const Increment& move : moves) increments.push_back(move.measured);
@@ -146,7 +150,7 @@ void move_belief(const std::vector<double>& log_weights, Tracker<M>& tracker) {
   for (std::size_t g = 0; g < groups.size(); ++g) {
     if (groups[g].empty()) continue;
     for (const std::uint64_t chain : groups[g])
-      tracker.carried[at(chain)] += log_weights[at(chain)] - moves[group].measured.value;
+      tracker.accumulated_log_weight[at(chain)] += log_weights[at(chain)] - moves[group].measured.value;
     ++group;
   }
 }
@@ -156,8 +160,8 @@ template <EnergyModel M>
 void forget_lag(Tracker<M>& tracker) {
   for (std::uint64_t k = 0; k < tracker.ladder.n_rungs; ++k) {
     const std::vector<std::uint64_t> chains = chains_of(tracker.ladder, k);
-    while (effective_fraction(pick(tracker.carried, chains)) < kLeastFraction) {
-      for (const std::uint64_t chain : chains) tracker.carried[at(chain)] *= 0.5;
+    while (effective_fraction(pick(tracker.accumulated_log_weight, chains)) < kLeastFraction) {
+      for (const std::uint64_t chain : chains) tracker.accumulated_log_weight[at(chain)] *= 0.5;
     }
   }
 }
@@ -166,16 +170,16 @@ void forget_lag(Tracker<M>& tracker) {
 /// uniform for all; docs/mathematics/log-partition.md 3.16).
 template <EnergyModel M>
 void resample_particles(const M& model, const StreamFactory& streams, Tracker<M>& tracker) {
-  const std::vector<std::uint64_t>& particles = tracker.ladder.plain;
+  const std::vector<std::uint64_t>& particles = tracker.ladder.free_chains;
   if (particles.empty()) return;
-  const std::vector<double> carried = pick(tracker.carried, particles);
+  const std::vector<double> carried = pick(tracker.accumulated_log_weight, particles);
   if (effective_fraction(carried) >= kLeastFraction) return;
   const double largest = *std::max_element(carried.begin(), carried.end());
   double total = 0.0;
   for (const double x : carried) total += std::exp(x - largest);
-  StreamEngine engine = streams.engine(Purpose::kResampling, tracker.chains.sweeps);
+  StreamEngine random = streams.engine(Purpose::kResampling, tracker.population.chains.sweeps);
   const double step = total / static_cast<double>(particles.size());
-  double pointer = uniform_53(engine) * step;
+  double pointer = uniform_53(random) * step;
   double sum = 0.0;
   std::vector<std::uint64_t> drawn;
   for (std::size_t i = 0; i < particles.size(); ++i) {
@@ -183,11 +187,10 @@ void resample_particles(const M& model, const StreamFactory& streams, Tracker<M>
     for (; pointer < sum && drawn.size() < particles.size(); pointer += step) drawn.push_back(particles[i]);
   }
   while (drawn.size() < particles.size()) drawn.push_back(particles.back());  // rounding
-  const Chains<M> copies = select_chains(model, tracker.chains, drawn);
+  const Chains<M> copies = select_chains(model, tracker.population.chains, drawn);
   for (std::size_t i = 0; i < particles.size(); ++i) {
-    copy_chain(copies.blocks[i / at(kLanes)], static_cast<Index>(i % at(kLanes)),
-               tracker.chains.blocks[at(particles[i] / kLanes)], static_cast<Index>(particles[i] % kLanes));
-    tracker.carried[at(particles[i])] = 0.0;
+    copy_chain(copies, i, tracker.population.chains, particles[i]);
+    tracker.accumulated_log_weight[at(particles[i])] = 0.0;
   }
 }
 
@@ -202,8 +205,8 @@ void measure_pairs(const TemperatureLadder& before, const std::vector<EnergyDiff
     if (pair.forward.empty()) continue;
     const auto rung = static_cast<Index>(k);
     const BridgeRatio ratio =
-        bridge_ratio({pair.forward, pair.reverse}, pick(tracker.carried, chains_of(before, k)),
-                     pick(tracker.carried, chains_of(before, k + 1)),
+        bridge_ratio({pair.forward, pair.reverse}, pick(tracker.accumulated_log_weight, chains_of(before, k)),
+                     pick(tracker.accumulated_log_weight, chains_of(before, k + 1)),
                      tracker.belief.mean[rung + 1] - tracker.belief.mean[rung]);
     double covariance = 0.0;
     for (std::uint64_t e = 0; e < n_ensembles; ++e) {
@@ -220,51 +223,49 @@ void measure_pairs(const TemperatureLadder& before, const std::vector<EnergyDiff
 
 /// A round of sweeps and swaps where the tracker is, and what it measures.
 template <EnergyModel M>
-void round(const M& model, const StreamFactory& streams, Tracker<M>& tracker, TrackerWorkspace<M>& workspace,
-           const Workers& workers) {
+void round(const Engine<M>& engine, Tracker<M>& tracker) {
   if (tracker.ladder.n_rungs == 0) {
-    advance(model, tracker.theta, 1, streams, Purpose::kTracking, tracker.chains, workspace.chains, workers);
+    advance(engine, tracker.theta, 1, kDraws.sweeps, tracker.population);
     ++tracker.rounds;
     return;
   }
   const TemperatureLadder before = tracker.ladder;
   std::vector<EnergyDifferences> differences(before.rejections.size());
-  temper(model, tracker.theta, 1, streams, Purpose::kTrackingSwaps, Purpose::kTracking, tracker.chains,
-         tracker.ladder, workspace.chains, workers, &differences);
+  temper(engine, tracker.theta, {1, kDraws}, tracker.ladder, tracker.population, &differences);
   measure_pairs(before, differences, tracker);
-  for (const std::uint64_t chain : tracker.ladder.chains) tracker.carried[at(chain)] *= kMemory;
+  for (const std::uint64_t chain : tracker.ladder.chains)
+    tracker.accumulated_log_weight[at(chain)] *= kMemory;
   ++tracker.rounds;
 }
 
 template <EnergyModel M>
-void make_current(const M& model, Tracker<M>& tracker, TrackerWorkspace<M>& workspace,
-                  const Workers& workers) {
-  if (workspace.current) return;
-  workspace.chains.fit(model, tracker.chains.n_chains, workers);
-  place(tracker.ladder, workspace.chains);
-  infer(model, tracker.theta, tracker.chains.blocks, workspace.chains, workers);
-  workspace.current = true;
+void make_current(const Engine<M>& engine, Tracker<M>& tracker) {
+  if (tracker.current) return;
+  tracker.population.fit(engine);
+  place(tracker.ladder, tracker.population);
+  latent_input(engine, tracker.theta, tracker.population.chains.blocks, tracker.population.caches);
+  tracker.current = true;
 }
 
 /// Rungs placed anew for equal rejection: returns where they are to go; the ladder's betas are still those of
 /// the belief, a new rung's those of the colder neighbour that it copies.
 template <EnergyModel M>
-std::vector<double> place_rungs(const M& model, Tracker<M>& tracker, TrackerWorkspace<M>& workspace) {
+std::vector<double> place_rungs(const M& model, Tracker<M>& tracker) {
   TemperatureLadder& ladder = tracker.ladder;
-  if (ladder.n_rungs == 0 || ladder.swaps < ladder.adapted + kAdaptEvery) return ladder.betas;
+  if (ladder.n_rungs == 0 || ladder.swaps < ladder.last_adapted + kAdaptEvery) return ladder.betas;
   const TemperatureLadder before = ladder;
   RungChange change;
-  ladder = adapt(std::move(ladder), kRungs, model, tracker.chains, &change);
+  ladder = adapt(std::move(ladder), kRungs, model, tracker.population.chains, &change);
   std::vector<double> goal = std::move(ladder.betas);
   ladder.betas = before.betas;
   if (change.by == 0) return goal;
-  workspace.current = false;
+  tracker.current = false;
   const auto k = static_cast<std::ptrdiff_t>(change.rung);
   // A new rung splits the pair below it; the pair of one that goes has its place.
   const std::ptrdiff_t pair =
       change.by > 0 ? k - 1 : std::min(k, static_cast<std::ptrdiff_t>(before.n_rungs) - 2);
-  const std::vector<double> carried = tracker.carried;
-  tracker.carried.assign(at(tracker.chains.n_chains), 0.0);
+  const std::vector<double> carried = tracker.accumulated_log_weight;
+  tracker.accumulated_log_weight.assign(at(tracker.population.chains.n_chains), 0.0);
   const auto repeat = [](std::vector<double>& values, std::ptrdiff_t i) {
     values.insert(values.begin() + i, values[static_cast<std::size_t>(i)]);
   };
@@ -289,12 +290,12 @@ std::vector<double> place_rungs(const M& model, Tracker<M>& tracker, TrackerWork
       const auto rung = static_cast<std::ptrdiff_t>(j);
       const std::ptrdiff_t from =
           change.by > 0 ? (rung > k ? rung - 1 : rung) : (rung >= k ? rung + 1 : rung);
-      tracker.carried[at(ladder.chains[at(e * ladder.n_rungs + j)])] =
+      tracker.accumulated_log_weight[at(ladder.chains[at(e * ladder.n_rungs + j)])] =
           carried[at(before.chains[at(e * before.n_rungs) + static_cast<std::size_t>(from)])];
     }
   }
-  for (std::size_t i = 0; i < ladder.plain.size(); ++i)
-    tracker.carried[at(ladder.plain[i])] = carried[at(before.plain[i])];
+  for (std::size_t i = 0; i < ladder.free_chains.size(); ++i)
+    tracker.accumulated_log_weight[at(ladder.free_chains[i])] = carried[at(before.free_chains[i])];
   return goal;
 }
 
@@ -330,15 +331,15 @@ Tracker<M> empty_tracker(const M& model, const TrackerShape& shape) {
   if (shape.n_rungs > 0) {
     tracker.ladder = linear_ladder(shape.n_rungs, shape.n_ensembles, shape.n_particles);
   } else {
-    tracker.ladder.plain.resize(at(shape.n_particles));
-    std::iota(tracker.ladder.plain.begin(), tracker.ladder.plain.end(), std::uint64_t{0});
+    tracker.ladder.free_chains.resize(at(shape.n_particles));
+    std::iota(tracker.ladder.free_chains.begin(), tracker.ladder.free_chains.end(), std::uint64_t{0});
   }
   const std::uint64_t n_chains = shape.n_particles + shape.n_rungs * shape.n_ensembles;
-  tracker.chains.n_chains = n_chains;
-  tracker.chains.blocks.assign(at(words_for(static_cast<Index>(n_chains))), model.new_state());
+  tracker.population.chains.n_chains = n_chains;
+  tracker.population.chains.blocks.assign(at(words_for(static_cast<Index>(n_chains))), model.new_state());
   tracker.belief = exact_belief(Eigen::VectorXd::Zero(std::max<Index>(1, static_cast<Index>(shape.n_rungs))),
                                 shape.n_rungs > 0 ? static_cast<Index>(shape.n_ensembles) : 0);
-  tracker.carried.assign(at(n_chains), 0.0);
+  tracker.accumulated_log_weight.assign(at(n_chains), 0.0);
   tracker.increment_variance.assign(at(shape.n_rungs + 1), 0.0);
   tracker.increment_correlation = tracker.increment_variance;
   if (shape.n_rungs > 0) {
@@ -350,12 +351,12 @@ Tracker<M> empty_tracker(const M& model, const TrackerShape& shape) {
 }
 
 template <EnergyModel M>
-Tracker<M> initial_tracker(const M& model, const TrackerShape& shape, const StreamFactory& streams,
-                           const Workers& workers) {
-  Tracker<M> tracker = empty_tracker(model, shape);
-  tracker.theta = model.reference_params();
-  tracker.chains = reference_chains(model, tracker.chains.n_chains, streams, Purpose::kTracking, workers);
-  tracker.belief.mean.setConstant(model.reference_log_partition());
+Tracker<M> initial_tracker(const Engine<M>& engine, const TrackerShape& shape) {
+  Tracker<M> tracker = empty_tracker(engine.model, shape);
+  tracker.theta = engine.model.reference_params();
+  tracker.population.chains =
+      reference_chains(engine, tracker.population.chains.n_chains, Purpose::kTracking);
+  tracker.belief.mean.setConstant(engine.model.reference_log_partition());
   return tracker;
 }
 
@@ -367,8 +368,8 @@ Tracker<M> shared_tracker(const M& model, const TemperatureLadder& ladder) {
   tracker.belief = exact_belief(Eigen::VectorXd::Constant(n_rungs, model.reference_log_partition()),
                                 static_cast<Index>(ladder.n_ensembles), true);
   tracker.ladder = {};
-  tracker.chains = {};
-  tracker.carried.assign(at(ladder.n_chains()), 0.0);  // the paper's form has none
+  tracker.population = {};
+  tracker.accumulated_log_weight.assign(at(ladder.n_chains()), 0.0);  // the paper's form has none
   return tracker;
 }
 
@@ -385,21 +386,19 @@ const char* tracker_fault(const Tracker<M>& tracker) {
   if (negative(tracker.increment_variance)) return "increment_variance";
   if (negative(tracker.ratio_variance)) return "ratio_variance";
   if (tracker.ladder.n_rungs > 0) return ladder_fault(tracker.ladder);
-  for (std::size_t c = 0; c < tracker.ladder.plain.size(); ++c) {
-    if (tracker.ladder.plain[c] != c) return "ladder/plain";
+  for (std::size_t c = 0; c < tracker.ladder.free_chains.size(); ++c) {
+    if (tracker.ladder.free_chains[c] != c) return "ladder/free_chains";
   }
   return nullptr;
 }
 
 template <EnergyModel M>
-void track(const M& model, const typename M::Params& theta, const StreamFactory& streams, Tracker<M>& tracker,
-           TrackerWorkspace<M>& workspace, const Workers& workers) {
-  const std::vector<double> goal = place_rungs(model, tracker, workspace);
-  make_current(model, tracker, workspace, workers);
+void track(const Engine<M>& engine, const typename M::Params& theta, Tracker<M>& tracker) {
+  const std::vector<double> goal = place_rungs(engine.model, tracker);
+  make_current(engine, tracker);
   const bool particles_alone = tracker.ladder.n_rungs == 0;
   for (bool there = false; !there;) {
-    const std::vector<double> before =
-        own_energies(model, tracker.theta, tracker.chains, workspace.chains, workers);
+    const std::vector<double> before = own_energies(engine, tracker.theta, tracker.population);
     const typename M::Params from = std::move(tracker.theta);
     const std::vector<double> from_betas = tracker.ladder.betas;
     std::vector<double> log_weights;
@@ -407,62 +406,58 @@ void track(const M& model, const typename M::Params& theta, const StreamFactory&
       tracker.theta = part_way<M>(from, theta, part);
       for (std::size_t k = 0; k < goal.size(); ++k)
         tracker.ladder.betas[k] = part < 1.0 ? from_betas[k] + part * (goal[k] - from_betas[k]) : goal[k];
-      place(tracker.ladder, workspace.chains);
-      infer(model, tracker.theta, tracker.chains.blocks, workspace.chains, workers);
-      log_weights = own_energies(model, tracker.theta, tracker.chains, workspace.chains, workers);
+      place(tracker.ladder, tracker.population);
+      latent_input(engine, tracker.theta, tracker.population.chains.blocks, tracker.population.caches);
+      log_weights = own_energies(engine, tracker.theta, tracker.population);
       for (std::size_t c = 0; c < before.size(); ++c) log_weights[c] = before[c] - log_weights[c];
       there = part == 1.0;
       if (part <= kLeastPart || least_fraction(log_weights, tracker, particles_alone) >= kLeastFraction)
         break;
     }
     move_belief(log_weights, tracker);
-    resample_particles(model, streams, tracker);
-    round(model, streams, tracker, workspace, workers);
+    resample_particles(engine.model, engine.streams, tracker);
+    round(engine, tracker);
     for (std::uint64_t r = 1;
-         r < kMostRounds && least_fraction(tracker.carried, tracker, false) < kLeastFraction; ++r)
-      round(model, streams, tracker, workspace, workers);
+         r < kMostRounds && least_fraction(tracker.accumulated_log_weight, tracker, false) < kLeastFraction;
+         ++r)
+      round(engine, tracker);
     forget_lag(tracker);
   }
 }
 
 template <EnergyModel M>
-void refresh(const M& model, std::uint64_t rounds, const StreamFactory& streams, Tracker<M>& tracker,
-             TrackerWorkspace<M>& workspace, const Workers& workers, const Progress& progress) {
-  make_current(model, tracker, workspace, workers);
+void refresh(const Engine<M>& engine, std::uint64_t rounds, Tracker<M>& tracker, const Progress& progress) {
+  make_current(engine, tracker);
   for (std::uint64_t r = 0; r < rounds; ++r) {
-    round(model, streams, tracker, workspace, workers);
+    round(engine, tracker);
     if (progress && progress(static_cast<double>(r + 1) / static_cast<double>(rounds)) == Control::kStop)
       return;
   }
 }
 
 template <EnergyModel M>
-LogPartition tracked_log_partition(const M& model, const typename M::Params& theta, const Tracker<M>& tracker,
-                                   TrackerWorkspace<M>& workspace, const Workers& workers) {
+LogPartition tracked_log_partition(const Engine<M>& engine, const typename M::Params& theta,
+                                   const Tracker<M>& tracker) {
   const auto rung =
       static_cast<Index>(tracker.increment_variance.size()) - (tracker.belief.mean.size() > 1 ? 2 : 1);
   if (equal_fields(theta, tracker.theta)) return tracker.belief.at(rung);
   Tracker<M> moved = tracker;
-  workspace.current = false;
-  make_current(model, moved, workspace, workers);
-  std::vector<double> log_weights =
-      own_energies(model, tracker.theta, moved.chains, workspace.chains, workers);
-  infer(model, theta, moved.chains.blocks, workspace.chains, workers);
-  const std::vector<double> after = own_energies(model, theta, moved.chains, workspace.chains, workers);
+  make_current(engine, moved);
+  std::vector<double> log_weights = own_energies(engine, tracker.theta, moved.population);
+  latent_input(engine, theta, moved.population.chains.blocks, moved.population.caches);
+  const std::vector<double> after = own_energies(engine, theta, moved.population);
   for (std::size_t c = 0; c < after.size(); ++c) log_weights[c] -= after[c];
-  workspace.current = false;
   move_belief(log_weights, moved);
   return moved.belief.at(rung);
 }
 
 template <EnergyModel M>
-void track_shared(const M& model, const typename M::Params& theta, Chains<M>& chains,
-                  const TemperatureLadder& ladder, Tracker<M>& tracker, Workspace<M>& workspace,
-                  const Workers& workers) {
-  if (tracker.rounds == 0) infer(model, tracker.theta, chains.blocks, workspace, workers);
-  const std::vector<double> log_weights = own_energies(model, tracker.theta, chains, workspace, workers);
-  infer(model, theta, chains.blocks, workspace, workers);
-  const Eigen::MatrixXd energies = rung_energies(model, theta, ladder, chains, workspace, workers);
+void track_shared(const Engine<M>& engine, const typename M::Params& theta, const TemperatureLadder& ladder,
+                  Population<M>& population, Tracker<M>& tracker) {
+  if (tracker.rounds == 0) latent_input(engine, tracker.theta, population.chains.blocks, population.caches);
+  const std::vector<double> log_weights = own_energies(engine, tracker.theta, population);
+  latent_input(engine, theta, population.chains.blocks, population.caches);
+  const Eigen::MatrixXd energies = rung_energies(engine, theta, ladder, population);
   const auto n_rungs = static_cast<Index>(ladder.n_rungs);
   std::vector<LatticeMeasurement> increments;
   const auto own = [&](std::uint64_t e, Index k, Index seen_at) {
@@ -477,9 +472,9 @@ void track_shared(const M& model, const typename M::Params& theta, Chains<M>& ch
                                       tracker.increment_correlation[at(rung)])
                              .measured);
   }
-  const std::vector<double> after = own_energies(model, theta, chains, workspace, workers);
-  std::vector<double> moved = pick(log_weights, ladder.plain);
-  for (std::size_t i = 0; i < moved.size(); ++i) moved[i] -= after[at(ladder.plain[i])];
+  const std::vector<double> after = own_energies(engine, theta, population);
+  std::vector<double> moved = pick(log_weights, ladder.free_chains);
+  for (std::size_t i = 0; i < moved.size(); ++i) moved[i] -= after[at(ladder.free_chains[i])];
   increments.push_back(increment_of(log_mean(moved, {}), false, tracker.rounds,
                                     tracker.increment_variance[at(ladder.n_rungs - 1)],
                                     tracker.increment_correlation[at(ladder.n_rungs - 1)])
@@ -497,20 +492,17 @@ void track_shared(const M& model, const typename M::Params& theta, Chains<M>& ch
   ++tracker.rounds;
 }
 
-#define TEMPERA_INSTANTIATE(M)                                                                              \
-  template struct Tracker<M>;                                                                               \
-  template Tracker<M> empty_tracker(const M&, const TrackerShape&);                                         \
-  template Tracker<M> initial_tracker(const M&, const TrackerShape&, const StreamFactory&, const Workers&); \
-  template Tracker<M> shared_tracker(const M&, const TemperatureLadder&);                                   \
-  template const char* tracker_fault(const Tracker<M>&);                                                    \
-  template void track(const M&, const M::Params&, const StreamFactory&, Tracker<M>&, TrackerWorkspace<M>&,  \
-                      const Workers&);                                                                      \
-  template void refresh(const M&, std::uint64_t, const StreamFactory&, Tracker<M>&, TrackerWorkspace<M>&,   \
-                        const Workers&, const Progress&);                                                   \
-  template LogPartition tracked_log_partition(const M&, const M::Params&, const Tracker<M>&,                \
-                                              TrackerWorkspace<M>&, const Workers&);                        \
-  template void track_shared(const M&, const M::Params&, Chains<M>&, const TemperatureLadder&, Tracker<M>&, \
-                             Workspace<M>&, const Workers&);
+#define TEMPERA_INSTANTIATE(M)                                                                             \
+  template struct Tracker<M>;                                                                              \
+  template Tracker<M> empty_tracker(const M&, const TrackerShape&);                                        \
+  template Tracker<M> initial_tracker(const Engine<M>&, const TrackerShape&);                              \
+  template Tracker<M> shared_tracker(const M&, const TemperatureLadder&);                                  \
+  template const char* tracker_fault(const Tracker<M>&);                                                   \
+  template void track(const Engine<M>&, const M::Params&, Tracker<M>&);                                    \
+  template void refresh(const Engine<M>&, std::uint64_t, Tracker<M>&, const Progress&);                    \
+  template LogPartition tracked_log_partition(const Engine<M>&, const M::Params&, const Tracker<M>&);      \
+  template void track_shared(const Engine<M>&, const M::Params&, const TemperatureLadder&, Population<M>&, \
+                             Tracker<M>&);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 

@@ -186,9 +186,9 @@ def train_args(data, out, *more, hidden=6, trainer="sml", updates=60, batch=50, 
 
 
 def state(path):
-    """The attributes of /state of a checkpoint."""
+    """The attributes of /state of a checkpoint, and what early stopping remembers."""
     with h5py.File(path, "r") as file:
-        return dict(file["state"].attrs)
+        return {**file["state"].attrs, **file["state/observers/early_stopping"].attrs}
 
 
 def history(run_dir):

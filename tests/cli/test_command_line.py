@@ -4,7 +4,7 @@ import unittest
 
 from harness import BAD_CONFIG, QUICK, USAGE, CliTest, compare_datasets, random_rbm, run, run_json, train_args
 
-COMMANDS = ("train", "resume", "loglik", "sample", "features", "info", "data")
+COMMANDS = ("train", "resume", "loglik", "score", "sample", "features", "info", "data")
 
 
 class Help(CliTest):

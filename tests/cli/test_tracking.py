@@ -130,7 +130,7 @@ class Commands(CliTest):
     def test_the_option_alone_asks_for_a_lattice(self):
         out = self.dir / "run"
         for words, how in ((["--trainer", "sml", "--track-log-z"], "lattice"), (["--track-log-z", "--trainer", "sml"], "lattice"),
-                           (["--trainer", "sml", "--track-log-z", "auto"], "auto"), (["--trainer", "sml"], "auto")):
+                           (["--trainer", "sml", "--track-log-z", "auto"], "none"), (["--trainer", "sml"], "none")):
             with self.subTest(words=words):
                 train(out, *SMALL, "--updates", 20, *words, "--force")
                 self.assertIn(f'track-log-z = "{how}"', (out / "config.toml").read_text())
@@ -177,8 +177,8 @@ class Commands(CliTest):
         for harm in (attribute("ladder", "n_rungs", 1e9), attribute("ladder", "n_rungs", 1.0), attribute("ladder", "n_ensembles", 0.0),
                      attribute("ladder", "n_ensembles", -3.0), attribute("chains", "n_chains", 0.0),
                      attribute("ladder", "n_ensembles", 1e12), attribute("chains", "n_chains", 1e15), attribute("chains", "n_chains", 3.0),
-                     value("carried", np.nan), value("ratio_variance", -1.0), value("ladder/betas", 0.5),
-                     value("ladder/chains", np.uint64(10 ** 6)), resize("belief/covariance", (2, 2)), resize("carried", 5)):
+                     value("accumulated_log_weight", np.nan), value("ratio_variance", -1.0), value("ladder/betas", 0.5),
+                     value("ladder/chains", np.uint64(10 ** 6)), resize("belief/covariance", (2, 2)), resize("accumulated_log_weight", 5)):
             path.write_bytes(good)
             with h5py.File(path, "r+") as file:
                 harm(file)

@@ -65,7 +65,7 @@ class RunDirectory(CliTest):
     def test_checkpoint_is_readable_with_h5py(self):
         with h5py.File(self.run_dir / "checkpoint.h5", "r") as file:
             self.assertEqual(file.attrs["format"], "tempera")
-            self.assertEqual(file.attrs["format_version"], 1)
+            self.assertEqual(file.attrs["format_version"], 2)
             self.assertEqual(file.attrs["content"], "checkpoint")
             model = file["model"]
             self.assertEqual(model.attrs["kind"], "bernoulli-rbm")
@@ -158,7 +158,7 @@ class SameBytes(CliTest):
         for updates in (80, 100, 300, 800):
             run("resume", parts, "--updates", updates)
             with h5py.File(parts / "checkpoint.h5") as file:
-                snapshots = file["state/snapshots"]
+                snapshots = file["state/ladder"]
                 rungs.append(len(snapshots["trajectory/rungs/weights"]))
                 self.assertEqual(len(snapshots.get("trajectory/rejections", ())), rungs[-1] - 1)
                 self.assertEqual(snapshots["reservoir"].attrs["n_chains"], 1280)
@@ -175,24 +175,24 @@ class SameBytes(CliTest):
             with self.subTest(name=name):
                 checkpoint.write_bytes(whole)
                 with h5py.File(checkpoint, "r+") as file:
-                    file[f"state/snapshots/trajectory/{name}"][0] = value
+                    file[f"state/ladder/trajectory/{name}"][0] = value
                 run("resume", self.dir / "run", "--updates", 110, expect=65)
         for group, name in (("trajectory", "n_ensembles"), ("reservoir", "n_chains")):
             with self.subTest(name=name):
                 checkpoint.write_bytes(whole)
                 with h5py.File(checkpoint, "r+") as file:
-                    file[f"state/snapshots/{group}"].attrs[name] = 64
+                    file[f"state/ladder/{group}"].attrs[name] = 64
                 run("resume", self.dir / "run", "--updates", 110, expect=65)
         for name, value in (("acceptance", -3.0), ("rate", -5.0), ("frozen", 2 ** 40), ("rollbacks", 31), ("log_partition_se", -1.0)):
             with self.subTest(name=name):
                 checkpoint.write_bytes(whole)
                 with h5py.File(checkpoint, "r+") as file:
-                    file["state/snapshots"].attrs[name] = value
+                    file["state/ladder"].attrs[name] = value
                 self.assertIn(name, run("resume", self.dir / "run", "--updates", 110, expect=65).stderr)
         with self.subTest("no rungs"):
             checkpoint.write_bytes(whole)
             with h5py.File(checkpoint, "r+") as file:
-                del file["state/snapshots/trajectory/rungs/weights"]
+                del file["state/ladder/trajectory/rungs/weights"]
             run("resume", self.dir / "run", "--updates", 110, expect=65)
             run("sample", self.dir / "run", "--ladder", "trajectory", "--out", self.dir / "s.h5", expect=65)
 
@@ -200,7 +200,7 @@ class SameBytes(CliTest):
         run(*train_args(self.dir / "run", trainer="sml-apt", updates=20))
         checkpoint = self.dir / "run" / "checkpoint.h5"
         whole = checkpoint.read_bytes()
-        for name, place, value in (("betas", 1, 0.0), ("chains", 0, 100000), ("plain", 3, 4), ("origin", 2, 7),
+        for name, place, value in (("betas", 1, 0.0), ("chains", 0, 100000), ("free_chains", 3, 4), ("origin", 2, 7),
                                    ("rejections", 0, 1.5), ("up", 1, -0.5)):
             with self.subTest(name=name):
                 checkpoint.write_bytes(whole)

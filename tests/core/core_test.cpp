@@ -38,7 +38,7 @@ TEST(Random, PhiloxIsRandom123sKnownAnswer) {
 
 TEST(Random, StreamsDifferInEveryPartOfTheirKey) {
   const StreamFactory streams{7};
-  const auto first = [](StreamEngine engine) { return engine(); };
+  const auto first = [](StreamEngine random) { return random(); };
   const auto base = first(streams.engine(Purpose::kChains, 3, 5));
   EXPECT_EQ(base, first(streams.engine(Purpose::kChains, 3, 5)));
   EXPECT_NE(base, first(StreamFactory{8}.engine(Purpose::kChains, 3, 5)));
@@ -62,7 +62,7 @@ TEST(Data, PacksAndFindsDistinctCases) {
 }
 
 TEST(Fields, ArithmeticAndComparison) {
-  const BernoulliRbm model(3, 2);
+  const auto model = with_standard_reference<BernoulliRbm>({3, 2});
   auto a = model.zero_params();
   auto b = model.zero_params();
   b.weights(2, 1) = 3.0F;
@@ -77,15 +77,53 @@ TEST(Fields, ArithmeticAndComparison) {
   EXPECT_EQ(first_non_finite(a), "hidden_bias");
 }
 
+struct Length {
+  double metres = 0.0;
+  template <class F, class... S>
+  static void visit(F&& f, S&&... s) {
+    f("metres", s.metres...);
+  }
+};
+struct Steps {
+  std::vector<double> each;
+  template <class F, class... S>
+  static void visit(F&& f, S&&... s) {
+    f("each", s.each...);
+  }
+};
+struct Nothing {
+  template <class F, class... S>
+  static void visit(F&&, S&&...) {}
+};
+struct Journey {
+  std::variant<Nothing, Length, Steps> way;
+  template <class F, class... S>
+  static void visit(F&& f, S&&... s) {
+    f("way", s.way...);
+  }
+};
+
+static_assert(VariantOfFielded<std::variant<Nothing, Length>>);
+static_assert(!VariantOfFielded<std::variant<Length, int>> && !VariantOfFielded<Length>);
+
+TEST(Fields, VariantsAreEqualWhereTheyHoldEqualStructsOfOneType) {
+  EXPECT_TRUE(equal_fields(Journey{Length{1.5}}, Journey{Length{1.5}}));
+  EXPECT_FALSE(equal_fields(Journey{Length{1.5}}, Journey{Length{2.5}})) << "planted: another number";
+  EXPECT_TRUE(equal_fields(Journey{Steps{{1, 2}}}, Journey{Steps{{1, 2}}}));
+  EXPECT_FALSE(equal_fields(Journey{Steps{{1, 2}}}, Journey{Steps{{1, 2, 3}}})) << "planted: another length";
+  EXPECT_FALSE(equal_fields(Journey{Length{0.0}}, Journey{Nothing{}})) << "planted: another struct";
+  EXPECT_TRUE(equal_fields(Journey{}, Journey{Nothing{}}));
+}
+
 TEST(Tasks, EveryTaskRunsOnceAndExceptionsComeBack) {
-  const Workers workers(3);
+  const Executor executor(3);
   std::vector<int> runs(1000);
-  workers.for_each(1000, [&](Index i) { ++runs[static_cast<std::size_t>(i)]; });
+  executor.for_each(1000, [&](Index i) { ++runs[static_cast<std::size_t>(i)]; });
   EXPECT_EQ(runs, std::vector<int>(1000, 1));
-  EXPECT_THROW(workers.for_each(10,
-                                [](Index i) {
-                                  if (i == 4) throw std::runtime_error("task");
-                                }),
+  EXPECT_THROW(executor.for_each(10,
+                                 [](Index i) {
+                                   if (i == 4) throw std::runtime_error("task");
+                                 }),
                std::runtime_error);
 }
 

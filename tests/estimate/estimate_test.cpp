@@ -15,11 +15,11 @@ namespace {
 
 TEST(Estimate, StandardErrorOfLogNormalWeights) {
   // relvar of exp(N(0, s^2)) is exp(s^2) - 1.
-  StreamEngine engine = StreamFactory{5}.engine(Purpose::kDataSet, 0);
+  StreamEngine random = StreamFactory{5}.engine(Purpose::kDataSet, 0);
   std::vector<double> weights;
   for (int i = 0; i < 20000; ++i) {
     double sum = -6.0;
-    for (int k = 0; k < 12; ++k) sum += engine() * 0x1p-32;
+    for (int k = 0; k < 12; ++k) sum += random() * 0x1p-32;
     weights.push_back(0.5 * sum + 700.0);
   }
   const LogPartition estimate = log_partition_from_weights(0.0, weights);
@@ -41,17 +41,17 @@ struct GaussianPair {
   std::vector<double> reverse;
 
   GaussianPair(std::uint64_t seed, std::size_t n_ensembles, std::size_t draws, double memory) {
-    StreamEngine engine = StreamFactory{seed}.engine(Purpose::kDataSet, 1);
+    StreamEngine random = StreamFactory{seed}.engine(Purpose::kDataSet, 1);
     boost::random::normal_distribution<double> normal;
     const auto log_weight = [](double x) {
       return 3.0 + 2.0 * x - 2.0;
     };  // log (e^3 N(x; 2, 1) / N(x; 0, 1))
     for (const double mean : {0.0, 2.0}) {
       std::vector<double> chains(n_ensembles);
-      for (double& x : chains) x = normal(engine);
+      for (double& x : chains) x = normal(random);
       for (std::size_t t = 0; t < draws; ++t) {
         for (double& x : chains) {
-          x = memory * x + std::sqrt(1 - memory * memory) * normal(engine);
+          x = memory * x + std::sqrt(1 - memory * memory) * normal(random);
           if (mean == 0.0) {
             forward.push_back(log_weight(x));
           } else {
@@ -77,7 +77,7 @@ TEST(Bennett, TheRatioOfTwoGaussiansIsKnown) {
 TEST(Bennett, ErrorBarsAreTrueForAutocorrelatedDrawsAndThoseOfIndependentOnesAreNot) {
   MeanVariance right;
   MeanVariance wrong;
-  StreamEngine engine = StreamFactory{7}.engine(Purpose::kDataSet, 2);
+  StreamEngine random = StreamFactory{7}.engine(Purpose::kDataSet, 2);
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     const GaussianPair pair(100 + seed, 32, 60, 0.9);
     const std::vector<LogWeightPair> path = {{pair.forward, pair.reverse}};
@@ -86,7 +86,7 @@ TEST(Bennett, ErrorBarsAreTrueForAutocorrelatedDrawsAndThoseOfIndependentOnesAre
     // Draws that belong to any ensemble, as if they were independent.
     GaussianPair mixed = pair;
     for (std::vector<double>* draws : {&mixed.forward, &mixed.reverse})
-      std::shuffle(draws->begin(), draws->end(), engine);
+      std::shuffle(draws->begin(), draws->end(), random);
     const std::vector<LogWeightPair> shuffled = {{mixed.forward, mixed.reverse}};
     const LogPartition naive = bennett_log_partition(1.0, shuffled, 32);
     wrong.add((naive.value - 4.0) / naive.standard_error);

@@ -178,15 +178,15 @@ TEST(Lattice, InfluencesSeeWhatTheFilterDoesNot) {
   constexpr double kMemory = 0.98;
   MeanVariance z, filter_z;
   for (int run = 0; run < kRuns; ++run) {
-    StreamEngine engine = StreamFactory{static_cast<std::uint64_t>(run)}.engine(Purpose::kDataSet, 3);
+    StreamEngine random = StreamFactory{static_cast<std::uint64_t>(run)}.engine(Purpose::kDataSet, 3);
     boost::random::normal_distribution<double> normal;
     LatticeBelief belief = exact_belief(Eigen::VectorXd::Zero(2), kEnsembles);
     std::vector<double> errors(kEnsembles);
-    for (double& e : errors) e = normal(engine);
+    for (double& e : errors) e = normal(random);
     for (int t = 0; t < 300; ++t) {
       double mean = 0.0;
       for (double& e : errors) {
-        e = kMemory * e + std::sqrt(1 - kMemory * kMemory) * normal(engine);
+        e = kMemory * e + std::sqrt(1 - kMemory * kMemory) * normal(random);
         mean += e / kEnsembles;
       }
       std::vector<double> influences = errors;

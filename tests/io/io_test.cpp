@@ -96,6 +96,45 @@ TEST_F(Io, FieldsComeBackBitForBit) {
   EXPECT_FALSE(equal_fields(written, read)) << "one changed number must be seen";
 }
 
+struct Count {
+  std::uint64_t count = 0;
+  template <class F, class... S>
+  static void visit(F&& f, S&&... s) {
+    f("count", s.count...);
+  }
+};
+struct None {
+  template <class F, class... S>
+  static void visit(F&&, S&&...) {}
+};
+struct Choice {
+  std::variant<None, Inner, Count> choice;
+  Vector beside;
+  template <class F, class... S>
+  static void visit(F&& f, S&&... s) {
+    f("choice", s.choice...);
+    f("beside", s.beside...);
+  }
+};
+
+TEST_F(Io, AVariantStandsForTheStructThatItHolds) {
+  const Choice written{Inner{Vector::Random(3)}, Vector::Random(2)};
+  Hdf5Writer out("model");
+  out.fields("/thing", written);
+  out.write(file("a.h5"));
+  const Hdf5Reader in(file("a.h5"));
+  EXPECT_EQ(in.children("/thing"), (std::vector<std::string>{"beside", "choice"}));
+  EXPECT_EQ(in.children("/thing/choice"), (std::vector<std::string>{"values"}));
+  Choice read{Inner{Vector::Zero(3)}, Vector::Zero(2)};
+  in.fields("/thing", read);
+  EXPECT_TRUE(equal_fields(written, read));
+  Choice empty{None{}, Vector::Zero(2)};
+  in.fields("/thing", empty);
+  EXPECT_FALSE(equal_fields(written, empty));
+  Choice other{Count{}, Vector::Zero(2)};
+  EXPECT_THROW(in.fields("/thing", other), DataError) << "planted: the file holds another struct";
+}
+
 TEST_F(Io, AReaderNamesWhatItExpectedAndFound) {
   Hdf5Writer out("model");
   out.fields("/thing", example());
@@ -129,12 +168,12 @@ void survive_damage(const fs::path& path, const std::string& bytes,
   const std::size_t stride = std::max<std::size_t>(1, bytes.size() / 150);
   for (std::size_t length = 0; length < bytes.size(); length += stride) attempt(bytes.substr(0, length));
   EXPECT_GT(refused, 0) << "a truncated file must not load";
-  StreamEngine engine = StreamFactory{3}.engine(Purpose::kDataSet, 0);
+  StreamEngine random = StreamFactory{3}.engine(Purpose::kDataSet, 0);
   for (int k = 0; k < 400; ++k) {
     std::string damaged = bytes;
     // Headers are where damage hurts: half of the changes go to the first 200 bytes.
     const std::size_t range = k % 2 == 0 ? std::min<std::size_t>(200, bytes.size()) : bytes.size();
-    damaged[engine() % range] = static_cast<char>(engine());
+    damaged[random() % range] = static_cast<char>(random());
     attempt(damaged);
   }
 }

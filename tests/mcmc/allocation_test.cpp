@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstdlib>
 
-#include "tempera/mcmc/chains.hpp"
+#include "tempera/mcmc/population.hpp"
 #include "tempera/models/bernoulli_rbm.hpp"
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -32,16 +32,16 @@ namespace {
 
 TEST(Allocation, ASweepMakesNone) {
   if (!TEMPERA_COUNTS_MALLOC) GTEST_SKIP() << "malloc belongs to a sanitizer";
-  const BernoulliRbm model(150, 70);
-  const auto theta = model.initial_params(StreamFactory{1}, 0.1);
-  const Workers workers(1);
+  const auto model = with_standard_reference<BernoulliRbm>({150, 70});
+  const auto theta = model.initial_params(StreamFactory{1}, random_weights(0.1));
+  const Executor executor(1);
+  const Engine engine{model, StreamFactory{1}, executor};
   for (const std::uint64_t n : {30U, 300U, 2000U}) {
-    auto chains = reference_chains(model, n, StreamFactory{1}, Purpose::kChains, workers);
-    Workspace<BernoulliRbm> workspace;
-    workspace.fit(model, n, workers);
+    Population<BernoulliRbm> population(reference_chains(engine, n, Purpose::kChains));
+    population.fit(engine);
     const auto sweeps = [&](std::uint64_t count) {
       const long before = calls;
-      advance(model, theta, count, StreamFactory{1}, Purpose::kChains, chains, workspace, workers);
+      advance(engine, theta, count, Purpose::kChains, population);
       return calls - before;
     };
     EXPECT_GT(sweeps(1), 0) << "the first sweep grows the scratch, which the counter must see";

@@ -25,7 +25,7 @@ double exact_log_partition(const Model& model, const Model::Params& theta) {
 
 /// All fields random; the biases balance the weights so that no unit is frozen.
 Model::Params random_params(const Model& model, double scale, std::uint64_t seed) {
-  Model::Params theta = model.initial_params(StreamFactory{seed}, scale);
+  Model::Params theta = model.initial_params(StreamFactory{seed}, random_weights(scale));
   theta.visible_bias = -0.5F * theta.weights.rowwise().sum();
   theta.hidden_bias = -0.5F * theta.weights.colwise().sum().transpose();
   return theta;
@@ -46,27 +46,25 @@ struct Tempered {
 
 Tempered tempered(const Model& model, const Model::Params& theta, std::uint64_t ensembles, Index rounds,
                   std::uint64_t seed) {
-  const Workers workers(1);
-  const StreamFactory streams{seed};
+  constexpr Round kRound{1, {Purpose::kSampling, Purpose::kSamplingSwaps}};
+  const Executor executor(1);
+  const Engine engine{model, StreamFactory{seed}, executor};
   Tempered run;
   run.ladder = linear_ladder(5, ensembles, 0);
-  Chains<Model> chains = reference_chains(model, run.ladder.n_chains(), streams, Purpose::kSampling, workers);
-  Workspace<Model> workspace;
-  run.ladder = tune(std::move(run.ladder), {2, 40}, 1, model, theta, streams, Purpose::kSamplingSwaps,
-                    Purpose::kSampling, chains, workspace, workers);
+  Population<Model> population(reference_chains(engine, run.ladder.n_chains(), Purpose::kSampling));
+  tune(engine, theta, kRound, {2, 40}, run.ladder, population);
   run.differences.resize(run.ladder.rejections.size());
   std::vector<Eigen::MatrixXd> parts;
   for (Index t = 0; t < rounds; ++t) {
-    temper(model, theta, 1, streams, Purpose::kSamplingSwaps, Purpose::kSampling, chains, run.ladder,
-           workspace, workers, &run.differences);
-    if (t % 5 == 0) parts.push_back(rung_energies(model, theta, run.ladder, chains, workspace, workers));
+    temper(engine, theta, kRound, run.ladder, population, &run.differences);
+    if (t % 5 == 0) parts.push_back(rung_energies(engine, theta, run.ladder, population));
   }
   run.energies.resize(static_cast<Index>(parts.size()) * parts.front().rows(), parts.front().cols());
   for (std::size_t k = 0; k < parts.size(); ++k)
     run.energies.middleRows(static_cast<Index>(k) * parts[k].rows(), parts[k].rows()) = parts[k];
   std::vector<std::uint64_t> coldest;
   for (std::uint64_t e = 0; e < ensembles; ++e) coldest.push_back(run.ladder.coldest(e));
-  run.coldest = select_chains(model, chains, coldest);
+  run.coldest = select_chains(model, population.chains, coldest);
   run.coldest.sweeps = 1;
   return run;
 }
@@ -74,12 +72,13 @@ Tempered tempered(const Model& model, const Model::Params& theta, std::uint64_t 
 TEST(Estimators, IntervalsCoverEnumerationOnRandomMachines) {
   constexpr int kMachines = 30;
   constexpr std::size_t kEnsembles = 64;
-  const Workers workers(2);
+  const Executor executor(2);
   std::map<std::string, int> covered;
   std::map<std::string, double> squares;
   for (int machine = 0; machine < kMachines; ++machine) {
     const auto seed = static_cast<std::uint64_t>(machine);
-    const Model model(16, 12, Vector::LinSpaced(16, -0.5F, 0.5F));
+    const Model model({16, 12}, {Vector::LinSpaced(16, -0.5F, 0.5F)});
+    const Engine engine{model, StreamFactory{seed}, executor};
     const double scale = 0.5 + 2.5 * machine / (kMachines - 1);
     const Model::Params theta = random_params(model, scale, 100 + seed);
     const double exact = exact_log_partition(model, theta);
@@ -97,13 +96,11 @@ TEST(Estimators, IntervalsCoverEnumerationOnRandomMachines) {
     const std::vector<double> up = published_betas(500);
     const std::vector<double> down(up.rbegin(), up.rend());
     see("ais", log_partition_from_weights(
-                   reference, annealed_log_weights(model, theta, up,
-                                                   reference_chains(model, 128, StreamFactory{seed},
-                                                                    Purpose::kAnnealing, workers),
-                                                   StreamFactory{seed}, Purpose::kAnnealing, workers)));
+                   reference,
+                   annealed_log_weights(engine, theta, up, reference_chains(engine, 128, Purpose::kAnnealing),
+                                        Purpose::kAnnealing)));
     LogPartition reverse = log_partition_from_weights(
-        0.0, annealed_log_weights(model, theta, down, run.coldest, StreamFactory{seed},
-                                  Purpose::kReverseAnnealing, workers));
+        0.0, annealed_log_weights(engine, theta, down, run.coldest, Purpose::kReverseAnnealing));
     reverse.value = reference - reverse.value;
     see("reverse-ais", reverse);
     // Planted fault: log Z of the reference machine is off by the coin of one unit.
@@ -117,10 +114,11 @@ TEST(Estimators, IntervalsCoverEnumerationOnRandomMachines) {
 }
 
 TEST(Estimators, AisFromBelowAndReverseAisFromAboveBracketWithFewBetas) {
-  const Model model(16, 12, Vector::Zero(16));
+  const Model model({16, 12}, {Vector::Zero(16)});
   const Model::Params theta = random_params(model, 2.0, 7);
   const double exact = exact_log_partition(model, theta);
-  const Workers workers(1);
+  const Executor executor(1);
+  const Engine engine{model, StreamFactory{1}, executor};
   const Tempered run = tempered(model, theta, 256, 400, 3);
   const std::vector<double> up = published_betas(6);
   const std::vector<double> down(up.rbegin(), up.rend());
@@ -130,29 +128,29 @@ TEST(Estimators, AisFromBelowAndReverseAisFromAboveBracketWithFewBetas) {
     return mean;
   };
   const MeanVariance forward = mean_of_logs(annealed_log_weights(
-      model, theta, up, reference_chains(model, 512, StreamFactory{1}, Purpose::kAnnealing, workers),
-      StreamFactory{1}, Purpose::kAnnealing, workers));
-  const MeanVariance reverse = mean_of_logs(annealed_log_weights(
-      model, theta, down, run.coldest, StreamFactory{1}, Purpose::kReverseAnnealing, workers));
+      engine, theta, up, reference_chains(engine, 512, Purpose::kAnnealing), Purpose::kAnnealing));
+  const MeanVariance reverse =
+      mean_of_logs(annealed_log_weights(engine, theta, down, run.coldest, Purpose::kReverseAnnealing));
   const double reference = model.reference_log_partition();
   EXPECT_LT(reference + forward.mean() + 4 * forward.standard_error(), exact);
   EXPECT_GT(reference - reverse.mean() - 4 * reverse.standard_error(), exact);
 }
 
 TEST(Estimators, BetasChosenByEffectiveSampleSizeKeepItInEveryStep) {
-  const Model model(16, 12, Vector::Zero(16));
+  const Model model({16, 12}, {Vector::Zero(16)});
   const Model::Params theta = random_params(model, 2.0, 8);
-  const Workers workers(1);
-  const auto betas = effective_betas(model, theta, 0.99, 256, StreamFactory{1}, Purpose::kPilot, workers);
+  const Executor executor(1);
+  const Engine engine{model, StreamFactory{1}, executor};
+  const auto betas = effective_betas(engine, theta, 0.99, 256, Purpose::kPilot);
   ASSERT_EQ(betas.front(), 0.0);
   ASSERT_EQ(betas.back(), 1.0);
   for (std::size_t k = 1; k < betas.size(); ++k) ASSERT_GT(betas[k], betas[k - 1]);
-  const auto finer = effective_betas(model, theta, 0.999, 256, StreamFactory{1}, Purpose::kPilot, workers);
+  const auto finer = effective_betas(engine, theta, 0.999, 256, Purpose::kPilot);
   EXPECT_GT(finer.size(), 2 * betas.size());
   EXPECT_LT(finer.size(), 5 * betas.size());  // the loss of a step is quadratic in its length
+  const Engine other{model, StreamFactory{2}, executor};
   const auto weights = annealed_log_weights(
-      model, theta, finer, reference_chains(model, 512, StreamFactory{2}, Purpose::kAnnealing, workers),
-      StreamFactory{2}, Purpose::kAnnealing, workers);
+      other, theta, finer, reference_chains(other, 512, Purpose::kAnnealing), Purpose::kAnnealing);
   const LogPartition z = log_partition_from_weights(model.reference_log_partition(), weights);
   EXPECT_LT(std::abs(z.value - exact_log_partition(model, theta)), 4 * z.standard_error);
 }
@@ -162,11 +160,11 @@ TEST(Mbar, RatiosOfGaussiansAreKnownAndAllRungsHelp) {
   constexpr Index kRungs = 6;
   constexpr Index kEnsembles = 32;
   constexpr Index kRounds = 60;
-  StreamEngine engine = StreamFactory{3}.engine(Purpose::kDataSet, 0);
+  StreamEngine random = StreamFactory{3}.engine(Purpose::kDataSet, 0);
   boost::random::normal_distribution<double> normal;
   Eigen::MatrixXd energies(kRounds * kEnsembles * kRungs, kRungs);
   for (Index n = 0; n < energies.rows(); ++n) {
-    const double x = 0.7 * static_cast<double>(n % kRungs) + normal(engine);
+    const double x = 0.7 * static_cast<double>(n % kRungs) + normal(random);
     for (Index k = 0; k < kRungs; ++k) {
       const double distance = x - 0.7 * static_cast<double>(k);
       energies(n, k) = 0.5 * distance * distance - static_cast<double>(k);

@@ -15,10 +15,10 @@ constexpr unsigned kHidden = 5;
 constexpr unsigned kStates = 1U << kHidden;
 
 struct Machine {
-  BernoulliRbm model{6, kHidden, Vector::LinSpaced(6, -0.5F, 0.5F)};
-  BernoulliRbm::Params theta = model.initial_params(StreamFactory{5}, 2.0);
+  BernoulliRbm model{{6, kHidden}, {Vector::LinSpaced(6, -0.5F, 0.5F)}};
+  BernoulliRbm::Params theta = model.initial_params(StreamFactory{5}, random_weights(2.0));
   JumpMemory memory = empty_memory(kHidden);
-  Workers workers{2};
+  Executor executor{2};
 
   Machine() {
     theta.hidden_bias = Vector::LinSpaced(kHidden, -1.0F, 1.0F);
@@ -27,10 +27,10 @@ struct Machine {
     for (unsigned c = 0; c < 7; ++c) {
       for (unsigned i = 0; i < 6; ++i) blocks[0].visible[i] |= Word{(c * 11 + 3) >> i & 1} << c;
     }
-    Workspace<BernoulliRbm> workspace;
-    workspace.fit(model, 7, workers);
-    infer(model, theta, blocks, workspace, workers);
-    remember(model, workspace, memory);
+    Caches<BernoulliRbm> caches;
+    caches.fit(model, 7, executor);
+    latent_input(Engine{model, {}, executor}, theta, blocks, caches);
+    add_cases(model, caches, memory);
   }
 
   /// log p_beta(h) without its constant, by brute force in double.
@@ -40,7 +40,7 @@ struct Machine {
     for (unsigned i = 0; i < 6; ++i) {
       double input = theta.visible_bias[i];
       for (unsigned j = 0; j < kHidden; ++j) input += (h >> j & 1) != 0 ? theta.weights(i, j) : 0.0F;
-      sum += softplus(beta * input + (1 - beta) * model.reference_bias()[i]);
+      sum += softplus(beta * input + (1 - beta) * model.reference().visible_bias[i]);
     }
     return sum;
   }
@@ -76,12 +76,12 @@ TEST(Jump, MemoryIsARingOfCases) {
   EXPECT_EQ(m.memory.filled, 7U);
   EXPECT_EQ(m.memory.next, 7U);
   JumpMemory memory = empty_memory(kHidden);
-  Workspace<BernoulliRbm> workspace;
-  workspace.fit(m.model, 100, m.workers);
+  Caches<BernoulliRbm> caches;
+  caches.fit(m.model, 100, m.executor);
   for (int k = 0; k < 6; ++k) {
-    workspace.works[0].hidden_input.setConstant(static_cast<float>(100 * k));
-    workspace.works[1].hidden_input.setConstant(static_cast<float>(k));
-    remember(m.model, workspace, memory);
+    caches.blocks[0].hidden_input.setConstant(static_cast<float>(100 * k));
+    caches.blocks[1].hidden_input.setConstant(static_cast<float>(k));
+    add_cases(m.model, caches, memory);
   }
   EXPECT_EQ(memory.filled, static_cast<std::uint64_t>(kJumpCases));
   EXPECT_EQ(memory.next, 600U - kJumpCases);
@@ -151,27 +151,25 @@ TEST(Jump, ExactDrawsStayExact) {
   constexpr std::uint64_t kChains = 40000;
   for (const float beta : {1.0F, 0.5F}) {
     const Eigen::VectorXd target = m.target(beta);
-    Chains<BernoulliRbm> chains;
-    chains.n_chains = kChains;
-    chains.blocks.assign(static_cast<std::size_t>(words_for(kChains)), m.model.new_state());
-    StreamEngine engine = StreamFactory{8}.engine(Purpose::kSampling, 0);
+    Chains<BernoulliRbm> chains = empty_chains(m.model, kChains);
+    StreamEngine random = StreamFactory{8}.engine(Purpose::kSampling, 0);
     boost::random::discrete_distribution<unsigned, double> draw(target.begin(), target.end());
     for (std::uint64_t c = 0; c < kChains; ++c) {
-      const unsigned h = draw(engine);
+      const unsigned h = draw(random);
       for (unsigned j = 0; j < kHidden; ++j)
         chains.blocks[c / kLanes].hidden[j] |= Word{h >> j & 1} << (c % kLanes);
     }
-    Workspace<BernoulliRbm> workspace;
-    workspace.fit(m.model, kChains, m.workers);
-    for (LaneFloats& betas : workspace.betas) betas.fill(beta);
+    const Engine engine{m.model, StreamFactory{9}, m.executor};
     const auto law_after = [&](const JumpMemory& memory) {
-      Chains<BernoulliRbm> moved = chains;
-      const double acceptance =
-          jump(m.model, m.theta, memory, StreamFactory{9}, 3, moved, workspace, m.workers);
+      Population<BernoulliRbm> moved(chains);
+      moved.fit(engine);
+      moved.caches.betas.fill(beta);
+      const double acceptance = jump(engine, m.theta, memory, 3, moved);
       EXPECT_GT(acceptance, 0.1);
       std::vector<double> counts(kStates, 0.0);
       for (std::uint64_t c = 0; c < kChains; ++c)
-        counts[Machine::number(moved.blocks[c / kLanes].hidden, static_cast<unsigned>(c % kLanes))] += 1;
+        counts[Machine::number(moved.chains.blocks[c / kLanes].hidden, static_cast<unsigned>(c % kLanes))] +=
+            1;
       return chi_square(counts, target);
     };
     // 31 degrees of freedom: p = 1e-4 at 69.
@@ -186,13 +184,13 @@ TEST(Jump, ExactDrawsStayExact) {
 TEST(Jump, ThreadsDoNotMatterAndTheRateIsKept) {
   const auto run = [](int threads) {
     Machine m;
-    const Workers workers(threads);
-    auto chains = reference_chains(m.model, 300, StreamFactory{1}, Purpose::kSampling, workers);
-    Workspace<BernoulliRbm> workspace;
-    workspace.fit(m.model, 300, workers);
-    for (std::uint64_t step = 0; step < 5; ++step)
-      jump(m.model, m.theta, m.memory, StreamFactory{2}, step, chains, workspace, workers);
-    return chains;
+    const Executor executor(threads);
+    Population<BernoulliRbm> population(
+        reference_chains(Engine{m.model, StreamFactory{1}, executor}, 300, Purpose::kSampling));
+    const Engine engine{m.model, StreamFactory{2}, executor};
+    population.fit(engine);
+    for (std::uint64_t step = 0; step < 5; ++step) jump(engine, m.theta, m.memory, step, population);
+    return population.chains;
   };
   const auto one = run(1);
   for (const int threads : {2, 3, 5}) EXPECT_TRUE(equal_fields(one, run(threads)));

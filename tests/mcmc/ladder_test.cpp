@@ -1,17 +1,13 @@
+#include "tempera/mcmc/ladder.hpp"
+
 #include <gtest/gtest.h>
 
 #include <Eigen/Dense>
 #include <algorithm>
-#include <boost/random/bernoulli_distribution.hpp>
-#include <boost/random/normal_distribution.hpp>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "tempera/core/math.hpp"
-#include "tempera/mcmc/diagnostics.hpp"
-#include "tempera/mcmc/ladder.hpp"
-#include "tempera/mcmc/trace.hpp"
 #include "tempera/models/bernoulli_rbm.hpp"
 
 namespace tempera {
@@ -21,19 +17,19 @@ namespace {
 std::vector<std::vector<double>> all_free_energies(const BernoulliRbm& model,
                                                    const BernoulliRbm::Params& theta,
                                                    const std::vector<double>& betas) {
-  const Workers workers(1);
+  const Executor executor(1);
+  const Engine engine{model, {}, executor};
   const auto n_states = std::size_t{1} << model.n_visible();
   std::vector<std::vector<double>> energies(betas.size(), std::vector<double>(n_states));
-  Workspace<BernoulliRbm> workspace;
-  workspace.fit(model, kLanes, workers);
+  Caches<BernoulliRbm> caches;
+  caches.fit(model, kLanes, executor);
   std::vector<BernoulliRbm::State> blocks = {model.new_state()};
   for (std::size_t v = 0; v < n_states; ++v) {
     for (Index i = 0; i < model.n_visible(); ++i) blocks[0].visible[static_cast<std::size_t>(i)] = v >> i & 1;
-    infer(model, theta, blocks, workspace, workers);
+    latent_input(engine, theta, blocks, caches);
     for (std::size_t k = 0; k < betas.size(); ++k) {
       LaneDoubles out;
-      model.free_energy(theta, constant_beta(static_cast<float>(betas[k])), blocks[0], workspace.works[0],
-                        out);
+      model.free_energy(theta, constant_beta(static_cast<float>(betas[k])), blocks[0], caches.blocks[0], out);
       energies[k][v] = out[0];
     }
   }
@@ -44,8 +40,8 @@ std::vector<std::vector<double>> all_free_energies(const BernoulliRbm& model,
 class Enumeration {
  public:
   Enumeration(Index n_visible, Index n_hidden, std::size_t n_rungs)
-      : model_(n_visible, n_hidden, Vector::LinSpaced(n_visible, -0.4F, 0.3F)),
-        theta_(model_.initial_params(StreamFactory{3}, 1.5)),
+      : model_({n_visible, n_hidden}, {Vector::LinSpaced(n_visible, -0.4F, 0.3F)}),
+        theta_(model_.initial_params(StreamFactory{3}, random_weights(1.5))),
         betas_(linear_ladder(n_rungs, 1, 0).betas),
         energies_(all_free_energies(model_, theta_, betas_)),
         n_(std::size_t{1} << n_visible) {
@@ -117,7 +113,7 @@ class Enumeration {
         double sum = 0;
         for (Index i = 0; i < model_.n_visible(); ++i) {
           if ((v >> i & 1) == 0) continue;
-          sum += beta * theta_.visible_bias[i] + (1 - beta) * model_.reference_bias()[i];
+          sum += beta * theta_.visible_bias[i] + (1 - beta) * model_.reference().visible_bias[i];
           for (Index j = 0; j < model_.n_hidden(); ++j)
             sum += (h >> j & 1) != 0 ? beta * theta_.weights(i, j) : 0.0;
         }
@@ -178,37 +174,50 @@ TEST(SwapKernel, SweepsAndSwapsTogetherLeaveTheTargetInvariant) {
   EXPECT_LT(distance(law, ladder.target()), 1e-6);
 }
 
-/// A population with a ladder, as the trainers and `sample` use it.
-struct Population {
-  Workers workers{2};
+TEST(SwapKernel, NumbersThatAreNoneAreNeverAccepted) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(swap_probability(nan, 0, 0, 0), 0.0);
+}
+
+constexpr Draws kSamplingDraws{Purpose::kSampling, Purpose::kSamplingSwaps};
+
+/// A population with a ladder, as the trainers and `sample` use it. The machine's reference has fair coins.
+struct Tempered {
+  Executor executor{2};
   BernoulliRbm model;
   BernoulliRbm::Params theta;
   StreamFactory streams;
   TemperatureLadder ladder;
-  Chains<BernoulliRbm> chains;
-  Workspace<BernoulliRbm> workspace;
+  Population<BernoulliRbm> population;
 
-  Population(BernoulliRbm machine, double scale, TemperatureLadder rungs, std::uint64_t seed)
-      : model(std::move(machine)),
-        theta(model.initial_params(StreamFactory{seed}, scale)),
+  Tempered(BernoulliRbm::Shape shape, double scale, TemperatureLadder rungs, std::uint64_t seed)
+      : model(with_standard_reference<BernoulliRbm>(shape)),
+        theta(model.initial_params(StreamFactory{seed}, random_weights(scale))),
         streams{seed + 1},
         ladder(std::move(rungs)),
-        chains(reference_chains(model, ladder.n_chains(), streams, Purpose::kSampling, workers)) {
+        population(reference_chains(engine(), ladder.n_chains(), Purpose::kSampling)) {
     fit();
   }
+  [[nodiscard]] Engine<BernoulliRbm> engine() const { return {model, streams, executor}; }
   void fit() {
-    workspace.fit(model, chains.n_chains, workers);
-    place(ladder, workspace);
+    population.fit(engine());
+    place(ladder, population);
   }
+  void sweep() { advance(engine(), theta, 1, Purpose::kSampling, population); }
   void round() {
-    advance(model, theta, 1, streams, Purpose::kSampling, chains, workspace, workers);
-    swap_rungs(model, theta, streams, Purpose::kSamplingSwaps, Purpose::kSampling, chains, ladder, workspace,
-               workers);
+    sweep();
+    swap_rungs(engine(), theta, kSamplingDraws, ladder, population);
   }
+  /// The rungs placed anew.
+  void adapt_within(RungLimits limits) {
+    ladder = adapt(std::move(ladder), limits, model, population.chains);
+  }
+  [[nodiscard]] std::uint64_t n_chains() const { return population.chains.n_chains; }
   [[nodiscard]] unsigned visible(std::uint64_t chain) const {
     unsigned v = 0;
     for (std::size_t i = 0; i < static_cast<std::size_t>(model.n_visible()); ++i)
-      v |= static_cast<unsigned>(chains.blocks[chain / kLanes].visible[i] >> (chain % kLanes) & 1) << i;
+      v |= static_cast<unsigned>(population.chains.blocks[chain / kLanes].visible[i] >> (chain % kLanes) & 1)
+           << i;
     return v;
   }
 };
@@ -216,7 +225,7 @@ struct Population {
 TEST(SwapRungs, PairsAreIndependent) {
   // The same states again and again, with other uniforms: acceptances of the two pairs are independent, and
   // as frequent as the rejections say.
-  Population p({4, 3, Vector::Zero(4)}, 2.0, linear_ladder(4, 1, 0), 11);
+  Tempered p({4, 3}, 2.0, linear_ladder(4, 1, 0), 11);
   const auto undecided = [](double r) { return r > 0.2 && r < 0.8; };
   TemperatureLadder trial;
   do {
@@ -224,10 +233,8 @@ TEST(SwapRungs, PairsAreIndependent) {
     p.ladder.swaps = 0;
     trial = p.ladder;
     reset_statistics(trial);
-    Chains<BernoulliRbm> chains = p.chains;
-    Workspace<BernoulliRbm> workspace = p.workspace;
-    swap_rungs(p.model, p.theta, p.streams, Purpose::kSamplingSwaps, Purpose::kSampling, chains, trial,
-               workspace, p.workers);
+    Population<BernoulliRbm> population = p.population;
+    swap_rungs(p.engine(), p.theta, kSamplingDraws, trial, population);
   } while (!undecided(trial.rejections[0]) || !undecided(trial.rejections[2]));
   const TemperatureLadder start = p.ladder;
   constexpr int kDraws = 4000;
@@ -238,10 +245,8 @@ TEST(SwapRungs, PairsAreIndependent) {
     TemperatureLadder ladder = start;
     reset_statistics(ladder);
     ladder.swaps = 2 * step;
-    Chains<BernoulliRbm> chains = p.chains;
-    Workspace<BernoulliRbm> workspace = p.workspace;
-    swap_rungs(p.model, p.theta, p.streams, Purpose::kSamplingSwaps, Purpose::kSampling, chains, ladder,
-               workspace, p.workers);
+    Population<BernoulliRbm> population = p.population;
+    swap_rungs(p.engine(), p.theta, kSamplingDraws, ladder, population);
     const bool first = ladder.chains[0] != start.chains[0];
     const bool second = ladder.chains[2] != start.chains[2];
     each[0] += first;
@@ -259,7 +264,7 @@ TEST(SwapRungs, PairsAreIndependent) {
 }
 
 /// Largest deviation, in standard errors over ensembles, of marginals and pair correlations from enumeration.
-double worst_deviation(const Population& p, const std::vector<std::vector<double>>& moments) {
+double worst_deviation(const Tempered& p, const std::vector<std::vector<double>>& moments) {
   const auto n = static_cast<std::size_t>(p.model.n_visible());
   const auto energies = all_free_energies(p.model, p.theta, {1.0});
   std::vector<double> exact(n * n, 0.0);
@@ -281,14 +286,14 @@ double worst_deviation(const Population& p, const std::vector<std::vector<double
 }
 
 /// <v_i v_j> of the coldest chain of each ensemble over `rounds` rounds.
-std::vector<std::vector<double>> moments_of(Population& p, int rounds, bool swaps) {
+std::vector<std::vector<double>> moments_of(Tempered& p, int rounds, bool swaps) {
   const auto n = static_cast<std::size_t>(p.model.n_visible());
   std::vector<std::vector<double>> moments(p.ladder.n_ensembles, std::vector<double>(n * n, 0.0));
   for (int t = 0; t < rounds; ++t) {
     if (swaps) {
       p.round();
     } else {
-      advance(p.model, p.theta, 1, p.streams, Purpose::kSampling, p.chains, p.workspace, p.workers);
+      p.sweep();
     }
     for (std::uint64_t e = 0; e < p.ladder.n_ensembles; ++e) {
       const unsigned v = p.visible(p.ladder.coldest(e));
@@ -304,7 +309,7 @@ TEST(SwapRungs, MomentsAreThoseOfEnumerationWherePlainGibbsFails) {
   // Random machines with two deep modes of unequal mass that a plain chain does not leave.
   for (const std::uint64_t seed : {20U, 22U, 25U}) {
     const auto run = [seed](bool swaps) {
-      Population p({12, 8, Vector::Zero(12)}, 0.3, linear_ladder(12, 200, 0), seed);
+      Tempered p({12, 8}, 0.3, linear_ladder(12, 200, 0), seed);
       const Vector rows = p.theta.weights.col(0).array().sign();
       const Vector columns = p.theta.weights.row(0).transpose().array().sign();
       p.theta.weights += 1.5F * rows * columns.transpose();
@@ -319,12 +324,12 @@ TEST(SwapRungs, MomentsAreThoseOfEnumerationWherePlainGibbsFails) {
 }
 
 TEST(SwapRungs, ReplicasAreAPermutationAndTheEndsAreLabelled) {
-  Population p({6, 4, Vector::Zero(6)}, 1.5, linear_ladder(5, 7, 40), 31);
+  Tempered p({6, 4}, 1.5, linear_ladder(5, 7, 40), 31);
   for (int t = 0; t < 200; ++t) {
     p.round();
-    exchange_with_plain(p.streams, p.ladder);
+    exchange_with_free_chains(p.streams, p.ladder);
     std::vector<std::uint64_t> all = p.ladder.chains;
-    all.insert(all.end(), p.ladder.plain.begin(), p.ladder.plain.end());
+    all.insert(all.end(), p.ladder.free_chains.begin(), p.ladder.free_chains.end());
     std::sort(all.begin(), all.end());
     for (std::size_t c = 0; c < all.size(); ++c) ASSERT_EQ(all[c], c);
     const auto f = flow(p.ladder);
@@ -337,7 +342,7 @@ TEST(SwapRungs, ReplicasAreAPermutationAndTheEndsAreLabelled) {
 TEST(SwapRungs, RoundTripsAreAsOftenAsTheirFormula) {
   // A machine without weights whose biases equal its reference: every swap is accepted, and a replica needs
   // 2 M rounds for a round trip.
-  Population p({6, 4, Vector::Zero(6)}, 0.0, linear_ladder(8, 4, 0), 41);
+  Tempered p({6, 4}, 0.0, linear_ladder(8, 4, 0), 41);
   for (int t = 0; t < 100; ++t) p.round();
   reset_statistics(p.ladder);
   for (int t = 0; t < 1600; ++t) p.round();
@@ -348,22 +353,21 @@ TEST(SwapRungs, RoundTripsAreAsOftenAsTheirFormula) {
 
 TEST(SwapRungs, AnyNumberOfThreadsGivesTheSameBytes) {
   const auto run = [](int threads) {
-    const Workers workers(threads);
-    const BernoulliRbm model(20, 15);
-    const auto theta = model.initial_params(StreamFactory{1}, 0.7);
+    const Executor executor(threads);
+    const auto model = with_standard_reference<BernoulliRbm>({20, 15});
+    const Engine engine{model, StreamFactory{2}, executor};
+    const auto theta = model.initial_params(StreamFactory{1}, random_weights(0.7));
     TemperatureLadder ladder = linear_ladder(6, 15, 50);
-    auto chains = reference_chains(model, ladder.n_chains(), StreamFactory{2}, Purpose::kChains, workers);
-    Workspace<BernoulliRbm> workspace;
+    Population<BernoulliRbm> population(reference_chains(engine, ladder.n_chains(), Purpose::kChains));
     for (int t = 0; t < 20; ++t) {
-      workspace.fit(model, chains.n_chains, workers);
-      place(ladder, workspace);
-      advance(model, theta, 1, StreamFactory{2}, Purpose::kChains, chains, workspace, workers);
-      swap_rungs(model, theta, StreamFactory{2}, Purpose::kSwaps, Purpose::kChains, chains, ladder, workspace,
-                 workers);
-      exchange_with_plain(StreamFactory{2}, ladder);
-      if (t % 5 == 4) ladder = adapt(std::move(ladder), {2, 20}, model, chains);
+      population.fit(engine);
+      place(ladder, population);
+      advance(engine, theta, 1, Purpose::kChains, population);
+      swap_rungs(engine, theta, {Purpose::kChains, Purpose::kSwaps}, ladder, population);
+      exchange_with_free_chains(engine.streams, ladder);
+      if (t % 5 == 4) ladder = adapt(std::move(ladder), {2, 20}, model, population.chains);
     }
-    return std::pair(chains, ladder);
+    return std::pair(population.chains, ladder);
   };
   const auto one = run(1);
   for (const int threads : {2, 3, 5}) {
@@ -374,13 +378,13 @@ TEST(SwapRungs, AnyNumberOfThreadsGivesTheSameBytes) {
 }
 
 TEST(Adaptation, RejectionsBecomeEqualAndTheirNumberFollowsTheBarrier) {
-  Population p({30, 20, Vector::Zero(30)}, 0.8, linear_ladder(4, 16, 0), 51);
+  Tempered p({30, 20}, 0.8, linear_ladder(4, 16, 0), 51);
   for (int round = 0; round < 30; ++round) {
     reset_statistics(p.ladder);
     for (int t = 0; t < 200; ++t) p.round();
-    p.ladder = adapt(std::move(p.ladder), {2, 60}, p.model, p.chains);
+    p.adapt_within({2, 60});
     p.fit();
-    ASSERT_EQ(p.chains.n_chains, p.ladder.n_chains());
+    ASSERT_EQ(p.n_chains(), p.ladder.n_chains());
     ASSERT_TRUE(std::is_sorted(p.ladder.betas.begin(), p.ladder.betas.end()));
   }
   reset_statistics(p.ladder);
@@ -393,31 +397,31 @@ TEST(Adaptation, RejectionsBecomeEqualAndTheirNumberFollowsTheBarrier) {
 }
 
 TEST(Adaptation, AddingAndRemovingRungsKeepsEveryOtherReplica) {
-  const auto visibles = [](const Population& p) {
+  const auto visibles = [](const Tempered& p) {
     std::vector<unsigned> all;
     for (const std::uint64_t chain : p.ladder.chains) all.push_back(p.visible(chain));
     return all;
   };
-  Population p({10, 4, Vector::Zero(10)}, 1.0, linear_ladder(6, 11, 3), 61);
+  Tempered p({10, 4}, 1.0, linear_ladder(6, 11, 3), 61);
   for (int t = 0; t < 20; ++t) p.round();
   // Two pairs reject most around rung 2, the last least.
   p.ladder.rejections = {0.5, 0.9, 0.95, 0.9, 0.5};
   const auto before = visibles(p);
   const TemperatureLadder old = p.ladder;
-  p.ladder = adapt(std::move(p.ladder), {2, 20}, p.model, p.chains);
+  p.adapt_within({2, 20});
   ASSERT_EQ(p.ladder.n_rungs, 7U);
   const auto wider = visibles(p);
   for (std::size_t e = 0; e < 11; ++e) {
     for (std::size_t k = 0; k < 7; ++k) EXPECT_EQ(wider[e * 7 + k], before[e * 6 + (k < 4 ? k : k - 1)]);
   }
   p.ladder.rejections = {0.1, 0.1, 0.01, 0.02, 0.1, 0.1};
-  p.ladder = adapt(std::move(p.ladder), {2, 20}, p.model, p.chains);
+  p.adapt_within({2, 20});
   ASSERT_EQ(p.ladder.n_rungs, 6U);
   const auto narrower = visibles(p);
   for (std::size_t e = 0; e < 11; ++e) {
     for (std::size_t k = 0; k < 6; ++k) EXPECT_EQ(narrower[e * 6 + k], wider[e * 7 + (k < 3 ? k : k + 1)]);
   }
-  EXPECT_EQ(p.chains.n_chains, p.ladder.n_chains());
+  EXPECT_EQ(p.n_chains(), p.ladder.n_chains());
 }
 
 TEST(Adaptation, EqualRejectionInvertsAKnownBarrier) {
@@ -466,17 +470,17 @@ TEST(PaperMode, FeedbackSurvivesANoisyFlowAndWaitsForReplicasOfBothOrigins) {
 }
 
 TEST(PaperMode, SpawningHalvesTheWidestStepOfTheFlow) {
-  Population p({10, 4, Vector::Zero(10)}, 1.0, linear_ladder(5, 6, 3), 71);
+  Tempered p({10, 4}, 1.0, linear_ladder(5, 6, 3), 71);
   p.ladder.up = {0.0, 0.1, 0.2, 0.9, 1.0};
   p.ladder.down = {1.0, 0.9, 0.8, 0.1, 0.0};
   p.ladder.rejections = {0.5, 0.5, 0.8, 0.5};
-  p.ladder = spawn(std::move(p.ladder), p.model, p.chains);
+  p.ladder = spawn(std::move(p.ladder), p.model, p.population.chains);
   p.fit();
   EXPECT_EQ(p.ladder.n_rungs, 6U);
   EXPECT_EQ(p.ladder.betas, (std::vector<double>{0.0, 0.25, 0.5, 0.625, 0.75, 1.0}));
   EXPECT_EQ(p.ladder.rejections, (std::vector<double>{0.5, 0.5, 0.4, 0.4, 0.5}));
   EXPECT_EQ(ladder_fault(p.ladder), nullptr);
-  EXPECT_EQ(p.chains.n_chains, p.ladder.n_chains());
+  EXPECT_EQ(p.n_chains(), p.ladder.n_chains());
   p.round();
   EXPECT_EQ(ladder_fault(p.ladder), nullptr);
 }
@@ -492,86 +496,11 @@ TEST(Ladder, EveryFaultOfAStoredLadderIsNamed) {
   EXPECT_EQ(fault([](auto& l) { l.betas[1] = l.betas[2]; }), "betas");
   EXPECT_EQ(fault([](auto& l) { l.betas[3] = 0.9; }), "betas");
   EXPECT_EQ(fault([](auto& l) { l.chains[0] = l.chains[1]; }), "chains");
-  EXPECT_EQ(fault([](auto& l) { l.plain[0] = 99; }), "chains");
+  EXPECT_EQ(fault([](auto& l) { l.free_chains[0] = 99; }), "chains");
   EXPECT_EQ(fault([](auto& l) { l.rejections[0] = 2; }), "rejections");
   EXPECT_EQ(fault([](auto& l) { l.offers[0] = -1; }), "offers");
   EXPECT_EQ(fault([](auto& l) { l.up[0] = 2; }), "up");
   EXPECT_EQ(fault([](auto& l) { l.origin[0] = 3; }), "origin");
-}
-
-std::vector<std::vector<double>> autoregressive(double rho, std::size_t n_chains, std::size_t length,
-                                                double offset) {
-  std::vector<std::vector<double>> series(n_chains, std::vector<double>(length));
-  for (std::size_t c = 0; c < n_chains; ++c) {
-    StreamEngine engine = StreamFactory{77}.engine(Purpose::kSampling, 0, static_cast<std::uint32_t>(c));
-    boost::random::normal_distribution<double> normal;
-    double x = normal(engine) / std::sqrt(1 - rho * rho);
-    for (double& value : series[c]) {
-      x = rho * x + normal(engine);
-      value = x + (c == 0 ? offset : 0.0);
-    }
-  }
-  return series;
-}
-
-TEST(Convergence, AutocorrelationTimeOfAnAutoregressionIsKnown) {
-  for (const double rho : {0.0, 0.5, 0.9}) {
-    const Convergence c = convergence(autoregressive(rho, 4, 20000, 0.0));
-    const double exact = (1 + rho) / (1 - rho);
-    EXPECT_NEAR(c.autocorrelation_time, exact, 0.1 * exact);
-    EXPECT_NEAR(c.effective_sample_size * c.autocorrelation_time, 80000, 1);
-    EXPECT_LT(c.r_hat, 1.01);
-  }
-}
-
-TEST(Convergence, RHatSeesAChainElsewhereAndOneOfOtherSpread) {
-  EXPECT_GT(convergence(autoregressive(0.5, 4, 1000, 2.0)).r_hat, 1.1);
-  auto series = autoregressive(0.0, 4, 1000, 0.0);
-  EXPECT_LT(convergence(series).r_hat, 1.01);
-  for (double& x : series[0]) x *= 4;  // where the chains lie does not tell
-  for (const auto& chain : series) {
-    const double mean = std::accumulate(chain.begin(), chain.end(), 0.0) / static_cast<double>(chain.size());
-    EXPECT_LT(std::abs(mean), 4 * 4 / std::sqrt(static_cast<double>(chain.size())));
-  }
-  EXPECT_GT(convergence(series).r_hat, 1.05);
-}
-
-TEST(Convergence, ChainsThatStandStillApartHaveFewEffectiveDraws) {
-  const std::vector<std::vector<double>> stuck = {std::vector<double>(500, 0.0),
-                                                  std::vector<double>(500, 1.0)};
-  const Convergence c = convergence(stuck);
-  EXPECT_GT(c.r_hat, 2.0);
-  EXPECT_LT(c.effective_sample_size, 10.0);
-  EXPECT_TRUE(std::isnan(convergence({std::vector<double>(100, 1.0)}).r_hat));
-}
-
-TEST(Judge, AGapBetweenWarmAndColdChainsIsSeenWhereRHatDoesNotSeeIt) {
-  for (const double gap : {0.0, 0.4}) {
-    Trace trace;
-    trace.free_energy = autoregressive(0.0, 8, 1000, 0.0);
-    for (std::size_t c = 0; c < 4; ++c) {
-      for (double& x : trace.free_energy[c]) x += gap;
-    }
-    trace.mean_visible = autoregressive(0.3, 8, 1000, 0.0);
-    const MixingReport report = judge(trace, 4);
-    EXPECT_LT(report.r_hat, 1.05);
-    EXPECT_TRUE(report.starts_compared);
-    EXPECT_EQ(report.mixed, gap == 0.0) << report.verdict;
-    EXPECT_EQ(report.starts_disagree > 5, gap > 0.0);
-    // All chains from one kind of start: the verdict says that nothing was compared.
-    EXPECT_NE(judge(trace, 0).verdict.find("one kind of start"), std::string::npos);
-  }
-}
-
-TEST(Judge, NumbersThatAreNoneAreNotMixed) {
-  Trace trace;
-  trace.free_energy = autoregressive(0.0, 4, 100, 0.0);
-  trace.mean_visible = trace.free_energy;
-  trace.free_energy[1][7] = std::numeric_limits<double>::quiet_NaN();
-  EXPECT_FALSE(judge(trace, 2).mixed);
-  EXPECT_FALSE(judge(Trace(), 0).mixed);
-  const double nan = std::numeric_limits<double>::quiet_NaN();
-  EXPECT_EQ(swap_probability(nan, 0, 0, 0), 0.0);
 }
 
 }  // namespace

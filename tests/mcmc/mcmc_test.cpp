@@ -5,7 +5,7 @@
 #include "tempera/core/math.hpp"
 #include "tempera/estimate/log_partition.hpp"
 #include "tempera/mcmc/annealing.hpp"
-#include "tempera/mcmc/chains.hpp"
+#include "tempera/mcmc/population.hpp"
 #include "tempera/models/bernoulli_rbm.hpp"
 
 namespace tempera {
@@ -25,15 +25,15 @@ TEST(Annealing, PublishedScheduleIsDenseNearOne) {
 }
 
 TEST(Annealing, AgreesWithEnumerationAndSeesAFault) {
-  const BernoulliRbm model(8, 6, Vector::Constant(8, -0.3F));
-  const auto theta = model.initial_params(StreamFactory{1}, 1.2);
+  const BernoulliRbm model({8, 6}, {Vector::Constant(8, -0.3F)});
+  const auto theta = model.initial_params(StreamFactory{1}, random_weights(1.2));
   LogSumExp exact;
   for (Index k = 0; k < model.exact_chunks(); ++k) exact.add(model.log_partition_chunk(theta, 1.0, k));
-  const Workers workers(2);
+  const Executor executor(2);
+  const Engine engine{model, StreamFactory{2}, executor};
   const auto weights =
-      annealed_log_weights(model, theta, published_betas(500),
-                           reference_chains(model, 640, StreamFactory{2}, Purpose::kAnnealing, workers),
-                           StreamFactory{2}, Purpose::kAnnealing, workers);
+      annealed_log_weights(engine, theta, published_betas(500),
+                           reference_chains(engine, 640, Purpose::kAnnealing), Purpose::kAnnealing);
   ASSERT_EQ(weights.size(), 640U);
   const LogPartition estimate = log_partition_from_weights(model.reference_log_partition(), weights);
   EXPECT_NEAR(estimate.value, exact.value(), 4 * estimate.standard_error);

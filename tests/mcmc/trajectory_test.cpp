@@ -48,29 +48,57 @@ Params two_modes(double coupling) {
   return theta;
 }
 
-const TrajectoryDraws kDraws{StreamFactory{5}, Purpose::kSnapshots, Purpose::kSwaps};
+constexpr StreamFactory kStreams{5};
+constexpr TrajectoryRound kRound{{Purpose::kSnapshots, Purpose::kSwaps}};
 
-/// From the reference machine to `theta` by way of midpoints; replicas all in the mode of zeros.
-Trajectory<BernoulliRbm> path_to(const Params& theta, const Workers& workers) {
-  const BernoulliRbm model = Machine::model();
-  auto trajectory = reference_trajectory(model, 64, kDraws.streams, Purpose::kSampling, workers);
-  insert_rung(1, theta, {model.new_state()}, trajectory);
-  TrajectoryWorkspace<BernoulliRbm> workspace;
-  tune(model, kDraws, 0.0, {}, {0.5, 0.9}, trajectory, workspace, workers);
-  return trajectory;
+/// A trajectory of the specimen, and what rounds of it need.
+class Path {
+ public:
+  explicit Path(int threads = 1) : executor_(threads) {}
+
+  [[nodiscard]] Engine<BernoulliRbm> engine() const { return {model_, kStreams, executor_}; }
+  [[nodiscard]] const BernoulliRbm& model() const { return model_; }
+  void begin(std::uint64_t n_ensembles) {
+    trajectory = reference_trajectory(engine(), n_ensembles, Purpose::kSampling);
+  }
+  /// A machine after the last one, its replicas all in the mode of zeros.
+  void append(const Params& theta) {
+    insert_rung(trajectory.n_rungs(), theta, {model_.new_state()}, trajectory);
+  }
+  void tune_within(const TrajectoryLimits& limits) {
+    tune(engine(), kRound, {}, limits, trajectory, caches_);
+  }
+  void round(std::vector<EnergyDifferences>* differences = nullptr) {
+    temper(engine(), kRound, {}, trajectory, caches_, differences);
+  }
+
+  Trajectory<BernoulliRbm> trajectory;
+
+ private:
+  BernoulliRbm model_ = Machine::model();
+  Executor executor_;
+  TrajectoryCaches<BernoulliRbm> caches_;
+};
+
+/// From the reference machine to `theta` by way of midpoints.
+Trajectory<BernoulliRbm> path_to(const Params& theta, int threads = 1) {
+  Path path(threads);
+  path.begin(64);
+  path.append(theta);
+  path.tune_within({0.5, 0.9});
+  return path.trajectory;
 }
 
 /// Largest deviation of the visited states of the last rung from a law, in standard errors. Draws of one
 /// ensemble are autocorrelated: its mean over the rounds is one number.
 double deviation(Trajectory<BernoulliRbm> trajectory, const Exact& exact, std::uint64_t rounds) {
-  const BernoulliRbm model = Machine::model();
-  const Workers workers(1);
-  TrajectoryWorkspace<BernoulliRbm> workspace;
+  Path path;
+  path.trajectory = std::move(trajectory);
   std::vector<std::vector<double>> visits(64, std::vector<double>(kStates));
   for (std::uint64_t t = 0; t < rounds; ++t) {
-    temper(model, kDraws, 0.0, {}, trajectory, workspace, workers);
+    path.round();
     for (unsigned c = 0; c < 64; ++c)
-      visits[c][Machine::visible(trajectory.replicas.back(), c)] += 1.0 / static_cast<double>(rounds);
+      visits[c][Machine::visible(path.trajectory.replicas.back(), c)] += 1.0 / static_cast<double>(rounds);
   }
   double largest = 0.0;
   for (std::size_t v = 0; v < kStates; ++v) {
@@ -83,22 +111,20 @@ double deviation(Trajectory<BernoulliRbm> trajectory, const Exact& exact, std::u
 }
 
 TEST(Trajectory, VisitsEveryStateAsOftenAsItShouldWhereSweepsAloneDoNot) {
-  const Workers workers(1);
   const Params theta = two_modes(3.0);
-  auto trajectory = path_to(theta, workers);
+  const auto trajectory = path_to(theta);
   EXPECT_GE(trajectory.n_rungs(), 3U);
   EXPECT_LT(deviation(trajectory, Exact(theta), 4000), 4.0);
   EXPECT_GT(trajectory.rounds, 0U);
 
   // The same number of sweeps alone leave most chains in the mode where they start.
-  Chains<BernoulliRbm> alone;
-  alone.n_chains = 64;
-  alone.blocks = {Machine::model().new_state()};
-  Workspace<BernoulliRbm> workspace;
-  workspace.fit(Machine::model(), 64, workers);
-  advance(Machine::model(), theta, 4000, StreamFactory{5}, Purpose::kSampling, alone, workspace, workers);
+  const Path here;
+  Population<BernoulliRbm> alone(empty_chains(here.model(), 64));
+  alone.fit(here.engine());
+  advance(here.engine(), theta, 4000, Purpose::kSampling, alone);
   double ones = 0;
-  for (unsigned c = 0; c < 64; ++c) ones += Machine::visible(alone.blocks[0], c) == kStates - 1 ? 1 : 0;
+  for (unsigned c = 0; c < 64; ++c)
+    ones += Machine::visible(alone.chains.blocks[0], c) == kStates - 1 ? 1 : 0;
   const double mass = Exact(theta).law[kStates - 1];
   EXPECT_LT(ones, 64 * mass - 4 * std::sqrt(64 * mass * (1 - mass)));
   // Another law is told apart.
@@ -108,12 +134,12 @@ TEST(Trajectory, VisitsEveryStateAsOftenAsItShouldWhereSweepsAloneDoNot) {
 }
 
 TEST(Trajectory, EveryRungHasItsOwnLawAndRoundTripsHappen) {
-  const Workers workers(1);
   const BernoulliRbm model = Machine::model();
-  auto trajectory = path_to(two_modes(2.0), workers);
-  TrajectoryWorkspace<BernoulliRbm> workspace;
-  for (int t = 0; t < 500; ++t) temper(model, kDraws, 0.0, {}, trajectory, workspace, workers);
-  EXPECT_EQ(trajectory.counted, 500U);
+  Path path;
+  path.trajectory = path_to(two_modes(2.0));
+  for (int t = 0; t < 500; ++t) path.round();
+  const Trajectory<BernoulliRbm>& trajectory = path.trajectory;
+  EXPECT_EQ(trajectory.rounds_counted, 500U);
   EXPECT_GT(trajectory.round_trips, 100U);
   EXPECT_GT(round_trip_rate(trajectory), 0.3 * optimal_round_trip_rate(trajectory.rejections));
   EXPECT_LT(round_trip_rate(trajectory), 1.05 * optimal_round_trip_rate(trajectory.rejections));
@@ -125,9 +151,10 @@ TEST(Trajectory, EveryRungHasItsOwnLawAndRoundTripsHappen) {
 }
 
 TEST(Trajectory, RungsComeAndGoWithTheirReplicas) {
-  const Workers workers(1);
   const BernoulliRbm model = Machine::model();
-  auto trajectory = reference_trajectory(model, 70, kDraws.streams, Purpose::kSampling, workers);
+  Path path;
+  path.begin(70);
+  Trajectory<BernoulliRbm>& trajectory = path.trajectory;
   EXPECT_EQ(trajectory.n_ensembles, 128U);
   const Params theta = Machine::params(1.0, 3);
   std::vector<BernoulliRbm::State> marked(2, model.new_state());
@@ -157,47 +184,40 @@ TEST(Trajectory, RungsComeAndGoWithTheirReplicas) {
 }
 
 TEST(Trajectory, TuningPutsMidpointsIntoGapsAndTakesWhatIsNotNeededOut) {
-  const Workers workers(1);
-  const BernoulliRbm model = Machine::model();
   const Params theta = two_modes(3.0);
-  auto trajectory = path_to(theta, workers);
-  TrajectoryWorkspace<BernoulliRbm> workspace;
-  for (int t = 0; t < 100; ++t) temper(model, kDraws, 0.0, {}, trajectory, workspace, workers);
-  for (const double rejection : trajectory.rejections) EXPECT_LT(rejection, 0.6);
+  Path path;
+  path.trajectory = path_to(theta);
+  for (int t = 0; t < 100; ++t) path.round();
+  for (const double rejection : path.trajectory.rejections) EXPECT_LT(rejection, 0.6);
 
   // Many copies of one machine: all but one can go.
-  for (int copy = 0; copy < 5; ++copy)
-    insert_rung(trajectory.n_rungs(), theta, {model.new_state()}, trajectory);
-  const std::uint64_t before = trajectory.n_rungs();
-  tune(model, kDraws, 0.0, {}, {0.5, 0.9}, trajectory, workspace, workers);
-  EXPECT_LE(trajectory.n_rungs(), before - 4);
-  EXPECT_TRUE(equal_fields(trajectory.rungs.back(), theta));
+  for (int copy = 0; copy < 5; ++copy) path.append(theta);
+  const std::uint64_t before = path.trajectory.n_rungs();
+  path.tune_within({0.5, 0.9});
+  EXPECT_LE(path.trajectory.n_rungs(), before - 4);
+  EXPECT_TRUE(equal_fields(path.trajectory.rungs.back(), theta));
 
   // No more midpoints than there is room for.
-  auto few = reference_trajectory(model, 64, kDraws.streams, Purpose::kSampling, workers);
-  insert_rung(1, two_modes(8.0), {model.new_state()}, few);
-  tune(model, kDraws, 0.0, {}, {0.9, 0.95, 4}, few, workspace, workers);
-  EXPECT_EQ(few.n_rungs(), 4U);
+  path.begin(64);
+  path.append(two_modes(8.0));
+  path.tune_within({0.9, 0.95, 4});
+  EXPECT_EQ(path.trajectory.n_rungs(), 4U);
 }
 
 TEST(Trajectory, ThreadsDoNotMatter) {
-  const BernoulliRbm model = Machine::model();
-  auto one = path_to(two_modes(2.0), Workers(1));
-  auto three = path_to(two_modes(2.0), Workers(3));
+  const auto one = path_to(two_modes(2.0), 1);
+  const auto three = path_to(two_modes(2.0), 3);
   EXPECT_TRUE(equal_fields(one, three));
 }
 
 TEST(Bennett, LogZAlongATrajectoryIsThatOfEnumeration) {
-  const Workers workers(1);
-  const BernoulliRbm model = Machine::model();
   const Params theta = two_modes(2.0);
-  auto trajectory = path_to(theta, workers);
-  TrajectoryWorkspace<BernoulliRbm> workspace;
-  std::vector<EnergyDifferences> differences(trajectory.rejections.size());
-  for (int t = 0; t < 1000; ++t) temper(model, kDraws, 0.0, {}, trajectory, workspace, workers, &differences);
-  std::vector<LogWeightPair> path;
-  for (const EnergyDifferences& pair : differences) path.push_back({pair.forward, pair.reverse});
-  const LogPartition z = bennett_log_partition(model.reference_log_partition(), path, 64);
+  Path path;
+  path.trajectory = path_to(theta);
+  std::vector<EnergyDifferences> differences(path.trajectory.rejections.size());
+  for (int t = 0; t < 1000; ++t) path.round(&differences);
+  const LogPartition z =
+      bennett_log_partition(path.model().reference_log_partition(), log_weight_path(differences), 64);
   EXPECT_LT(z.standard_error, 0.05);
   EXPECT_GT(z.standard_error, 0.0005);
   EXPECT_LT(std::abs(z.value - Exact(theta).log_partition), 4 * z.standard_error);
@@ -207,18 +227,16 @@ TEST(Bennett, LogZAlongATrajectoryIsThatOfEnumeration) {
 class Exchanges {
  public:
   Exchanges() {
-    const Workers workers(1);
-    snapshots_ = initial_snapshots(model_, 640, StreamFactory{1}, workers);
+    snapshots_ = initial_snapshots(Engine{model_, StreamFactory{1}, executor_}, 640);
     insert_rung(1, last_, {snapshots_.trajectory.replicas}, snapshots_.trajectory);
-    chains_.n_chains = 620;  // the last block is not full
-    chains_.blocks.assign(10, model_.new_state());
+    chains_ = empty_chains(model_, 620);  // the last block is not full
     chains_.sweeps = 7;
   }
 
   /// Largest deviation of the chains' and of the reservoir's visible states from their laws after exchanges
   /// of fresh draws, in standard errors. `faulty`: the exchange is told the machines the wrong way round.
   std::pair<double, double> deviations(bool faulty) {
-    const Workers workers(1);
+    const Engine engine{model_, StreamFactory{2}, executor_};
     const Exact live(live_);
     const Exact last(last_);
     std::vector<double> chain_visits(kStates);
@@ -226,13 +244,13 @@ class Exchanges {
     constexpr int kRepeats = 200;
     if (faulty) snapshots_.trajectory.rungs.back() = live_;
     for (int repeat = 0; repeat < kRepeats; ++repeat) {
-      StreamEngine engine = StreamFactory{9}.engine(Purpose::kDataSet, static_cast<std::uint64_t>(repeat));
+      StreamEngine random = StreamFactory{9}.engine(Purpose::kDataSet, static_cast<std::uint64_t>(repeat));
       for (unsigned c = 0; c < chains_.n_chains; ++c)
-        Machine::set(chains_.blocks[c / 64], c % 64, draw(live, engine), 0);
+        Machine::set(chains_.blocks[c / 64], c % 64, draw(live, random), 0);
       for (unsigned c = 0; c < snapshots_.reservoir.n_chains; ++c)
-        Machine::set(snapshots_.reservoir.blocks[c / 64], c % 64, draw(last, engine), 0);
-      exchange_with_reservoir(model_, faulty ? last_ : live_, static_cast<std::uint64_t>(repeat),
-                              StreamFactory{2}, chains_, snapshots_, workspace_, workers);
+        Machine::set(snapshots_.reservoir.blocks[c / 64], c % 64, draw(last, random), 0);
+      exchange_with_reservoir(engine, faulty ? last_ : live_, static_cast<std::uint64_t>(repeat), chains_,
+                              snapshots_, caches_);
       for (unsigned c = 0; c < chains_.n_chains; ++c)
         ++chain_visits[Machine::visible(chains_.blocks[c / 64], c % 64)];
       for (unsigned c = 0; c < snapshots_.reservoir.n_chains; ++c)
@@ -254,19 +272,20 @@ class Exchanges {
   [[nodiscard]] double acceptance() const { return snapshots_.acceptance; }
 
  private:
-  static unsigned draw(const Exact& exact, StreamEngine& engine) {
-    double u = uniform_53(engine);
+  static unsigned draw(const Exact& exact, StreamEngine& random) {
+    double u = uniform_53(random);
     unsigned v = 0;
     while (v + 1 < kStates && u >= exact.law[v]) u -= exact.law[v++];
     return v;
   }
 
   BernoulliRbm model_ = Machine::model();
+  Executor executor_{1};
   Params live_ = Machine::params(1.2, 4);
   Params last_ = Machine::params(0.8, 4);
   Snapshots<BernoulliRbm> snapshots_;
   Chains<BernoulliRbm> chains_;
-  TrajectoryWorkspace<BernoulliRbm> workspace_;
+  TrajectoryCaches<BernoulliRbm> caches_;
 };
 
 TEST(Snapshots, ExchangesLeaveTheLawsOfChainsAndReservoirAloneAndAFaultIsSeen) {
@@ -280,16 +299,17 @@ TEST(Snapshots, ExchangesLeaveTheLawsOfChainsAndReservoirAloneAndAFaultIsSeen) {
 }
 
 TEST(Snapshots, AMachineThatGoesAstrayIsTakenBackAtHalfTheRateUntilTrainingGivesUp) {
-  const Workers workers(1);
+  const Executor executor(1);
   const BernoulliRbm model = Machine::model();
-  const StreamFactory streams{3};
-  auto snapshots = initial_snapshots(model, 100, streams, workers);
-  Chains<BernoulliRbm> chains = reference_chains(model, 100, streams, Purpose::kChains, workers);
-  TrajectoryWorkspace<BernoulliRbm> workspace;
+  const Engine engine{model, StreamFactory{3}, executor};
+  auto snapshots = initial_snapshots(engine, 100);
+  Chains<BernoulliRbm> chains = reference_chains(engine, 100, Purpose::kChains);
+  const JumpMemory no_jumps;
+  TrajectoryCaches<BernoulliRbm> caches;
   Params theta = Machine::params(0.3, 6);
   snapshots.acceptance = 0.2;
   ASSERT_TRUE(is_due(snapshots));
-  ASSERT_TRUE(freeze(model, theta, 50, 0.0, {}, streams, chains, snapshots, workspace, workers));
+  ASSERT_TRUE(freeze(engine, theta, {50, 0.0, no_jumps}, chains, snapshots, caches));
   EXPECT_EQ(snapshots.trajectory.n_rungs(), 2U);
   EXPECT_EQ(chains.n_chains, 100U);
   EXPECT_EQ(chains.blocks.back().visible[0] >> 36, 0U);
@@ -307,7 +327,7 @@ TEST(Snapshots, AMachineThatGoesAstrayIsTakenBackAtHalfTheRateUntilTrainingGives
   theta.visible_bias.setConstant(40.0F);
   theta.visible_bias[1] = -40.0F;
   theta.visible_bias[3] = -40.0F;
-  EXPECT_FALSE(freeze(model, theta, 90, 0.0, {}, streams, chains, snapshots, workspace, workers));
+  EXPECT_FALSE(freeze(engine, theta, {90, 0.0, no_jumps}, chains, snapshots, caches));
   EXPECT_EQ(snapshots.trajectory.n_rungs(), 2U);
   roll_back(90, theta, chains, snapshots);
   EXPECT_TRUE(equal_fields(theta, good));

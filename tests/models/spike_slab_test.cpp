@@ -1,134 +1,50 @@
-// The spike-and-slab family against brute force: every state of the binary latents is summed, slabs are
-// integrated on a grid, visibles too. Nothing in the oracle calls the code under test.
+// What machines whose filters have amplitudes owe beside the obligations of every model (model_test.cpp).
 #include <gtest/gtest.h>
 
 #include <Eigen/Eigenvalues>
-
 #include <cmath>
-#include <functional>
-#include <numbers>
 
-#include "slab_oracles.hpp"
-#include "tempera/core/math.hpp"
+#include "model_checks.hpp"
 #include "tempera/core/truncated_normal.hpp"
 #include "tempera/mcmc/annealing.hpp"
-#include "tempera/mcmc/chains.hpp"
-#include "tempera/models/all_models.hpp"
 
 namespace tempera {
 namespace {
 
-template <class M>
-class SpikeSlabFamily : public testing::Test {
- public:
-  using O = Oracle<M>;
-  using Params = typename M::Params;
-
-  /// log of the weight of v with one state of the binary latents.
-  static double log_weight(const M& model, const Params& t, double beta, const Eigen::Vector2d& v,
-                           unsigned state) {
-    double sum = beta * O::bias(t, state) - visible_energy(model.reference(), t.visible, beta, v);
-    for (Index m = 0; m < model.filters(); ++m) {
-      const double x = t.weights.col(m).template cast<double>().dot(v);
-      if constexpr (M::kSlabs) {
-        const double alpha = t.latent.slab_precision.data()[m];
-        sum += std::log(integrated_slab(alpha, t.latent.slab_mean.data()[m], x, beta, O::gate(state, m)));
-        sum -= (1 - beta) * 0.5 * std::log(2 * kPi / alpha);
-      } else if (O::gate(state, m)) {
-        sum += beta * x;
-      }
-    }
-    if constexpr (M::kSpikePrecision) {
-      for (Index i = 0; i < 2; ++i) {
-        if ((state >> i & 1) == 0) continue;
-        for (Index d = 0; d < 2; ++d) sum -= beta * 0.5 * t.latent.spike_precision(d, i) * v[d] * v[d];
-      }
-    }
-    return sum;
-  }
-  static double log_weight(const M& model, const Params& t, double beta, const Eigen::Vector2d& v) {
-    LogSumExp sum;
-    for (unsigned s = 0; s < O::kStates; ++s) sum.add(log_weight(model, t, beta, v, s));
-    return sum.value();
-  }
-
-  /// All visibles with the measure of each: a grid, whole numbers, or both.
-  static std::vector<std::pair<Eigen::Vector2d, double>> visibles(double step) {
-    std::vector<std::pair<double, double>> line;
-    if constexpr (M::kBinary) {
-      line = {{0.0, 1.0}, {1.0, 1.0}};
-    } else {
-      constexpr bool kSparse = std::is_same_v<M, SparseSpikeSlabRbm>;
-      if (kSparse) line.emplace_back(0.0, 1.0);
-      for (double x = -8.0 - 0.3 * step; x < 8.0; x += step) line.emplace_back(x, step);
-    }
-    std::vector<std::pair<Eigen::Vector2d, double>> all;
-    for (const auto& [x, dx] : line) {
-      for (const auto& [y, dy] : line) all.emplace_back(Eigen::Vector2d(x, y), dx * dy);
-    }
-    return all;
-  }
-
-  static double exact_log_z(const M& model, const Params& t, double beta) {
-    LogSumExp sum;
-    for (Index k = 0; k < model.exact_chunks(); ++k) sum.add(model.log_partition_chunk(t, beta, k));
-    return sum.value();
-  }
-
-  static typename M::Data data_of(const std::vector<Eigen::Vector2d>& cases) {
-    if constexpr (M::kBinary) {
-      std::vector<std::uint8_t> bytes;
-      for (const auto& v : cases)
-        bytes.insert(bytes.end(), {static_cast<std::uint8_t>(v[0]), static_cast<std::uint8_t>(v[1])});
-      return {static_cast<Index>(cases.size()), 2, bytes};
-    } else {
-      Matrix rows(cases.size(), 2);
-      for (std::size_t n = 0; n < cases.size(); ++n) rows.row(static_cast<Index>(n)) = cases[n].cast<float>();
-      return typename M::Data(rows);
-    }
-  }
-
-  /// Any number of cases as blocks that are inferred.
-  struct Cases {
-    std::vector<typename M::State> blocks;
-    Workspace<M> workspace;
-    Workers workers{1};
-
-    Cases(const M& model, const Params& t, const std::vector<Eigen::Vector2d>& v) {
-      const auto data = data_of(v);
-      for (Index first = 0; first < data.n_cases(); first += kLanes) {
-        std::vector<Index> which;
-        for (Index n = first; n < std::min(data.n_cases(), first + kLanes); ++n) which.push_back(n);
-        blocks.push_back(model.new_state());
-        model.load(data, which, blocks.back());
-      }
-      workspace.fit(model, v.size(), workers);
-      infer_cases(model, t, 1, blocks, workspace, workers);
-    }
-  };
-
-  static Params statistics(const M& model, const Params& t, const std::vector<Eigen::Vector2d>& v,
-                           const std::vector<double>& weight) {
-    Cases cases(model, t, v);
-    std::vector<LaneFloats> weights(cases.blocks.size(), LaneFloats{});
-    for (std::size_t n = 0; n < v.size(); ++n)
-      weights[n / kLanes][n % kLanes] = static_cast<float>(weight[n]);
-    Params sums = model.zero_params();
-    typename M::Scratch scratch;
-    for (Index slice = 0; slice < model.slices(); ++slice)
-      model.accumulate(t, cases.blocks, cases.workspace.works, weights, slice, Sums::kSet, scratch, sums);
-    return sums;
-  }
-
-  /// Cases that a machine might see.
-  static std::vector<Eigen::Vector2d> some_cases() {
-    if constexpr (M::kBinary) return {{0, 1}, {1, 1}, {1, 0}, {0, 0}, {1, 1}};
-    std::vector<Eigen::Vector2d> v = {{0.3, -1.2}, {1.4, 0.7}, {-0.6, 0.2}, {2.0, -0.4}};
-    if (std::is_same_v<M, SparseSpikeSlabRbm>) v.insert(v.end(), {{0.0, 0.9}, {-0.7, 0.0}, {0.0, 0.0}});
-    return v;
-  }
+/// log Z and moments of the law of a machine over a grid of points.
+struct Quadrature {
+  double log_z;
+  Moments moments;
 };
+template <class M>
+Quadrature quadrature(const M& model, const typename M::Params& theta, double beta,
+                      const WeightedPoints& points) {
+  using S = Specimen<M>;
+  std::vector<double> log_weights;
+  LogSumExp z;
+  for (const auto& [p, measure] : points) {
+    LogSumExp sum;
+    for (unsigned s = 0; s < S::kStates; ++s) sum.add(S::log_weight(model, theta, beta, p, s));
+    log_weights.push_back(sum.value() + std::log(measure));
+    z.add(log_weights.back());
+  }
+  Moments moments = Moments::Zero();
+  for (std::size_t n = 0; n < points.size(); ++n)
+    moments += std::exp(log_weights[n] - z.value()) * moments_of(points[n].first);
+  return {z.value(), moments};
+}
 
+/// First values without biases and without precisions of spikes.
+InitialValues flat_start() {
+  InitialValues values;
+  values.spike_bias = 0.0;
+  values.spike_precision = 0.0;
+  values.slab_precision = 1.0;
+  return values;
+}
+
+template <class M>
+class SpikeSlabFamily : public testing::Test {};
 using Family = testing::Types<GaussianRbm, SpikeSlabRbm, BinarySpikeSlabRbm, SparseSpikeSlabRbm,
                               BilinearSpikeSlabRbm, BinaryBilinearSpikeSlabRbm>;
 class FamilyNames {
@@ -140,275 +56,98 @@ class FamilyNames {
 };
 TYPED_TEST_SUITE(SpikeSlabFamily, Family, FamilyNames);
 
-TYPED_TEST(SpikeSlabFamily, FreeEnergyIsTheSumOverStatesAndTheIntegralOverSlabs) {
-  using O = Oracle<TypeParam>;
-  const TypeParam model = O::model();
-  const auto theta = O::random(model, 3);
-  const auto cases = this->some_cases();
-  typename TestFixture::Cases loaded(model, theta, cases);
-  for (const float beta : {0.0F, 0.45F, 1.0F}) {
-    LaneDoubles free;
-    model.free_energy(theta, constant_beta(beta), loaded.blocks[0], loaded.workspace.works[0], free);
-    for (std::size_t n = 0; n < cases.size(); ++n)
-      EXPECT_NEAR(free[n], -this->log_weight(model, theta, beta, cases[n]), 3e-6) << beta << " " << n;
-  }
-  const auto data = this->data_of(cases);
-  for (std::size_t n = 0; n < cases.size(); ++n)
-    EXPECT_NEAR(model.free_energy(theta, data.row(static_cast<Index>(n))),
-                -this->log_weight(model, theta, 1.0, cases[n]), 1e-6);
-}
-
-TYPED_TEST(SpikeSlabFamily, LogZOfTheMixtureEqualsQuadrature) {
-  using O = Oracle<TypeParam>;
-  const TypeParam model = O::model();
-  const auto theta = O::random(model, 4);
-  for (const double beta : {0.0, 0.4, 1.0}) {
-    LogSumExp sum;
-    for (const auto& [v, measure] : this->visibles(0.25))
-      sum.add(this->log_weight(model, theta, beta, v) + std::log(measure));
-    constexpr double kTolerance = std::is_same_v<TypeParam, SparseSpikeSlabRbm> ? 2e-6 : 1e-9;
-    EXPECT_NEAR(this->exact_log_z(model, theta, beta), sum.value(), kTolerance) << beta;
-  }
-  EXPECT_NEAR(this->exact_log_z(model, theta, 0.0), model.reference_log_partition(), 1e-6);
-  EXPECT_NEAR(this->exact_log_z(model, model.reference_params(), 1.0), model.reference_log_partition(), 1e-5);
-}
-
-TYPED_TEST(SpikeSlabFamily, StatisticsAreTheGradientOfTheExactLogLikelihood) {
-  using O = Oracle<TypeParam>;
-  const TypeParam model = O::model();
-  auto theta = O::random(model, 5);
-  const auto cases = this->some_cases();
-  const auto data = this->data_of(cases);
-  const auto log_likelihood = [&] {
-    double sum = 0;
-    for (Index n = 0; n < data.n_cases(); ++n) sum -= model.free_energy(theta, data.row(n));
-    return sum / static_cast<double>(data.n_cases()) - this->exact_log_z(model, theta, 1.0);
-  };
-  std::vector<Eigen::Vector2d> grid;
-  std::vector<double> weight;
-  const double log_z = this->exact_log_z(model, theta, 1.0);
-  for (const auto& [v, measure] : this->visibles(0.3)) {
-    const auto row = this->data_of({v});
-    grid.push_back(v);
-    weight.push_back(measure * std::exp(-model.free_energy(theta, row.row(0)) - log_z));
-  }
-  auto gradient = this->statistics(
-      model, theta, cases, std::vector<double>(cases.size(), 1.0 / static_cast<double>(cases.size())));
-  add_scaled(gradient, -1.0F, this->statistics(model, theta, grid, weight));
-  double largest = 0;
-  for_each_field(
-      [&](std::string_view name, auto& parameter, const auto& derivative) {
-        for (Index k = 0; k < parameter.size(); ++k) {
-          const float saved = parameter.data()[k];
-          constexpr float kStep = 1.0F / 128;
-          parameter.data()[k] = saved + kStep;
-          const double up = log_likelihood();
-          parameter.data()[k] = saved - kStep;
-          const double down = log_likelihood();
-          parameter.data()[k] = saved;
-          EXPECT_NEAR(derivative.data()[k], (up - down) / (2.0 * kStep), 4e-4) << name << " " << k;
-          largest = std::max(largest, std::abs(static_cast<double>(derivative.data()[k])));
-        }
-      },
-      theta, gradient);
-  EXPECT_GT(largest, 0.05) << "a gradient of zeros would pass any tolerance";
-}
-
-TYPED_TEST(SpikeSlabFamily, ExpectedUnitsAndGatesEqualBruteForce) {
-  using O = Oracle<TypeParam>;
-  const TypeParam model = O::model();
-  const auto theta = O::random(model, 6);
-  const auto cases = this->some_cases();
-  typename TestFixture::Cases loaded(model, theta, cases);
-  const auto& work = loaded.workspace.works[0];
-  for (std::size_t n = 0; n < cases.size(); ++n) {
-    Eigen::VectorXd units = Eigen::VectorXd::Zero(work.units.rows());
-    Eigen::VectorXd gates = Eigen::VectorXd::Zero(model.filters());
-    const double all = this->log_weight(model, theta, 1.0, cases[n]);
-    for (unsigned s = 0; s < O::kStates; ++s) {
-      const double p = std::exp(this->log_weight(model, theta, 1.0, cases[n], s) - all);
-      for (Index i = 0; i < units.size(); ++i) units[i] += p * (s >> i & 1);
-      for (Index m = 0; m < gates.size(); ++m) gates[m] += O::gate(s, m) ? p : 0.0;
-    }
-    const auto lane = static_cast<Index>(n);
-    EXPECT_LT((work.units.col(lane).template cast<double>() - units).cwiseAbs().maxCoeff(), 2e-6);
-    EXPECT_LT((work.gate.col(lane).template cast<double>() - gates).cwiseAbs().maxCoeff(), 2e-6);
-  }
-}
-
-/// Moments of the visibles and their products: E v, E v v', of the exact law by quadrature, and of long
-/// chains. Returns the largest deviation in standard errors.
-template <class M, class Fixture>
-double chain_deviation(const M& model, const typename M::Params& theta, const typename M::Params& used,
-                       float beta, bool repeated) {
-  using Moments = Eigen::Matrix<double, 6, 1>;
-  const auto moments_of = [](const Eigen::Vector2d& v) {
-    Moments m;
-    m << v[0], v[1], v[0] * v[0], v[0] * v[1], v[1] * v[1], (v[0] != 0.0 ? 1.0 : 0.0);
-    return m;
-  };
-  Moments exact = Moments::Zero();
-  const double log_z = Fixture::exact_log_z(model, theta, static_cast<double>(beta));
-  for (const auto& [v, measure] : Fixture::visibles(0.3))
-    exact += measure * std::exp(Fixture::log_weight(model, theta, static_cast<double>(beta), v) - log_z) *
-             moments_of(v);
-  constexpr std::uint64_t kChains = 2048;
-  const StreamFactory streams{21};
-  const Workers workers(1);
-  Chains<M> chains = reference_chains(model, kChains, streams, Purpose::kSampling, workers);
-  Workspace<M> workspace;
-  workspace.fit(model, kChains, workers);
-  for (LaneFloats& betas : workspace.betas) betas = constant_beta(beta);
-  std::vector<Moments> sums(kChains, Moments::Zero());
-  constexpr int kBurn = 60;
-  constexpr int kDraws = 90;
-  for (int k = 0; k < kBurn + kDraws; ++k) {
-    if (repeated && k >= kBurn) chains.sweeps = 7;
-    advance(model, used, 1, streams, Purpose::kSampling, chains, workspace, workers);
-    if (k < kBurn) continue;
-    for (std::uint64_t c = 0; c < kChains; ++c) {
-      const auto& layer = M::visibles_of(chains.blocks[c / kLanes]);
-      Eigen::Vector2d v;
-      for (Index d = 0; d < 2; ++d) {
-        if constexpr (M::kBinary) {
-          v[d] = static_cast<double>(layer[static_cast<std::size_t>(d)] >> (c % kLanes) & 1);
-        } else {
-          v[d] = layer(d, static_cast<Index>(c % kLanes));
-        }
+TYPED_TEST(SpikeSlabFamily, ExpectedGatesEqualBruteForce) {
+  using S = Specimen<TypeParam>;
+  const TypeParam model = S::model();
+  const auto theta = S::params(1.0, 6);
+  const std::vector<Point> cases = S::cases();
+  for_every_block<TypeParam>(model, cases, [&](std::size_t, typename TypeParam::State& x) {
+    OneBlock<TypeParam> block(model, x, 1.0F);
+    block.infer(model, theta);
+    for (std::size_t n = 0; n < cases.size(); ++n) {
+      Eigen::VectorXd gates = Eigen::VectorXd::Zero(model.filters());
+      const double all = log_weight_of<S>(theta, 1.0, cases[n]);
+      for (unsigned s = 0; s < S::kStates; ++s) {
+        const double p = std::exp(S::log_weight(theta, 1.0, cases[n], s) - all);
+        for (Index m = 0; m < gates.size(); ++m) gates[m] += S::gate(s, m) ? p : 0.0;
       }
-      sums[c] += moments_of(v) / kDraws;
+      const auto lane = static_cast<Index>(n);
+      EXPECT_LT((block.cache.gate.col(lane).template cast<double>() - gates).cwiseAbs().maxCoeff(), 2e-6);
+    }
+  });
+}
+
+template <class M>
+class SlabFamily : public testing::Test {};
+using WithSlabs = testing::Types<SpikeSlabRbm, BinarySpikeSlabRbm, SparseSpikeSlabRbm, BilinearSpikeSlabRbm,
+                                 BinaryBilinearSpikeSlabRbm>;
+TYPED_TEST_SUITE(SlabFamily, WithSlabs, FamilyNames);
+
+TYPED_TEST(SlabFamily, ChainsKnowTheVarianceOfSlabs) {
+  using S = Specimen<TypeParam>;
+  const TypeParam model = S::model();
+  const auto theta = S::params(1.0, 7);
+  const Moments exact = quadrature(model, theta, 1.0, S::points(0.3)).moments;
+  EXPECT_LT(chain_deviation(model, theta, 1.0F, Uniforms::kIndependent, exact), kSurprise);
+  auto faulty = theta;
+  faulty.latent.slab_precision = theta.latent.slab_precision.array().square().matrix();
+  EXPECT_GT(chain_deviation(model, faulty, 1.0F, Uniforms::kIndependent, exact), kSurprise)
+      << "planted: slab variance 1 / alpha^2";
+}
+
+/// Slabs in files are themselves; the code of slabs is their expectation.
+TYPED_TEST(SlabFamily, CodesAndFilesHoldSlabsThemselves) {
+  using S = Specimen<TypeParam>;
+  const TypeParam model = S::model();
+  const auto theta = S::params(1.0, 7);
+  auto x = model.new_state();
+  x.latent.slabs.setOnes();
+  std::vector<typename TypeParam::State> blocks = {x};
+  model.unstandardise(theta, blocks);
+  for (Index m = 0; m < model.filters(); ++m)
+    EXPECT_FLOAT_EQ(blocks[0].latent.slabs(m, 3), 1.0F / std::sqrt(theta.latent.slab_precision.data()[m]));
+  S::put(x, 0, S::cases()[1], 0);
+  OneBlock<TypeParam> block(model, x, 1.0F);
+  block.infer(model, theta);
+  const std::vector<Code> codes = model.codes();
+  for (std::size_t k = 0; k < codes.size(); ++k) {
+    LaneMatrix values;
+    model.code_values(k, x, block.cache, values);
+    if (codes[k].name == "spike_slab") {
+      for (Index m = 0; m < model.filters(); ++m) {
+        const double alpha = theta.latent.slab_precision.data()[m];
+        const double input = theta.weights.col(m).template cast<double>().dot(S::cases()[1]);
+        EXPECT_NEAR(values(m, 0),
+                    static_cast<double>(block.cache.gate(m, 0)) *
+                        (static_cast<double>(theta.latent.slab_mean.data()[m]) + input / alpha),
+                    2e-6);
+      }
+    }
+    if (codes[k].name == "pooled_norm") {
+      for (Index i = 0; i < values.rows(); ++i)
+        EXPECT_NEAR(values(i, 0), block.cache.amplitude.col(0).segment(2 * i, 2).norm(), 1e-6);
     }
   }
-  double worst = 0;
-  for (Index k = 0; k < 6; ++k) {
-    MeanVariance mean;
-    for (const Moments& m : sums) mean.add(m[k]);
-    if (mean.standard_error() > 0)
-      worst = std::max(worst, std::abs(mean.mean() - exact[k]) / mean.standard_error());
-  }
-  return worst;
-}
-
-/// Of 6 moments at two betas: 4.5 standard errors have p < 1e-4.
-constexpr double kSurprise = 4.5;
-
-TYPED_TEST(SpikeSlabFamily, ChainsHaveTheMomentsOfTheMixture) {
-  using O = Oracle<TypeParam>;
-  const TypeParam model = O::model();
-  const auto theta = O::random(model, 7);
-  for (const float beta : {0.5F, 1.0F})
-    EXPECT_LT((chain_deviation<TypeParam, TestFixture>(model, theta, theta, beta, false)), kSurprise) << beta;
-  auto faulty = theta;
-  faulty.weights(0, 0) += 0.4F;
-  EXPECT_GT((chain_deviation<TypeParam, TestFixture>(model, theta, faulty, 1.0F, false)), kSurprise)
-      << "planted: one wrong weight";
-  // Chains of bits find each other's states with the same uniforms: their law stays right.
-  if constexpr (!TypeParam::kBinary) {
-    EXPECT_GT((chain_deviation<TypeParam, TestFixture>(model, theta, theta, 1.0F, true)), kSurprise)
-        << "planted: the same uniforms every sweep";
-  }
-  if constexpr (TypeParam::kSlabs) {
-    faulty = theta;
-    faulty.latent.slab_precision = theta.latent.slab_precision.array().square().matrix();
-    EXPECT_GT((chain_deviation<TypeParam, TestFixture>(model, theta, faulty, 1.0F, false)), kSurprise)
-        << "planted: slab variance 1 / alpha^2";
-  }
-}
-
-TYPED_TEST(SpikeSlabFamily, AnnealingFindsTheExactLogZ) {
-  using O = Oracle<TypeParam>;
-  const TypeParam model = O::model();
-  const auto theta = O::random(model, 8);
-  const Workers workers(1);
-  const StreamFactory streams{9};
-  const auto weights = annealed_log_weights(
-      model, theta, published_betas(200), reference_chains(model, 512, streams, Purpose::kAnnealing, workers),
-      streams, Purpose::kAnnealing, workers);
-  LogSumExp sum;
-  MeanVariance spread;
-  for (const double w : weights) {
-    sum.add(w);
-    spread.add(w);
-  }
-  const double estimate = model.reference_log_partition() + sum.value() - std::log(512.0);
-  const double error = std::sqrt(spread.variance() / 512.0);
-  EXPECT_NEAR(estimate, this->exact_log_z(model, theta, 1.0), 4.0 * error + 1e-4);
-  EXPECT_LT(error, 0.1);
-}
-
-TYPED_TEST(SpikeSlabFamily, PartsAndPanelsDoNotChangeASweep) {
-  using M = TypeParam;
-  auto shape = Oracle<M>::model().shape();
-  shape.n_visible = 70;
-  if constexpr (requires { shape.latents.n_blocks; }) {
-    shape.latents.n_blocks = 20;
-  } else if constexpr (requires { shape.latents.n_spikes; }) {
-    shape.latents.n_spikes = 37;
-  } else {
-    shape.latents.n_hidden = 51;
-  }
-  const M model(shape, M::standard_reference(70));
-  InitialValues values;
-  values.weights = 0.1;
-  values.spike_precision = 0.2;
-  values.slab_precision = 8.0;
-  auto theta = model.initial_params(StreamFactory{3}, values);
-  Vector direction;
-  model.project(theta, direction, false);
-  const auto run = [&](int threads, std::uint64_t n) {
-    const Workers workers(threads);
-    auto chains = reference_chains(model, n, StreamFactory{16}, Purpose::kChains, workers);
-    Workspace<M> workspace;
-    workspace.fit(model, n, workers);
-    advance(model, theta, 3, StreamFactory{16}, Purpose::kChains, chains, workspace, workers);
-    return chains;
-  };
-  for (const std::uint64_t n : {1U, 65U, 320U}) {
-    const auto one = run(1, n);
-    for (const int threads : {2, 3, 5})
-      EXPECT_TRUE(equal_fields(one, run(threads, n))) << n << " " << threads;
-  }
-  EXPECT_TRUE(equal_fields(run(1, 320).blocks[1], run(2, 128).blocks[1]))
-      << "draws depend on the other chains";
-}
-
-TYPED_TEST(SpikeSlabFamily, LanesWithoutAChainAreZero) {
-  using M = TypeParam;
-  const M model = Oracle<M>::model();
-  const auto theta = Oracle<M>::random(model, 9);
-  const Workers workers(1);
-  auto chains = reference_chains(model, 70, StreamFactory{18}, Purpose::kChains, workers);
-  Workspace<M> workspace;
-  workspace.fit(model, 70, workers);
-  advance(model, theta, 2, StreamFactory{18}, Purpose::kChains, chains, workspace, workers);
-  for_each_field(
-      [](std::string_view name, const auto& layer) {
-        if constexpr (std::is_same_v<std::remove_cvref_t<decltype(layer)>, BitLayer>) {
-          for (const Word unit : layer) EXPECT_EQ(unit >> 6, 0U) << name;
-        } else {
-          EXPECT_EQ(layer.rightCols(kLanes - 6).cwiseAbs().maxCoeff(), 0.0F) << name;
-        }
-      },
-      chains.blocks[1]);
 }
 
 // --- one kind alone ---------------------------------------------------------------------------------------
 
 TEST(SpikeSlabRbm, TwoBlocksHaveTheMomentsOfTheMixture) {
-  using O = Oracle<SpikeSlabRbm>;
-  auto shape = O::model().shape();
+  using S = Specimen<SpikeSlabRbm>;
+  auto shape = S::model().shape();
   shape.joint_slabs = true;
-  const SpikeSlabRbm model = OracleOf<SpikeSlabRbm>::model(shape);
-  const auto theta = O::random(model, 7);
-  for (const float beta : {0.5F, 1.0F})
-    EXPECT_LT(
-        (chain_deviation<SpikeSlabRbm, SpikeSlabFamily<SpikeSlabRbm>>(model, theta, theta, beta, false)),
-        kSurprise);
+  const SpikeSlabRbm model = S::model(shape);
+  const auto theta = S::random(model, 7);
   auto faulty = theta;
   faulty.latent.slab_precision *= 1.5F;
-  EXPECT_GT((chain_deviation<SpikeSlabRbm, SpikeSlabFamily<SpikeSlabRbm>>(model, theta, faulty, 1.0F, false)),
-            kSurprise)
-      << "planted: another slab precision";
+  for (const float beta : {0.5F, 1.0F}) {
+    const Moments exact = quadrature(model, theta, static_cast<double>(beta), S::points(0.3)).moments;
+    EXPECT_LT(chain_deviation(model, theta, beta, Uniforms::kIndependent, exact), kSurprise);
+    if (beta == 1.0F) {
+      EXPECT_GT(chain_deviation(model, faulty, beta, Uniforms::kIndependent, exact), kSurprise)
+          << "planted: another slab precision";
+    }
+  }
 }
 
 /// Smallest eigenvalue of the precision of the visibles over all states of the spikes.
@@ -434,9 +173,9 @@ double least_eigenvalue(const SpikeSlabRbm& model, const SpikeSlabRbm::Params& t
 TEST(SpikeSlabRbm, ProjectionMakesEveryStateProper) {
   for (const Index slabs : {1, 2}) {
     for (const double phi : {0.0, 0.3}) {
-      const SpikeSlabRbm model({7, {4, slabs}}, SpikeSlabRbm::standard_reference(7));
+      const auto model = with_standard_reference<SpikeSlabRbm>({7, {4, slabs}});
       for (std::uint64_t seed = 0; seed < 20; ++seed) {
-        InitialValues values;
+        InitialValues values = flat_start();
         values.weights = 1.0;
         values.slab_precision = 0.7;
         values.spike_precision = phi;
@@ -475,17 +214,17 @@ double least_with_all_on(const M& model, const typename M::Params& t) {
 
 template <class M>
 void check_projection(const typename M::Shape& shape) {
-  const M model(shape, M::standard_reference(shape.n_visible));
+  const M model = with_standard_reference<M>(shape);
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
-    InitialValues values;
+    InitialValues values = flat_start();
     values.weights = 1.0;
     values.slab_precision = 0.7;
     auto theta = model.initial_params(StreamFactory{seed}, values);
-    StreamEngine engine = StreamFactory{seed}.engine(Purpose::kSampling, 0);
+    StreamEngine random = StreamFactory{seed}.engine(Purpose::kSampling, 0);
     for_each_field(
         [&](std::string_view name, auto& own) {
           if (!M::is_precision(name)) return;
-          for (float& x : own) x = std::exp(static_cast<float>(4.0 * uniform_53(engine) - 3.0));
+          for (float& x : own) x = std::exp(static_cast<float>(4.0 * uniform_53(random) - 3.0));
         },
         theta.visible);
     const auto before = theta;
@@ -523,7 +262,7 @@ TEST(Projection, LeavesOnePerCentWhateverThePrecisionsOfTheVisibles) {
 
 TEST(Projection, AStateBetweenOneSpikeAndAllIsLookedAt) {
   // Spikes that take more than there is two at a time, and a third that gives it back.
-  const SpikeSlabRbm model({1, {3, 1}}, SpikeSlabRbm::standard_reference(1));
+  const auto model = with_standard_reference<SpikeSlabRbm>({1, {3, 1}});
   auto theta = model.zero_params();
   theta.visible.visible_precision.setOnes();
   theta.latent.slab_precision.setConstant(1.25F);
@@ -536,7 +275,7 @@ TEST(Projection, AStateBetweenOneSpikeAndAllIsLookedAt) {
   EXPECT_FALSE(model.is_improper(theta));
   EXPECT_TRUE(model.is_seen(theta));
   // More spikes than have all their states looked at: it is told that it cannot be seen.
-  const SpikeSlabRbm large({1, {14, 1}}, SpikeSlabRbm::standard_reference(1));
+  const auto large = with_standard_reference<SpikeSlabRbm>({1, {14, 1}});
   auto wide = large.zero_params();
   wide.visible.visible_precision.setOnes();
   wide.latent.slab_precision.setConstant(1.25F);
@@ -549,20 +288,20 @@ TEST(Projection, AStateBetweenOneSpikeAndAllIsLookedAt) {
 /// Many steps of a noisy ascent that wants stronger filters: what training does to a projection.
 TEST(SpikeSlabRbm, ProjectionsOneAfterAnotherKeepEveryMachineProper) {
   for (const double phi : {0.0, 0.05}) {
-    const SpikeSlabRbm model({8, {10, 1}}, SpikeSlabRbm::standard_reference(8));
-    InitialValues values;
+    const auto model = with_standard_reference<SpikeSlabRbm>({8, {10, 1}});
+    InitialValues values = flat_start();
     values.weights = 0.1;
     values.slab_precision = 1.0;
     values.spike_precision = phi;
     auto theta = model.initial_params(StreamFactory{5}, values);
     auto unprojected = theta;
     Vector direction;
-    StreamEngine engine = StreamFactory{6}.engine(Purpose::kParameters, 0);
+    StreamEngine random = StreamFactory{6}.engine(Purpose::kParameters, 0);
     double worst = 1.0;
     int acted = 0;
     for (int step = 0; step < 400; ++step) {
       for (Index k = 0; k < theta.weights.size(); ++k) {
-        const auto change = static_cast<float>(0.1 * (uniform_53(engine) - 0.5));
+        const auto change = static_cast<float>(0.1 * (uniform_53(random) - 0.5));
         theta.weights.data()[k] = 1.01F * theta.weights.data()[k] + change;
         unprojected.weights.data()[k] = 1.01F * unprojected.weights.data()[k] + change;
       }
@@ -579,68 +318,83 @@ TEST(SpikeSlabRbm, ProjectionsOneAfterAnotherKeepEveryMachineProper) {
 
 // --- visibles in a box ------------------------------------------------------------------------------------
 
-/// The oracle of machines whose visibles are in [-1.2, 1.2], by the midpoint rule.
-template <class M>
-struct BoxedFamily : SpikeSlabFamily<M> {
-  static constexpr double kBox = 1.2;
+/// Machines whose visibles are in [-1.2, 1.2], by the midpoint rule.
+constexpr double kBox = 1.2;
 
-  static M model() {
-    auto shape = Oracle<M>::model().shape();
-    shape.box = kBox;
-    return OracleOf<M>::model(shape);
+template <class M>
+M boxed_model() {
+  auto shape = Specimen<M>::model().shape();
+  shape.box = kBox;
+  return Specimen<M>::model(shape);
+}
+
+WeightedPoints points_in_the_box() {
+  constexpr int kSteps = 60;
+  constexpr double kStep = 2 * kBox / kSteps;
+  WeightedPoints all;
+  for (int i = 0; i < kSteps; ++i) {
+    for (int j = 0; j < kSteps; ++j)
+      all.emplace_back(Eigen::Vector2d((i + 0.5) * kStep - kBox, (j + 0.5) * kStep - kBox), kStep * kStep);
   }
-  static std::vector<std::pair<Eigen::Vector2d, double>> visibles(double) {
-    constexpr int kSteps = 60;
-    constexpr double kStep = 2 * kBox / kSteps;
-    std::vector<std::pair<Eigen::Vector2d, double>> all;
-    for (int i = 0; i < kSteps; ++i) {
-      for (int j = 0; j < kSteps; ++j)
-        all.emplace_back(Eigen::Vector2d((i + 0.5) * kStep - kBox, (j + 0.5) * kStep - kBox), kStep * kStep);
-    }
-    return all;
-  }
-  static double exact_log_z(const M& model, const typename M::Params& t, double beta) {
-    LogSumExp sum;
-    for (const auto& [v, measure] : visibles(0))
-      sum.add(SpikeSlabFamily<M>::log_weight(model, t, beta, v) + std::log(measure));
-    return sum.value();
-  }
-};
+  return all;
+}
 
 template <class M>
 void check_box(typename M::Params theta) {
-  using F = BoxedFamily<M>;
-  const M model = F::model();
-  EXPECT_NEAR(F::exact_log_z(model, theta, 0.0), model.reference_log_partition(), 1e-3);
+  const M model = boxed_model<M>();
+  const WeightedPoints points = points_in_the_box();
+  const auto exact = [&](double beta) { return quadrature(model, theta, beta, points); };
+  EXPECT_NEAR(exact(0.0).log_z, model.reference_log_partition(), 1e-3);
   for (const float beta : {0.0F, 0.5F, 1.0F})
-    EXPECT_LT((chain_deviation<M, F>(model, theta, theta, beta, false)), kSurprise) << beta;
-  const M free = Oracle<M>::model();
-  EXPECT_GT((chain_deviation<M, F>(free, theta, theta, 0.5F, false)), kSurprise) << "planted: no box";
-  const Workers workers(1);
+    EXPECT_LT(
+        chain_deviation(model, theta, beta, Uniforms::kIndependent, exact(static_cast<double>(beta)).moments),
+        kSurprise)
+        << beta;
+  EXPECT_GT(chain_deviation(Specimen<M>::model(), theta, 0.5F, Uniforms::kIndependent, exact(0.5).moments),
+            kSurprise)
+      << "planted: no box";
+  const Executor executor(1);
   const StreamFactory streams{9};
   LogSumExp sum;
   for (const double w :
-       annealed_log_weights(model, theta, published_betas(400),
-                            reference_chains(model, 1024, streams, Purpose::kAnnealing, workers), streams,
-                            Purpose::kAnnealing, workers))
+       annealed_log_weights(Engine{model, streams, executor}, theta, published_betas(400),
+                            reference_chains(Engine{model, streams, executor}, 1024, Purpose::kAnnealing),
+                            Purpose::kAnnealing))
     sum.add(w);
-  EXPECT_NEAR(model.reference_log_partition() + sum.value() - std::log(1024.0),
-              F::exact_log_z(model, theta, 1.0), 0.05);
+  EXPECT_NEAR(model.reference_log_partition() + sum.value() - std::log(1024.0), exact(1.0).log_z, 0.05);
 }
 
 TEST(SpikeSlabInABox, ChainsAndAnnealingFollowTheTruncatedLaw) {
-  check_box<GaussianRbm>(Oracle<GaussianRbm>::random(Oracle<GaussianRbm>::model(), 7));
-  check_box<SpikeSlabRbm>(Oracle<SpikeSlabRbm>::random(Oracle<SpikeSlabRbm>::model(), 7));
+  check_box<GaussianRbm>(Specimen<GaussianRbm>::params(1.0, 7));
+  check_box<SpikeSlabRbm>(Specimen<SpikeSlabRbm>::params(1.0, 7));
+}
+
+TEST(SpikeSlabInABox, NoStateOutsideOfItIsPossible) {
+  const auto model = boxed_model<GaussianRbm>();
+  const auto data = [](float value) {
+    Matrix rows = Matrix::Zero(3, 2);
+    rows(2, 1) = value;
+    return RealData(rows);
+  };
+  EXPECT_FALSE(model.impossible_value(data(1.2F)).has_value());
+  for (const float value : {1.3F, -1.3F, NAN}) {
+    const auto found = model.impossible_value(data(value));
+    ASSERT_TRUE(found.has_value());
+    EXPECT_EQ(found->n_case, 2);
+    EXPECT_NE(found->constraint.find("box of 1.2"), std::string::npos);
+  }
+  EXPECT_FALSE(Specimen<GaussianRbm>::model().impossible_value(data(99.0F)).has_value());
+  EXPECT_NE(model.why_not_enumerable().find("box"), std::string::npos);
 }
 
 TEST(SpikeSlabInABox, AMachineThatWouldBeImproperHasALaw) {
-  auto theta = Oracle<SpikeSlabRbm>::random(Oracle<SpikeSlabRbm>::model(), 7);
+  auto theta = Specimen<SpikeSlabRbm>::params(1.0, 7);
   theta.latent.slab_precision.setConstant(0.6F);
   theta.latent.spike_precision.setZero();
-  const auto model = BoxedFamily<SpikeSlabRbm>::model();
-  ASSERT_LT(least_eigenvalue(Oracle<SpikeSlabRbm>::model(), theta), 0.0);
+  const auto model = boxed_model<SpikeSlabRbm>();
+  ASSERT_LT(least_eigenvalue(Specimen<SpikeSlabRbm>::model(), theta), 0.0);
   EXPECT_TRUE(model.is_proper(theta));
-  EXPECT_FALSE(Oracle<SpikeSlabRbm>::model().is_proper(theta));
+  EXPECT_FALSE(Specimen<SpikeSlabRbm>::model().is_proper(theta));
   Vector direction;
   EXPECT_FALSE(model.project(theta, direction, false));
   check_box<SpikeSlabRbm>(theta);
@@ -649,19 +403,19 @@ TEST(SpikeSlabInABox, AMachineThatWouldBeImproperHasALaw) {
 TEST(SpikeSlabInABox, DrawsFarOutsideLieWhereTheTailIs) {
   GaussianRbm::Shape shape{1, {1}};
   shape.box = 1.0;
-  const GaussianRbm model(shape, GaussianRbm::standard_reference(1));
+  const auto model = with_standard_reference<GaussianRbm>(shape);
   auto theta = model.zero_params();
   theta.visible.visible_precision.setOnes();
-  const Workers workers(1);
+  const Executor executor(1);
   for (const float mean : {1.0F, 6.0F, 11.0F, 41.0F, -41.0F}) {
     theta.visible.visible_bias[0] = mean;
-    auto chains = reference_chains(model, 4096, StreamFactory{2}, Purpose::kChains, workers);
-    Workspace<GaussianRbm> workspace;
-    workspace.fit(model, 4096, workers);
+    const Engine engine{model, StreamFactory{2}, executor};
+    Population<GaussianRbm> population(reference_chains(engine, 4096, Purpose::kChains));
+    population.fit(engine);
     MeanVariance seen;
     for (int k = 0; k < 10; ++k) {
-      advance(model, theta, 1, StreamFactory{2}, Purpose::kChains, chains, workspace, workers);
-      for (const auto& block : chains.blocks) {
+      advance(engine, theta, 1, Purpose::kChains, population);
+      for (const auto& block : population.chains.blocks) {
         for (Index c = 0; c < kLanes; ++c) {
           ASSERT_LE(std::abs(block.visible(0, c)), 1.0F);
           seen.add(static_cast<double>(block.visible(0, c)));
@@ -677,9 +431,9 @@ TEST(SpikeSlabInABox, DrawsFarOutsideLieWhereTheTailIs) {
 }
 
 TEST(SpikeSlabRbm, ASlabWithoutFilterIsNoSlab) {
-  const SpikeSlabRbm one({2, {2, 1}}, SpikeSlabRbm::standard_reference(2));
-  const SpikeSlabRbm two({2, {2, 2}}, SpikeSlabRbm::standard_reference(2));
-  const auto small = OracleOf<SpikeSlabRbm>::random(one, 3);
+  const auto one = with_standard_reference<SpikeSlabRbm>({2, {2, 1}});
+  const auto two = with_standard_reference<SpikeSlabRbm>({2, {2, 2}});
+  const auto small = Specimen<SpikeSlabRbm>::random(one, 3);
   auto large = two.zero_params();
   large.visible = small.visible;
   large.latent.spike_bias = small.latent.spike_bias;
@@ -702,10 +456,10 @@ TEST(SpikeSlabRbm, ASlabWithoutFilterIsNoSlab) {
 using Bilinear = BilinearSpikeSlabRbm;
 
 TEST(BilinearSpikeSlabRbm, OneFactorThatIsAlwaysOnLeavesASpikeSlabRbm) {
-  const Bilinear model({2, {1, 3, 1, false}}, Bilinear::standard_reference(2));
-  auto theta = OracleOf<Bilinear>::random(model, 5);
+  const auto model = with_standard_reference<Bilinear>({2, {1, 3, 1, false}});
+  auto theta = Specimen<Bilinear>::random(model, 5);
   theta.latent.h_bias(0, 0) = 40.0F;
-  const SpikeSlabRbm plain({2, {3, 1}}, SpikeSlabRbm::standard_reference(2));
+  const auto plain = with_standard_reference<SpikeSlabRbm>({2, {3, 1}});
   auto same = plain.zero_params();
   same.weights = theta.weights;
   same.visible = theta.visible;
@@ -717,9 +471,9 @@ TEST(BilinearSpikeSlabRbm, OneFactorThatIsAlwaysOnLeavesASpikeSlabRbm) {
 }
 
 TEST(BilinearSpikeSlabRbm, TheTwoGroupsMayChangePlaces) {
-  const Bilinear model({2, {2, 2, 3, false}}, Bilinear::standard_reference(2));
-  const Bilinear turned({2, {2, 3, 2, false}}, Bilinear::standard_reference(2));
-  const auto theta = OracleOf<Bilinear>::random(model, 6);
+  const auto model = with_standard_reference<Bilinear>({2, {2, 2, 3, false}});
+  const auto turned = with_standard_reference<Bilinear>({2, {2, 3, 2, false}});
+  const auto theta = Specimen<Bilinear>::random(model, 6);
   auto other = turned.zero_params();
   other.visible = theta.visible;
   other.latent.g_bias = theta.latent.h_bias;
@@ -739,22 +493,25 @@ TEST(BilinearSpikeSlabRbm, TheTwoGroupsMayChangePlaces) {
 
 TEST(BilinearSpikeSlabRbm, MeanFieldBoundsTheFreeEnergyAndNeverFalls) {
   for (const bool gated : {false, true}) {
-    const Bilinear model({2, {2, 2, 3, gated}}, Bilinear::standard_reference(2));
-    auto theta = OracleOf<Bilinear>::random(model, 7);
+    const auto model = with_standard_reference<Bilinear>({2, {2, 2, 3, gated}});
+    auto theta = Specimen<Bilinear>::random(model, 7);
     theta.weights *= 2.0F;
-    const std::vector<Eigen::Vector2d> cases = SpikeSlabFamily<Bilinear>::some_cases();
+    const std::vector<Point> cases = Specimen<Bilinear>::cases();
     double gap = 0;
     for (const bool h_first : {false, true}) {
-      SpikeSlabFamily<Bilinear>::Cases loaded(model, theta, cases);
-      auto& work = loaded.workspace.works[0];
+      auto x = model.new_state();
+      for (unsigned c = 0; c < kLanes; ++c) Specimen<Bilinear>::put(x, c, cases[c % cases.size()], 0);
+      OneBlock<Bilinear> block(model, x, 1.0F);
+      block.infer(model, theta);
+      auto& cache = block.cache;
       LaneDoubles exact;
-      model.free_energy(theta, constant_beta(1.0F), loaded.blocks[0], work, exact);
+      model.free_energy(theta, constant_beta(1.0F), x, cache, exact);
       LaneDoubles last;
       last.fill(1e300);
       for (const Index sweeps : {0, 1, 2, 5, 60}) {
-        model.mean_field(sweeps, h_first, theta, work);
+        model.mean_field(sweeps, h_first, theta, cache, block.scratch);
         LaneDoubles bound;
-        model.variational_free_energy(theta, loaded.blocks[0], work, bound);
+        model.variational_free_energy(theta, x, cache, bound);
         for (std::size_t n = 0; n < cases.size(); ++n) {
           EXPECT_GE(bound[n], exact[n] - 1e-5);
           EXPECT_LE(bound[n], last[n] + 1e-5) << sweeps;

@@ -20,9 +20,9 @@ struct Enumerated {
   LayerParams<float> theta;
 
   explicit Enumerated(std::uint64_t seed, double scale = 1.0) {
-    const BernoulliRbm model(kVisible, kHidden);
-    auto params = model.initial_params(StreamFactory{seed}, scale);
-    const auto other = model.initial_params(StreamFactory{seed + 50}, scale);
+    const auto model = with_standard_reference<BernoulliRbm>({kVisible, kHidden});
+    auto params = model.initial_params(StreamFactory{seed}, random_weights(scale));
+    const auto other = model.initial_params(StreamFactory{seed + 50}, random_weights(scale));
     params.visible_bias = other.weights.col(0);
     params.hidden_bias = other.weights.row(0).transpose();
     theta = BernoulliRbm::to_layers(std::move(params));
@@ -105,13 +105,13 @@ TEST(Pruning, DeletionKlIsExact) {
 TEST(Pruning, BrainDamageIsItsSecondOrder) {
   const Enumerated machine(7, 0.05);
   const PairMoments m = machine.moments();
-  const auto obd = saliencies("obd", machine.theta, m, {}, full_mask());
-  const auto exact = saliencies("kl", machine.theta, m, {}, full_mask());
+  const auto obd = saliencies(PruningCriterion::kObd, machine.theta, m, {}, full_mask());
+  const auto exact = saliencies(PruningCriterion::kKl, machine.theta, m, {}, full_mask());
   for (Index k = 0; k < kVisible * kHidden; ++k)
     EXPECT_NEAR(obd.weights[0].data()[k] / exact.weights[0].data()[k], 1.0, 0.02);
   const Enumerated strong(7, 3.0);
-  EXPECT_GT((saliencies("obd", strong.theta, strong.moments(), {}, full_mask()).weights[0] -
-             saliencies("kl", strong.theta, strong.moments(), {}, full_mask()).weights[0])
+  EXPECT_GT((saliencies(PruningCriterion::kObd, strong.theta, strong.moments(), {}, full_mask()).weights[0] -
+             saliencies(PruningCriterion::kKl, strong.theta, strong.moments(), {}, full_mask()).weights[0])
                 .cwiseAbs()
                 .maxCoeff(),
             0.05F);
@@ -161,19 +161,18 @@ TEST(Pruning, MaskKeepsTheMostSalient) {
 TEST(Pruning, SurgeonMovesTheOthersToTheLeastLoss) {
   const Enumerated machine(11);
   // Covariances of independent draws stand for the model's.
-  MetricState<float> state;
-  const std::vector<Index> sizes = {kVisible, kHidden};
-  KfacMetric<float>{}.prepare(sizes, state);
+  RunningMoments moments = no_moments(std::vector<Index>{kVisible, kHidden});
   Eigen::MatrixXd a = Eigen::MatrixXd::Random(9, 9);
-  state.second = a * a.transpose() + Eigen::MatrixXd::Identity(9, 9);
-  state.weight = 1.0;
+  moments.second = a * a.transpose() + Eigen::MatrixXd::Identity(9, 9);
+  moments.weight = 1.0;
   Mask mask = full_mask();
   for (Index k = 0; k < 20; k += 3) mask[0].data()[k] = 0.0F;
   LayerParams<float> theta = machine.theta;
-  compensate(mask, state, 1000, theta);
+  compensate(mask, moments, 1000, theta);
   // Dense solution.
-  const Eigen::MatrixXd left = state.second.topLeftCorner(5, 5) + 1e-3 * Eigen::MatrixXd::Identity(5, 5);
-  const Eigen::MatrixXd right = state.second.bottomRightCorner(4, 4) + 1e-3 * Eigen::MatrixXd::Identity(4, 4);
+  const Eigen::MatrixXd left = moments.second.topLeftCorner(5, 5) + 1e-3 * Eigen::MatrixXd::Identity(5, 5);
+  const Eigen::MatrixXd right =
+      moments.second.bottomRightCorner(4, 4) + 1e-3 * Eigen::MatrixXd::Identity(4, 4);
   Eigen::MatrixXd p(20, 20);
   for (Index i = 0; i < 20; ++i) {
     for (Index j = 0; j < 20; ++j) p(i, j) = left(i / 4, j / 4) * right(i % 4, j % 4);

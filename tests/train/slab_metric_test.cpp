@@ -6,21 +6,22 @@
 #include <cmath>
 #include <functional>
 
-#include "../models/slab_oracles.hpp"
+#include "../models/slab_specimens.hpp"
 #include "tempera/core/math.hpp"
-#include "tempera/train/metric.hpp"
+#include "tempera/train/metrics/all_metrics.hpp"
 
 namespace tempera {
 namespace {
 
+using enum MetricKind;
 using Doubles = LayerParams<double>;
 
 Doubles random_direction(const LayerShape& shape, std::uint64_t seed) {
-  StreamEngine engine = StreamFactory{seed}.engine(Purpose::kParameters, 0);
+  StreamEngine random = StreamFactory{seed}.engine(Purpose::kParameters, 0);
   Doubles x = zero_layers<double>(shape);
   for_each_flat(
       [&](auto a) {
-        for (auto& value : a) value = 2.0 * uniform_53(engine) - 1.0;
+        for (auto& value : a) value = 2.0 * uniform_53(random) - 1.0;
       },
       x);
   return x;
@@ -40,34 +41,35 @@ DenseFisher<double> in_double(const DenseFisher<float>& fisher) {
 template <class M>
 struct Drawn {
   static constexpr std::uint64_t kChains = 150;
-  M model = Oracle<M>::model();
-  typename M::Params theta = Oracle<M>::random(model, 4);
-  Workers workers;
-  Workspace<M> workspace;
-  Chains<M> chains;
+  M model = Specimen<M>::model();
+  typename M::Params theta = Specimen<M>::random(model, 4);
+  Executor executor;
+  Population<M> population;
   std::vector<std::uint64_t> which;
 
   explicit Drawn(int threads = 1)
-      : workers(threads),
-        chains(reference_chains(model, kChains, StreamFactory{3}, Purpose::kChains, workers)) {
-    workspace.fit(model, kChains, workers);
-    advance(model, theta, 3, StreamFactory{3}, Purpose::kChains, chains, workspace, workers);
-    mean_latents(model, theta, chains.blocks, workspace, workers);
+      : executor(threads), population(reference_chains(engine(), kChains, Purpose::kChains)) {
+    population.fit(engine());
+    advance(engine(), theta, 3, Purpose::kChains, population);
+    mean_latents(engine(), theta, population.chains.blocks, population.caches);
     for (std::uint64_t c = 0; c < kChains; ++c) {
       if (c % 11 != 5) which.push_back(c);
     }
   }
+  [[nodiscard]] Engine<M> engine() const { return {model, StreamFactory{3}, executor}; }
+  [[nodiscard]] const typename M::State& block(std::uint64_t chain) const {
+    return population.chains.blocks[block_of(chain)];
+  }
   [[nodiscard]] DenseFisher<float> fisher(bool joint) const {
-    return statistics_fisher(model, theta, chains.blocks, workspace, which, joint, workers);
+    return statistics_fisher(engine(), theta, population,
+                             {which, joint ? Latents::kDrawn : Latents::kExpected});
   }
   /// Gradient of -F of one chain's visibles.
   LayerParams<float> gradient(std::uint64_t chain) {
-    std::vector<LaneFloats> weights(chains.blocks.size(), LaneFloats{});
-    weights[chain / kLanes][chain % kLanes] = 1.0F;
+    PerChain<float> weights(population.chains.blocks.size());
+    weights[chain] = 1.0F;
     auto sums = model.zero_params();
-    for (Index slice = 0; slice < model.slices(); ++slice)
-      model.accumulate(theta, chains.blocks, workspace.works, weights, slice, Sums::kSet,
-                       workspace.scratch[0], sums);
+    accumulate(engine(), theta, population, weights, Sums::kSet, sums);
     return model.to_statistics(theta, sums);
   }
   /// Statistics of draw m as one vector of the parameter space.
@@ -125,17 +127,17 @@ double joint_energy(const M& model, const typename M::Params& theta, const typen
       x.latent);
   Eigen::Vector2d v;
   for (Index d = 0; d < 2; ++d) {
-    if constexpr (M::kBinary) {
+    if constexpr (M::kDiscrete) {
       v[d] = static_cast<double>(x.visible[static_cast<std::size_t>(d)] >> c & 1);
     } else {
       v[d] = static_cast<double>(x.visible(d, c));
     }
   }
-  double energy = visible_energy(model.reference(), theta.visible, 1.0, v) - Oracle<M>::bias(theta, state);
+  double energy = visible_energy(model.reference(), theta.visible, 1.0, v) - Specimen<M>::bias(theta, state);
   for (Index m = 0; m < model.filters(); ++m) {
     const double input = theta.weights.col(m).template cast<double>().dot(v);
-    const bool on = Oracle<M>::gate(state, m);
-    if constexpr (M::kSlabs) {
+    const bool on = Specimen<M>::gate(state, m);
+    if constexpr (M::Latents::kSlabs) {
       const double alpha = theta.latent.slab_precision.data()[m];
       const double mu = theta.latent.slab_mean.data()[m];
       const double s = static_cast<double>(x.latent.slabs(m, c)) /
@@ -172,7 +174,7 @@ TYPED_TEST(SlabStatistics, DrawnOnesAreDerivativesOfTheJointEnergy) {
       unflatten(Flat<float>(by * Flat<float>::Unit(mean.size(), parameter)), step);
       auto theta = drawn.theta;
       drawn.model.move(step, theta);
-      return joint_energy(drawn.model, theta, drawn.theta, drawn.chains.blocks[chain / kLanes],
+      return joint_energy(drawn.model, theta, drawn.theta, drawn.block(chain),
                           static_cast<Index>(chain % kLanes));
     };
     return -(moved(kStep) - moved(-kStep)) / (2.0 * static_cast<double>(kStep));
@@ -196,9 +198,9 @@ TYPED_TEST(SlabStatistics, StepsAreDualToGradients) {
   const Doubles d = random_direction(shape, 8);
   for (const std::uint64_t chain : {std::uint64_t{2}, std::uint64_t{70}}) {
     Eigen::VectorXd v(2);
-    std::vector<typename M::Row> row;
-    const auto& visible = drawn.chains.blocks[chain / kLanes].visible;
-    if constexpr (M::kBinary) {
+    std::vector<typename M::Visibles::Value> row;
+    const auto& visible = drawn.block(chain).visible;
+    if constexpr (M::kDiscrete) {
       Word bits = 0;
       for (std::size_t k = 0; k < 2; ++k) bits |= (visible[k] >> (chain % kLanes) & 1) << k;
       row = {bits};
@@ -220,8 +222,8 @@ TYPED_TEST(SlabStatistics, StepsAreDualToGradients) {
 
 TYPED_TEST(SlabStatistics, PrecisionsStayPositiveAndZerosStay) {
   using M = TypeParam;
-  const M model = Oracle<M>::model();
-  auto theta = Oracle<M>::random(model, 4);
+  const M model = Specimen<M>::model();
+  auto theta = Specimen<M>::random(model, 4);
   if constexpr (M::kSpikePrecision) theta.latent.spike_precision.col(1).setZero();
   const auto before = theta;
   LayerParams<float> step = zero_layers<float>(model.statistics_shape(theta));
@@ -254,8 +256,8 @@ TYPED_TEST_SUITE(BinarySlabFisher, BinaryModels);
 
 TYPED_TEST(BinarySlabFisher, IsTheCurvatureOfTheLikelihood) {
   using M = TypeParam;
-  const M model = Oracle<M>::model();
-  const auto theta = Oracle<M>::random(model, 6);
+  const M model = Specimen<M>::model();
+  const auto theta = Specimen<M>::random(model, 6);
   const auto log_law = [&](const typename M::Params& at) {
     Eigen::Vector4d w;
     for (Word v = 0; v < 4; ++v)
@@ -266,17 +268,18 @@ TYPED_TEST(BinarySlabFisher, IsTheCurvatureOfTheLikelihood) {
   };
   const Eigen::Vector4d p = log_law(theta).array().exp();
 
-  std::vector<typename M::State> blocks(1, model.new_state());
-  const Workers workers(1);
-  Workspace<M> workspace;
-  workspace.fit(model, 4, workers);
+  const Executor executor(1);
+  const Engine engine{model, {}, executor};
+  Population<M> population(empty_chains(model, 4));
+  population.fit(engine);
+  auto& blocks = population.chains.blocks;
   for (Word v = 0; v < 4; ++v) {
     for (std::size_t d = 0; d < 2; ++d) blocks[0].visible[d] |= (v >> d & 1) << v;
   }
-  infer(model, theta, blocks, workspace, workers);
-  mean_latents(model, theta, blocks, workspace, workers);
+  latent_input(engine, theta, blocks, population.caches);
+  mean_latents(engine, theta, blocks, population.caches);
   const DenseFisher<float> equal =
-      statistics_fisher(model, theta, blocks, workspace, {0, 1, 2, 3}, false, workers);
+      statistics_fisher(engine, theta, population, {{0, 1, 2, 3}, Latents::kExpected});
   std::vector<Fisher<double>::Layer> layers;
   for (const auto& x : equal.layers()) layers.push_back(x.template cast<double>());
   const DenseFisher<double> fisher(equal.shape(), layers, p);
@@ -303,47 +306,54 @@ TYPED_TEST(BinarySlabFisher, IsTheCurvatureOfTheLikelihood) {
 
 // --- metrics where not every layer has biases or couplings -----------------------------------------------
 
-MetricOptions options_of(const std::string& kind) {
-  MetricOptions options;
-  options.kind = kind;
-  options.damping = 0.1;
-  options.memory = 1.0;  // what is observed now, alone
-  options.refresh = 1;
-  options.insert_every = 1;
-  options.forgetting = 0.0;
-  options.tolerance = 1e-13;
-  options.iterations = 1000;
-  options.rank = 30;
+/// Fang is for Bernoulli units alone.
+constexpr std::array kSlabKinds = {kDiagonal, kMfng, kSample, kKfac, kEkfac, kTonga, kHybrid, kExact};
+
+/// Of what `memory` updates saw, 1: of what is observed now alone, refreshed every so many updates.
+AnyMetricOptions options_of(MetricKind kind, double memory = 1.0, std::uint64_t refresh = 1) {
+  AnyMetricOptions options = default_options(kind);
+  const auto set = [&](auto& one) {
+    if constexpr (requires { one.memory; }) one.memory = memory;
+    if constexpr (requires { one.refresh; }) one.refresh = refresh;
+    if constexpr (requires { one.forgetting; }) one.forgetting = 0.0;
+    if constexpr (requires { one.tolerance; }) one.tolerance = 1e-13;
+    if constexpr (requires { one.iterations; }) one.iterations = 1000;
+    if constexpr (requires { one.rank; }) one.rank = 30;
+  };
+  std::visit(
+      [&](auto& one) {
+        set(one);
+        if constexpr (requires { one.factors; }) set(one.factors);
+        if constexpr (requires { one.damping; }) one.damping = 0.1;
+      },
+      options);
   return options;
 }
 
+/// Calls f(metric, state) for a metric that has observed this Fisher matrix once.
 template <class F>
-void with_metric(const std::string& kind, const Fisher<double>& fisher, F&& f) {
-  std::visit(
-      [&](const auto& metric) {
-        MetricState<double> state;
-        metric.prepare(fisher.shape(), state);
-        metric.observe(fisher, state);
-        f(metric, state);
-      },
-      make_metric<double>(options_of(kind), {}));
+void with_metric(MetricKind kind, const Fisher<double>& fisher, F&& f) {
+  const AnyMetric<double> metric = make_metric<double>(options_of(kind), {});
+  AnyMetricState<double> state = prepare(metric, fisher.shape());
+  observe(metric, fisher, state);
+  f(metric, state);
 }
 
 void expect_what_every_metric_promises(const Fisher<double>& fisher) {
   const Doubles x = random_direction(fisher.shape(), 25);
   const Doubles y = random_direction(fisher.shape(), 26);
-  for (const char* kind : {"diagonal", "mfng", "sample", "kfac", "ekfac", "tonga", "hybrid", "exact"}) {
+  for (const MetricKind kind : kSlabKinds) {
     with_metric(kind, fisher, [&](const auto& metric, const auto& state) {
       SolveReport report;
-      const auto solved = [&](const Doubles& g) { return metric.solve(fisher, state, g, report); };
-      EXPECT_LT(relative(solved(metric.apply(fisher, state, x)), x), 1e-6) << kind;
+      const auto solved = [&](const Doubles& g) { return solve(metric, fisher, state, g, {}, report); };
+      EXPECT_LT(relative(solved(apply(metric, fisher, state, x)), x), 1e-6) << name_of(kind);
       Doubles sum = x;
       add_scaled(sum, 2.0, y);
       Doubles of_parts = solved(x);
       add_scaled(of_parts, 2.0, solved(y));
-      EXPECT_LT(relative(solved(sum), of_parts), 1e-7) << kind;
-      EXPECT_NEAR(dot(x, solved(y)), dot(y, solved(x)), 1e-7 * std::abs(dot(x, solved(x)))) << kind;
-      EXPECT_GT(dot(x, solved(x)), 0.0) << kind;
+      EXPECT_LT(relative(solved(sum), of_parts), 1e-7) << name_of(kind);
+      EXPECT_NEAR(dot(x, solved(y)), dot(y, solved(x)), 1e-7 * std::abs(dot(x, solved(x)))) << name_of(kind);
+      EXPECT_GT(dot(x, solved(x)), 0.0) << name_of(kind);
     });
   }
 }
@@ -362,32 +372,26 @@ TEST(SlabMetrics, StayPositiveBetweenTheirRefreshes) {
   const DenseFisher<double> second(first.shape(), larger, first.weights());
   const Doubles x = random_direction(first.shape(), 25);
   const Doubles y = random_direction(first.shape(), 26);
-  for (const char* kind : {"diagonal", "mfng", "sample", "kfac", "ekfac", "tonga", "hybrid", "exact"}) {
-    MetricOptions options = options_of(kind);
-    options.memory = 2.0;
-    options.refresh = options.insert_every = 10;
-    std::visit(
-        [&](const auto& metric) {
-          MetricState<double> state;
-          metric.prepare(first.shape(), state);
-          metric.observe(first, state);
-          for (int k = 0; k < 2; ++k) metric.observe(second, state);
-          SolveReport report;
-          const Doubles of_x = metric.solve(second, state, x, report);
-          EXPECT_GT(dot(x, of_x), 0.0) << kind;
-          EXPECT_NEAR(dot(y, of_x), dot(x, metric.solve(second, state, y, report)), 1e-6 * dot(x, of_x))
-              << kind;
-          EXPECT_LT(relative(metric.apply(second, state, of_x), x), 1e-6) << kind;
-        },
-        make_metric<double>(options, {}));
+  for (const MetricKind kind : kSlabKinds) {
+    const AnyMetric<double> metric = make_metric<double>(options_of(kind, 2.0, 10), {});
+    AnyMetricState<double> state = prepare(metric, first.shape());
+    observe<double>(metric, first, state);
+    for (int k = 0; k < 2; ++k) observe<double>(metric, second, state);
+    SolveReport report;
+    const Doubles of_x = solve<double>(metric, second, state, x, {}, report);
+    EXPECT_GT(dot(x, of_x), 0.0) << name_of(kind);
+    EXPECT_NEAR(dot(y, of_x), dot(x, solve<double>(metric, second, state, y, {}, report)),
+                1e-6 * dot(x, of_x))
+        << name_of(kind);
+    EXPECT_LT(relative(apply<double>(metric, second, state, of_x), x), 1e-6) << name_of(kind);
   }
 }
 
-Doubles solved_by(const char* kind, const Fisher<double>& fisher, const Doubles& g) {
+Doubles solved_by(MetricKind kind, const Fisher<double>& fisher, const Doubles& g) {
   Doubles d;
   with_metric(kind, fisher, [&](const auto& metric, const auto& state) {
     SolveReport report;
-    d = metric.solve(fisher, state, g, report);
+    d = solve(metric, fisher, state, g, {}, report);
   });
   return d;
 }
@@ -396,9 +400,9 @@ TYPED_TEST(SlabStatistics, MatrixFreeDrawsAndDenseGiveOneDirection) {
   const Drawn<TypeParam> drawn;
   const DenseFisher<double> fisher = in_double(drawn.fisher(false));
   const Doubles g = random_direction(fisher.shape(), 31);
-  const Doubles exact = solved_by("exact", fisher, g);
-  for (const char* kind : {"sample", "mfng"})
-    EXPECT_LT(relative(solved_by(kind, fisher, g), exact), 1e-8) << kind;
+  const Doubles exact = solved_by(kExact, fisher, g);
+  for (const MetricKind kind : {kSample, kMfng})
+    EXPECT_LT(relative(solved_by(kind, fisher, g), exact), 1e-8) << name_of(kind);
 }
 
 /// kfac is the exact covariance between biases, and a product of two of them for weights.
@@ -410,11 +414,11 @@ TEST(SlabMetrics, KfacHasTheCovarianceOfLinearStatisticsAndAProductForFilters) {
     return c * c.transpose() / static_cast<double>(a.cols());
   };
   const auto& x = fisher.layers();
-  with_metric("kfac", fisher, [&](const auto& metric, const auto& state) {
+  with_metric(kKfac, fisher, [&](const auto& metric, const auto& state) {
     Doubles d = zero_layers<double>(fisher.shape());
     d.weights[0](1, 2) = 1.0;
     d.bias[3][1] = 1.0;
-    const Doubles applied = metric.apply(fisher, state, d);
+    const Doubles applied = apply<double>(metric, fisher, state, d);
     const auto damped = [&](std::size_t k) -> Eigen::MatrixXd {
       return x[k] * x[k].transpose() / static_cast<double>(x[k].cols()) +
              0.1 * Eigen::MatrixXd::Identity(x[k].rows(), x[k].rows());

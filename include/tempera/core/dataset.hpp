@@ -1,14 +1,26 @@
 // Data sets in memory: binary ones, bit-packed by case, and real-valued ones.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "tempera/core/names.hpp"
 #include "tempera/core/types.hpp"
 
 namespace tempera {
+
+/// How grey values become bits.
+enum class BinarizeMethod { kNone, kThreshold, kSample };
+template <>
+struct Names<BinarizeMethod> {
+  static constexpr std::array<NamedValue<BinarizeMethod>, 3> table = {
+      {{BinarizeMethod::kNone, "none", "refuse"},
+       {BinarizeMethod::kThreshold, "threshold", "at half the range"},
+       {BinarizeMethod::kSample, "sample", "once"}}};
+};
 
 /// n_cases binary vectors of n_visible values. Case n occupies words_for(n_visible) words, value i at
 /// bit i mod 64 of word i / 64; unused bits are 0. 784 x 60,000 takes 6 MB.

@@ -6,8 +6,8 @@
 //   static void visit(F&& f, S&&... s) { f("weights", s.weights...); f("visible_bias", s.visible_bias...); }
 //
 // which calls f with the name of each field and that field of every struct given. Fields are Eigen
-// arrays, std::vectors of numbers, scalars, other Fielded structs, or vectors of them. Inspired by the
-// way Pigeons.jl and Stan keep state as plain values.
+// arrays, std::vectors of numbers, scalars, other Fielded structs, or vectors or variants of them. A variant
+// stands for the struct that it holds. Inspired by the way Pigeons.jl and Stan keep state as plain values.
 #pragma once
 
 #include <cmath>
@@ -15,6 +15,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "tempera/core/types.hpp"
@@ -42,6 +43,14 @@ template <Fielded T>
 struct IsVectorOfFielded<std::vector<T>> : std::true_type {};
 template <class T>
 concept VectorOfFielded = IsVectorOfFielded<std::remove_cvref_t<T>>::value;
+
+template <class T>
+struct IsVariantOfFielded : std::false_type {};
+template <Fielded... T>
+struct IsVariantOfFielded<std::variant<T...>> : std::true_type {};
+/// A choice between structs of different types: a field whose fields are those of the one that is held.
+template <class T>
+concept VariantOfFielded = IsVariantOfFielded<std::remove_cvref_t<T>>::value;
 
 /// A field that holds numbers in one contiguous piece of memory.
 template <class T>
@@ -85,6 +94,18 @@ template <Fielded T>
   return size;
 }
 
+/// Name of the first field of a struct.
+template <Fielded T>
+[[nodiscard]] std::string_view first_field_name() {
+  std::string_view first;
+  for_each_field(
+      [&first](std::string_view name, const auto&) {
+        if (first.empty()) first = name;
+      },
+      T());
+  return first;
+}
+
 /// Name of the first field with a number that is not finite, or an empty view.
 template <Fielded T>
 [[nodiscard]] std::string_view first_non_finite(const T& value) {
@@ -97,7 +118,8 @@ template <Fielded T>
   return found;
 }
 
-/// Equality of every number, bit for bit except that 0 == -0.
+/// Equality of every number, bit for bit except that 0 == -0. Variants are equal where they hold structs of
+/// the same type with equal fields.
 template <Fielded T>
 [[nodiscard]] bool equal_fields(const T& a, const T& b) {
   bool equal = true;
@@ -109,6 +131,13 @@ template <Fielded T>
         } else if constexpr (VectorOfFielded<Field>) {
           equal = equal && x.size() == y.size();
           for (std::size_t i = 0; equal && i < x.size(); ++i) equal = equal_fields(x[i], y[i]);
+        } else if constexpr (VariantOfFielded<Field>) {
+          equal = equal && x.index() == y.index() &&
+                  std::visit(
+                      [&y](const auto& held) {
+                        return equal_fields(held, std::get<std::remove_cvref_t<decltype(held)>>(y));
+                      },
+                      x);
         } else if constexpr (requires { x.rows(); }) {
           equal = equal && x.rows() == y.rows() && x.cols() == y.cols() && x == y;
         } else {

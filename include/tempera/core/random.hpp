@@ -87,9 +87,9 @@ class StreamEngine {
 };
 
 /// A uniform in [0, 1) with 53 bits.
-inline double uniform_53(StreamEngine& engine) {
-  const std::uint64_t high = engine() >> 5;
-  const std::uint64_t low = engine() >> 6;
+inline double uniform_53(StreamEngine& random) {
+  const std::uint64_t high = random() >> 5;
+  const std::uint64_t low = random() >> 6;
   return static_cast<double>(high << 26 | low) * 0x1p-53;
 }
 

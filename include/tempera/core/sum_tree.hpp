@@ -35,6 +35,43 @@ auto sum_tree(Index count, Leaf&& leaf, Add&& add) {
   return std::move(partial.front());
 }
 
+/// A complete node of the tree: the sum of leaves first ... first + 2^level - 1, where first is a multiple of
+/// 2^level.
+struct TreeNode {
+  Index first = 0;
+  int level = 0;
+
+  [[nodiscard]] Index leaves() const { return Index{1} << level; }
+  bool operator==(const TreeNode&) const = default;
+};
+
+/// The complete nodes that leaves first ... last - 1 are made of, in order, each as large as can be: what
+/// whoever has these leaves alone can give to the sum of all.
+std::vector<TreeNode> complete_nodes(Index first, Index last);
+
+/// The sum of all leaves from the complete nodes of consecutive ranges, whose values are given in order: the
+/// same additions as sum_tree of all leaves, however these were dealt out. There must be at least one node.
+/// The last nodes may be those of an incomplete right edge.
+template <class Value, class Add>
+Value combine_nodes(std::vector<std::pair<TreeNode, Value>> nodes, Add&& add) {
+  std::vector<std::pair<TreeNode, Value>> partial;
+  const auto join = [&] {
+    add(partial[partial.size() - 2].second, partial.back().second);
+    partial.pop_back();
+  };
+  for (auto& node : nodes) {
+    partial.push_back(std::move(node));
+    while (partial.size() > 1) {
+      TreeNode& left = partial[partial.size() - 2].first;
+      if (left.level != partial.back().first.level || left.first % (2 * left.leaves()) != 0) break;
+      join();
+      ++partial.back().first.level;
+    }
+  }
+  while (partial.size() > 1) join();
+  return std::move(partial.front().second);
+}
+
 /// sum_tree of numbers.
 template <class Leaf>
 double sum_doubles(Index count, Leaf&& leaf) {

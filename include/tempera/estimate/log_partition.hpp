@@ -30,6 +30,6 @@ LogPartition log_partition_from_weights(double reference_log_partition, std::spa
 /// log Z as the sum of `chunks` partial sums given as logarithms, computed in parallel, added in order.
 /// `progress` may stop; NaN is then returned.
 LogPartition log_partition_from_chunks(Index chunks, const std::function<double(Index)>& log_sum_of_chunk,
-                                       const Workers& workers, const Progress& progress = {});
+                                       const Executor& executor, const Progress& progress = {});
 
 }  // namespace tempera

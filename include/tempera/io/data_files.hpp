@@ -32,9 +32,10 @@ struct DataFile {
   std::string name;                     // as the user gave it
   std::map<std::string, Table> splits;  // "train", "valid", "test"
   std::map<std::string, std::vector<std::int64_t>> labels;
-  std::vector<std::int64_t> visible_shape;   // empty where unknown
-  std::map<std::string, std::string> notes;  // source, licence, ...
-  Preprocessing preprocessing;               // that made these cases; empty for raw ones
+  std::map<std::string, std::vector<std::string>> names;  // of the cases of a split, where the file has them
+  std::vector<std::int64_t> visible_shape;                // empty where unknown
+  std::map<std::string, std::string> notes;               // source, licence, ...
+  Preprocessing preprocessing;                            // that made these cases; empty for raw ones
 
   [[nodiscard]] Index columns() const { return splits.begin()->second.columns; }
   /// Throws DataError naming the splits that exist.
@@ -67,14 +68,14 @@ void write_data(const DataFile& data, const std::filesystem::path& path);
 
 /// How grey values become bits.
 struct Binarization {
-  std::string method = "none";  // none, threshold, sample
-  double maximum = 1.0;         // grey value that stands for 1
-  std::uint64_t seed = 0;       // of the draws of "sample"
+  BinarizeMethod method = BinarizeMethod::kNone;
+  double maximum = 1.0;    // grey value that stands for 1
+  std::uint64_t seed = 0;  // of the draws of kSample
 };
 
 /// The rule for a data set: largest grey value over all its splits (1 at least). Throws DataError for grey
-/// data with method "none", and for values that are not grey levels. Binary data needs no rule: "none".
-Binarization binarization_for(const DataFile& data, const std::string& method, std::uint64_t seed);
+/// data with kNone, and for values that are not grey levels. Binary data needs no rule: kNone.
+Binarization binarization_for(const DataFile& data, BinarizeMethod method, std::uint64_t seed);
 
 /// Bits of one split. threshold: value > maximum / 2; sample: one Bernoulli(value / maximum) draw per value,
 /// a function of the rule's seed, split and position.

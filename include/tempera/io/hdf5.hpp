@@ -14,18 +14,22 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <variant>
 #include <vector>
 
 #include "tempera/core/errors.hpp"
+#include "tempera/core/field_shapes.hpp"
 #include "tempera/core/fields.hpp"
 
 namespace tempera {
 
-inline constexpr std::int64_t kFormatVersion = 1;
+/// The newest version of the format that is read. Files are written with the oldest that says what they hold.
+inline constexpr std::int64_t kFormatVersion = 2;
 
-using Shape = std::vector<std::uint64_t>;
+using Shape = ArrayShape;
 
-std::string to_string(const Shape& shape);  // "(784, 500)"
+/// Bytes of a text in a list of texts at most: an untrusted file may claim anything.
+inline constexpr std::size_t kLongestText = std::size_t{1} << 16;
 
 /// Shape of an array in a file: (rows, columns) of a matrix, (size) of a vector.
 template <class A>
@@ -44,9 +48,9 @@ concept FileNumber = std::is_same_v<T, float> || std::is_same_v<T, double> ||
 
 class Hdf5Writer {
  public:
-  /// Starts a file with the root attributes of the format; content is "model", "checkpoint", "samples" or
-  /// "data".
-  explicit Hdf5Writer(const std::string& content);
+  /// Starts a file with the root attributes of the format; content is "model", "checkpoint", "samples",
+  /// "data", "codes", "features" or "scores".
+  explicit Hdf5Writer(const std::string& content, std::int64_t version = 1);
   ~Hdf5Writer();
   Hdf5Writer(const Hdf5Writer&) = delete;
   Hdf5Writer& operator=(const Hdf5Writer&) = delete;
@@ -61,8 +65,12 @@ class Hdf5Writer {
   template <FileNumber T>
   void dataset(const std::string& path, const Shape& shape, const T* values);
 
+  /// A dataset of texts of any length, which may be empty texts.
+  void texts(const std::string& path, const std::vector<std::string>& values);
+
   /// Every field of a struct below `group`: arrays as datasets, scalars as attributes, nested structs as
-  /// groups; a vector of structs as one dataset per field with a leading axis. Empty arrays are left out.
+  /// groups, a variant as the struct that it holds; a vector of structs as one dataset per field with a
+  /// leading axis. Empty arrays are left out.
   template <class T>
   void fields(const std::string& group, const T& value) {
     for_each_field([&](std::string_view name, const auto& field) { field_(group, std::string(name), field); },
@@ -77,6 +85,8 @@ class Hdf5Writer {
   void field_(const std::string& group, const std::string& name, const F& field) {
     if constexpr (Fielded<F>) {
       fields(group + "/" + name, field);
+    } else if constexpr (VariantOfFielded<F>) {
+      std::visit([&](const auto& held) { fields(group + "/" + name, held); }, field);
     } else if constexpr (VectorOfFielded<F>) {
       if (field.empty()) return;
       for_each_field(
@@ -132,18 +142,27 @@ class Hdf5Reader {
   [[nodiscard]] std::vector<std::int64_t> integers_attribute(const std::string& group,
                                                              const std::string& name) const;
 
+  /// Names and shapes of the datasets of one group, and the numeric attributes of another. Of a dataset that
+  /// `shape` would refuse, the refusal.
+  [[nodiscard]] FieldShapes field_shapes(const std::string& fields_group,
+                                         const std::string& attributes_group) const;
+
   /// Shape of a dataset. Throws DataError where there is none or it would not fit into memory.
   [[nodiscard]] Shape shape(const std::string& path) const;
   [[nodiscard]] bool is_integer(const std::string& path) const;
   [[nodiscard]] bool is_byte(const std::string& path) const;
+
+  /// Reads a dataset of so many texts, each of fixed or variable length. Throws DataError where it is none,
+  /// or where texts are longer than kLongestText.
+  [[nodiscard]] std::vector<std::string> texts(const std::string& path, std::uint64_t count) const;
 
   /// Reads a dataset of exactly this shape; float targets take float32 and float64, finite values only;
   /// integer targets take integers.
   template <FileNumber T>
   void dataset(const std::string& path, const Shape& shape, T* values, bool allow_non_finite = false) const;
 
-  /// Fills every field of a struct whose arrays have the shapes that the file must have. Arrays of size 0 are
-  /// skipped.
+  /// Fills every field of a struct whose arrays have the shapes that the file must have, and whose variants
+  /// hold the struct that it must have. Arrays of size 0 are skipped.
   template <class T>
   void fields(const std::string& group, T& value) const {
     for_each_field([&](std::string_view name, auto& field) { field_(group, std::string(name), field); },
@@ -164,6 +183,8 @@ class Hdf5Reader {
   void field_(const std::string& group, const std::string& name, F& field) const {
     if constexpr (Fielded<F>) {
       fields(group + "/" + name, field);
+    } else if constexpr (VariantOfFielded<F>) {
+      std::visit([&](auto& held) { fields(group + "/" + name, held); }, field);
     } else if constexpr (VectorOfFielded<F>) {
       if (field.empty()) return;
       for_each_field(
@@ -201,6 +222,9 @@ class Hdf5Reader {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// Whether a file is there and is one of HDF5.
+[[nodiscard]] bool is_hdf5(const std::filesystem::path& path);
 
 /// Version of the HDF5 library, e.g. "1.10.8".
 std::string hdf5_version();

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "tempera/core/names.hpp"
 #include "tempera/io/hdf5.hpp"
 
 namespace tempera {
@@ -33,6 +34,16 @@ struct Preprocessing {
   bool operator==(const Preprocessing& other) const;
 };
 
+/// What cases are multiplied by, after centring.
+enum class Whitening { kNone, kZca, kPca };
+template <>
+struct Names<Whitening> {
+  static constexpr std::array<NamedValue<Whitening>, 3> table = {
+      {{Whitening::kNone, "none", ""},
+       {Whitening::kZca, "zca", "as many values"},
+       {Whitening::kPca, "pca", "on principal axes"}}};
+};
+
 /// How the arrays are fitted.
 struct PreprocessingRequest {
   bool dequantise = false;
@@ -40,7 +51,7 @@ struct PreprocessingRequest {
   bool contrast = false;
   double contrast_floor = 10.0;
   bool centre = false;
-  std::string whiten = "none";   // none, zca, pca
+  Whitening whiten = Whitening::kNone;
   double regularisation = 0.01;  // part of the mean variance that is added to each
   Index components = 0;          // of pca; 0: all whose variance is above 1e-6 of the largest
 };

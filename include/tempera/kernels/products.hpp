@@ -78,18 +78,10 @@ inline constexpr Index kProductColumns = 16;
 void add_products(std::span<const WeightedBlock> blocks, UnitRange columns, Sums mode, Matrix& sums,
                   ProductScratch& scratch);
 
-/// counts(i, j) += number of chains in which rows[i] and columns[j] are both 1: exact. Lanes as in rows.
-void add_counts(const BitBlock& rows, std::span<const Word> columns,
-                Eigen::Matrix<std::uint32_t, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>& counts);
-
 /// sums(i) += sum_c weight[c] rows[i].c.
 void add_bits(std::span<const Word> rows, const LaneFloats& weight, Vector& sums);
 
 /// out[c] += sum_i coefficient(i) units[i].c, in double.
 void add_dots(const BitBlock& units, const Vector& coefficient, LaneDoubles& out);
-
-/// out[c] += sum_i units[i].c input(i, c), in double. With input = X h from input_from_columns this is v'X h
-/// for every chain, the other half of a Fisher product.
-void add_masked_rows(const BitBlock& units, const LaneMatrix& input, LaneDoubles& out);
 
 }  // namespace tempera

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "tempera/core/observer.hpp"
-#include "tempera/mcmc/chains.hpp"
+#include "tempera/mcmc/population.hpp"
 
 namespace tempera {
 
@@ -20,9 +20,8 @@ std::vector<double> published_betas(Index n);
 /// depended on the weights themselves would bias them). At most kMostBetas; the last step may then be longer.
 /// `progress` may stop it; the result is then empty. Cost: for each beta a sweep and some 20 softplus passes.
 template <HasReference M>
-std::vector<double> effective_betas(const M& model, const typename M::Params& theta, double least,
-                                    std::uint64_t n_chains, const StreamFactory& streams, Purpose purpose,
-                                    const Workers& workers, const Progress& progress = {});
+std::vector<double> effective_betas(const Engine<M>& engine, const typename M::Params& theta, double least,
+                                    std::uint64_t n_chains, Purpose purpose, const Progress& progress = {});
 inline constexpr std::size_t kMostBetas = 200000;
 
 /// One log-weight per chain of a run along `betas`, from chains of the law at the first of them: log w =
@@ -34,9 +33,8 @@ inline constexpr std::size_t kMostBetas = 200000;
 /// Cost: chains x betas sweeps. Blocks run in parallel and the result does not depend on the threads. Draws
 /// are those of (purpose, 1 ...). `progress` may stop the run; the result is then empty.
 template <EnergyModel M>
-std::vector<double> annealed_log_weights(const M& model, const typename M::Params& theta,
-                                         std::span<const double> betas, Chains<M> chains,
-                                         const StreamFactory& streams, Purpose purpose,
-                                         const Workers& workers, const Progress& progress = {});
+std::vector<double> annealed_log_weights(const Engine<M>& engine, const typename M::Params& theta,
+                                         std::span<const double> betas, Chains<M> chains, Purpose purpose,
+                                         const Progress& progress = {});
 
 }  // namespace tempera

@@ -5,7 +5,7 @@
 // Formulas: docs/mathematics/tempering.md 2.12.
 #pragma once
 
-#include "tempera/mcmc/chains.hpp"
+#include "tempera/mcmc/population.hpp"
 
 namespace tempera {
 
@@ -35,12 +35,13 @@ inline constexpr double kUniformPart = 0.02;
 
 JumpMemory empty_memory(Index n_latents);
 
-/// Whether a memory that was read from a file is one that remember could have left.
+/// Whether a memory that was read from a file is one that add_cases could have left.
 bool is_consistent(const JumpMemory& memory);
 
-/// Takes the chains of some blocks in as cases, from their caches (`infer` leaves them current).
-template <HasLatentMarginal M>
-void remember(const M& model, const Workspace<M>& workspace, JumpMemory& memory);
+/// Takes the chains of some blocks in as cases, from their caches (`latent_input` leaves them current).
+/// Nothing for machines that cannot jump.
+template <EnergyModel M>
+void add_cases(const M& model, const Caches<M>& caches, JumpMemory& memory);
 
 /// Probability that a jump is accepted, from the free energies of the latents with the visibles summed out
 /// and the log densities of the proposal: min(1, exp(F - F' + log q - log q')).
@@ -51,12 +52,16 @@ double jump_probability(double free_energy, double proposed_free_energy, double 
 LaneDoubles jump_log_density(const JumpMemory& memory, const BitLayer& latents, Index lanes);
 
 /// Offers every chain one jump, at its own beta. Nothing while the memory is empty. Caches are stale
-/// afterwards; a sweep must follow. Returns the mean acceptance. Cost: two products with the weights and two
-/// with the memory.
-template <HasLatentMarginal M>
-double jump(const M& model, const typename M::Params& theta, const JumpMemory& memory,
-            const StreamFactory& streams, std::uint64_t step, Chains<M>& chains, Workspace<M>& workspace,
-            const Workers& workers);
+/// afterwards; a sweep must follow. Returns the mean acceptance, 0 for machines that cannot jump. Cost: two
+/// products with the weights and two with the memory.
+template <EnergyModel M>
+double jump(const Engine<M>& engine, const typename M::Params& theta, const JumpMemory& memory,
+            std::uint64_t step, Population<M>& population);
+
+/// Before a sweep of these chains, now and then a jump. Nothing for machines that cannot jump.
+template <EnergyModel M>
+void jump_now_and_then(const Engine<M>& engine, const typename M::Params& theta, double rate,
+                       const JumpMemory& memory, Population<M>& population);
 
 /// Whether step number `step` begins with jumps, which have this probability.
 bool is_jump(double rate, const StreamFactory& streams, std::uint64_t step);

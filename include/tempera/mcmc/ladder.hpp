@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "tempera/core/observer.hpp"
-#include "tempera/mcmc/chains.hpp"
+#include "tempera/mcmc/population.hpp"
 
 namespace tempera {
 
@@ -24,8 +24,8 @@ struct TemperatureLadder {
   std::uint64_t n_rungs = 0;
   std::uint64_t n_ensembles = 0;
   std::uint64_t swaps = 0;            // rounds of swaps so far, all pairs of one parity each
-  std::uint64_t adapted = 0;          // `swaps` when the rungs were last placed
-  std::uint64_t counted = 0;          // rounds of swaps that `round_trips` counts
+  std::uint64_t last_adapted = 0;     // `swaps` when the rungs were last placed
+  std::uint64_t rounds_counted = 0;   // rounds of swaps that `round_trips` counts
   std::uint64_t round_trips = 0;      // 1 -> 0 -> 1 in beta, all ensembles together
   std::vector<double> betas;          // n_rungs, increasing, 0 and 1 included
   std::vector<double> rejections;     // n_rungs - 1: running mean of 1 - acceptance of the pair (k, k + 1)
@@ -34,7 +34,7 @@ struct TemperatureLadder {
   std::vector<double> down;           // n_rungs: of those that come from beta = 0
   std::vector<std::uint64_t> chains;  // [ensemble * n_rungs + rung]: the chain there
   std::vector<std::uint64_t> origin;  // of the replica there: the end it saw last, an Origin
-  std::vector<std::uint64_t> plain;   // chains at beta = 1 that are in no ensemble
+  std::vector<std::uint64_t> free_chains;  // chains at beta = 1 that are in no ensemble
 
   enum Origin : std::uint64_t { kNone = 0, kUp = 1, kDown = 2 };
 
@@ -43,8 +43,8 @@ struct TemperatureLadder {
     f("n_rungs", s.n_rungs...);
     f("n_ensembles", s.n_ensembles...);
     f("swaps", s.swaps...);
-    f("adapted", s.adapted...);
-    f("counted", s.counted...);
+    f("last_adapted", s.last_adapted...);
+    f("rounds_counted", s.rounds_counted...);
     f("round_trips", s.round_trips...);
     f("betas", s.betas...);
     f("rejections", s.rejections...);
@@ -53,10 +53,10 @@ struct TemperatureLadder {
     f("down", s.down...);
     f("chains", s.chains...);
     f("origin", s.origin...);
-    f("plain", s.plain...);
+    f("free_chains", s.free_chains...);
   }
 
-  [[nodiscard]] std::uint64_t n_chains() const { return plain.size() + n_ensembles * n_rungs; }
+  [[nodiscard]] std::uint64_t n_chains() const { return free_chains.size() + n_ensembles * n_rungs; }
   /// Chain at beta = 1 of an ensemble.
   [[nodiscard]] std::uint64_t coldest(std::uint64_t ensemble) const {
     return chains[(ensemble + 1) * n_rungs - 1];
@@ -68,14 +68,14 @@ inline constexpr std::uint64_t kMaxRungs = 1024;
 inline constexpr std::uint64_t kMaxEnsembles = std::uint64_t{1} << 20;
 
 /// A ladder of these sizes with every array zero: what a file is read into.
-TemperatureLadder empty_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles, std::uint64_t n_plain);
+TemperatureLadder empty_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles, std::uint64_t n_free);
 
 /// Name of the first thing that is wrong with a ladder that was read from a file, or nullptr: betas that do
 /// not increase from 0 to 1, chains that are not a permutation, labels and means out of range.
 const char* ladder_fault(const TemperatureLadder& ladder);
 
 /// Evenly spaced rungs; chains 0 ... n_plain - 1 are plain, the ensembles follow one after another.
-TemperatureLadder linear_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles, std::uint64_t n_plain);
+TemperatureLadder linear_ladder(std::uint64_t n_rungs, std::uint64_t n_ensembles, std::uint64_t n_free);
 
 /// Probability that two replicas change places: min(1, exp(f_i(v_i) + f_j(v_j) - f_i(v_j) - f_j(v_i))) for
 /// free energies f of the two rungs (docs/mathematics/tempering.md 2.2). Detailed balance holds to
@@ -86,11 +86,11 @@ double swap_probability(double own_i, double own_j, double i_in_place_of_j, doub
 void add_rejection(double rejected, double& offers, double& rejection);
 
 /// Notes at which end of a ladder a replica is, if any; 1 where it thereby completes a round trip, else 0.
-std::uint64_t note_end(std::uint64_t rung, std::uint64_t n_rungs, std::uint64_t& origin);
+std::uint64_t count_round_trip(std::uint64_t rung, std::uint64_t n_rungs, std::uint64_t& origin);
 
 /// Sets the inverse temperature of every chain; plain ones get 1.
 template <EnergyModel M>
-void place(const TemperatureLadder& ladder, Workspace<M>& workspace);
+void place(const TemperatureLadder& ladder, Population<M>& population);
 
 /// Differences of free energies between two machines: log-weights from the first to the second at draws of
 /// the first, and back at draws of the second. [round * n_ensembles + ensemble].
@@ -102,24 +102,22 @@ struct EnergyDifferences {
 /// One round of swaps, of the pairs (k, k + 1) with k + ladder.swaps even; one uniform for each pair. Caches
 /// must be current (`advance` leaves them so) and betas in place. Draws the latents of the blocks concerned
 /// at their new betas. Counts round trips, rejections (probabilities, not coins) and the flow of replicas.
-/// purpose: of the swaps. Where `differences` are given (one for each pair), those of the pairs that met are
-/// appended. Cost: two softplus passes and one draw of the latents, no product.
+/// Where `differences` are given (one for each pair), those of the pairs that met are appended. Cost: two
+/// softplus passes and one draw of the latents, no product.
 template <EnergyModel M>
-void swap_rungs(const M& model, const typename M::Params& theta, const StreamFactory& streams,
-                Purpose purpose, Purpose sweep_purpose, Chains<M>& chains, TemperatureLadder& ladder,
-                Workspace<M>& workspace, const Workers& workers,
+void swap_rungs(const Engine<M>& engine, const typename M::Params& theta, Draws draws,
+                TemperatureLadder& ladder, Population<M>& population,
                 std::vector<EnergyDifferences>* differences = nullptr);
 
 /// Free energies of every replica at every rung: row ensemble * n_rungs + rung, column the rung where it
 /// would be. Caches must be current. Cost: n_rungs softplus passes.
 template <EnergyModel M>
-Eigen::MatrixXd rung_energies(const M& model, const typename M::Params& theta,
-                              const TemperatureLadder& ladder, const Chains<M>& chains,
-                              const Workspace<M>& workspace, const Workers& workers);
+Eigen::MatrixXd rung_energies(const Engine<M>& engine, const typename M::Params& theta,
+                              const TemperatureLadder& ladder, const Population<M>& population);
 
 /// The coldest replica of every ensemble changes places with a plain chain, drawn without replacement while
 /// there are as many: both are at beta = 1, so every exchange is accepted (Desjardins et al. 2010).
-void exchange_with_plain(const StreamFactory& streams, TemperatureLadder& ladder);
+void exchange_with_free_chains(const StreamFactory& streams, TemperatureLadder& ladder);
 
 /// Cumulative barrier from beta = 0: Lambda_k = sum of the rejections below rung k (Syed et al. 2021).
 std::vector<double> cumulative_barrier(std::span<const double> rejections);
@@ -169,21 +167,24 @@ TemperatureLadder feedback(TemperatureLadder ladder, double rate);
 template <EnergyModel M>
 TemperatureLadder spawn(TemperatureLadder ladder, const M& model, Chains<M>& chains);
 
+/// A round of a ladder: how many sweeps come before its swaps, and what draws them.
+struct Round {
+  std::uint64_t sweeps = 1;
+  Draws draws;
+};
+
 /// One round: sweeps of every chain at its beta, then swaps. Leaves caches and betas current.
 template <EnergyModel M>
-void temper(const M& model, const typename M::Params& theta, std::uint64_t sweeps,
-            const StreamFactory& streams, Purpose purpose, Purpose sweep_purpose, Chains<M>& chains,
-            TemperatureLadder& ladder, Workspace<M>& workspace, const Workers& workers,
+void temper(const Engine<M>& engine, const typename M::Params& theta, const Round& round,
+            TemperatureLadder& ladder, Population<M>& population,
             std::vector<EnergyDifferences>* differences = nullptr);
 
 /// Places the rungs of a fixed machine: rounds of swaps with a placement after each, one rung more or less at
 /// a time until their number settles, then rounds of doubling length for the betas alone (Syed et al. 2021).
 /// `progress` may stop it. Statistics are reset at the end. Cost: 1500 to 5000 rounds of every chain.
 template <EnergyModel M>
-TemperatureLadder tune(TemperatureLadder ladder, RungLimits limits, std::uint64_t sweeps, const M& model,
-                       const typename M::Params& theta, const StreamFactory& streams, Purpose purpose,
-                       Purpose sweep_purpose, Chains<M>& chains, Workspace<M>& workspace,
-                       const Workers& workers, const Progress& progress = {});
+void tune(const Engine<M>& engine, const typename M::Params& theta, const Round& round, RungLimits limits,
+          TemperatureLadder& ladder, Population<M>& population, const Progress& progress = {});
 
 /// Forgets the statistics: after burn-in, or where the model has changed. Places stay.
 void reset_statistics(TemperatureLadder& ladder);

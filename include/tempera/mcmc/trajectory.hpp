@@ -19,7 +19,7 @@ template <EnergyModel M>
 struct Trajectory {
   std::uint64_t n_ensembles = 0;            // replicas of each rung, whole blocks
   std::uint64_t rounds = 0;                 // sweeps of every replica so far, each with swaps of one parity
-  std::uint64_t counted = 0;                // rounds that `round_trips` counts
+  std::uint64_t rounds_counted = 0;         // rounds that `round_trips` counts
   std::uint64_t round_trips = 0;            // last -> first -> last rung, all ensembles together
   std::vector<typename M::Params> rungs;    // the reference machine first, where draws are independent
   std::vector<typename M::State> replicas;  // blocks of rung 0, then of rung 1, ...
@@ -31,7 +31,7 @@ struct Trajectory {
   static void visit(F&& f, S&&... s) {
     f("n_ensembles", s.n_ensembles...);
     f("rounds", s.rounds...);
-    f("counted", s.counted...);
+    f("rounds_counted", s.rounds_counted...);
     f("round_trips", s.round_trips...);
     f("rungs", s.rungs...);
     f("replicas", s.replicas...);
@@ -57,8 +57,7 @@ const char* trajectory_fault(const M& model, const Trajectory<M>& trajectory);
 
 /// The reference machine alone, its replicas drawn from it. n_ensembles is rounded up to whole blocks.
 template <HasReference M>
-Trajectory<M> reference_trajectory(const M& model, std::uint64_t n_ensembles, const StreamFactory& streams,
-                                   Purpose purpose, const Workers& workers);
+Trajectory<M> reference_trajectory(const Engine<M>& engine, std::uint64_t n_ensembles, Purpose purpose);
 
 /// A machine more before rung k (k = n_rungs: after the last), with these replicas, n_ensembles of them.
 template <EnergyModel M>
@@ -79,19 +78,18 @@ Chains<M> replicas_of(const Trajectory<M>& trajectory, std::uint64_t k);
 
 /// Memory of a round.
 template <EnergyModel M>
-struct TrajectoryWorkspace {
-  Workspace<M> own;
-  Workspace<M> other;
+struct TrajectoryCaches {
+  Caches<M> own;
+  Caches<M> other;
   std::vector<typename M::State> crossed;
   std::vector<LaneDoubles> own_energy;
   std::vector<LaneDoubles> other_energy;
 };
 
-/// What draws the numbers of a round.
-struct TrajectoryDraws {
-  StreamFactory streams;
-  Purpose sweeps;
-  Purpose swaps;
+/// How a round goes: what draws it, and jumps before the sweeps with this probability.
+struct TrajectoryRound {
+  Draws draws;
+  double jump_rate = 0.0;
 };
 
 /// One round: independent draws of rung 0 and a sweep of every other replica under its own machine, after a
@@ -99,20 +97,20 @@ struct TrajectoryDraws {
 /// for each pair and ensemble. Where `differences` are given (one for each pair), those of the pairs that met
 /// are appended. Cost: three products with the weights for every replica.
 template <EnergyModel M>
-void temper(const M& model, const TrajectoryDraws& draws, double jump_rate, const JumpMemory& jumps,
-            Trajectory<M>& trajectory, TrajectoryWorkspace<M>& workspace, const Workers& workers,
+void temper(const Engine<M>& engine, const TrajectoryRound& round, const JumpMemory& jumps,
+            Trajectory<M>& trajectory, TrajectoryCaches<M>& caches,
             std::vector<EnergyDifferences>* differences = nullptr);
 
 /// Mean acceptance of swaps between rungs a and b with the replicas as they are. Cost: four products.
 template <EnergyModel M>
-double acceptance_between(const M& model, std::uint64_t a, std::uint64_t b, const Trajectory<M>& trajectory,
-                          TrajectoryWorkspace<M>& workspace, const Workers& workers);
+double acceptance_between(const Engine<M>& engine, std::uint64_t a, std::uint64_t b,
+                          const Trajectory<M>& trajectory, TrajectoryCaches<M>& caches);
 
 /// Free energies of the chains of some blocks under any parameters.
 template <EnergyModel M>
-std::vector<LaneDoubles> free_energies(const M& model, const typename M::Params& theta,
+std::vector<LaneDoubles> free_energies(const Engine<M>& engine, const typename M::Params& theta,
                                        std::vector<typename M::State>& blocks, std::uint64_t n_chains,
-                                       Workspace<M>& workspace, const Workers& workers);
+                                       Caches<M>& caches);
 
 /// Mean round trips of an ensemble in a round.
 template <EnergyModel M>
@@ -132,14 +130,14 @@ struct TrajectoryLimits {
 /// Inserts midpoints where too few swaps were accepted; else takes the rung out whose neighbours accept most
 /// of each other, if they accept enough. Returns whether anything changed.
 template <EnergyModel M>
-bool adjust(const M& model, const TrajectoryLimits& limits, Trajectory<M>& trajectory,
-            TrajectoryWorkspace<M>& workspace, const Workers& workers);
+bool adjust(const Engine<M>& engine, const TrajectoryLimits& limits, Trajectory<M>& trajectory,
+            TrajectoryCaches<M>& caches);
 
 /// Rounds of sweeps and `adjust` until the trajectory stays as it is; `progress` may stop it. Statistics are
 /// reset at the end.
 template <EnergyModel M>
-void tune(const M& model, const TrajectoryDraws& draws, double jump_rate, const JumpMemory& jumps,
-          const TrajectoryLimits& limits, Trajectory<M>& trajectory, TrajectoryWorkspace<M>& workspace,
-          const Workers& workers, const Progress& progress = {});
+void tune(const Engine<M>& engine, const TrajectoryRound& round, const JumpMemory& jumps,
+          const TrajectoryLimits& limits, Trajectory<M>& trajectory, TrajectoryCaches<M>& caches,
+          const Progress& progress = {});
 
 }  // namespace tempera

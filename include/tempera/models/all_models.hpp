@@ -1,5 +1,9 @@
-// Every kind of model, in one list: what templates over models are compiled for.
+// Every kind of model, in one list: what templates over models are compiled for, what files and options may
+// name, and what the tests of every model run on. A new kind adds its header and its line here.
 #pragma once
+
+#include <string_view>
+#include <type_traits>
 
 #include "tempera/models/bernoulli_rbm.hpp"
 #include "tempera/models/dbm.hpp"
@@ -10,7 +14,7 @@
   TEMPERA_FOR_EACH_LAYERED_MODEL(F) \
   TEMPERA_FOR_EACH_SPIKE_SLAB_MODEL(F)
 
-/// Those of real values or slabs.
+/// Those composed of units (models/spike_slab.hpp).
 #define TEMPERA_FOR_EACH_SPIKE_SLAB_MODEL(F) \
   F(GaussianRbm)                             \
   F(SpikeSlabRbm)                            \
@@ -23,3 +27,20 @@
 #define TEMPERA_FOR_EACH_LAYERED_MODEL(F) \
   F(BernoulliRbm)                         \
   F(Dbm)
+
+namespace tempera {
+
+/// Calls f(std::type_identity<M>()) for the model of this name; returns whether there is one.
+template <class F>
+bool visit_kind(std::string_view kind, std::string_view hidden_units, F&& f) {
+#define TEMPERA_TRY(M)                                       \
+  if (kind == M::kKind && hidden_units == M::kHiddenUnits) { \
+    f(std::type_identity<M>());                              \
+    return true;                                             \
+  }
+  TEMPERA_FOR_EACH_MODEL(TEMPERA_TRY)
+#undef TEMPERA_TRY
+  return false;
+}
+
+}  // namespace tempera

@@ -17,15 +17,28 @@
 
 #include "tempera/kernels/products.hpp"
 #include "tempera/models/energy_model.hpp"
+#include "tempera/models/units/binary_visibles.hpp"
 
 namespace tempera {
 
 class BernoulliRbm {
  public:
   using Data = BinaryData;
+  /// Logits of the visibles at beta = 0.
+  using Reference = BinaryVisibles::Reference;
   static constexpr std::string_view kKind = "bernoulli-rbm";
+  static constexpr std::string_view kHiddenUnits = "bernoulli";
+  static constexpr bool kDiscrete = true;
+  static constexpr bool kExactInference = true;
+  static constexpr FeatureSet kFeatures = {Feature::kBinarize, Feature::kJump, Feature::kFangMetric};
   /// More units than this in the smaller layer are not enumerated (2^25 states).
   static constexpr Index kMaxEnumeratedUnits = 25;
+
+  struct Shape {
+    Index n_visible = 0;
+    Index n_hidden = 0;
+    bool operator==(const Shape&) const = default;
+  };
 
   struct Params {
     Matrix weights;       // n_visible x n_hidden
@@ -63,7 +76,7 @@ class BernoulliRbm {
   };
 
   /// Cache of one block.
-  struct Work {
+  struct BlockCache {
     Index lanes = kLanes;     // chains in the block
     LaneMatrix hidden_input;  // c + W'v of the current visibles
     LaneMatrix hidden_mean;   // set by mean_latents
@@ -78,74 +91,92 @@ class BernoulliRbm {
     std::vector<WeightedBlock> blocks;
   };
 
-  /// reference_bias: logits of the visibles at beta = 0, n_visible values.
-  BernoulliRbm(Index n_visible, Index n_hidden, Vector reference_bias);
-  BernoulliRbm(Index n_visible, Index n_hidden)
-      : BernoulliRbm(n_visible, n_hidden, Vector::Zero(n_visible)) {}
-
-  /// The model with these layers.
-  static BernoulliRbm with_layers(const std::vector<Index>& sizes, Vector reference_bias) {
-    return {sizes[0], sizes[1], std::move(reference_bias)};
+  BernoulliRbm(Shape shape, Reference reference) : shape_(shape), reference_(std::move(reference)) {}
+  static Reference standard_reference(const Shape& shape) {
+    return BinaryVisibles::standard_reference(shape.n_visible);
   }
+  static Reference fit_reference(const BinaryData& data) { return BinaryVisibles::fit_reference(data); }
 
-  [[nodiscard]] Index n_visible() const { return n_visible_; }
-  [[nodiscard]] Index n_hidden() const { return n_hidden_; }
-  [[nodiscard]] const Vector& reference_bias() const { return reference_bias_; }
+  [[nodiscard]] const Shape& shape() const { return shape_; }
+  [[nodiscard]] const Reference& reference() const { return reference_; }
+  [[nodiscard]] Index n_visible() const { return shape_.n_visible; }
+  [[nodiscard]] Index n_hidden() const { return shape_.n_hidden; }
   bool operator==(const BernoulliRbm& other) const;
 
   /// Parameters, states and offsets of this shape, all zero.
   [[nodiscard]] Params zero_params() const;
   [[nodiscard]] State new_state() const;
-  [[nodiscard]] Work new_work(Index lanes) const;
+  [[nodiscard]] BlockCache new_cache(Index lanes) const;
   [[nodiscard]] Offsets zero_offsets() const;
 
-  // --- EnergyModel -------------------------------------------------------------------------------
-  // theta: parameters; panel: blocks; units: a part of a layer, from a multiple of kUnitAlignment; stream:
-  // the draws of this step, for the chains of the first block. Every draw has a site of its own, so resample
-  // and sample_latents may share a step.
+  // --- MachineOptionsKnown -----------------------------------------------------------------------
+  static Shape shape_from(const MachineOptions& options, Index n_visible) {
+    return {n_visible, options.hidden.front()};
+  }
+  static std::vector<Violation> check(const MachineOptions& options, const InitialValues& initial);
+  static MachineDefaults defaults() { return {}; }
+  static std::string_view law_field(const MachineOptions&) { return {}; }
+  static double default_weight_scale(const InitialValues&, Index) { return 0.01; }
+  /// W ~ N(0, scale^2), hidden biases 0, visible biases those of the reference (the best independent model).
+  [[nodiscard]] Params initial_params(const StreamFactory& streams, const InitialValues& values) const;
+  /// Offsets at the start: the mean of the data, and 1/2 for the hidden units.
+  [[nodiscard]] Offsets initial_offsets(const Eigen::VectorXd& visible_means) const;
+  static MachineMemory memory(const Shape& shape);
 
+  // --- MachineSampling ---------------------------------------------------------------------------
   /// Visibles of up to 64 cases; the other lanes are 0.
   void load(const BinaryData& data, std::span<const Index> cases, State& x) const;
   static const BitLayer& visibles_of(const State& x) { return x.visible; }
 
   /// A sweep is v ~ p_beta(v | h), then h ~ p_beta(h | v): the visibles are stage 0, the hiddens stage 1.
   [[nodiscard]] Index stages() const { return 2; }
-  [[nodiscard]] Index stage_units(Index stage) const { return stage == 0 ? n_visible_ : n_hidden_; }
+  [[nodiscard]] Index stage_units(Index stage) const { return stage == 0 ? n_visible() : n_hidden(); }
   /// One stage for a part of its units. Cost: one product, and a random draw and an exponential for each unit
   /// and chain. Allocates nothing once the scratch has grown.
   void resample(Index stage, UnitRange units, const Params& theta, const Panel<BernoulliRbm>& panel,
                 Scratch& scratch, const LaneStream& stream) const;
 
-  [[nodiscard]] Index latents() const { return n_hidden_; }
-  /// work.hidden_input from the visibles. Cost: one product.
-  void infer(UnitRange units, const Params& theta, const Panel<BernoulliRbm>& panel, Scratch& scratch) const;
-  /// work.hidden_mean = sigmoid(beta (c + W'v)).
+  [[nodiscard]] Index latents() const { return n_hidden(); }
+  /// cache.hidden_input from the visibles. Cost: one product.
+  void latent_input(UnitRange units, const Params& theta, const Panel<BernoulliRbm>& panel,
+                    Scratch& scratch) const;
+  /// cache.hidden_mean = sigmoid(beta (c + W'v)).
   void mean_latents(UnitRange units, const Params& theta, const Panel<BernoulliRbm>& panel) const;
   /// h ~ p_beta(h | v).
-  void sample_latents(const Params& theta, const LaneFloats& beta, State& x, const Work& work,
+  void sample_latents(const Params& theta, const LaneFloats& beta, State& x, const BlockCache& cache,
                       const LaneStream& stream) const;
   /// F_beta(v) = -(beta a + (1 - beta) r)'v - sum_j softplus(beta (c_j + W_j'v)); float inputs, double sums.
   /// Lanes without a chain are 0.
-  void free_energy(const Params& theta, const LaneFloats& beta, const State& x, const Work& work,
+  void free_energy(const Params& theta, const LaneFloats& beta, const State& x, const BlockCache& cache,
                    LaneDoubles& out) const;
 
-  /// Adds (or puts in place) sum_c weight[c] (v_c hbar_c', v_c, hbar_c), hbar = work.hidden_mean, over the
+  // --- MachineStatistics and HasLayers -----------------------------------------------------------
+  /// Adds (or puts in place) sum_c weight[c] (v_c hbar_c', v_c, hbar_c), hbar = cache.hidden_mean, over the
   /// chains of all blocks, along the fixed tree over blocks. A slice is kProductColumns hidden units; slice 0
   /// also holds the visible biases.
-  void accumulate(const Params& theta, std::span<const State> states, std::span<const Work> works,
+  void accumulate(const Params& theta, std::span<const State> states, std::span<const BlockCache> caches,
                   std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
                   Params& sums) const;
-  [[nodiscard]] Index slices() const { return (n_hidden_ + kProductColumns - 1) / kProductColumns; }
+  [[nodiscard]] Index slices() const { return (n_hidden() + kProductColumns - 1) / kProductColumns; }
   /// means.hidden = sums.hidden_bias for the hidden units of a slice.
   void note_means(Index slice, const Params& sums, Offsets& means) const;
-  /// work.hidden_mean = the hidden units of x.
-  void unpack_latents(const State& x, Work& work) const;
+  /// cache.hidden_mean = the hidden units of x.
+  void unpack_latents(const State& x, BlockCache& cache) const;
   /// out[c] = d_a'v + hbar'(d_c + D'v), with probe.hidden_input = d_c + D'v: with the mean over chains taken
   /// off, one factor of a Fisher product, of which `accumulate` is the other.
-  void score(const Params& direction, const State& x, const Work& probe, const Work& work,
+  void score(const Params& direction, const State& x, const BlockCache& probe, const BlockCache& cache,
              LaneDoubles& out) const;
-  /// Layer 0 is the visibles, layer 1 work.hidden_mean.
-  void layer_values(Index layer, const State& x, const Work& work, LaneMatrix& out) const;
+  [[nodiscard]] std::vector<Index> layer_sizes() const { return {n_visible(), n_hidden()}; }
+  [[nodiscard]] std::vector<std::string> layer_names() const { return {"visible", "hidden"}; }
+  static constexpr bool is_weight(std::string_view field) { return field == "weights"; }
+  static constexpr bool is_precision(std::string_view) { return false; }
+  static LayerParams<float> to_layers(Params&& params);
+  static Params from_layers(LayerParams<float>&& layers);
+  static std::vector<const Vector*> layer_offsets(const Offsets& offsets) {
+    return {&offsets.visible, &offsets.hidden};
+  }
+  /// Layer 0 is the visibles, layer 1 cache.hidden_mean.
+  void layer_values(Index layer, const State& x, const BlockCache& cache, LaneMatrix& out) const;
 
   /// f(offsets of the rows, offsets of the columns, coupling of each struct...): what centring acts on. The
   /// centred energy is -(v - mu)'W(h - nu) - a'(v - mu) - c'(h - nu) (Melchior et al. 2016).
@@ -164,8 +195,8 @@ class BernoulliRbm {
 
   // --- HasLatentMarginal -------------------------------------------------------------------------
   /// c + W'v of one chain.
-  [[nodiscard]] Vector latent_logits(const Work& work, Index lane) const {
-    return work.hidden_input.col(lane);
+  [[nodiscard]] Vector latent_logits(const BlockCache& cache, Index lane) const {
+    return cache.hidden_input.col(lane);
   }
   static BitLayer& latents_of(State& x) { return x.hidden; }
   static const BitLayer& latents_of(const State& x) { return x.hidden; }
@@ -175,7 +206,10 @@ class BernoulliRbm {
 
   // --- HasExactLogZ ------------------------------------------------------------------------------
   /// Units of the smaller layer: 2^enumerated_units() states.
-  [[nodiscard]] Index enumerated_units() const { return std::min(n_visible_, n_hidden_); }
+  [[nodiscard]] Index enumerated_units() const { return std::min(n_visible(), n_hidden()); }
+  [[nodiscard]] std::string why_not_enumerable() const {
+    return why_too_many_units(enumerated_units(), kMaxEnumeratedUnits);
+  }
   /// The states are enumerated in this many chunks of equal size.
   [[nodiscard]] Index exact_chunks() const;
   /// log of the sum of exp(-E_beta) over the states of one chunk, the other layer summed out. Gray code
@@ -191,48 +225,45 @@ class BernoulliRbm {
   /// mean(i, c) = P(v_i = 1 | h of chain c), for pictures.
   void mean_visible(const Params& theta, const State& x, Scratch& scratch, LaneMatrix& mean) const;
 
-  // --- what trainers and files ask ---------------------------------------------------------------
-  /// Fields that weight decay acts on.
-  static constexpr bool is_weight(std::string_view field) { return field == "weights"; }
-  [[nodiscard]] std::vector<Index> layer_sizes() const { return {n_visible_, n_hidden_}; }
-  static LayerParams<float> to_layers(Params&& params);
-  static Params from_layers(LayerParams<float>&& layers);
-  static std::vector<const Vector*> layer_offsets(const Offsets& offsets) {
-    return {&offsets.visible, &offsets.hidden};
-  }
-  /// Weights of the first hidden layer: one filter per column.
-  static const Matrix& filters(const Params& theta) { return theta.weights; }
-  /// The first hidden layer among the fields of states and offsets.
-  static constexpr std::string_view kFirstHidden = "hidden";
-  /// The field of the visible biases, and so of the reference machine in files.
-  static constexpr std::string_view kVisibleBias = "visible_bias";
-  /// W ~ N(0, weight_scale^2), hidden biases 0, visible biases = reference_bias (the best independent model).
-  [[nodiscard]] Params initial_params(const StreamFactory& streams, double weight_scale) const;
-  /// Offsets at the start: the mean of the data, and 1/2 for the hidden units.
-  [[nodiscard]] Offsets initial_offsets(const Eigen::VectorXd& visible_means) const;
-  /// Names and sizes that a file states beside the parameters.
+  // --- MachineLaw: every machine has one ---------------------------------------------------------
+  static std::string_view fault(const Params&) { return {}; }
+  static std::string_view reference_fault(const Reference&) { return {}; }
+  [[nodiscard]] bool is_improper(const Params&) const { return false; }
+  [[nodiscard]] bool is_seen(const Params&) const { return true; }
+  [[nodiscard]] std::optional<ImpossibleValue> impossible_value(const BinaryData&) const { return {}; }
+
+  // --- MachineFiles and MachineFilters -----------------------------------------------------------
+  static Shape shape_from(const FieldShapes& file);
+  [[nodiscard]] ArrayShape file_shape(std::string_view) const { return {}; }
+  static bool is_optional_field(std::string_view) { return false; }
   [[nodiscard]] std::vector<std::pair<std::string, Index>> shape_names() const {
-    return {{"n_visible", n_visible_}, {"n_hidden", n_hidden_}};
+    return {{"n_visible", n_visible()}, {"n_hidden", n_hidden()}};
   }
+  [[nodiscard]] std::vector<ShapeAttribute> shape_attributes() const;
+  void unstandardise(const Params&, std::vector<State>&) const {}
+  static const Matrix& filters(const Params& theta) { return theta.weights; }
+  [[nodiscard]] FilterGrid filter_grid() const { return {}; }
+  static constexpr std::string_view kUsageOffsets = "hidden";
+  /// The hidden units.
+  [[nodiscard]] std::vector<Code> codes() const { return {{"hidden", n_hidden()}}; }
+  void code_values(std::size_t code, const State& x, const BlockCache& cache, LaneMatrix& out) const;
+
+  // --- HasRemovableLatents -----------------------------------------------------------------------
+  [[nodiscard]] BernoulliRbm with_latents(const std::vector<Index>& kept) const;
+  static Params with_latents(const std::vector<Index>& kept, const Params& theta);
+  static State with_latents(const std::vector<Index>& kept, const State& x);
 
  private:
   [[nodiscard]] UnitRange slice_units(Index slice) const {
-    return {slice * kProductColumns, std::min(n_hidden_, (slice + 1) * kProductColumns)};
+    return {slice * kProductColumns, std::min(n_hidden(), (slice + 1) * kProductColumns)};
   }
   /// scratch.visible_input = a + W h.
   void visible_input(const Params& theta, const BitBlock& hidden, Scratch& scratch) const;
   [[nodiscard]] std::uint32_t hidden_site() const;
   [[nodiscard]] std::uint32_t redraw_site() const;
 
-  Index n_visible_;
-  Index n_hidden_;
-  Vector reference_bias_;
+  Shape shape_;
+  Reference reference_;
 };
-
-static_assert(HasReference<BernoulliRbm> && HasExactLogZ<BernoulliRbm> && HasLatentMarginal<BernoulliRbm>);
-
-/// Logits of the mean of binary data, the best independent model: means are smoothed by one imaginary case of
-/// each value, so that constant columns stay finite.
-[[nodiscard]] Vector smoothed_logits(const Eigen::VectorXd& means, Index n_cases);
 
 }  // namespace tempera

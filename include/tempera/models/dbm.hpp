@@ -36,10 +36,29 @@ class Dbm {
  public:
   using Data = BinaryData;
   static constexpr std::string_view kKind = "dbm";
+  static constexpr std::string_view kHiddenUnits = "bernoulli";
+  static constexpr bool kDiscrete = true;
+  static constexpr bool kExactInference = false;
+  static constexpr FeatureSet kFeatures = {Feature::kBinarize, Feature::kMeanField, Feature::kSampledLatents,
+                                           Feature::kFangMetric};
   /// Hidden layers at most.
   static constexpr std::size_t kMaxHidden = 8;
   /// More units than this in the even or the odd layers, whichever has fewer, are not enumerated.
   static constexpr Index kMaxEnumeratedUnits = 25;
+
+  struct Shape {
+    std::vector<Index> sizes;  // units of every layer, the visibles first, two layers or more
+    bool operator==(const Shape&) const = default;
+  };
+
+  struct Reference {
+    Vector bias_0;  // logits of the visibles at beta = 0
+
+    template <class F, class... S>
+    static void visit(F&& f, S&&... s) {
+      f("bias_0", s.bias_0...);
+    }
+  };
 
   /// Arrays of layers that a machine does not have are empty.
   struct Params {
@@ -72,7 +91,7 @@ class Dbm {
   };
 
   /// Cache of one block.
-  struct Work {
+  struct BlockCache {
     Index lanes = kLanes;
     // Of odd layers: inputs from the even ones, and expected values. Of even layers above the visibles:
     // expected values, where the block is in its mean field.
@@ -91,27 +110,37 @@ class Dbm {
     std::vector<WeightedBlock> blocks;
   };
 
-  /// sizes: units of every layer, the visibles first, two layers or more. reference_bias: logits of the
-  /// visibles at beta = 0.
-  Dbm(std::vector<Index> sizes, Vector reference_bias);
-  explicit Dbm(const std::vector<Index>& sizes) : Dbm(sizes, Vector::Zero(sizes.front())) {}
+  Dbm(Shape shape, Reference reference) : shape_(std::move(shape)), reference_(std::move(reference)) {}
+  static Reference standard_reference(const Shape& shape) { return {Vector::Zero(shape.sizes.front())}; }
+  /// Logits of the data's means (smoothed_logits).
+  static Reference fit_reference(const BinaryData& data);
 
-  static Dbm with_layers(const std::vector<Index>& sizes, Vector reference_bias) {
-    return {sizes, std::move(reference_bias)};
-  }
-
-  [[nodiscard]] Index n_visible() const { return sizes_.front(); }
+  [[nodiscard]] const Shape& shape() const { return shape_; }
+  [[nodiscard]] const Reference& reference() const { return reference_; }
+  [[nodiscard]] Index n_visible() const { return shape_.sizes.front(); }
   /// Units of every layer, the visibles first.
-  [[nodiscard]] const std::vector<Index>& layer_sizes() const { return sizes_; }
-  [[nodiscard]] const Vector& reference_bias() const { return reference_bias_; }
+  [[nodiscard]] const std::vector<Index>& layer_sizes() const { return shape_.sizes; }
+  [[nodiscard]] std::vector<std::string> layer_names() const;
   bool operator==(const Dbm& other) const;
 
   [[nodiscard]] Params zero_params() const;
   [[nodiscard]] State new_state() const;
-  [[nodiscard]] Work new_work(Index lanes) const;
+  [[nodiscard]] BlockCache new_cache(Index lanes) const;
   [[nodiscard]] Offsets zero_offsets() const;
 
-  // --- EnergyModel: see BernoulliRbm ---------------------------------------------------------------
+  // --- MachineOptionsKnown (description.cpp) --------------------------------------------------------
+  static Shape shape_from(const MachineOptions& options, Index n_visible);
+  static std::vector<Violation> check(const MachineOptions& options, const InitialValues& initial);
+  static MachineDefaults defaults() { return {0.3, 0.3, FirstOrder::kSgd, Inference::kMeanField}; }
+  static std::string_view law_field(const MachineOptions&) { return {}; }
+  static double default_weight_scale(const InitialValues&, Index) { return 0.01; }
+  /// W ~ N(0, scale^2), hidden biases 0, visible biases those of the reference.
+  [[nodiscard]] Params initial_params(const StreamFactory& streams, const InitialValues& values) const;
+  /// The mean of the data, and 1/2 for the hidden layers.
+  [[nodiscard]] Offsets initial_offsets(const Eigen::VectorXd& visible_means) const;
+  static MachineMemory memory(const Shape& shape);
+
+  // --- MachineSampling (sampling.cpp), see BernoulliRbm ---------------------------------------------
   /// Visibles of up to 64 cases; the other layers become 0.
   void load(const BinaryData& data, std::span<const Index> cases, State& x) const;
   static const BitLayer& visibles_of(const State& x) { return x.layers[0]; }
@@ -122,29 +151,29 @@ class Dbm {
   [[nodiscard]] Index stage_units(Index stage) const;
   void resample(Index stage, UnitRange units, const Params& theta, const Panel<Dbm>& panel, Scratch& scratch,
                 const LaneStream& stream) const;
-  /// The units of stage 0 that are no visibles: what a sweep with the visibles held draws there.
-  [[nodiscard]] UnitRange clamped_units() const;
 
   [[nodiscard]] Index latents() const { return stage_units(1); }
-  void infer(UnitRange units, const Params& theta, const Panel<Dbm>& panel, Scratch& scratch) const;
+  void latent_input(UnitRange units, const Params& theta, const Panel<Dbm>& panel, Scratch& scratch) const;
   void mean_latents(UnitRange units, const Params& theta, const Panel<Dbm>& panel) const;
-  void sample_latents(const Params& theta, const LaneFloats& beta, State& x, const Work& work,
+  void sample_latents(const Params& theta, const LaneFloats& beta, State& x, const BlockCache& cache,
                       const LaneStream& stream) const;
-  void unpack_latents(const State& x, Work& work) const;
+  void unpack_latents(const State& x, BlockCache& cache) const;
   /// F_beta of the even layers, the odd ones summed out.
-  void free_energy(const Params& theta, const LaneFloats& beta, const State& x, const Work& work,
+  void free_energy(const Params& theta, const LaneFloats& beta, const State& x, const BlockCache& cache,
                    LaneDoubles& out) const;
+
+  // --- MachineStatistics and HasLayers (statistics.cpp) ---------------------------------------------
   /// Sums of the statistics given the even layers, or in the mean field where the block is in it. A slice is
   /// kProductColumns units of an odd layer with all their connections; the first one also holds the biases of
   /// the even layers.
-  void accumulate(const Params& theta, std::span<const State> states, std::span<const Work> works,
+  void accumulate(const Params& theta, std::span<const State> states, std::span<const BlockCache> caches,
                   std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
                   Params& sums) const;
   [[nodiscard]] Index slices() const;
   void note_means(Index slice, const Params& sums, Offsets& means) const;
-  void score(const Params& direction, const State& x, const Work& probe, const Work& work,
+  void score(const Params& direction, const State& x, const BlockCache& probe, const BlockCache& cache,
              LaneDoubles& out) const;
-  void layer_values(Index layer, const State& x, const Work& work, LaneMatrix& out) const;
+  void layer_values(Index layer, const State& x, const BlockCache& cache, LaneMatrix& out) const;
 
   template <class F, class... S>
   static void visit_couplings(F&& f, const Offsets& offsets, S&&... s) {
@@ -152,14 +181,24 @@ class Dbm {
       f(offsets.layers[k], offsets.layers[k + 1], Coupling{s.weights[k], s.bias[k], s.bias[k + 1]}...);
   }
 
-  // --- HasMeanField --------------------------------------------------------------------------------
+  static constexpr bool is_weight(std::string_view field) { return field.starts_with("weights"); }
+  static constexpr bool is_precision(std::string_view) { return false; }
+  static LayerParams<float> to_layers(Params&& params);
+  static Params from_layers(LayerParams<float>&& layers);
+  static std::vector<const Vector*> layer_offsets(const Offsets& offsets);
+
+  // --- HasMeanField (mean_field.cpp) and HasClampedSweeps -------------------------------------------
   /// Mean field of the hidden layers given the visibles of one block, whose other even layers are 0 and whose
   /// cache is current: `sweeps` times the even layers given the odd ones and the other way round, from even
-  /// layers at 1/2. Sequential, so the bound never falls. Cost: 2 sweeps products above the first hidden
-  /// layer, none with the visibles.
-  void mean_field(Index sweeps, const Params& theta, Work& work, Scratch& scratch) const;
+  /// layers at 1/2, whatever the update. Sequential, so the bound never falls. Cost: 2 sweeps products above
+  /// the first hidden layer, none with the visibles.
+  void mean_field(Index sweeps, bool odd_update, const Params& theta, BlockCache& cache,
+                  Scratch& scratch) const;
   /// E(v, q) - H(q) >= -log sum_latents exp(-E): an upper bound of the free energy of the visibles.
-  void variational_free_energy(const Params& theta, const State& x, const Work& work, LaneDoubles& out) const;
+  void variational_free_energy(const Params& theta, const State& x, const BlockCache& cache,
+                               LaneDoubles& out) const;
+
+  [[nodiscard]] UnitRange clamped_units() const;
 
   // --- HasReference --------------------------------------------------------------------------------
   void sample_reference(Index lanes, State& x, const LaneStream& stream) const;
@@ -167,8 +206,11 @@ class Dbm {
   [[nodiscard]] double reference_log_partition() const;
   [[nodiscard]] Params reference_params() const;
 
-  // --- HasExactLogZ --------------------------------------------------------------------------------
+  // --- HasExactLogZ (exact.cpp) ---------------------------------------------------------------------
   [[nodiscard]] Index enumerated_units() const;
+  [[nodiscard]] std::string why_not_enumerable() const {
+    return why_too_many_units(enumerated_units(), kMaxEnumeratedUnits);
+  }
   [[nodiscard]] Index exact_chunks() const;
   [[nodiscard]] double log_partition_chunk(const Params& theta, double beta, Index chunk) const;
 
@@ -180,20 +222,26 @@ class Dbm {
   /// mean(i, c) = P(v_i = 1 | x_1 of chain c).
   void mean_visible(const Params& theta, const State& x, Scratch& scratch, LaneMatrix& mean) const;
 
-  // --- what trainers and files ask ---------------------------------------------------------------
-  static constexpr bool is_weight(std::string_view field) { return field.starts_with("weights"); }
-  static LayerParams<float> to_layers(Params&& params);
-  static Params from_layers(LayerParams<float>&& layers);
-  static std::vector<const Vector*> layer_offsets(const Offsets& offsets);
-  /// W ~ N(0, weight_scale^2), hidden biases 0, visible biases = reference_bias.
-  [[nodiscard]] Params initial_params(const StreamFactory& streams, double weight_scale) const;
-  /// The mean of the data, and 1/2 for the hidden layers.
-  [[nodiscard]] Offsets initial_offsets(const Eigen::VectorXd& visible_means) const;
+  // --- MachineLaw: every machine has one ------------------------------------------------------------
+  static std::string_view fault(const Params&) { return {}; }
+  static std::string_view reference_fault(const Reference&) { return {}; }
+  [[nodiscard]] bool is_improper(const Params&) const { return false; }
+  [[nodiscard]] bool is_seen(const Params&) const { return true; }
+  [[nodiscard]] std::optional<ImpossibleValue> impossible_value(const BinaryData&) const { return {}; }
+
+  // --- MachineFiles and MachineFilters (description.cpp) --------------------------------------------
+  static Shape shape_from(const FieldShapes& file);
+  [[nodiscard]] ArrayShape file_shape(std::string_view) const { return {}; }
+  static bool is_optional_field(std::string_view) { return false; }
   [[nodiscard]] std::vector<std::pair<std::string, Index>> shape_names() const;
+  [[nodiscard]] std::vector<ShapeAttribute> shape_attributes() const;
+  void unstandardise(const Params&, std::vector<State>&) const {}
   static const Matrix& filters(const Params& theta) { return theta.weights[0]; }
-  static constexpr std::string_view kFirstHidden = "hidden_1";
-  /// The field of the visible biases, and so of the reference machine in files.
-  static constexpr std::string_view kVisibleBias = "bias_0";
+  [[nodiscard]] FilterGrid filter_grid() const { return {}; }
+  static constexpr std::string_view kUsageOffsets = "hidden_1";
+  /// Every hidden layer.
+  [[nodiscard]] std::vector<Code> codes() const;
+  void code_values(std::size_t code, const State& x, const BlockCache& cache, LaneMatrix& out) const;
 
  private:
   static constexpr std::array<std::string_view, kMaxHidden> kWeightNames = {
@@ -204,8 +252,8 @@ class Dbm {
       "visible",  "hidden_1", "hidden_2", "hidden_3", "hidden_4",
       "hidden_5", "hidden_6", "hidden_7", "hidden_8"};
 
-  [[nodiscard]] std::size_t layers() const { return sizes_.size(); }
-  [[nodiscard]] Index size(std::size_t layer) const { return sizes_[layer]; }
+  [[nodiscard]] std::size_t layers() const { return shape_.sizes.size(); }
+  [[nodiscard]] Index size(std::size_t layer) const { return shape_.sizes[layer]; }
   /// Number of a layer's first unit among those of its stage.
   [[nodiscard]] Index first_unit(std::size_t layer) const;
   /// f(layer, part of its units) for the layers of a stage that a range of its units meets.
@@ -224,10 +272,8 @@ class Dbm {
   template <class V>
   [[nodiscard]] Eigen::VectorXd concatenated(std::size_t parity, const V& vectors) const;
 
-  std::vector<Index> sizes_;
-  Vector reference_bias_;
+  Shape shape_;
+  Reference reference_;
 };
-
-static_assert(HasReference<Dbm> && HasExactLogZ<Dbm> && HasMeanField<Dbm>);
 
 }  // namespace tempera

@@ -1,7 +1,7 @@
-// The spike-and-slab family: Gaussian restricted machines, spike-and-slab machines with real, binary or
-// sparse visibles (Courville, Bergstra, Bengio 2011), and the bilinear machine that separates factors of
-// variation (Desjardins, Courville, Bengio 2012). One class, of a kind of visibles (models/visibles.hpp) and
-// a kind of latents (models/latents.hpp). With filters W_m, gates c_m(h) in {0, 1} and slabs s_m,
+// Machines whose filters have amplitudes: Gaussian restricted machines, spike-and-slab machines with real,
+// binary or sparse visibles (Courville, Bergstra, Bengio 2011), and the bilinear machine that separates
+// factors of variation (Desjardins, Courville, Bengio 2012). One class, of a kind of visibles and a kind of
+// latents (models/units.hpp). With filters W_m, gates c_m(h) in {0, 1} and slabs s_m,
 //
 //   E(v, h, s) = E_visible(v) - bias' h + 1/2 v' diag(Phi h) v
 //                + sum_m [ 1/2 alpha_m s_m^2 - c_m s_m (W_m'v + alpha_m mu_m) + 1/2 alpha_m mu_m^2 c_m ]
@@ -22,78 +22,125 @@
 // Formulas: docs/mathematics/spike-and-slab.md, of the path 5.11.
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "tempera/models/latents.hpp"
-#include "tempera/models/visibles.hpp"
+#include "tempera/models/energy_model.hpp"
+#include "tempera/models/units.hpp"
+#include "tempera/models/units/bernoulli_hidden.hpp"
+#include "tempera/models/units/bilinear_blocks.hpp"
+#include "tempera/models/units/binary_visibles.hpp"
+#include "tempera/models/units/gaussian_visibles.hpp"
+#include "tempera/models/units/pooled_spikes.hpp"
+#include "tempera/models/units/sparse_visibles.hpp"
 
 namespace tempera {
 
-struct Configuration;
+namespace detail {
 
-/// Said of machines whose visibles, given some state of the latents, have no precision left.
-inline constexpr const char* kImproper =
-    "the machine is improper: for some state of its latents the precision of the visibles is not positive, "
-    "so it "
-    "has no law";
+/// Two names as one.
+template <const std::string_view& First, const std::string_view& Second>
+struct JoinedName {
+  static constexpr auto kLetters = [] {
+    std::array<char, First.size() + Second.size()> letters{};
+    std::size_t n = 0;
+    for (const char letter : First) letters[n++] = letter;
+    for (const char letter : Second) letters[n++] = letter;
+    return letters;
+  }();
+  static constexpr std::string_view kValue{kLetters.data(), kLetters.size()};
+};
+template <class V, class L>
+struct KindName : JoinedName<V::kRbmPrefix, L::kSuffix> {};
+template <class V, class L>
+requires L::kSlabs struct KindName<V, L> : JoinedName<V::kSlabPrefix, L::kSuffix> {
+};
 
-template <class Visibles, class Latents>
+}  // namespace detail
+
+template <VisibleUnits V, LatentUnits L>
+class SpikeSlab;
+
+namespace detail {
+
+/// The machine of simpler latents, where there are such.
+template <class V, class L>
+struct SimplerMachine {
+  using Type = void;
+};
+template <class V, class L>
+requires L::kTable struct SimplerMachine<V, L> {
+  using Type = SpikeSlab<V, typename L::Simpler>;
+};
+
+}  // namespace detail
+
+template <VisibleUnits V, LatentUnits L>
 class SpikeSlab {
+  static_assert(L::kEnumerable || V::kAlwaysProper,
+                "nothing keeps real latents and real visibles proper together");
+
  public:
-  using Data = typename Visibles::Data;
-  using Reference = typename Visibles::Reference;
-  using Row = std::conditional_t<std::is_same_v<Data, BinaryData>, Word, float>;
-  static constexpr bool kSlabs = Latents::kSlabs;
-  static constexpr bool kBinary = std::is_same_v<Data, BinaryData>;
+  using Visibles = V;
+  using Latents = L;
+  using Data = typename V::Data;
+  using Reference = typename V::Reference;
+  using Simpler = typename detail::SimplerMachine<V, L>::Type;
+  static constexpr std::string_view kKind = detail::KindName<V, L>::kValue;
+  static constexpr std::string_view kHiddenUnits = L::kHiddenUnits;
+  static constexpr bool kDiscrete = V::kDiscrete;
+  static constexpr bool kExactInference = true;
   /// Whether spikes may have a precision of their own (Phi).
-  static constexpr bool kSpikePrecision =
-      std::is_same_v<Visibles, GaussianVisibles> && std::is_same_v<Latents, PooledSpikes>;
-  static const std::string_view kKind;
+  static constexpr bool kSpikePrecision = V::kTakesPrecision && L::kGivesPrecision;
+  /// Whether some parameters leave the machine without a law.
+  static constexpr bool kCanBeImproper = L::kSlabs && !V::kAlwaysProper;
+  /// Whether slabs can be drawn with the visibles integrated out.
+  static constexpr bool kJointSlabs = L::kSlabs && V::kGaussian;
   /// Spikes whose every state is_improper looks at, at most.
   static constexpr Index kMaxSeenSpikes = 12;
-  /// More binary units than this are not enumerated.
   static constexpr Index kMaxEnumeratedUnits = 20;
-  /// The field of the visible biases.
-  static constexpr std::string_view kVisibleBias = Visibles::kBias;
-  /// Of a box of visibles: the mixture has no closed form.
-  static constexpr Index kNotEnumerable = 1 << 30;
+  static constexpr FeatureSet kFeatures =
+      V::kFeatures | L::kFeatures | FeatureSet{Feature::kFilterNorm, Feature::kFreeze} |
+      (L::kSlabs ? FeatureSet{Feature::kInitialSlabMean, Feature::kInitialSlabPrecision} : FeatureSet{}) |
+      (kSpikePrecision ? FeatureSet{Feature::kInitialSpikePrecision} : FeatureSet{}) |
+      (kJointSlabs ? FeatureSet{Feature::kTwoBlockGibbs} : FeatureSet{});
 
   struct Shape {
     Index n_visible = 0;
-    typename Latents::Shape latents;
+    typename L::Shape latents;
     /// Sweeps draw slabs and visibles jointly given the spikes (two blocks); else slabs given the visibles
-    /// and the visibles given the slabs (three). Real visibles with spikes only.
+    /// and the visibles given the slabs (three). Real visibles with slabs only.
     bool joint_slabs = false;
-    /// Visibles are restricted to [-box, box] each, so that every machine has a law; 0: they are not.
-    /// Gaussian visibles only; no joint slabs.
+    /// Visibles are restricted to [-box, box] each, so that every machine has a law; 0: they are not. No
+    /// joint slabs.
     double box = 0.0;
     bool operator==(const Shape&) const = default;
   };
 
   struct Params {
     Matrix weights;  // n_visible x filters
-    typename Visibles::Params visible;
-    typename Latents::Params latent;
+    typename V::Params visible;
+    typename L::Params latent;
 
     template <class F, class... S>
     static void visit(F&& f, S&&... s) {
       f("weights", s.weights...);
-      Visibles::Params::visit(f, s.visible...);
-      Latents::Params::visit(f, s.latent...);
+      V::Params::visit(f, s.visible...);
+      L::Params::visit(f, s.latent...);
     }
   };
 
   struct State {
-    typename Visibles::Layer visible;
-    typename Latents::State latent;
+    typename V::Layer visible;
+    typename L::State latent;
 
     template <class F, class... S>
     static void visit(F&& f, S&&... s) {
       f("visible", s.visible...);
-      Latents::State::visit(f, s.latent...);
+      L::State::visit(f, s.latent...);
     }
   };
 
@@ -104,48 +151,58 @@ class SpikeSlab {
   };
 
   /// Cache of one block.
-  struct Work {
+  struct BlockCache {
     Index lanes = kLanes;
     LaneMatrix input;      // W'v
     LaneMatrix quadratic;  // v' diag(Phi_i) v / 2 of every spike; 0 where Phi is
-    // Set by mean_latents: expected gate of every filter, expected gate times slab, and expected binary
-    // units, one kind after another (spikes; or g, h, gates).
+    // Set by mean_latents: expected gate of every filter, expected amplitude (gate times slab), and expected
+    // units, one layer after another (spikes; or g, h, gates).
     LaneMatrix gate;
-    LaneMatrix response;
+    LaneMatrix amplitude;
     LaneMatrix units;
   };
 
+  /// Memory of one task; grows on first use.
   struct Scratch {
     LaneMatrix drive;
     LaneMatrix gates;
-    LaneMatrix input;
-    LaneMatrix precision;
     LaneMatrix noise;
     LaneMatrix squares;
-    LaneMatrix logits;
-    BitLayer spikes;
-    PackedPanel packed;
-    ProductScratch products;
+    UnitScratch units;
   };
 
-  SpikeSlab(Shape shape, Reference reference);
-  static Reference fit_reference(const Data& data) { return Visibles::fit_reference(data); }
-  static Reference standard_reference(Index n) { return Visibles::standard_reference(n); }
+  SpikeSlab(Shape shape, Reference reference) : shape_(std::move(shape)), reference_(std::move(reference)) {}
+  static Reference fit_reference(const Data& data) { return V::fit_reference(data); }
+  static Reference standard_reference(const Shape& shape) { return V::standard_reference(shape.n_visible); }
 
   [[nodiscard]] const Shape& shape() const { return shape_; }
   [[nodiscard]] const Reference& reference() const { return reference_; }
   [[nodiscard]] Index n_visible() const { return shape_.n_visible; }
-  [[nodiscard]] Index filters() const;
-  bool operator==(const SpikeSlab& other) const;
+  [[nodiscard]] Index filters() const { return L::filters(shape_.latents); }
+  bool operator==(const SpikeSlab& other) const {
+    return shape_ == other.shape_ && equal_fields(reference_, other.reference_);
+  }
 
   [[nodiscard]] Params zero_params() const;
   [[nodiscard]] State new_state() const;
-  [[nodiscard]] Work new_work(Index lanes) const;
+  [[nodiscard]] BlockCache new_cache(Index lanes) const;
   [[nodiscard]] Offsets zero_offsets() const { return {}; }
 
-  // --- EnergyModel: see BernoulliRbm ---------------------------------------------------------------
+  // --- MachineOptionsKnown (description.cpp) -----------------------------------------------------------
+  static Shape shape_from(const MachineOptions& options, Index n_visible);
+  static std::vector<Violation> check(const MachineOptions& options, const InitialValues& initial);
+  static MachineDefaults defaults() { return {0.003, 0.03, FirstOrder::kAdam, Inference::kExact}; }
+  static std::string_view law_field(const MachineOptions& options);
+  /// 0.01; where spikes have a precision, what takes 0.8 of it along each filter, since weights of 0 are a
+  /// saddle there.
+  static double default_weight_scale(const InitialValues& values, Index n_visible);
+  [[nodiscard]] Params initial_params(const StreamFactory& streams, const InitialValues& values) const;
+  [[nodiscard]] Offsets initial_offsets(const Eigen::VectorXd&) const { return {}; }
+  static MachineMemory memory(const Shape& shape);
+
+  // --- MachineSampling (sampling.cpp) ------------------------------------------------------------------
   void load(const Data& data, std::span<const Index> cases, State& x) const;
-  static const typename Visibles::Layer& visibles_of(const State& x) { return x.visible; }
+  static const typename V::Layer& visibles_of(const State& x) { return x.visible; }
   [[nodiscard]] Index stages() const { return shape_.joint_slabs ? 3 : 2; }
   [[nodiscard]] Index stage_units(Index stage) const;
   /// Three blocks: stage 0 draws the visibles given slabs and spikes, stage 1 spikes and then slabs given the
@@ -153,76 +210,72 @@ class SpikeSlab {
   void resample(Index stage, UnitRange units, const Params& theta, const Panel<SpikeSlab>& panel,
                 Scratch& scratch, const LaneStream& stream) const;
   /// Spikes, or blocks.
-  [[nodiscard]] Index latents() const;
-  void infer(UnitRange units, const Params& theta, const Panel<SpikeSlab>& panel, Scratch& scratch) const;
+  [[nodiscard]] Index latents() const { return L::groups(shape_.latents); }
+  void latent_input(UnitRange units, const Params& theta, const Panel<SpikeSlab>& panel,
+                    Scratch& scratch) const;
   /// Exact, by enumeration of the smaller group of each block where there are groups. Statistics of
   /// `accumulate` are those of beta = 1.
   void mean_latents(UnitRange units, const Params& theta, const Panel<SpikeSlab>& panel) const;
-  void sample_latents(const Params& theta, const LaneFloats& beta, State& x, const Work& work,
+  void sample_latents(const Params& theta, const LaneFloats& beta, State& x, const BlockCache& cache,
                       const LaneStream& stream) const;
-  void free_energy(const Params& theta, const LaneFloats& beta, const State& x, const Work& work,
+  void free_energy(const Params& theta, const LaneFloats& beta, const State& x, const BlockCache& cache,
                    LaneDoubles& out) const;
-  /// A slice is 64 filters, or 64 columns of Phi; the first one also holds all vectors.
-  void accumulate(const Params& theta, std::span<const State> states, std::span<const Work> works,
-                  std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
-                  Params& sums) const;
-  [[nodiscard]] Index slices() const;
-  /// Layer 0 is the visibles; then the expected binary units, one layer for each kind.
-  [[nodiscard]] std::vector<Index> layer_sizes() const;
-  void layer_values(Index layer, const State& x, const Work& work, LaneMatrix& out) const;
+  /// HasDataNoise.
+  void add_noise(double standard_deviation, const LaneStream& stream, Index lanes, State& x) const
+      requires(V::kFeatures.has(Feature::kDataNoise)) {
+    V::add_noise(standard_deviation, stream, lanes, x.visible);
+  }
 
-  // --- the paper's mean field of bilinear machines ---------------------------------------------------
+  // --- HasMeanField: the paper's, of bilinear machines -------------------------------------------------
   /// Expected latents of independent g and h instead of the exact ones of mean_latents, at beta = 1: sweeps
-  /// of g given h and h given g, from the biases. Out: as mean_latents.
-  void mean_field(Index sweeps, bool h_first, const Params& theta,
-                  Work& work) const requires std::is_same_v<Latents, BilinearBlocks>;
-  /// Upper bound of the free energy that the expected units of `work` give.
-  void variational_free_energy(const Params& theta, const State& x, const Work& work,
-                               LaneDoubles& out) const requires std::is_same_v<Latents, BilinearBlocks>;
+  /// of g given h and h given g (h first in odd updates), from the biases. Out: as mean_latents.
+  void mean_field(Index sweeps, bool odd_update, const Params& theta, BlockCache& cache,
+                  Scratch& scratch) const requires L::kMeanField;
+  void variational_free_energy(const Params& theta, const State& x, const BlockCache& cache,
+                               LaneDoubles& out) const requires L::kMeanField;
 
-  // --- HasReference ----------------------------------------------------------------------------------
+  // --- HasReference ------------------------------------------------------------------------------------
   void sample_reference(Index lanes, State& x, const LaneStream& stream) const;
   [[nodiscard]] double reference_log_partition() const;
   [[nodiscard]] Params reference_params() const;
 
-  // --- HasExactLogZ ----------------------------------------------------------------------------------
-  /// Gaussian visibles: the binary latents, each state of which is one component of a mixture of Gaussians.
-  /// Binary visibles: the visibles. Sparse ones: visible and latent spikes.
-  [[nodiscard]] Index enumerated_units() const;
-  [[nodiscard]] Index exact_chunks() const;
-  /// +infinity where a state of the latents has no normalisable law (the machine is improper). Cost for each
-  /// state with r active slabs: n_visible r^2 + r^3.
-  [[nodiscard]] double log_partition_chunk(const Params& theta, double beta, Index chunk) const;
-
-  // --- HasStatistics ---------------------------------------------------------------------------------
-  // Layers of statistics, each in units in which it has no dimension: visibles v in standard deviations of
-  // the reference, 1; gates times slabs in standard deviations of their prior (or hidden units), 2; 1 x 2 are
-  // the filters; -v^2 / 2 in variances of the reference, 3; binary units, 4; 3 x 4 is Phi; slab means, 5, and
-  // precisions, 6, as derivatives of the energy; the parameters of sparse visibles, 7. Nothing is centred.
-  // What a kind does not have is empty.
+  // --- MachineStatistics and HasStatistics (statistics.cpp) --------------------------------------------
+  /// A slice is 64 filters, or 64 columns of Phi; the first one also holds all vectors.
+  void accumulate(const Params& theta, std::span<const State> states, std::span<const BlockCache> caches,
+                  std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
+                  Params& sums) const;
+  [[nodiscard]] Index slices() const;
+  /// Layer 0 is the visibles; then the expected units, one layer for each kind.
+  [[nodiscard]] std::vector<Index> layer_sizes() const;
+  [[nodiscard]] std::vector<std::string> layer_names() const;
+  void layer_values(Index layer, const State& x, const BlockCache& cache, LaneMatrix& out) const;
+  static constexpr bool is_weight(std::string_view field) { return field == "weights"; }
+  static constexpr bool is_precision(std::string_view field) { return field.ends_with("_precision"); }
+  /// The layers of models/units.hpp (StatisticsLayer). Nothing is centred.
   [[nodiscard]] LayerShape statistics_shape(const Params& theta) const;
   /// Expected values are those of `mean_latents`: then the statistics are gradients of log p(v), slabs and
   /// units summed out, and their covariance is Amari's metric; drawn ones give that of the joint law.
-  void statistics_layer(std::size_t layer, bool drawn, const Params& theta, const State& x, const Work& work,
-                        LaneMatrix& out) const;
+  void statistics_layer(std::size_t layer, bool drawn, const Params& theta, const State& x,
+                        const BlockCache& cache, LaneMatrix& out) const;
   /// Sums of -dE/d(parameters) as `accumulate` gives them, in these units.
   [[nodiscard]] LayerParams<float> to_statistics(const Params& theta, const Params& sums) const;
   /// Adds a step to the parameters. A precision x moves by d to x + d, or where d < 0 to x^2 / (x - d): the
   /// same to first order, and positive. Zeros stay.
   void move(const LayerParams<float>& step, Params& theta) const;
 
-  // --- one case, exactly -------------------------------------------------------------------------------
+  // --- MachineCases and HasExactLogZ (exact.cpp) -------------------------------------------------------
   static constexpr Index case_units() { return 0; }
-  [[nodiscard]] double free_energy(const Params& theta, std::span<const Row> row) const;
-  /// Expected visibles given the latents.
+  [[nodiscard]] double free_energy(const Params& theta, std::span<const typename V::Value> row) const;
   void mean_visible(const Params& theta, const State& x, Scratch& scratch, LaneMatrix& mean) const;
+  /// Visibles of finitely many states: those. Real visibles: the latents, each state of which is one
+  /// component of a mixture of Gaussians, and the visible spikes of sparse ones.
+  [[nodiscard]] Index enumerated_units() const;
+  [[nodiscard]] std::string why_not_enumerable() const;
+  [[nodiscard]] Index exact_chunks() const;
+  /// Cost for each state with r active slabs: n_visible r^2 + r^3.
+  [[nodiscard]] double log_partition_chunk(const Params& theta, double beta, Index chunk) const;
 
-  // --- what trainers and files ask ---------------------------------------------------------------------
-  static constexpr bool is_weight(std::string_view field) { return field == "weights"; }
-  /// Positive numbers that training moves in the log domain; zeros stay.
-  static constexpr bool is_precision(std::string_view field) { return field.ends_with("_precision"); }
-  [[nodiscard]] Params initial_params(const StreamFactory& streams, const InitialValues& values) const;
-  [[nodiscard]] Offsets initial_offsets(const Eigen::VectorXd&) const { return {}; }
+  // --- MachineLaw and HasProjection (projection.cpp) ---------------------------------------------------
   /// Keeps precisions in bounds and the machine proper, unless a box does: what slabs take from the precision
   /// of the visibles is lowered until 1 % is left for every state of the latents. Each spike's own precision
   /// holds what it can of its slabs, and what is left,
@@ -244,42 +297,73 @@ class SpikeSlab {
   [[nodiscard]] bool is_improper(const Params& theta) const;
   /// Whether is_improper decides.
   [[nodiscard]] bool is_seen(const Params& theta) const;
-  /// Name of the first field that no machine of this kind can have, or empty: a precision out of range.
-  [[nodiscard]] std::string_view fault(const Params& theta) const;
-  /// Slabs of blocks as themselves, no longer in standard deviations of their prior: for files.
+  static std::string_view fault(const Params& theta);
+  static std::string_view reference_fault(const Reference& reference);
+  /// A value outside of the box.
+  [[nodiscard]] std::optional<ImpossibleValue> impossible_value(const Data& data) const;
+
+  // --- MachineFiles and MachineFilters (description.cpp) -----------------------------------------------
+  static Shape shape_from(const FieldShapes& file);
+  [[nodiscard]] ArrayShape file_shape(std::string_view field) const;
+  static bool is_optional_field(std::string_view field) { return field == "spike_precision"; }
+  [[nodiscard]] std::vector<std::pair<std::string, Index>> shape_names() const;
+  [[nodiscard]] std::vector<ShapeAttribute> shape_attributes() const;
+  /// Slabs of blocks as themselves, no longer in standard deviations of their prior.
   void unstandardise(const Params& theta, std::vector<State>& blocks) const;
   static const Matrix& filters(const Params& theta) { return theta.weights; }
-  /// Shape of a field in files, where it is more than that of the array.
-  [[nodiscard]] std::vector<std::uint64_t> file_shape(std::string_view field) const;
-  [[nodiscard]] std::vector<std::pair<std::string, Index>> shape_names() const;
+  static Matrix& filters(Params& theta) { return theta.weights; }
+  [[nodiscard]] FilterGrid filter_grid() const { return L::filter_grid(shape_.latents); }
+  static constexpr std::string_view kUsageOffsets = "";
+  /// Expected units, one code for each layer; with slabs also "spike_slab", every filter's expected
+  /// amplitude; and where spikes pool slabs "pooled_norm", the Euclidean norm of those of each spike.
+  [[nodiscard]] std::vector<Code> codes() const;
+  void code_values(std::size_t code, const State& x, const BlockCache& cache, LaneMatrix& out) const;
+  /// HasFilterTable.
+  [[nodiscard]] FilterTable table() const requires L::kTable { return L::table(shape_.latents); }
 
  private:
   [[nodiscard]] Index first_stage() const { return shape_.joint_slabs ? 1 : 0; }
-  [[nodiscard]] UnitRange filters_of(UnitRange units) const;
+  /// Filters of a group, and of a range of groups.
+  [[nodiscard]] Index filters_each() const { return filters() / latents(); }
+  [[nodiscard]] UnitRange filters_of(UnitRange groups) const {
+    return {groups.first * filters_each(), groups.last * filters_each()};
+  }
+  [[nodiscard]] float box() const { return static_cast<float>(shape_.box); }
+  static LatentInput input_of(const BlockCache& cache) { return {cache.input, cache.quadratic}; }
+  static LatentMeans means_of(BlockCache& cache) { return {cache.gate, cache.amplitude, cache.units}; }
   /// Whether any spike has a precision.
-  static bool has_spike_precision(const Params& theta);
+  static bool has_spike_precision(const Params& theta) {
+    if constexpr (kSpikePrecision) {
+      return (theta.latent.spike_precision.array() != 0.0F).any();
+    } else {
+      return false;
+    }
+  }
+
   void draw_visibles(UnitRange units, const Params& theta, const Panel<SpikeSlab>& panel, Scratch& scratch,
                      const LaneStream& stream) const;
+  void draw_slabs(UnitRange filters, const Params& theta, const LaneFloats& beta, const BlockCache& cache,
+                  const LaneStream& stream, Index first_site, State& x) const;
   void draw_slabs_jointly(const Params& theta, const LaneFloats& beta, State& x, Index lanes,
                           Scratch& scratch, const LaneStream& stream) const;
-  void draw_units(UnitRange units, const Params& theta, const LaneFloats& beta, const Work& work,
-                  const LaneStream& stream, Index first_site, State& x) const;
-  void draw_slabs(UnitRange filters, const Params& theta, const LaneFloats& beta, const Work& work,
-                  const LaneStream& stream, Index first_site, State& x) const;
-  /// log of what the latents give to the weight of v, slabs and units summed out, in double.
-  [[nodiscard]] double log_latent_weight(const Params& theta, double beta, const Eigen::VectorXd& v) const;
-  [[nodiscard]] double log_slab_constant(const Params& theta) const;
-  [[nodiscard]] double log_component(const Params& theta, double beta, Word visible_spikes,
-                                     const Configuration& latent) const;
-  /// Sites of random bits that the latents take.
-  [[nodiscard]] Index latent_sites() const;
+  /// The active slabs of one chain given the spikes, from noise.
+  void draw_active_slabs(const Params& theta, float beta, const std::vector<Index>& active, Index lane,
+                         const LaneMatrix& noise, State& x) const requires kJointSlabs;
 
-  [[nodiscard]] float box() const { return static_cast<float>(shape_.box); }
+  struct VectorSums;
+  void accumulate_vectors(const Params& theta, std::span<const State> states,
+                          std::span<const BlockCache> caches, std::span<const LaneFloats> weights, Sums mode,
+                          Params& sums) const;
   /// f(component of `statistics`, of `params`, unit, whether it is a precision) for every parameter: a
   /// parameter is its component in `statistics` times the unit.
   template <class P, class F, class S>
   void visit_statistics(const Params& theta, P& params, F&& f, S& statistics) const;
-  void set_responses(UnitRange filters, const Params& theta, Work& work) const;
+
+  /// log of what the latents give to the weight of v, summed out, in double.
+  [[nodiscard]] double log_latent_weight(const Params& theta, double beta, const Eigen::VectorXd& v) const;
+  [[nodiscard]] double log_component(const Params& theta, double beta, Word visible_bits,
+                                     const Configuration& latent) const requires(!V::kEnumerable);
+
   void clamp_precisions(Params& theta) const;
   /// What the precision of the visibles alone must hold of the slabs: filters scaled by Lambda^-1/2
   /// alpha^-1/2 and by the root of what is left of them, their Gram matrix on the smaller side, and whether
@@ -291,35 +375,21 @@ class SpikeSlab {
     bool proper = true;
   };
   [[nodiscard]] Excess excess(const Params& theta) const;
+  /// Whether the precision of the visibles is not positive with these groups on and all others off.
+  [[nodiscard]] bool lacks_law(const Params& theta,
+                               const std::vector<Index>& groups) const requires kCanBeImproper;
   /// Raises slab precisions as far as `project` says; whether it did.
-  bool raise_slabs(Params& theta, Vector& direction) const requires kSlabs;
+  bool raise_slabs(Params& theta, Vector& direction) const requires kCanBeImproper;
 
   Shape shape_;
   Reference reference_;
-  Vector no_bias_;
 };
 
-using GaussianRbm = SpikeSlab<GaussianVisibles, HiddenUnits>;
+using GaussianRbm = SpikeSlab<GaussianVisibles, BernoulliHidden>;
 using SpikeSlabRbm = SpikeSlab<GaussianVisibles, PooledSpikes>;
 using BinarySpikeSlabRbm = SpikeSlab<BinaryVisibles, PooledSpikes>;
 using SparseSpikeSlabRbm = SpikeSlab<SparseVisibles, PooledSpikes>;
 using BilinearSpikeSlabRbm = SpikeSlab<GaussianVisibles, BilinearBlocks>;
 using BinaryBilinearSpikeSlabRbm = SpikeSlab<BinaryVisibles, BilinearBlocks>;
-
-template <>
-inline constexpr std::string_view GaussianRbm::kKind = "gaussian-rbm";
-template <>
-inline constexpr std::string_view SpikeSlabRbm::kKind = "ssrbm";
-template <>
-inline constexpr std::string_view BinarySpikeSlabRbm::kKind = "binary-ssrbm";
-template <>
-inline constexpr std::string_view SparseSpikeSlabRbm::kKind = "sparse-ssrbm";
-template <>
-inline constexpr std::string_view BilinearSpikeSlabRbm::kKind = "bilinear-ssrbm";
-template <>
-inline constexpr std::string_view BinaryBilinearSpikeSlabRbm::kKind = "binary-bilinear-ssrbm";
-
-static_assert(HasReference<SpikeSlabRbm> && HasExactLogZ<SpikeSlabRbm> && HasProjection<SpikeSlabRbm>);
-static_assert(HasReference<GaussianRbm> && HasExactLogZ<BinarySpikeSlabRbm>);
 
 }  // namespace tempera

@@ -15,13 +15,13 @@
 namespace tempera {
 
 /// A fixed number of threads. Not copyable; pass by reference.
-class Workers {
+class Executor {
  public:
   /// 0 takes every core of the machine.
-  explicit Workers(int threads = 0);
-  ~Workers();
-  Workers(const Workers&) = delete;
-  Workers& operator=(const Workers&) = delete;
+  explicit Executor(int threads = 0);
+  ~Executor();
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
 
   [[nodiscard]] int threads() const { return threads_; }
 

@@ -7,7 +7,7 @@
 // (Amari), which is smaller (docs/mathematics/metrics.md 4.1).
 #pragma once
 
-#include "tempera/mcmc/chains.hpp"
+#include "tempera/mcmc/population.hpp"
 #include "tempera/train/layer_params.hpp"
 
 namespace tempera {
@@ -97,12 +97,6 @@ class DenseFisher final : public Fisher<Number> {
   std::vector<Layer> variances_;
 };
 
-/// Memory of a KernelFisher, reused by every update.
-template <EnergyModel M>
-struct FisherWorkspace {
-  Workspace<M> probe;
-};
-
 /// What the latents of a Fisher matrix's draws are.
 enum class Latents {
   kDrawn,     // as sampled: the joint law
@@ -110,22 +104,25 @@ enum class Latents {
   kMoments,   // expected, and their variances beside them: moments of the joint law
 };
 
-/// The Fisher matrix of chains `which` of a machine of real-valued statistics. `workspace` holds the expected
-/// latents of the chains, in whose place those drawn stand for the joint law.
-template <HasStatistics M>
-DenseFisher<float> statistics_fisher(const M& model, const typename M::Params& theta,
-                                     const std::vector<typename M::State>& blocks,
-                                     const Workspace<M>& workspace, const std::vector<std::uint64_t>& which,
-                                     bool drawn, const Workers& workers);
+/// The draws of a Fisher matrix: some chains of a population, whose caches hold their expected latents.
+struct FisherDraws {
+  std::vector<std::uint64_t> chains;
+  Latents latents = Latents::kExpected;
+};
 
-/// From chains, through the kernels: products with bits. `workspace` holds the expected latents of the
-/// chains, which kDrawn replaces. `which`: the chains that are draws. All arguments must outlive it.
+/// The Fisher matrix of draws of a machine of real-valued statistics. Of the joint law where the latents are
+/// not expected ones.
+template <HasStatistics M>
+DenseFisher<float> statistics_fisher(const Engine<M>& engine, const typename M::Params& theta,
+                                     const Population<M>& population, const FisherDraws& draws);
+
+/// From draws, through the kernels: products with bits. The expected latents of the population's caches are
+/// replaced by those drawn where these are asked for. `probe` is memory. All arguments must outlive it.
 template <HasLayers M>
 class KernelFisher final : public Fisher<float> {
  public:
-  KernelFisher(const M& model, const typename M::Params& theta, std::vector<typename M::State>& blocks,
-               Workspace<M>& workspace, std::vector<std::uint64_t> which, Latents latents,
-               const typename M::Offsets& offsets, FisherWorkspace<M>& memory, const Workers& workers);
+  KernelFisher(const Engine<M>& engine, const typename M::Params& theta, Population<M>& population,
+               FisherDraws draws, const typename M::Offsets& offsets, Caches<M>& probe);
 
   [[nodiscard]] const std::vector<Layer>& layers() const override;
   [[nodiscard]] const std::vector<Layer>& variances() const override;
@@ -133,15 +130,12 @@ class KernelFisher final : public Fisher<float> {
   [[nodiscard]] LayerParams<float> combine(const Eigen::VectorXd& z) const override;
 
  private:
-  const M& model_;
+  Engine<M> engine_;
   const typename M::Params& theta_;
-  std::vector<typename M::State>& blocks_;
-  Workspace<M>& workspace_;
-  std::vector<std::uint64_t> which_;
-  Latents latents_;
+  Population<M>& population_;
+  FisherDraws draws_;
   LayerOffsets offsets_;
-  FisherWorkspace<M>& memory_;
-  const Workers& workers_;
+  Caches<M>& probe_;
   mutable std::vector<Layer> layers_;
   mutable std::vector<Layer> variances_;
 };

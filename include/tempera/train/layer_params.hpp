@@ -138,7 +138,7 @@ void centre_gradient(const LayerOffsets& offsets, LayerParams<Number>& g) {
 
 /// Direction or parameters, centred to plain.
 template <class Number>
-void plain_direction(const LayerOffsets& offsets, LayerParams<Number>& d) {
+void uncentred_direction(const LayerOffsets& offsets, LayerParams<Number>& d) {
   for (std::size_t k = 0; k < d.weights.size(); ++k) {
     d.bias[k].noalias() -= d.weights[k] * offsets[k + 1]->template cast<Number>();
     d.bias[k + 1].noalias() -= d.weights[k].transpose() * offsets[k]->template cast<Number>();

@@ -1,13 +1,9 @@
-// First-order optimisers as values: a struct of moments, and one step.
-//
-// Formulas: docs/mathematics/energies.md 1.6 and 1.8.
+// First-order rules as values: moments, and one step.
 #pragma once
-
-#include <string>
-#include <vector>
 
 #include "tempera/models/energy_model.hpp"
 #include "tempera/parallel/tasks.hpp"
+#include "tempera/train/plan.hpp"
 
 namespace tempera {
 
@@ -24,16 +20,11 @@ struct Optimizer {
   }
 };
 
-struct OptimizerStep {
-  bool adam = false;
+/// One step of a first-order rule: which one, how long, and how many came before.
+struct FirstOrderStep {
+  const FirstOrderPlan& plan;
   double learning_rate = 0.0;
-  double momentum = 0.0;
-  double l1 = 0.0;
-  double l2 = 0.0;
-  double clip = 0.0;                // largest norm of the centred gradient; 0 does not clip
-  std::uint64_t update = 1;         // counts from 1, for the bias correction of Adam (Kingma & Ba 2015)
-  double average_weight = 0.0;      // of the new parameters in their running average
-  std::vector<std::string> frozen;  // fields that stay as they are
+  std::uint64_t update = 1;  // counts from 1, for the bias correction of Adam (Kingma & Ba 2015)
 };
 
 struct StepNorms {
@@ -42,29 +33,34 @@ struct StepNorms {
   bool finite = true;     // whether every new parameter is
 };
 
+/// What a step moves.
+template <EnergyModel M>
+struct Moved {
+  const typename M::Offsets& offsets;
+  typename M::Params& theta;
+  Optimizer<M>& optimizer;
+};
+
 /// One step of ascent, in one pass over memory: centres `gradient` (G_W - g_a nu' - mu g_c' for offsets mu,
 /// nu), turns it into a direction with decay of the weights, transforms that back to the plain parameters
 /// (d_a - D_W nu, d_c - D_W' mu, so that offsets may move at any time without changing the law of the
-/// machine; Melchior et al. 2016), adds it to `theta`, and moves `average` towards the result (nothing where
-/// it is empty).
+/// machine; Melchior et al. 2016), and adds it to the parameters.
 ///
-/// sgd: m <- momentum m + lr g. adam: beta1 = momentum or 0.9, beta2 = 0.999, epsilon = 1e-8. Where `clip`
-/// may act, a first pass measures the norm. Machines without layers have no offsets: every field moves by
-/// itself, precisions in the log domain (their gradient times themselves; x exp(d) for x + d), so that they
-/// stay positive and zeros stay zero; their average is left to move_average, after a projection. The result
-/// does not depend on the threads.
-template <EnergyModel M>
-StepNorms apply_gradient(const OptimizerStep& step, const typename M::Offsets& offsets,
-                         const typename M::Params& gradient, typename M::Params& theta,
-                         Optimizer<M>& optimizer, typename M::Params& average, const Workers& workers);
+/// sgd: m <- momentum m + lr g. adam: beta1 = momentum or 0.9, beta2 = 0.999, epsilon = 1e-8. Where the norm
+/// is clipped, a first pass measures it. Source: docs/mathematics/energies.md 1.6 and 1.8. The result does
+/// not depend on the threads.
+template <HasLayers M>
+StepNorms take_centred_step(const FirstOrderStep& step, const typename M::Params& gradient, Moved<M> moved,
+                            const Executor& executor);
 
-/// Moves the average towards the parameters; nothing where it is empty.
-template <Fielded Params>
-void move_average(const OptimizerStep& step, const Params& theta, Params& average) {
-  if (size_of(average) == 0) return;
-  for_each_field([&step](std::string_view, auto& mean,
-                         const auto& x) { mean += static_cast<float>(step.average_weight) * (x - mean); },
-                 average, theta);
-}
+/// The same for machines without offsets: every field moves by itself, precisions in the log domain (their
+/// gradient times themselves; x exp(d) for x + d), so that they stay positive and zeros stay zero.
+template <EnergyModel M>
+StepNorms take_plain_step(const FirstOrderStep& step, const typename M::Params& gradient, Moved<M> moved);
+
+/// Moves the average towards the parameters by this part of the way; nothing where it is empty.
+template <EnergyModel M>
+void move_average(double part, const typename M::Params& theta, typename M::Params& average,
+                  const Executor& executor);
 
 }  // namespace tempera

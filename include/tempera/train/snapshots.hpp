@@ -58,16 +58,21 @@ const char* snapshots_fault(const M& model, const Snapshots<M>& snapshots, std::
 
 /// The reference machine as the only snapshot, and a reservoir of its draws.
 template <HasReference M>
-Snapshots<M> initial_snapshots(const M& model, std::uint64_t n_chains, const StreamFactory& streams,
-                               const Workers& workers);
+Snapshots<M> initial_snapshots(const Engine<M>& engine, std::uint64_t n_chains);
+
+/// When snapshots are worked on, and the jumps that replicas make.
+struct SnapshotStep {
+  std::uint64_t update = 0;
+  double jump_rate = 0.0;
+  const JumpMemory& jumps;
+};
 
 /// Offers every chain another draw of the reservoir; accepted ones change places (Metropolis on free energies
 /// of both machines, which leaves their product law invariant). Latents of the chains are drawn anew. Cost:
 /// four products.
 template <EnergyModel M>
-void exchange_with_reservoir(const M& model, const typename M::Params& theta, std::uint64_t update,
-                             const StreamFactory& streams, Chains<M>& chains, Snapshots<M>& snapshots,
-                             TrajectoryWorkspace<M>& workspace, const Workers& workers);
+void exchange_with_reservoir(const Engine<M>& engine, const typename M::Params& theta, std::uint64_t update,
+                             Chains<M>& chains, Snapshots<M>& snapshots, TrajectoryCaches<M>& caches);
 
 /// Whether the chains accept too few draws of the last snapshot.
 template <EnergyModel M>
@@ -80,17 +85,15 @@ bool is_due(const Snapshots<M>& snapshots) {
 /// (roll_back). Snapshots whose neighbours accept each other are dropped, and midpoints put where swaps fail.
 /// Cost: 20 rounds of all rungs.
 template <EnergyModel M>
-bool freeze(const M& model, const typename M::Params& theta, std::uint64_t update, double jump_rate,
-            const JumpMemory& jumps, const StreamFactory& streams, Chains<M>& chains, Snapshots<M>& snapshots,
-            TrajectoryWorkspace<M>& workspace, const Workers& workers);
+bool freeze(const Engine<M>& engine, const typename M::Params& theta, const SnapshotStep& step,
+            Chains<M>& chains, Snapshots<M>& snapshots, TrajectoryCaches<M>& caches);
 
 /// Every tenth update, one round of all rungs; every second time, the draws of the last snapshot replace a
 /// tenth of the reservoir, part after part, so that the masses of modes that chains cannot leave do not rest
 /// on one freeze.
 template <EnergyModel M>
-void renew(const M& model, std::uint64_t update, double jump_rate, const JumpMemory& jumps,
-           const StreamFactory& streams, Snapshots<M>& snapshots, TrajectoryWorkspace<M>& workspace,
-           const Workers& workers);
+void refresh_reservoir(const Engine<M>& engine, const SnapshotStep& step, Snapshots<M>& snapshots,
+                       TrajectoryCaches<M>& caches);
 
 /// Parameters and chains of the last snapshot, at half the learning rate. Throws NumericalError after
 /// kMostRollbacks in a row.

@@ -16,7 +16,7 @@ namespace tempera {
 /// result[place] is a filter. The sum of the correlations of filters in one row or one column of a block is
 /// made as large as swaps of two filters can make it, the best of some random starts. Cost: starts x passes x
 /// n^3. `progress` is told the part of the starts that is done.
-std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, Index n_blocks, Index n_g, Index n_h,
+std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, const FilterTable& table,
                                    const StreamFactory& streams, const Progress& progress = {});
 
 /// A rotation R of n filters W at right angles (the new ones are W R) such that responses to cases (rows:
@@ -28,12 +28,13 @@ std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, Index n_b
 /// done.
 Eigen::MatrixXd sparsest_rotation(Eigen::MatrixXd responses, const Progress& progress = {});
 
-/// Parameters that training begins at. Cost: two trainings (of binary cases, or of more filters than
+/// Parameters that training begins at: as the machine has them, or of a staged start where the (resolved)
+/// options ask for one. Cost of a staged start: two trainings (of binary cases, or of more filters than
 /// visibles, one) of a plain machine with 1.6 spikes for each place of the table, as long as training itself.
 /// Throws NumericalError. `progress` is told the fraction done; it stops the work by throwing, since a start
 /// that is half made is none.
-template <class M>
-typename M::Params staged_params(const M& model, const typename M::Data& data, const TrainConfig& config,
-                                 const Progress& progress, const Workers& workers);
+template <EnergyModel M>
+typename M::Params starting_params(const Engine<M>& engine, const TrainOptions& options,
+                                   const typename M::Data& data, const Progress& progress);
 
 }  // namespace tempera

@@ -1,16 +1,38 @@
 // How far to go along a metric's direction.
 #pragma once
 
-#include "tempera/train/metric.hpp"
+#include <functional>
+
+#include "tempera/core/names.hpp"
+#include "tempera/train/fisher.hpp"
 
 namespace tempera {
 
+enum class StepControl { kFixed, kKl, kBlocks2, kKrylov };
+
+template <>
+struct Names<StepControl> {
+  static constexpr std::array<NamedValue<StepControl>, 4> table{{
+      {StepControl::kFixed, "fixed", "the rate"},
+      {StepControl::kKl, "kl", "at most the radius"},
+      {StepControl::kBlocks2, "blocks2", "biases and weights apart, at most the radius"},
+      {StepControl::kKrylov, "krylov", "the best of several directions, at most the radius"},
+  }};
+};
+
 struct StepOptions {
-  std::string controller = "fixed";  // fixed, kl, blocks2 or krylov
-  double rate = 1.0;                 // steps are at most this many times the direction
-  double radius = 0.1;               // of the trust region, nats of predicted KL
-  Index directions = 5;              // of krylov
-  double damping = 0.1;              // of krylov's projected problem
+  StepControl control = StepControl::kFixed;
+  double rate = 1.0;     // steps are at most this many times the direction
+  double radius = 0.1;   // of the trust region, nats of predicted KL
+  Index directions = 5;  // of krylov
+  double damping = 0.1;  // of krylov's projected problem
+};
+
+/// Where krylov finds directions beside that of the metric; the others need none.
+template <class Number>
+struct KrylovSource {
+  Flat<Number> previous;  // the last step, empty where there is none
+  std::function<LayerParams<Number>(const LayerParams<Number>&)> precondition;  // x -> P^-1 x
 };
 
 struct StepReport {
@@ -27,13 +49,11 @@ struct StepReport {
 /// last step, d and P^-1 F applied to it again and again (Vinyals & Povey 2012, with the projected Fisher
 /// matrix in place of a line search).
 ///
-/// `precondition` is x -> P^-1 x; `report` may be null, which saves a score; `previous` the last step, empty
-/// where there is none. Cost: a score for kl, two for blocks2; two products and a solution for every
-/// direction of krylov.
+/// `report` may be null, which saves a score. Cost: a score for kl, two for blocks2; two products and a
+/// solution for every direction of krylov.
 template <class Number>
-LayerParams<Number> take_step(
-    const StepOptions& options, const Fisher<Number>& fisher, const LayerParams<Number>& g,
-    LayerParams<Number> d, const Flat<Number>& previous,
-    const std::function<LayerParams<Number>(const LayerParams<Number>&)>& precondition, StepReport* report);
+LayerParams<Number> take_step(const StepOptions& options, const Fisher<Number>& fisher,
+                              const LayerParams<Number>& g, LayerParams<Number> d,
+                              const KrylovSource<Number>& krylov, StepReport* report);
 
 }  // namespace tempera

@@ -22,11 +22,11 @@ namespace tempera {
 template <EnergyModel M>
 struct Tracker {
   typename M::Params theta;  // the machine that the belief is about
-  TemperatureLadder ladder;  // its plain chains are the particles
-  Chains<M> chains;
-  LatticeBelief belief;         // over the rungs; over one where there are particles alone
-  std::vector<double> carried;  // of every chain: the sum of its log-weights of late, of particles since they
-                                // were drawn anew
+  TemperatureLadder ladder;  // its free chains are the particles
+  Population<M> population;
+  LatticeBelief belief;                        // over the rungs; over one where there are particles alone
+  std::vector<double> accumulated_log_weight;  // of every chain: the sum of its log-weights of late, of
+                                               // particles since they were drawn anew
   // Running means: how variable the increments of every rung (and, last, of the particles) are, and how much
   // they go on as before; the same of the ratios of neighbours, with the fading sum of the influences of
   // every ensemble on them.
@@ -36,14 +36,15 @@ struct Tracker {
   std::vector<double> ratio_correlation;
   std::vector<double> influences;
   std::uint64_t rounds = 0;
+  bool current = false;  // whether the caches are those of this machine and these chains; not stored
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
     f("theta", s.theta...);
     f("ladder", s.ladder...);
-    f("chains", s.chains...);
+    f("chains", s.population...);
     f("belief", s.belief...);
-    f("carried", s.carried...);
+    f("accumulated_log_weight", s.accumulated_log_weight...);
     f("increment_variance", s.increment_variance...);
     f("increment_correlation", s.increment_correlation...);
     f("ratio_variance", s.ratio_variance...);
@@ -51,13 +52,6 @@ struct Tracker {
     f("influences", s.influences...);
     f("rounds", s.rounds...);
   }
-};
-
-/// Memory of the tracker that is no part of its state.
-template <EnergyModel M>
-struct TrackerWorkspace {
-  Workspace<M> chains;
-  bool current = false;  // whether the caches are those of the tracker's machine and chains
 };
 
 /// Sizes of a tracker.
@@ -69,8 +63,7 @@ struct TrackerShape {
 
 /// Chains drawn from the reference machine, of which log Z is exact.
 template <EnergyModel M>
-Tracker<M> initial_tracker(const M& model, const TrackerShape& shape, const StreamFactory& streams,
-                           const Workers& workers);
+Tracker<M> initial_tracker(const Engine<M>& engine, const TrackerShape& shape);
 
 /// A tracker for the chains of training, which start as draws of the reference machine.
 template <EnergyModel M>
@@ -89,19 +82,18 @@ const char* tracker_fault(const Tracker<M>& tracker);
 /// that less than half of them would count. Cost, for one step and round: three products, four softplus
 /// passes.
 template <EnergyModel M>
-void track(const M& model, const typename M::Params& theta, const StreamFactory& streams, Tracker<M>& tracker,
-           TrackerWorkspace<M>& workspace, const Workers& workers);
+void track(const Engine<M>& engine, const typename M::Params& theta, Tracker<M>& tracker);
 
 /// Rounds at the machine where the tracker is: log Z gets better known. Expects rungs.
 template <EnergyModel M>
-void refresh(const M& model, std::uint64_t rounds, const StreamFactory& streams, Tracker<M>& tracker,
-             TrackerWorkspace<M>& workspace, const Workers& workers, const Progress& progress = {});
+void refresh(const Engine<M>& engine, std::uint64_t rounds, Tracker<M>& tracker,
+             const Progress& progress = {});
 
 /// log Z of a machine close to that of the tracker, which stays where it is. Cost: two products, none where
 /// it is that machine.
 template <EnergyModel M>
-LogPartition tracked_log_partition(const M& model, const typename M::Params& theta, const Tracker<M>& tracker,
-                                   TrackerWorkspace<M>& workspace, const Workers& workers);
+LogPartition tracked_log_partition(const Engine<M>& engine, const typename M::Params& theta,
+                                   const Tracker<M>& tracker);
 
 /// The paper's own form, with the chains of training: after an update from the tracker's parameters to
 /// `theta`, while the caches are still those of before. The increment at beta = 1 is then biased by about
@@ -109,8 +101,7 @@ LogPartition tracked_log_partition(const M& model, const typename M::Params& the
 /// (docs/mathematics/log-partition.md 3.17), which a random walk of the bias follows. Expects a
 /// `shared_tracker` of a ladder whose rungs stay.
 template <EnergyModel M>
-void track_shared(const M& model, const typename M::Params& theta, Chains<M>& chains,
-                  const TemperatureLadder& ladder, Tracker<M>& tracker, Workspace<M>& workspace,
-                  const Workers& workers);
+void track_shared(const Engine<M>& engine, const typename M::Params& theta, const TemperatureLadder& ladder,
+                  Population<M>& population, Tracker<M>& tracker);
 
 }  // namespace tempera

@@ -1,0 +1,80 @@
+// tempera score
+#include <memory>
+
+#include "facts_json.hpp"
+#include "listener.hpp"
+#include "option_binding.hpp"
+#include "options.hpp"
+#include "tempera/services/limits.hpp"
+#include "tempera/services/score.hpp"
+
+namespace tempera::apps {
+namespace {
+
+struct Options {
+  CommonOptions common;
+  std::string model;
+  std::string out;
+  ScoreOptions score;
+};
+
+/// Scores themselves, where no file takes them.
+void add_cases(Json& json, const ScoreResult& result) {
+  if (!result.names.empty()) json["name"] = result.names;
+  json["free_energy"] = result.free_energies;
+  if (!result.log_partition) return;
+  Json log_likelihoods = Json::array();
+  for (std::size_t n = 0; n < result.free_energies.size(); ++n)
+    log_likelihoods.push_back(result.log_likelihood(n));
+  json["log_likelihoods"] = log_likelihoods;
+}
+
+int run(const Options& options) {
+  require_none(check(options.score.estimate));
+  const std::string ending = std::filesystem::path(options.out).extension().string();
+  if (!options.out.empty() && ending != ".csv" && ending != ".h5")
+    throw UsageError("score: --out " + options.out + ": must end in .csv or .h5");
+  const Executor executor(options.common.threads);
+  ScoreResult result;
+  {
+    ConsoleListener listener(options.common.quiet);
+    result = score_cases(read_model(options.model), options.score, executor, listener);
+    if (options.out.empty()) listener.note(words(result));
+  }
+  Json json = {{"out", options.out}};
+  add_facts(json, facts(result));
+  if (options.out.empty()) {
+    add_cases(json, result);
+    std::string table = csv_of(result);
+    table.pop_back();  // the end of its last line, which is printed
+    print_result(options.common, json, table);
+  } else {
+    write_scores(result, options.out);
+    print_result(options.common, json, words(result) + "\n" + options.out);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void setup_score(CLI::App& program, int& exit_code) {
+  auto options = std::make_shared<Options>();
+  CLI::App& app = *program.add_subcommand("score",
+                                          "free energy F and log p = -F - log Z of every case, in nats. All "
+                                          "cases share one log Z, so differences "
+                                          "between cases carry no error of it. Of models with too many "
+                                          "latents to sum out, F is an upper bound and "
+                                          "log p a lower one");
+  app.add_option("MODEL", options->model, "model file, checkpoint or run directory")->required();
+  bind_options(app, options->score);
+  app.get_option("--data")->required();
+  app.get_option("--seed")->check(CLI::NonNegativeNumber);
+  app.add_option(
+      "--out", options->out,
+      "F.csv, or F.h5 with /scores/free_energy, log_likelihood and name (n); without it the table is "
+      "printed");
+  add_common_options(app, options->common);
+  app.callback([options, &exit_code] { exit_code = run(*options); });
+}
+
+}  // namespace tempera::apps

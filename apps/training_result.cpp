@@ -1,0 +1,25 @@
+#include "training_result.hpp"
+
+#include "listener.hpp"
+
+namespace tempera::apps {
+
+int train_and_print(const std::filesystem::path& directory, const TrainOptions& training, Start start,
+                    const CommonOptions& common) {
+  const Executor executor(common.threads);
+  TrainingResult result;
+  {
+    ConsoleListener listener(common.quiet);
+    result = run_training(directory, training, start, executor, listener);
+    if (result.stopped_by_listener)
+      listener.note("stopped by a signal at update " + std::to_string(result.updates) + "; tempera resume " +
+                    directory.string() + " goes on");
+  }
+  if (result.stopped_by_listener) return static_cast<int>(ExitCode::kInterrupted);
+  Json json = {{"out", directory.string()}, {"updates", result.updates}, {"seconds", result.seconds}};
+  if (result.validates) json["best_validation_log_likelihood"] = result.best_validation;
+  print_result(common, json, result.words());
+  return 0;
+}
+
+}  // namespace tempera::apps

@@ -1,0 +1,78 @@
+// Binary values: E(v) = -bias' v.
+//
+// Formulas: docs/mathematics/spike-and-slab.md 5.4.
+#pragma once
+
+#include "tempera/models/units.hpp"
+
+namespace tempera {
+
+struct BinaryVisibles {
+  using Data = BinaryData;
+  using Value = Word;
+  using Layer = BitLayer;
+  struct Params {
+    Vector visible_bias;
+
+    template <class F, class... S>
+    static void visit(F&& f, S&&... s) {
+      f("visible_bias", s.visible_bias...);
+    }
+  };
+  using Reference = Params;
+
+  static constexpr std::string_view kRbmPrefix = "bernoulli-";
+  static constexpr std::string_view kSlabPrefix = "binary-";
+  static constexpr bool kDiscrete = true;
+  static constexpr bool kEnumerable = true;
+  static constexpr bool kAlwaysProper = true;
+  static constexpr bool kTakesPrecision = false;
+  static constexpr bool kBox = false;
+  static constexpr bool kGaussian = false;
+  static constexpr bool kBiased = true;
+  static constexpr FeatureSet kFeatures = {Feature::kBinarize};
+  static constexpr Index enumerated_bits(Index n) { return n; }
+  static constexpr Index square_statistics(Index) { return 0; }
+  static constexpr Index own_statistics(Index) { return 0; }
+
+  static Layer new_layer(Index n) { return Layer(static_cast<std::size_t>(n)); }
+  static Params zero_params(Index n) { return {Vector::Zero(n)}; }
+  /// Fair coins.
+  static Reference standard_reference(Index n) { return {Vector::Zero(n)}; }
+  /// Independent coins of the data's means (smoothed_logits).
+  static Reference fit_reference(const BinaryData& data);
+  static Params initial(const Reference& reference, const InitialValues&) { return reference; }
+  static void load(const BinaryData& data, std::span<const Index> cases, BitLayer& v);
+  static Eigen::VectorXd case_values(std::span<const Word> row, Index n);
+  static Eigen::VectorXd state_values(Word state, Index n) { return case_values({&state, 1}, n); }
+  static const LaneMatrix& as_real(const BitLayer& v, LaneMatrix& memory);
+
+  static void filter_input(const Matrix& weights, const BitLayer& v, Index lanes, UnitRange filters,
+                           UnitScratch& scratch, LaneMatrix& input);
+  static void sample(const Reference& reference, const Params& own, const VisibleInput& input,
+                     const LaneFloats& betas, Index lanes, const LaneStream& stream, UnitScratch& scratch,
+                     BitLayer& v);
+  static Lanes mean(const Params& own, Index d, const VisibleInput& input);
+  static void add_energies(const Reference& reference, const Params& own, const LaneFloats& betas,
+                           const BitLayer& v, Index lanes, LaneDoubles& out);
+  static double energy(const Reference& reference, const Params& own, double beta, const Eigen::VectorXd& v);
+  static double log_partition(const Reference& reference, double box);
+
+  static Params sums(const Params& own, const BitLayer& v, const Eigen::Ref<const Vector>& weight);
+  static float scale(const Reference&, Index) { return 1.0F; }
+  static void fill_squares(const Reference&, const BitLayer&, LaneMatrix&) {}
+  static void fill_own_statistics(const Reference&, const Params&, const BitLayer&, LaneMatrix&) {}
+  template <class F, class Own, class S>
+  static void visit_statistics(F&& f, const Reference& reference, Own& own, S& statistics) {
+    for (Index d = 0; d < reference.visible_bias.size(); ++d)
+      f(statistics.bias[kVisibleStatistics][d], own.visible_bias[d], 1.0F, false);
+  }
+};
+
+static_assert(VisibleUnits<BinaryVisibles>);
+
+/// Logits of the means of binary data, the best independent model: means are smoothed by one imaginary case
+/// of each value, so that constant columns stay finite.
+[[nodiscard]] Vector smoothed_logits(const Eigen::VectorXd& means, Index n_cases);
+
+}  // namespace tempera

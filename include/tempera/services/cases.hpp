@@ -1,0 +1,32 @@
+// Free energies of cases, and log Z by enumeration: what likelihoods are made of.
+#pragma once
+
+#include "tempera/estimate/likelihood.hpp"
+#include "tempera/estimate/log_partition.hpp"
+#include "tempera/mcmc/population.hpp"
+
+namespace tempera {
+
+/// Units above the latents of a deep machine that are enumerated for the likelihood of each case; beyond, a
+/// mean field bounds it, after this many sweeps.
+inline constexpr Index kExactCaseUnits = 10;
+inline constexpr Index kMeanFieldSweeps = 50;
+
+/// Whether free energies of cases are bounds: mean fields of machines with too many latents to enumerate.
+template <EnergyModel M>
+bool is_bound(const M& model) {
+  return model.case_units() > kExactCaseUnits;
+}
+
+/// Free energies of every case, in parallel: exact, in double, or upper bounds (is_bound).
+template <EnergyModel M>
+std::vector<double> free_energies(const Engine<M>& engine, const typename M::Params& theta,
+                                  const typename M::Data& data);
+
+/// log Z by enumeration. Throws ConfigError where there is none or it would take too long, NumericalError
+/// where the machine has no law. Cost: 2^enumerated_units().
+template <EnergyModel M>
+LogPartition exact_log_partition(const Engine<M>& engine, const typename M::Params& theta,
+                                 const Progress& progress);
+
+}  // namespace tempera

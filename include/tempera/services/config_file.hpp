@@ -1,0 +1,21 @@
+// Options of a training run as TOML.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "tempera/train/options.hpp"
+
+namespace tempera {
+
+/// Overrides the options that the file names, in sections or without, by today's names or older ones. Throws
+/// NoInputError, or ConfigError naming every unknown key and every value of a wrong type at once.
+void read_config(const std::filesystem::path& path, TrainOptions& options);
+
+/// The data set that a run was trained on, as its config.toml says. Throws as read_config does.
+std::string data_of_run(const std::filesystem::path& directory);
+
+/// Every option in its section, with its help as a comment.
+std::string to_toml(const TrainOptions& options);
+
+}  // namespace tempera

@@ -1,0 +1,111 @@
+// Models in files: the place where the kind of a file meets the type of a machine.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <variant>
+
+#include "tempera/estimate/log_partition.hpp"
+#include "tempera/io/data_files.hpp"
+#include "tempera/io/hdf5.hpp"
+#include "tempera/io/preprocessing.hpp"
+#include "tempera/models/all_models.hpp"
+#include "tempera/parallel/tasks.hpp"
+#include "tempera/services/listener.hpp"
+#include "tempera/train/tracker.hpp"
+
+namespace tempera {
+
+/// A machine with its parameters and what is known of the data that it was trained on.
+template <EnergyModel M>
+struct ModelFile {
+  std::filesystem::path path;  // the file that was read
+  M model;
+  typename M::Params theta;
+  bool has_reference = false;               // whether the file holds the machine at beta = 0
+  std::vector<std::int64_t> visible_shape;  // of pictures, else empty
+  Binarization binarization;
+  Preprocessing preprocessing;
+
+  /// Values of a raw case.
+  [[nodiscard]] Index n_raw() const {
+    return preprocessing.empty() ? model.n_visible() : static_cast<Index>(preprocessing.n_inputs);
+  }
+};
+
+namespace detail {
+template <class First, class... Rest>
+struct DropFirst {
+  using Variant = std::variant<Rest...>;
+};
+}  // namespace detail
+
+/// A model of any kind.
+#define TEMPERA_FILE_OF(M) , ModelFile<M>
+using AnyModelFile = detail::DropFirst<void TEMPERA_FOR_EACH_MODEL(TEMPERA_FILE_OF)>::Variant;
+#undef TEMPERA_FILE_OF
+
+/// The file behind a MODEL argument: the file itself, or the latest checkpoint of a run directory. Throws
+/// NoInputError.
+std::filesystem::path resolve_model(const std::filesystem::path& argument);
+
+/// A model of ours or, converted, of another toolkit (services/foreign_models.hpp). Throws NoInputError or
+/// DataError.
+AnyModelFile read_model(const std::filesystem::path& argument);
+
+/// A model of the kind that is known. Throws DataError where the file holds another.
+template <EnergyModel M>
+ModelFile<M> read_model_as(const std::filesystem::path& argument);
+
+/// Snapshots of an sml-ptt run in a checkpoint, earliest first, without the reference machine; empty for any
+/// other file. Throws DataError.
+template <EnergyModel M>
+std::vector<typename M::Params> read_snapshots(const ModelFile<M>& file);
+
+/// The tracker of a checkpoint; none where log Z was not tracked with chains of its own. Throws DataError.
+template <EnergyModel M>
+std::optional<Tracker<M>> read_tracker(const ModelFile<M>& file);
+
+/// Writes a model alone, without training state; `origin` is what it was made from.
+template <EnergyModel M>
+void write_model(const std::filesystem::path& path, const ModelFile<M>& file, const std::string& origin);
+
+/// Writes provenance attributes: versions, this process' command line, seed.
+void write_provenance(Hdf5Writer& file, std::int64_t seed);
+
+/// Which cases of a data set a model is to see, and how grey ones become binary: `method` and `seed`, or as
+/// the model's own file says where the method is kNone.
+struct SplitRequest {
+  std::string split = "test";
+  BinarizeMethod method = BinarizeMethod::kNone;
+  std::uint64_t seed = 0;
+};
+
+/// A split as a model takes it: real values as they are where the data were made by the model's own
+/// preprocessing, else raw cases, which the model's preprocessing is applied to; bits by a rule. Throws
+/// DataError where widths, preprocessing, grey range or box do not fit, UsageError where a rule means
+/// nothing.
+template <EnergyModel M>
+typename M::Data data_for_model(const ModelFile<M>& file, const DataFile& data, const SplitRequest& request,
+                                Listener& listener);
+
+/// Refuses values that the model says are impossible, such as those outside of its box. Throws DataError,
+/// which begins with `split`.
+template <EnergyModel M>
+void require_possible_values(const M& model, const typename M::Data& data, const std::string& split);
+
+/// Refuses machines that are seen to have no law; warns where that cannot be seen. Throws NumericalError.
+template <EnergyModel M>
+void require_law(const ModelFile<M>& file, Listener& listener);
+
+/// Gives a model whose file holds no reference machine the best independent one for these cases, and says so.
+template <EnergyModel M>
+void fit_reference(ModelFile<M>& file, const typename M::Data& train, Listener& listener);
+
+/// Height and width of the visibles as a picture: the file's, or one row of n.
+std::pair<Index, Index> picture_shape(const std::vector<std::int64_t>& visible_shape, Index n_visible);
+
+/// Shape given as HEIGHTxWIDTH, which must hold n_visible values. Throws UsageError.
+std::vector<std::int64_t> parse_shape(const std::string& text, Index n_visible);
+
+}  // namespace tempera

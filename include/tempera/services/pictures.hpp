@@ -1,0 +1,33 @@
+// Pictures of samples: what chains expect to see.
+#pragma once
+
+#include <filesystem>
+
+#include "tempera/io/image.hpp"
+#include "tempera/mcmc/population.hpp"
+#include "tempera/services/model_io.hpp"
+
+namespace tempera {
+
+/// Pictures side by side, each of height x width values in row-major order.
+struct TilePicture {
+  std::vector<std::vector<float>> tiles;
+  Index height = 1;
+  Index width = 0;
+  ColourMap colours = ColourMap::kGrey;
+  Index columns = 0;  // of tiles; 0: about as many as rows
+};
+
+/// Chains that a picture of samples shows.
+inline constexpr Index kPicturedChains = 100;
+
+/// Expected visibles of the first chains given their latents (probabilities of binary ones), as tiles; with a
+/// preprocessing, in the values of raw cases. `count` tiles at most. Cost: one product.
+template <EnergyModel M>
+TilePicture picture_of_chains(const ModelFile<M>& file, const Chains<M>& chains,
+                              Index count = kPicturedChains);
+
+/// Writes a PNG file. Throws WriteError.
+void write_picture(const TilePicture& picture, const std::filesystem::path& png);
+
+}  // namespace tempera

@@ -1,0 +1,100 @@
+// log p of every case of a split, for ranking and telling cases apart: -F(v) - log Z.
+//
+// All cases share one log Z, so an error of it moves all of them by the same amount: differences between
+// cases are as exact as their free energies, whatever the error bar of log Z. Where free energies are bounds
+// by a mean field (of machines with too many latents to enumerate), log p is a lower bound, and differences
+// are those of bounds.
+//
+// Formulas: docs/mathematics/log-partition.md 3.18.
+#pragma once
+
+#include "tempera/services/facts.hpp"
+#include "tempera/services/likelihood.hpp"
+
+namespace tempera {
+
+enum class ScoreMethod {
+  kAuto,
+  kNone,
+  kStored,
+  kExact,
+  kAis,
+  kReverseAis,
+  kSteppingStone,
+  kBar,
+  kMbar,
+  kTracked,
+};
+template <>
+struct Names<ScoreMethod> {
+  static constexpr std::array<NamedValue<ScoreMethod>, 10> table = {
+      {{ScoreMethod::kAuto, "auto", "stored where the file has it and it is trusted, else what loglik takes"},
+       {ScoreMethod::kNone, "none", "free energies alone"},
+       {ScoreMethod::kStored, "stored", "what training tracked and left in the file"},
+       {ScoreMethod::kExact, "exact", "enumeration"},
+       {ScoreMethod::kAis, "ais", "from below"},
+       {ScoreMethod::kReverseAis, "reverse-ais", "from above"},
+       {ScoreMethod::kSteppingStone, "stepping-stone", "a tempering run"},
+       {ScoreMethod::kBar, "bar", "a tempering run"},
+       {ScoreMethod::kMbar, "mbar", "a tempering run"},
+       {ScoreMethod::kTracked, "tracked", "what training knew, refreshed"}}};
+};
+
+struct ScoreOptions {
+  std::string data;
+  std::string split = "test";
+  BinarizeMethod binarize = BinarizeMethod::kNone;
+  ScoreMethod method = ScoreMethod::kAuto;
+  EstimateOptions estimate;
+
+  template <class F, class... S>
+  static void visit(F&& f, S&&... s) {
+    f(OptionText{"data", "data set", true}, s.data...);
+    f(OptionText{"split", "train, valid or test", true}, s.split...);
+    f(OptionText{"binarize", "how grey data becomes binary; none uses the rule of the model's run"},
+      s.binarize...);
+    f(OptionText{"method", "where log Z comes from", true}, s.method...);
+    EstimateOptions::visit(f, s.estimate...);
+  }
+};
+
+/// log Z of scores, in nats, and where it comes from: the name of a ScoreMethod.
+struct ScoreLogPartition {
+  std::string method;
+  LogPartition value;
+  std::string doubt;  // why it is not to be trusted, or empty
+};
+
+struct ScoreResult {
+  std::string split;
+  std::vector<std::string> names;                  // of the cases, where the data have them; else empty
+  std::vector<double> free_energies;               // of every case, nats; upper bounds where `variational`
+  std::optional<ScoreLogPartition> log_partition;  // nothing: free energies alone
+  bool variational = false;
+  std::int64_t seed = 0;
+
+  /// -F - log Z of case n. Expects log Z.
+  [[nodiscard]] double log_likelihood(std::size_t n) const {
+    return -free_energies[n] - log_partition->value.value;
+  }
+};
+
+/// Scores of a split. Errors as those of estimate_likelihood; UsageError where a stored log Z is asked for
+/// and the file has none. Cost: a free energy for each case (2^case_units() products of a vector, or 50
+/// sweeps of a mean field), and the estimate of log Z where one is made.
+ScoreResult score_cases(AnyModelFile model, const ScoreOptions& options, const Executor& executor,
+                        Listener& listener);
+
+/// What there is to say of all cases together: their number, log Z with its error bar, the mean.
+Facts facts(const ScoreResult& result);
+std::string words(const ScoreResult& result);
+
+/// Lines of "name,free_energy,log_likelihood" after a header; "number" in place of "name" where cases have
+/// none, and no log_likelihood without log Z. Numbers are read back as the same doubles.
+std::string csv_of(const ScoreResult& result);
+
+/// HDF5 where the path ends in .h5: /scores/free_energy, /scores/log_likelihood (n) float64 and /scores/name
+/// (n) texts, with the facts as attributes of /scores. Else CSV. Throws WriteError.
+void write_scores(const ScoreResult& result, const std::filesystem::path& path);
+
+}  // namespace tempera

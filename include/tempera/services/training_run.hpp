@@ -1,0 +1,59 @@
+// A training run in a directory: from its start or from its checkpoint, until its end, early stopping, or a
+// stop by the listener.
+#pragma once
+
+#include <filesystem>
+#include <limits>
+
+#include "tempera/estimate/likelihood.hpp"
+#include "tempera/parallel/tasks.hpp"
+#include "tempera/services/listener.hpp"
+#include "tempera/train/options.hpp"
+
+namespace tempera {
+
+enum class Start {
+  kAnew,        // an earlier run goes once the first checkpoint of the new one is written
+  kCheckpoint,  // from the latest checkpoint
+};
+
+/// What is known of a model at a report; NaN where it is not.
+struct Assessment {
+  Likelihood train{kUnknown, kUnknown, 0};
+  Likelihood validation{kUnknown, kUnknown, 0};
+  LogPartition log_partition{kUnknown, kUnknown, kUnknown};
+  bool possible = true;  // whether distinct cases have no more than probability 1
+
+  /// ", log Z 68.00 (0.01), train -16.90, validation -17.575 nats"; what is not known is left out.
+  [[nodiscard]] std::string words() const;
+
+ private:
+  static constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+};
+
+struct TrainingResult {
+  std::string kind;
+  std::filesystem::path directory;
+  std::uint64_t updates = 0;
+  double seconds = 0.0;  // of all sessions of the run
+  bool stopped_by_listener = false;
+  bool stopped_early = false;
+  bool validates = false;
+  double best_validation = -std::numeric_limits<double>::infinity();
+  std::uint64_t best_update = 0;
+  std::string score;  // of the model that is offered, in words
+
+  [[nodiscard]] std::string words() const;
+};
+
+/// Trains into a directory, and leaves a checkpoint whatever ends it. Throws ConfigError naming every
+/// violation, DataError, NumericalError (the last good checkpoint is kept) or WriteError. Interrupted where
+/// the listener stops before the first checkpoint is due to change.
+TrainingResult run_training(const std::filesystem::path& directory, const TrainOptions& options, Start start,
+                            const Executor& executor, Listener& listener);
+
+/// Options that a run was started with, `updates` in all where given. Throws NoInputError where the directory
+/// holds no run to resume.
+TrainOptions resumed_options(const std::filesystem::path& directory, std::optional<std::int64_t> updates);
+
+}  // namespace tempera

@@ -1,0 +1,85 @@
+// What training knows between two updates: everything that the next update reads, nothing else.
+#pragma once
+
+#include "tempera/mcmc/jump.hpp"
+#include "tempera/train/metrics/all_metrics.hpp"
+#include "tempera/train/optimizer.hpp"
+#include "tempera/train/plan.hpp"
+#include "tempera/train/snapshots.hpp"
+#include "tempera/train/tracker.hpp"
+
+namespace tempera {
+
+/// Chains without a ladder beside them.
+struct NoLadder {
+  template <class F, class... S>
+  static void visit(F&&, S&&...) {}
+};
+
+/// What the chains of the gradient exchange places with: nothing, replicas at other temperatures, or replicas
+/// of the machine on its way (snapshots, the rungs of a trajectory). Visited, never asked what it is.
+template <EnergyModel M>
+using Ladder = std::variant<NoLadder, TemperatureLadder, Snapshots<M>>;
+
+/// Memory of the projection that keeps machines with slabs proper, and how often it acted; empty for others.
+struct ProjectionState {
+  Vector direction;
+  std::vector<double> count;
+
+  template <class F, class... S>
+  static void visit(F&& f, S&&... s) {
+    f("direction", s.direction...);
+    f("count", s.count...);
+  }
+};
+
+/// Everything that a checkpoint holds of training.
+template <EnergyModel M>
+struct TrainState {
+  typename M::Params theta;
+  typename M::Params average;  // empty where the plan does not average
+  Optimizer<M> optimizer;
+  typename M::Offsets offsets;
+  Population<M> population;  // persistent chains; none for cd
+  Ladder<M> ladder;          // of these chains
+  JumpMemory jumps;          // empty without jumps
+  Tracker<M> tracker;        // of log Z of result()
+  NaturalState natural;
+  Population<M> metric_population;  // where the metric has chains of its own
+  ProjectionState projection;
+  std::uint64_t update = 0;
+
+  template <class F, class... S>
+  static void visit(F&& f, S&&... s) {
+    f("theta", s.theta...);
+    f("average", s.average...);
+    f("optimizer", s.optimizer...);
+    f("offsets", s.offsets...);
+    f("chains", s.population...);
+    f("ladder", s.ladder...);
+    f("jumps", s.jumps...);
+    f("tracker", s.tracker...);
+    f("natural", s.natural...);
+    f("metric_chains", s.metric_population...);
+    f("projection", s.projection...);
+    f("update", s.update...);
+  }
+
+  /// The model that training offers for use: the average where there is one.
+  [[nodiscard]] const typename M::Params& result() const { return size_of(average) > 0 ? average : theta; }
+};
+
+/// Chains at beta = 1 that give the gradient, in the order in which they are counted.
+std::vector<std::uint64_t> gradient_chains(const NoLadder& ladder, std::uint64_t n_chains);
+std::vector<std::uint64_t> gradient_chains(const TemperatureLadder& ladder, std::uint64_t n_chains);
+template <EnergyModel M>
+std::vector<std::uint64_t> gradient_chains(const Snapshots<M>&, std::uint64_t n_chains) {
+  return gradient_chains(NoLadder(), n_chains);
+}
+template <EnergyModel M>
+std::vector<std::uint64_t> gradient_chains(const TrainState<M>& s) {
+  return std::visit(
+      [&s](const auto& ladder) { return gradient_chains(ladder, s.population.chains.n_chains); }, s.ladder);
+}
+
+}  // namespace tempera

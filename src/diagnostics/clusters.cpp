@@ -1,0 +1,152 @@
+#include "tempera/diagnostics/clusters.hpp"
+
+#include <Eigen/Dense>
+#include <algorithm>
+#include <boost/random/normal_distribution.hpp>
+#include <boost/random/uniform_int_distribution.hpp>
+#include <limits>
+#include <numeric>
+
+namespace tempera {
+namespace {
+
+constexpr Index kMostCases = 4000;
+constexpr Index kMostValues = Index{1} << 24;  // of these cases together
+constexpr Index kComponents = 4;
+constexpr Index kSpare = 4;  // directions more than wanted make subspace iteration fast
+constexpr int kIterations = 20;
+constexpr int kStarts = 8;
+constexpr int kLloyd = 100;
+
+Eigen::MatrixXf some_cases(const BinaryData& data, StreamEngine& random) {
+  std::vector<Index> order(static_cast<std::size_t>(data.n_cases()));
+  std::iota(order.begin(), order.end(), Index{0});
+  const Index n = std::min({kMostCases, data.n_cases(), std::max<Index>(1, kMostValues / data.n_visible())});
+  Eigen::MatrixXf x(n, data.n_visible());
+  for (Index r = 0; r < n; ++r) {
+    const boost::random::uniform_int_distribution<std::size_t> later(static_cast<std::size_t>(r),
+                                                                     order.size() - 1);
+    std::swap(order[static_cast<std::size_t>(r)], order[later(random)]);
+    for (Index i = 0; i < data.n_visible(); ++i)
+      x(r, i) = data.value(order[static_cast<std::size_t>(r)], i) ? 1.0F : 0.0F;
+  }
+  return x;
+}
+
+/// Leading right singular vectors.
+Eigen::MatrixXf principal_axes(const Eigen::MatrixXf& centred, Index count, StreamEngine& random) {
+  const Index width = std::min(count + kSpare, centred.cols());
+  boost::random::normal_distribution<float> normal;
+  Eigen::MatrixXf q(centred.cols(), width);
+  for (Index k = 0; k < q.size(); ++k) q.data()[k] = normal(random);
+  const auto orthonormal = [](const Eigen::MatrixXf& a) -> Eigen::MatrixXf {
+    return Eigen::HouseholderQR<Eigen::MatrixXf>(a).householderQ() *
+           Eigen::MatrixXf::Identity(a.rows(), a.cols());
+  };
+  for (int t = 0; t < kIterations; ++t)
+    q = orthonormal(centred.transpose() * (centred * orthonormal(q)).eval());
+  const Eigen::MatrixXf projected = centred * q;
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXf> solver(projected.transpose() * projected);
+  return q * solver.eigenvectors().rightCols(std::min(count, width)).rowwise().reverse();
+}
+
+Index nearest(const Eigen::MatrixXf& centres, const Eigen::RowVectorXf& point, float& distance) {
+  Index best = 0;
+  distance = (centres.rowwise() - point).rowwise().squaredNorm().minCoeff(&best);
+  return best;
+}
+
+/// Centres drawn one after another with probability proportional to the squared distance from the others.
+Eigen::MatrixXf first_centres(const Eigen::MatrixXf& points, Index k, StreamEngine& random) {
+  Eigen::MatrixXf centres(k, points.cols());
+  const float rounding = 1e-6F * points.rowwise().squaredNorm().maxCoeff();
+  Eigen::VectorXf distances = Eigen::VectorXf::Constant(points.rows(), 1.0F);
+  for (Index c = 0; c < k; ++c) {
+    const double total = distances.cast<double>().sum();
+    if (total <= 0.0) return centres.topRows(c);  // every place is taken
+    double u = uniform_53(random) * total;
+    Index chosen = 0;
+    while (chosen + 1 < points.rows() && u >= static_cast<double>(distances[chosen]))
+      u -= static_cast<double>(distances[chosen++]);
+    centres.row(c) = points.row(chosen);
+    const Eigen::VectorXf to_new = (points.rowwise() - centres.row(c)).rowwise().squaredNorm();
+    distances = c == 0 ? to_new : distances.cwiseMin(to_new);
+    distances = (distances.array() > rounding).select(distances, 0.0F);
+  }
+  return centres;
+}
+
+/// Lloyd's iteration; returns the sum of squared distances.
+double improve(const Eigen::MatrixXf& points, Eigen::MatrixXf& centres, Eigen::VectorXd& occupancy) {
+  double cost = std::numeric_limits<double>::infinity();
+  for (int t = 0; t < kLloyd; ++t) {
+    Eigen::MatrixXd sums = Eigen::MatrixXd::Zero(centres.rows(), centres.cols());
+    Eigen::VectorXd counts = Eigen::VectorXd::Zero(centres.rows());
+    double now = 0.0;
+    for (Index n = 0; n < points.rows(); ++n) {
+      float distance = 0;
+      const Index c = nearest(centres, points.row(n), distance);
+      now += static_cast<double>(distance);
+      sums.row(c) += points.row(n).cast<double>();
+      counts[c] += 1.0;
+    }
+    occupancy = counts / static_cast<double>(points.rows());
+    if (now >= cost) break;
+    cost = now;
+    for (Index c = 0; c < centres.rows(); ++c) {
+      if (counts[c] > 0) centres.row(c) = (sums.row(c) / counts[c]).cast<float>();
+    }
+  }
+  return cost;
+}
+
+}  // namespace
+
+DataClusters find_clusters(const BinaryData& data, Index k, StreamEngine random) {
+  DataClusters clusters;
+  if (data.n_cases() == 0) return clusters;
+  Eigen::MatrixXf x = some_cases(data, random);
+  const Eigen::RowVectorXf mean = x.colwise().mean();
+  x.rowwise() -= mean;
+  clusters.axes = principal_axes(x, kComponents, random);
+  clusters.origin = -(mean * clusters.axes).transpose();
+  const Eigen::MatrixXf points = x * clusters.axes;
+  double best = std::numeric_limits<double>::infinity();
+  for (int start = 0; start < kStarts; ++start) {
+    Eigen::MatrixXf centres = first_centres(points, std::min(k, points.rows()), random);
+    Eigen::VectorXd occupancy;
+    const double cost = improve(points, centres, occupancy);
+    if (cost >= best) continue;
+    best = cost;
+    std::vector<Index> order;
+    for (Index c = 0; c < centres.rows(); ++c) {
+      if (occupancy[c] > 0) order.push_back(c);
+    }
+    std::stable_sort(order.begin(), order.end(),
+                     [&](Index a, Index b) { return occupancy[a] > occupancy[b]; });
+    clusters.centres = centres(order, Eigen::all);
+    clusters.occupancy = occupancy(order);
+  }
+  return clusters;
+}
+
+std::array<Index, kLanes> nearest_clusters(const DataClusters& clusters, const BitBlock& visible,
+                                           ProductScratch& scratch) {
+  PackedPanel packed;
+  pack({&visible, 1}, packed);
+  LaneMatrix projected(clusters.axes.cols(), kLanes);
+  float* out = projected.data();
+  input_from_rows(clusters.axes, packed, {0, clusters.axes.cols()}, clusters.origin, {&out, 1}, scratch);
+  std::array<Index, kLanes> found{};
+  for (Index c = 0; c < visible.lanes; ++c) {
+    float distance = 0;
+    found[static_cast<std::size_t>(c)] = nearest(clusters.centres, projected.col(c).transpose(), distance);
+  }
+  return found;
+}
+
+double cluster_variation(const DataClusters& clusters, const Eigen::VectorXd& occupancy) {
+  return 0.5 * (occupancy - clusters.occupancy).cwiseAbs().sum();
+}
+
+}  // namespace tempera

@@ -1,0 +1,282 @@
+#include "tempera/mcmc/population.hpp"
+
+#include <algorithm>
+
+#include "tempera/models/all_models.hpp"
+
+namespace tempera {
+namespace {
+
+Index up(Index n, Index divisor) { return (n + divisor - 1) / divisor; }
+
+}  // namespace
+
+Cut::Cut(Index blocks, int threads, Index least) : n_blocks(blocks) {
+  const Index needed = up(blocks, kMaxPanel);
+  if (blocks >= least * threads) {
+    panels = threads * up(needed, threads);
+  } else {
+    panels = needed;
+    parts = up(threads, panels);
+  }
+}
+
+UnitRange Cut::units(Index task, Index n_units) const {
+  const Index step = up(up(n_units, parts), kUnitAlignment) * kUnitAlignment;
+  const Index part = task % parts;
+  return {std::min(n_units, part * step), std::min(n_units, (part + 1) * step)};
+}
+
+Index lanes_of(std::uint64_t n_chains, Index block) {
+  const Index left = static_cast<Index>(n_chains) - block * kLanes;
+  return std::clamp<Index>(left, 0, kLanes);
+}
+
+LaneFloats lane_weights(std::uint64_t n_chains, Index block, float value) {
+  LaneFloats weights{};
+  std::fill_n(weights.begin(), lanes_of(n_chains, block), value);
+  return weights;
+}
+
+PerChain<float> mean_weights(std::uint64_t n) {
+  PerChain<float> weights;
+  for (Index b = 0; b < words_for(static_cast<Index>(n)); ++b)
+    weights.blocks.push_back(lane_weights(n, b, static_cast<float>(1.0 / static_cast<double>(n))));
+  return weights;
+}
+
+LaneFloats constant_beta(float beta) {
+  LaneFloats result;
+  result.fill(beta);
+  return result;
+}
+
+template <EnergyModel M>
+void Caches<M>::fit(const M& model, std::uint64_t n_chains, const Executor& executor) {
+  const auto n_blocks = static_cast<std::size_t>(words_for(static_cast<Index>(n_chains)));
+  blocks.resize(std::min(blocks.size(), n_blocks));
+  for (std::size_t b = 0; b < n_blocks; ++b) {
+    const Index lanes = lanes_of(n_chains, static_cast<Index>(b));
+    if (b >= blocks.size()) blocks.push_back(model.new_cache(lanes));
+    blocks[b].lanes = lanes;
+  }
+  betas = PerChain<float>(n_blocks);
+  betas.fill(1.0F);
+  scratch.resize(static_cast<std::size_t>(executor.threads()));
+}
+
+template <EnergyModel M>
+Panel<M> Caches<M>::panel(std::vector<typename M::State>& states, Index first, Index count) {
+  const auto begin = static_cast<std::size_t>(first);
+  const auto size = static_cast<std::size_t>(count);
+  return {{states.data() + begin, size}, {blocks.data() + begin, size}, {betas.blocks.data() + begin, size}};
+}
+
+namespace {
+
+template <EnergyModel M, class Start>
+Chains<M> start_chains(const Engine<M>& engine, std::uint64_t n, Purpose purpose, Start&& start) {
+  Chains<M> chains = empty_chains(engine.model, n);
+  engine.executor.for_each(static_cast<Index>(chains.blocks.size()), [&](Index b) {
+    start(b, chains.blocks[static_cast<std::size_t>(b)],
+          engine.streams.lanes(purpose, 0, static_cast<std::uint32_t>(b * kLanes)));
+  });
+  chains.sweeps = 1;
+  return chains;
+}
+
+}  // namespace
+
+template <EnergyModel M>
+Chains<M> select_chains(const M& model, const Chains<M>& chains, std::span<const std::uint64_t> which) {
+  Chains<M> selected = empty_chains(model, which.size());
+  selected.sweeps = chains.sweeps;
+  for (std::size_t c = 0; c < which.size(); ++c) copy_chain(chains, which[c], selected, c);
+  return selected;
+}
+
+template <HasReference M>
+Chains<M> reference_chains(const Engine<M>& engine, std::uint64_t n, Purpose purpose) {
+  return start_chains(engine, n, purpose, [&](Index b, typename M::State& x, const LaneStream& stream) {
+    engine.model.sample_reference(lanes_of(n, b), x, stream);
+  });
+}
+
+template <EnergyModel M>
+Chains<M> data_chains(const Engine<M>& engine, const typename M::Params& theta, std::uint64_t n,
+                      const typename M::Data& data, std::span<const Index> cases, Purpose purpose) {
+  return start_chains(engine, n, purpose, [&](Index b, typename M::State& x, const LaneStream& stream) {
+    const Index lanes = lanes_of(n, b);
+    std::vector<Index> loaded;
+    for (Index c = b * kLanes; c < b * kLanes + lanes; ++c)
+      loaded.push_back(cases[static_cast<std::size_t>(c) % cases.size()]);
+    engine.model.load(data, loaded, x);
+    typename M::BlockCache cache = engine.model.new_cache(lanes);
+    typename M::Scratch scratch;
+    const LaneFloats beta = constant_beta(1.0F);
+    engine.model.latent_input({0, engine.model.latents()}, theta, Panel<M>{{&x, 1}, {&cache, 1}, {&beta, 1}},
+                              scratch);
+    engine.model.sample_latents(theta, beta, x, cache, stream);
+  });
+}
+
+template <EnergyModel M>
+void load_cases(const Engine<M>& engine, const typename M::Data& data, std::span<const Index> cases,
+                Chains<M>& chains) {
+  chains.n_chains = cases.size();
+  chains.blocks.resize(static_cast<std::size_t>(words_for(static_cast<Index>(cases.size()))),
+                       engine.model.new_state());
+  engine.executor.for_each(static_cast<Index>(chains.blocks.size()), [&](Index b) {
+    const auto first = static_cast<std::size_t>(b * kLanes);
+    engine.model.load(data, cases.subspan(first, static_cast<std::size_t>(lanes_of(cases.size(), b))),
+                      chains.blocks[static_cast<std::size_t>(b)]);
+  });
+}
+
+template <EnergyModel M>
+void advance(const Engine<M>& engine, const typename M::Params& theta, std::uint64_t sweeps, Purpose purpose,
+             Population<M>& population) {
+  Chains<M>& chains = population.chains;
+  Caches<M>& caches = population.caches;
+  const Cut cut(static_cast<Index>(chains.blocks.size()), engine.executor.threads());
+  const auto run = [&](Index task, std::size_t slot, std::uint64_t sweep, Index stage) {
+    const UnitRange units = cut.units(task, engine.model.stage_units(stage));
+    if (units.size() == 0) return;
+    engine.model.resample(stage, units, theta,
+                          caches.panel(chains.blocks, cut.first_block(task), cut.block_count(task)),
+                          caches.scratch[slot],
+                          engine.streams.lanes(purpose, chains.sweeps + sweep).block(cut.first_block(task)));
+  };
+  if (cut.parts == 1) {
+    // Panels do not meet: each makes all of its sweeps.
+    engine.executor.for_each(cut.tasks(), [&](Index task, std::size_t slot) {
+      for (std::uint64_t k = 0; k < sweeps; ++k) {
+        for (Index stage = 0; stage < engine.model.stages(); ++stage) run(task, slot, k, stage);
+      }
+    });
+  } else {
+    for (std::uint64_t k = 0; k < sweeps; ++k) {
+      for (Index stage = 0; stage < engine.model.stages(); ++stage)
+        engine.executor.for_each(cut.tasks(),
+                                 [&](Index task, std::size_t slot) { run(task, slot, k, stage); });
+    }
+  }
+  chains.sweeps += sweeps;
+}
+
+template <EnergyModel M>
+void latent_input(const Engine<M>& engine, const typename M::Params& theta,
+                  std::vector<typename M::State>& blocks, Caches<M>& caches) {
+  const Cut cut(static_cast<Index>(blocks.size()), engine.executor.threads());
+  engine.executor.for_each(cut.tasks(), [&](Index task, std::size_t slot) {
+    const UnitRange units = cut.units(task, engine.model.latents());
+    if (units.size() == 0) return;
+    engine.model.latent_input(units, theta,
+                              caches.panel(blocks, cut.first_block(task), cut.block_count(task)),
+                              caches.scratch[slot]);
+  });
+}
+
+template <EnergyModel M>
+void mean_latents(const Engine<M>& engine, const typename M::Params& theta,
+                  std::vector<typename M::State>& blocks, Caches<M>& caches) {
+  const Cut cut(static_cast<Index>(blocks.size()), engine.executor.threads());
+  engine.executor.for_each(cut.tasks(), [&](Index task) {
+    const UnitRange units = cut.units(task, engine.model.latents());
+    if (units.size() > 0)
+      engine.model.mean_latents(units, theta,
+                                caches.panel(blocks, cut.first_block(task), cut.block_count(task)));
+  });
+}
+
+template <EnergyModel M>
+void mean_field([[maybe_unused]] const Engine<M>& engine, [[maybe_unused]] const typename M::Params& theta,
+                [[maybe_unused]] Index sweeps, [[maybe_unused]] bool odd_update,
+                [[maybe_unused]] Caches<M>& caches) {
+  if constexpr (HasMeanField<M>) {
+    engine.executor.for_each(static_cast<Index>(caches.blocks.size()), [&](Index b, std::size_t slot) {
+      engine.model.mean_field(sweeps, odd_update, theta, caches.blocks[static_cast<std::size_t>(b)],
+                              caches.scratch[slot]);
+    });
+  }
+}
+
+template <EnergyModel M>
+void infer_cases(const Engine<M>& engine, const typename M::Params& theta, Index sweeps,
+                 std::vector<typename M::State>& blocks, Caches<M>& caches) {
+  latent_input(engine, theta, blocks, caches);
+  if (M::kExactInference) {
+    mean_latents(engine, theta, blocks, caches);
+  } else {
+    mean_field(engine, theta, sweeps, false, caches);
+  }
+}
+
+template <EnergyModel M>
+void case_free_energy(const M& model, const typename M::Params& theta, const typename M::State& x,
+                      const typename M::BlockCache& cache, LaneDoubles& out) {
+  if constexpr (M::kExactInference) {
+    model.free_energy(theta, constant_beta(1.0F), x, cache, out);
+  } else {
+    model.variational_free_energy(theta, x, cache, out);
+  }
+}
+
+template <EnergyModel M>
+void accumulate(const Engine<M>& engine, const typename M::Params& theta, Population<M>& population,
+                const PerChain<float>& weights, Sums mode, typename M::Params& sums) {
+  engine.executor.for_each(engine.model.slices(), [&](Index slice, std::size_t slot) {
+    engine.model.accumulate(theta, population.chains.blocks, population.caches.blocks, weights.blocks, slice,
+                            mode, population.caches.scratch[slot], sums);
+  });
+}
+
+template <EnergyModel M>
+std::vector<StatisticsNode<M>> accumulate_nodes(const Engine<M>& engine, const typename M::Params& theta,
+                                                Population<M>& population, const PerChain<float>& weights,
+                                                UnitRange blocks) {
+  std::vector<StatisticsNode<M>> nodes;
+  for (const TreeNode& node : complete_nodes(blocks.first, blocks.last)) {
+    nodes.emplace_back(node, engine.model.zero_params());
+    const auto first = static_cast<std::size_t>(node.first);
+    const auto count = static_cast<std::size_t>(node.leaves());
+    engine.executor.for_each(engine.model.slices(), [&](Index slice, std::size_t slot) {
+      engine.model.accumulate(theta, std::span(population.chains.blocks).subspan(first, count),
+                              std::span(population.caches.blocks).subspan(first, count),
+                              std::span(weights.blocks).subspan(first, count), slice, Sums::kSet,
+                              population.caches.scratch[slot], nodes.back().second);
+    });
+  }
+  return nodes;
+}
+
+template <EnergyModel M>
+typename M::Params combined(std::vector<StatisticsNode<M>> nodes) {
+  return combine_nodes(std::move(nodes), [](typename M::Params& into, const typename M::Params& from) {
+    add_scaled(into, 1.0F, from);
+  });
+}
+
+#define TEMPERA_INSTANTIATE(M)                                                                               \
+  template std::vector<StatisticsNode<M>> accumulate_nodes(                                                  \
+      const Engine<M>&, const M::Params&, Population<M>&, const PerChain<float>&, UnitRange);                \
+  template M::Params combined<M>(std::vector<StatisticsNode<M>>);                                            \
+  template void accumulate(const Engine<M>&, const M::Params&, Population<M>&, const PerChain<float>&, Sums, \
+                           M::Params&);                                                                      \
+  template struct Caches<M>;                                                                                 \
+  template void mean_field(const Engine<M>&, const M::Params&, Index, bool, Caches<M>&);                     \
+  template void infer_cases(const Engine<M>&, const M::Params&, Index, std::vector<M::State>&, Caches<M>&);  \
+  template void case_free_energy(const M&, const M::Params&, const M::State&, const M::BlockCache&,          \
+                                 LaneDoubles&);                                                              \
+  template Chains<M> select_chains(const M&, const Chains<M>&, std::span<const std::uint64_t>);              \
+  template Chains<M> reference_chains(const Engine<M>&, std::uint64_t, Purpose);                             \
+  template Chains<M> data_chains(const Engine<M>&, const M::Params&, std::uint64_t, const M::Data&,          \
+                                 std::span<const Index>, Purpose);                                           \
+  template void load_cases(const Engine<M>&, const M::Data&, std::span<const Index>, Chains<M>&);            \
+  template void advance(const Engine<M>&, const M::Params&, std::uint64_t, Purpose, Population<M>&);         \
+  template void latent_input(const Engine<M>&, const M::Params&, std::vector<M::State>&, Caches<M>&);        \
+  template void mean_latents(const Engine<M>&, const M::Params&, std::vector<M::State>&, Caches<M>&);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
+
+}  // namespace tempera

@@ -1,0 +1,75 @@
+#include "tempera/services/cases.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "tempera/core/errors.hpp"
+#include "tempera/models/all_models.hpp"
+
+namespace tempera {
+namespace {
+
+/// Upper bounds of the free energies of up to 64 cases, by a mean field of their latents.
+template <EnergyModel M>
+void bound_free_energies(const M& model, const typename M::Params& theta, const typename M::Data& data,
+                         std::span<const Index> cases, std::span<double> values) {
+  const Executor here(1);
+  const Engine engine{model, {}, here};
+  Chains<M> chains;
+  load_cases(engine, data, cases, chains);
+  Caches<M> caches;
+  caches.fit(model, cases.size(), here);
+  infer_cases(engine, theta, kMeanFieldSweeps, chains.blocks, caches);
+  LaneDoubles bounds;
+  case_free_energy(model, theta, chains.blocks.front(), caches.blocks.front(), bounds);
+  std::copy_n(bounds.begin(), cases.size(), values.begin());
+}
+
+}  // namespace
+
+template <EnergyModel M>
+std::vector<double> free_energies(const Engine<M>& engine, const typename M::Params& theta,
+                                  const typename M::Data& data) {
+  std::vector<double> values(static_cast<std::size_t>(data.n_cases()));
+  std::vector<Index> cases(values.size());
+  std::iota(cases.begin(), cases.end(), Index{0});
+  const bool bound = is_bound(engine.model);
+  engine.executor.for_each(words_for(data.n_cases()), [&](Index b) {
+    const auto first = static_cast<std::size_t>(b * kLanes);
+    const std::size_t count = std::min(values.size() - first, static_cast<std::size_t>(kLanes));
+    if (bound) {
+      bound_free_energies(engine.model, theta, data, std::span(cases).subspan(first, count),
+                          std::span(values).subspan(first, count));
+      return;
+    }
+    for (std::size_t n = first; n < first + count; ++n)
+      values[n] = engine.model.free_energy(theta, data.row(static_cast<Index>(n)));
+  });
+  return values;
+}
+
+template <EnergyModel M>
+LogPartition exact_log_partition(const Engine<M>& engine, const typename M::Params& theta,
+                                 const Progress& progress) {
+  if (const std::string why = engine.model.why_not_enumerable(); !why.empty())
+    throw ConfigError({{"method", "exact", why + "; use --method ais"}});
+  const LogPartition z = log_partition_from_chunks(
+      engine.model.exact_chunks(),
+      [&](Index chunk) { return engine.model.log_partition_chunk(theta, 1.0, chunk); }, engine.executor,
+      progress);
+  if (!std::isfinite(z.value)) {
+    throw NumericalError(
+        std::string(kImproper) +
+        " and no log Z (the filters are too strong for the precisions of visibles and slabs)");
+  }
+  return z;
+}
+
+#define TEMPERA_INSTANTIATE(M)                                                                    \
+  template std::vector<double> free_energies(const Engine<M>&, const M::Params&, const M::Data&); \
+  template LogPartition exact_log_partition(const Engine<M>&, const M::Params&, const Progress&);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
+
+}  // namespace tempera

@@ -1,0 +1,152 @@
+#include "tempera/services/config_file.hpp"
+
+#include <algorithm>
+#include <sstream>
+#include <toml.hpp>
+
+#include "tempera/io/files.hpp"
+
+namespace tempera {
+namespace {
+
+std::string one_line(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+/// The text of a value as `assign` understands it; nothing of tables and dates.
+std::optional<std::string> plain_text(const toml::value& value) {
+  if (value.is_string()) return std::string(value.as_string());
+  if (value.is_boolean()) return text_of(value.as_boolean());
+  if (value.is_integer()) return text_of(std::int64_t{value.as_integer()});
+  if (value.is_floating()) return text_of(double{value.as_floating()});
+  if (!value.is_array()) return std::nullopt;
+  std::string all;
+  for (const toml::value& part : value.as_array()) {
+    const auto text = part.is_array() ? std::nullopt : plain_text(part);
+    if (!text) return std::nullopt;
+    all += (all.empty() ? "" : ",") + *text;
+  }
+  return all;
+}
+
+/// Whether a value may stand for a field: a text for names, a number for numbers, an array for lists.
+template <class T>
+bool has_type(const T&, const toml::value& value) {
+  if constexpr (std::is_same_v<T, bool>) return value.is_boolean();
+  if constexpr (std::is_same_v<T, std::int64_t>) return value.is_integer();
+  if constexpr (std::is_same_v<T, double>) return value.is_integer() || value.is_floating();
+  if constexpr (std::is_same_v<T, std::vector<std::int64_t>>) {
+    if (!value.is_array()) return value.is_integer();
+    return std::all_of(value.as_array().begin(), value.as_array().end(),
+                       [](const toml::value& part) { return part.is_integer(); });
+  }
+  if constexpr (std::is_same_v<T, std::vector<std::string>>) return value.is_array();
+  return !value.is_array() && !value.is_boolean();
+}
+
+void read_value(const std::string& key, const toml::value& value, TrainOptions& options,
+                std::vector<Violation>& violations) {
+  bool known = false;
+  TrainOptions::visit(
+      [&](const OptionText& text, auto& field) {
+        if (key != text.name && (text.old == nullptr || key != text.old)) return;
+        known = true;
+        using Field = std::remove_cvref_t<decltype(field)>;
+        const auto words = plain_text(value);
+        if (!words || !has_type(field, value)) {
+          violations.push_back({key, one_line(toml::format(value)), "has the wrong type"});
+        } else if (!assign(field, *words, text.none)) {
+          violations.push_back({key, "'" + *words + "'", "must be " + OptionKind<Field>::words()});
+        }
+      },
+      options);
+  if (!known) violations.push_back({key, one_line(toml::format(value)), "is not a known option"});
+}
+
+bool is_section(const std::string& key) {
+  const TrainOptions any;
+  bool found = false;
+  TrainOptions::visit_sections([&](const char* name, const auto&) { found = found || key == name; }, any);
+  return found;
+}
+
+/// Throws where arrays and tables are nested so deeply that the parser, which recurses, would run out of
+/// memory. A configuration has no reason to nest.
+void refuse_nesting(const std::filesystem::path& path, const std::string& content) {
+  int depth = 0;
+  for (const char c : content) {
+    depth += c == '[' || c == '{' ? 1 : c == ']' || c == '}' ? -1 : 0;
+    if (depth > 16)
+      throw ConfigError({{path.string(), "not TOML", "arrays and tables are nested too deeply"}});
+  }
+}
+
+/// A field as TOML writes it.
+template <class T>
+std::string toml_of(const T& field, const char* none) {
+  if constexpr (std::is_same_v<T, std::string> || std::is_same_v<T, std::vector<std::string>>) {
+    return toml::format(toml::value(field));
+  } else if constexpr (std::is_same_v<T, std::vector<std::int64_t>>) {
+    return field.size() == 1 ? text_of(field) : "[" + text_of(field) + "]";
+  } else {
+    std::string text = text_of(field, none);
+    std::int64_t whole = 0;
+    double number = 0.0;
+    if (text == "true" || text == "false") return text;
+    if (!assign(number, text)) return '"' + text + '"';
+    // A real number keeps its point, so that TOML sees what it is.
+    if constexpr (std::is_same_v<T, double>) {
+      if (assign(whole, text)) text += ".0";
+    }
+    return text;
+  }
+}
+
+}  // namespace
+
+void read_config(const std::filesystem::path& path, TrainOptions& options) {
+  const std::string content = read_file(path);
+  refuse_nesting(path, content);
+  std::istringstream text(content);
+  toml::value root;
+  try {
+    root = toml::parse(text, path.string());
+  } catch (const std::exception& error) {
+    throw ConfigError({{path.string(), "not TOML", one_line(error.what())}});
+  }
+  std::vector<Violation> violations;
+  for (const auto& [key, value] : root.as_table()) {
+    if (value.is_table() && is_section(key)) {
+      for (const auto& [inner, field] : value.as_table()) read_value(inner, field, options, violations);
+    } else {
+      read_value(key, value, options, violations);
+    }
+  }
+  if (!violations.empty()) throw ConfigError(violations);
+}
+
+std::string data_of_run(const std::filesystem::path& directory) {
+  TrainOptions options;
+  read_config(directory / "config.toml", options);
+  return options.data.data;
+}
+
+std::string to_toml(const TrainOptions& options) {
+  std::string text = "# Every value of this run. tempera train --config FILE --out DIR repeats it.\n";
+  TrainOptions::visit_sections(
+      [&text]<class Section>(const char* name, const Section& section) {
+        text += std::string("\n[") + name + "]\n";
+        Section::visit(
+            [&text](const OptionText& option, const auto& field) {
+              text += std::string("\n# ") + option.help + "\n" + option.name + " = " +
+                      toml_of(field, option.none) + "\n";
+            },
+            section);
+      },
+      options);
+  return text;
+}
+
+}  // namespace tempera

@@ -1,0 +1,374 @@
+#include "drawing.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "tempera/estimate/path.hpp"
+#include "tempera/mcmc/jump.hpp"
+#include "tempera/mcmc/record.hpp"
+#include "tempera/mcmc/trajectory.hpp"
+#include "tempera/services/config_file.hpp"
+#include "tempera/services/data_kind.hpp"
+#include "tempera/services/limits.hpp"
+#include "tempera/services/run_directory.hpp"
+#include "tempera/services/tempered_population.hpp"
+#include "tempera/train/snapshots.hpp"
+
+namespace tempera {
+namespace {
+
+/// Chains that are followed without a ladder, and draws that judge how they mix.
+constexpr std::uint64_t kFollowed = 64;
+constexpr std::uint64_t kTraceDraws = 1000;
+/// Rounds that sampling at the measured distance may take.
+constexpr std::uint64_t kMostRounds = 100000;
+/// Rounds that are traced.
+constexpr std::uint64_t kMostTraced = 20000;
+/// Rounds of a trajectory that log Z is measured by.
+constexpr std::uint64_t kMeasuredRounds = 10000;
+/// Swaps that every pair of a trajectory must accept, and that neighbours of a rung must not.
+constexpr double kLeastSwaps = 0.2;
+constexpr double kMostSwaps = 0.4;
+/// Machines on the way that a trajectory begins with.
+constexpr std::size_t kMostMachines = 256;
+
+/// What every drawing begins with. Refers to what the caller owns.
+template <EnergyModel M>
+struct Drawing {
+  ModelFile<M>& file;
+  const SamplingOptions& options;
+  const Executor& executor;
+  Listener& listener;
+  std::optional<typename M::Data> data;  // train cases, where there are any
+  DataClusters clusters;                 // of these
+  JumpMemory jumps;                      // of these; empty without jumps
+
+  [[nodiscard]] Engine<M> engine() const {
+    return {file.model, {static_cast<std::uint64_t>(options.seed)}, executor};
+  }
+  [[nodiscard]] const typename M::Params& theta() const { return file.theta; }
+  /// Ensembles, of this many, that start at data.
+  [[nodiscard]] std::size_t warm_of(std::uint64_t ensembles) const {
+    if (!data) return 0;
+    return options.start == SampleStart::kData ? ensembles : ensembles / 2;
+  }
+};
+
+/// What jumps propose: the latents of cases of the data. Empty without jumps.
+template <EnergyModel M>
+JumpMemory jump_memory(const Drawing<M>& d) {
+  if (d.options.jump <= 0) return {};
+  if (!M::kFeatures.has(Feature::kJump))
+    throw UsageError("sample: --jump means nothing with " + std::string(M::kKind));
+  if (!d.data) throw UsageError("sample: --jump needs --data, whose cases it proposes");
+  JumpMemory memory = empty_memory(d.file.model.latents());
+  const auto n = std::min<std::uint64_t>(kJumpCases, static_cast<std::uint64_t>(d.data->n_cases()));
+  Population<M> cases(warm_chains(d.engine(), d.theta(), *d.data, n));
+  cases.fit(d.engine());
+  latent_input(d.engine(), d.theta(), cases.chains.blocks, cases.caches);
+  add_cases(d.file.model, cases.caches, memory);
+  return memory;
+}
+
+/// Clusters whose occupancy is reported; none where the data are not bits.
+template <EnergyModel M>
+DataClusters clusters_of(const Drawing<M>& d) {
+  const BinaryData* const bits = d.data ? as_bits(*d.data) : nullptr;
+  if (bits == nullptr || d.options.clusters == 0) return {};
+  return find_clusters(*bits, d.options.clusters, d.engine().streams.engine(Purpose::kClusters, 0));
+}
+
+/// Without a ladder data are read only where something asks for them.
+bool needs_data(const SamplingOptions& options) {
+  return options.ladder != SampleLadder::kNone || options.start == SampleStart::kData || options.jump > 0 ||
+         !options.data.empty();
+}
+
+template <EnergyModel M>
+Drawing<M> prepare(ModelFile<M>& file, const SamplingOptions& options, const Executor& executor,
+                   Listener& listener) {
+  Drawing<M> d{file, options, executor, listener, {}, {}, {}};
+  if (needs_data(options)) d.data = starting_cases(file, options, listener);
+  if (!d.data && options.start == SampleStart::kData) throw UsageError("sample: --start data needs --data");
+  if (d.data && options.ladder != SampleLadder::kNone && !file.has_reference)
+    fit_reference(file, *d.data, listener);
+  d.clusters = clusters_of(d);
+  d.jumps = jump_memory(d);
+  return d;
+}
+
+// --- chains and replicas, each with a round of its own ---------------------------------------------------
+
+/// Chains without a ladder, as many as there are to be samples.
+template <EnergyModel M>
+class FreeChains {
+ public:
+  explicit FreeChains(const Drawing<M>& d) {
+    const std::uint64_t n = as_count(d.options.count);
+    population_.chains = d.options.start == SampleStart::kData
+                             ? warm_chains(d.engine(), d.theta(), *d.data, n)
+                             : reference_chains(d.engine(), n, Purpose::kSampling);
+    population_.fit(d.engine());
+  }
+
+  /// One sweep.
+  void round(const Drawing<M>& d) {
+    jump_now_and_then(d.engine(), d.theta(), d.options.jump, d.jumps, population_);
+    advance(d.engine(), d.theta(), 1, Purpose::kSampling, population_);
+  }
+
+  Population<M>& population() { return population_; }
+
+ private:
+  Population<M> population_;
+};
+
+/// Ensembles of a temperature ladder, half of which start at data where there are any.
+template <EnergyModel M>
+class TemperedReplicas {
+ public:
+  explicit TemperedReplicas(const Drawing<M>& d) {
+    const SamplingOptions& o = d.options;
+    const std::uint64_t ensembles = as_count(o.ensembles);
+    const LadderRequest request{o.rungs, ensembles, as_count(o.swap_every), d.warm_of(ensembles)};
+    replicas_ = place_ladder(d.engine(), d.theta(), request, d.data.value_or(typename M::Data()), d.listener);
+  }
+
+  /// Sweeps and swaps; the coldest replicas add a draw each to the trace.
+  void round(const Drawing<M>& d, Trace& trace) {
+    jump_now_and_then(d.engine(), d.theta(), d.options.jump, d.jumps, replicas_.population);
+    temper(d.engine(), d.theta(), replicas_);
+    if (trace.draws() < kMostTraced)
+      record(d.engine(), d.theta(), replicas_.population, coldest_of(replicas_.ladder), d.clusters, trace);
+  }
+
+  /// The replicas at beta = 1, one of each ensemble.
+  [[nodiscard]] Chains<M> coldest(const Drawing<M>& d) const {
+    return select_chains(d.file.model, replicas_.population.chains, coldest_of(replicas_.ladder));
+  }
+
+  [[nodiscard]] std::uint64_t ensembles() const { return replicas_.ladder.n_ensembles; }
+  [[nodiscard]] std::size_t n_warm() const { return replicas_.n_warm; }
+  [[nodiscard]] std::uint64_t sweeps_in_round() const { return replicas_.round.sweeps; }
+
+  [[nodiscard]] LadderReport report(const Drawing<M>&) const {
+    const TemperatureLadder& ladder = replicas_.ladder;
+    LadderReport report{ladder.n_ensembles,      ladder.n_rungs, ladder.rejections, ladder.round_trips,
+                        round_trip_rate(ladder), ladder.betas,   flow(ladder),      {}};
+    return report;
+  }
+
+ private:
+  TemperedPopulation<M> replicas_;
+};
+
+/// Machines on the way to a model, earliest first: the snapshots of its training, else the checkpoints that
+/// its run has kept.
+template <EnergyModel M>
+std::vector<typename M::Params> machines_on_the_way(const Drawing<M>& d) {
+  std::vector<typename M::Params> machines = read_snapshots<M>(d.file);
+  if (machines.empty() && !d.options.run.empty()) {
+    for (const std::filesystem::path& path : kept_checkpoints(d.options.run)) {
+      const ModelFile<M> kept = read_model_as<M>(path);
+      if (kept.model.shape_names() != d.file.model.shape_names())
+        throw DataError(path.string() + ": is not of the shape of this model");
+      machines.push_back(kept.theta);
+    }
+  }
+  // More than this many are neighbours that accept each other anyway.
+  while (machines.size() > kMostMachines) {
+    std::vector<typename M::Params> every_second;
+    for (std::size_t k = (machines.size() + 1) % 2; k < machines.size(); k += 2)
+      every_second.push_back(std::move(machines[k]));
+    machines = std::move(every_second);
+  }
+  if (machines.empty()) {
+    throw UsageError(
+        "sample: --ladder trajectory needs a run directory that keeps checkpoints, or a checkpoint of an "
+        "sml-ptt run");
+  }
+  return machines;
+}
+
+/// Ensembles of a trajectory, half of which start at data where there are any. Log Z is measured along it.
+template <EnergyModel M>
+class TrajectoryReplicas {
+ public:
+  explicit TrajectoryReplicas(const Drawing<M>& d)
+      : round_{{Purpose::kSampling, Purpose::kSamplingSwaps}, d.options.jump} {
+    trajectory_ = reference_trajectory(d.engine(), as_count(d.options.ensembles), Purpose::kSampling);
+    n_warm_ = d.warm_of(ensembles());
+    insert_rungs(d);
+    tune(d.engine(), round_, d.jumps, {kLeastSwaps, kMostSwaps}, trajectory_, caches_,
+         stage(d.listener, "placing rungs"));
+    differences_.resize(static_cast<std::size_t>(trajectory_.n_rungs() - 1));
+    all_.resize(static_cast<std::size_t>(ensembles()));
+    std::iota(all_.begin(), all_.end(), std::uint64_t{0});
+  }
+
+  /// Sweeps and swaps; the replicas of the last machine add a draw each to the trace.
+  void round(const Drawing<M>& d, Trace& trace) {
+    const bool measures = trace.draws() < kMeasuredRounds;
+    temper(d.engine(), round_, d.jumps, trajectory_, caches_, measures ? &differences_ : nullptr);
+    top_.chains = replicas_of(trajectory_, trajectory_.n_rungs() - 1);
+    if (trace.draws() >= kMostTraced) return;
+    top_.fit(d.engine());
+    latent_input(d.engine(), d.theta(), top_.chains.blocks, top_.caches);
+    record(d.engine(), d.theta(), top_, all_, d.clusters, trace);
+  }
+
+  [[nodiscard]] const Chains<M>& coldest(const Drawing<M>&) const { return top_.chains; }
+  [[nodiscard]] std::uint64_t ensembles() const { return trajectory_.n_ensembles; }
+  [[nodiscard]] std::size_t n_warm() const { return n_warm_; }
+  [[nodiscard]] std::uint64_t sweeps_in_round() const { return 1; }
+
+  [[nodiscard]] LadderReport report(const Drawing<M>& d) const {
+    LadderReport report{ensembles(),
+                        trajectory_.n_rungs(),
+                        trajectory_.rejections,
+                        trajectory_.round_trips,
+                        round_trip_rate(trajectory_),
+                        {},
+                        {},
+                        {}};
+    report.log_partition =
+        bennett_log_partition(d.file.model.reference_log_partition(), log_weight_path(differences_),
+                              static_cast<std::size_t>(ensembles()));
+    return report;
+  }
+
+ private:
+  /// The machines on the way, then the model. Cold replicas of every rung start at the reference machine,
+  /// warm ones at data.
+  void insert_rungs(const Drawing<M>& d) {
+    const std::vector<typename M::Params> machines = machines_on_the_way(d);
+    const std::uint64_t n_rungs = machines.size() + 2;
+    const Chains<M> cold = reference_chains(d.engine(), ensembles() * n_rungs, Purpose::kSampling);
+    Chains<M> warm;
+    if (d.data) warm = warm_chains(d.engine(), d.theta(), *d.data, n_warm_ * n_rungs);
+    Chains<M> replicas = empty_chains(d.file.model, ensembles());
+    for (std::uint64_t k = 1; k < n_rungs; ++k) {
+      const auto first = cold.blocks.begin() + static_cast<std::ptrdiff_t>(k * trajectory_.blocks());
+      std::copy_n(first, trajectory_.blocks(), replicas.blocks.begin());
+      for (std::uint64_t e = 0; e < n_warm_; ++e) copy_chain(warm, k * n_warm_ + e, replicas, e);
+      insert_rung(k, k + 1 < n_rungs ? machines[static_cast<std::size_t>(k - 1)] : d.theta(), replicas.blocks,
+                  trajectory_);
+    }
+  }
+
+  TrajectoryRound round_;
+  Trajectory<M> trajectory_;
+  TrajectoryCaches<M> caches_;
+  std::size_t n_warm_ = 0;
+  std::vector<EnergyDifferences> differences_;  // of every pair of neighbours
+  std::vector<std::uint64_t> all_;              // numbers of the ensembles
+  Population<M> top_;                           // of the model itself
+};
+
+template <EnergyModel M>
+using Sampler = std::variant<FreeChains<M>, TemperedReplicas<M>, TrajectoryReplicas<M>>;
+
+template <EnergyModel M>
+Sampler<M> sampler_of(const Drawing<M>& d) {
+  switch (d.options.ladder) {
+    case SampleLadder::kTemperature:
+      return TemperedReplicas<M>(d);
+    case SampleLadder::kTrajectory:
+      return TrajectoryReplicas<M>(d);
+    case SampleLadder::kNone:
+      break;
+  }
+  return FreeChains<M>(d);
+}
+
+// --- samples of either -----------------------------------------------------------------------------------
+
+/// The last states of the chains. The second half of some chains tells whether they mix.
+template <EnergyModel M>
+void take_samples(FreeChains<M>& chains, const Drawing<M>& d, Drawn<M>& drawn) {
+  drawn.rounds = sweeps_of(d.options).value_or(as_count(kPlainSweeps));
+  std::vector<std::uint64_t> followed(std::min<std::uint64_t>(as_count(d.options.count), kFollowed));
+  std::iota(followed.begin(), followed.end(), std::uint64_t{0});
+  const std::uint64_t stride = std::max<std::uint64_t>(1, drawn.rounds / (2 * kTraceDraws));
+  const Progress progress = stage(d.listener, "sampling");
+  for (std::uint64_t done = 1; done <= drawn.rounds; ++done) {
+    chains.round(d);
+    if (2 * done > drawn.rounds && done % stride == 0)
+      record(d.engine(), d.theta(), chains.population(), followed, d.clusters, drawn.trace);
+    progress(static_cast<double>(done) / static_cast<double>(drawn.rounds));
+  }
+  drawn.samples = std::move(chains.population().chains);
+}
+
+/// Rounds between samples of an ensemble: as many as are asked for, else as many as its coldest replica takes
+/// to forget where it was. `each`: samples of an ensemble.
+std::uint64_t rounds_between(const SamplingOptions& options, std::uint64_t sweeps_in_round,
+                             const Trace& trace, std::size_t n_warm, std::uint64_t each) {
+  const std::uint64_t asked = (sweeps_of(options).value_or(0) + sweeps_in_round - 1) / sweeps_in_round;
+  if (asked > 0) return asked;
+  const double time = assess_mixing(trace, n_warm).autocorrelation_time;
+  // The time is infinite where a free energy is no number.
+  const auto most = static_cast<double>(std::max<std::uint64_t>(1, kMostRounds / each));
+  return static_cast<std::uint64_t>(std::min(std::ceil(time), most));
+}
+
+/// States of the coldest replicas, round after round.
+template <EnergyModel M, class Replicas>
+void take_samples(Replicas& replicas, const Drawing<M>& d, Drawn<M>& drawn) {
+  const Progress progress = stage(d.listener, "sampling");
+  drawn.n_warm = replicas.n_warm();
+  for (std::uint64_t t = 0; t < kTraceDraws; ++t) {
+    replicas.round(d, drawn.trace);
+    progress(0.3 * static_cast<double>(t) / static_cast<double>(kTraceDraws));
+  }
+  const std::uint64_t count = as_count(d.options.count);
+  const std::uint64_t ensembles = replicas.ensembles();
+  const std::uint64_t each = (count + ensembles - 1) / ensembles;
+  drawn.rounds = rounds_between(d.options, replicas.sweeps_in_round(), drawn.trace, drawn.n_warm, each);
+  drawn.samples = empty_chains(d.file.model, count);
+  for (std::uint64_t n = 0; n < each; ++n) {
+    for (std::uint64_t t = 0; t < drawn.rounds; ++t) replicas.round(d, drawn.trace);
+    const Chains<M> now = replicas.coldest(d);
+    for (std::uint64_t e = 0; e < ensembles && n * ensembles + e < count; ++e)
+      copy_chain(now, e, drawn.samples, n * ensembles + e);
+    progress(0.3 + 0.7 * static_cast<double>(n + 1) / static_cast<double>(each));
+  }
+  drawn.report = replicas.report(d);
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> sweeps_of(const SamplingOptions& options) {
+  const std::int64_t* const sweeps = std::get_if<std::int64_t>(&options.sweeps);
+  if (sweeps == nullptr) return std::nullopt;
+  return as_count(*sweeps);
+}
+
+template <EnergyModel M>
+std::optional<typename M::Data> starting_cases(const ModelFile<M>& file, const SamplingOptions& options,
+                                               Listener& listener) {
+  const std::string data =
+      options.data.empty() && !options.run.empty() ? data_of_run(options.run) : options.data;
+  if (data.empty()) return std::nullopt;
+  return data_for_model(file, load_data(data), {"train", options.binarize, as_count(options.seed)}, listener);
+}
+
+template <EnergyModel M>
+Drawn<M> draw(ModelFile<M>& file, const SamplingOptions& options, const Executor& executor,
+              Listener& listener) {
+  Drawing<M> d = prepare(file, options, executor, listener);
+  Sampler<M> sampler = sampler_of(d);
+  Drawn<M> drawn;
+  std::visit([&](auto& chains) { take_samples(chains, d, drawn); }, sampler);
+  drawn.clusters = std::move(d.clusters);
+  return drawn;
+}
+
+#define TEMPERA_INSTANTIATE(M)                                                                            \
+  template std::optional<M::Data> starting_cases(const ModelFile<M>&, const SamplingOptions&, Listener&); \
+  template Drawn<M> draw(ModelFile<M>&, const SamplingOptions&, const Executor&, Listener&);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
+
+}  // namespace tempera

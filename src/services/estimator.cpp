@@ -1,0 +1,298 @@
+#include "estimator.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "tempera/core/format.hpp"
+#include "tempera/core/math.hpp"
+#include "tempera/estimate/path.hpp"
+#include "tempera/mcmc/annealing.hpp"
+#include "tempera/mcmc/record.hpp"
+#include "tempera/services/cases.hpp"
+#include "tempera/services/limits.hpp"
+#include "tempera/train/snapshots.hpp"
+
+namespace tempera {
+namespace {
+
+/// Effective fraction of every annealing step where betas are chosen.
+constexpr double kStepFraction = 0.999;
+/// Test cases and chains for each of them that RAISE anneals.
+constexpr Index kRaiseCases = 100;
+constexpr Index kRaiseChains = 10;
+/// Numbers that MBAR keeps.
+constexpr double kMostEnergies = 2e7;
+/// Differences of free energies, two for each, that a run to reach an error bar keeps.
+constexpr double kMostDifferences = 1e8;
+/// Times that an estimate is continued to reach an error bar.
+constexpr std::uint64_t kMostBatches = 1000;
+
+std::string doubt_of(const LogPartition& z, const char* consequence) {
+  if (z.effective_fraction >= kLowEffectiveFraction) return "";
+  return format(
+      "only %.1f %% of the chains count (effective sample size): log Z is probably %s; use more --betas",
+      100.0 * z.effective_fraction, consequence);
+}
+
+/// The energies of several rounds, one below the other.
+Eigen::MatrixXd stacked(const std::vector<Eigen::MatrixXd>& parts) {
+  Index rows = 0;
+  for (const Eigen::MatrixXd& part : parts) rows += part.rows();
+  Eigen::MatrixXd all(rows, parts.front().cols());
+  rows = 0;
+  for (const Eigen::MatrixXd& part : parts) {
+    all.middleRows(rows, part.rows()) = part;
+    rows += part.rows();
+  }
+  return all;
+}
+
+}  // namespace
+
+template <EnergyModel M>
+LogPartitionEstimate Estimator<M>::estimate(LikelihoodMethod method) {
+  switch (method) {
+    case LikelihoodMethod::kExact:
+      return exact();
+    case LikelihoodMethod::kAis:
+      return ais();
+    case LikelihoodMethod::kReverseAis:
+      return reverse_ais();
+    case LikelihoodMethod::kRaise:
+      return raise();
+    case LikelihoodMethod::kTracked:
+      return tracked();
+    case LikelihoodMethod::kSteppingStone:
+    case LikelihoodMethod::kBar:
+    case LikelihoodMethod::kMbar:
+      return along_ladder(method);
+    case LikelihoodMethod::kAll:
+      break;
+  }
+  throw std::invalid_argument("estimate: all is no single method");
+}
+
+/// Draws of their own for every batch of an estimate that is continued.
+template <EnergyModel M>
+Engine<M> Estimator<M>::batch_engine(std::uint64_t batch) const {
+  constexpr std::uint64_t kOdd = 0x9E3779B97F4A7C15U;
+  return {file_.model, {seed() + batch * kOdd}, executor_};
+}
+
+template <EnergyModel M>
+bool Estimator<M>::reached(const LogPartition& z) const {
+  return !options_.target_se || z.standard_error <= *options_.target_se;  // false for no number
+}
+
+template <EnergyModel M>
+const std::vector<double>& Estimator<M>::betas() {
+  if (betas_.empty()) {
+    betas_ = options_.betas ? published_betas(*options_.betas)
+                            : effective_betas(engine(), file_.theta, kStepFraction, kLanes, Purpose::kPilot,
+                                              stage(listener_, "choosing betas"));
+  }
+  return betas_;
+}
+
+template <EnergyModel M>
+std::vector<double> Estimator<M>::falling_betas() {
+  std::vector<double> betas = this->betas();
+  std::reverse(betas.begin(), betas.end());
+  return betas;
+}
+
+/// Anneals batch after batch of chains until the error bar is small enough. start(batch): the chains;
+/// value(log-weights so far): log Z.
+template <EnergyModel M>
+template <class Start, class Value>
+LogPartition Estimator<M>::annealed(const char* label, const std::vector<double>& betas, Purpose purpose,
+                                    Start&& start, Value&& value) {
+  std::vector<double> weights;
+  LogPartition z;
+  for (std::uint64_t batch = 0; batch < kMostBatches; ++batch) {
+    const std::string name = batch == 0 ? label : label + format(", error %.3f", z.standard_error);
+    const std::vector<double> more = annealed_log_weights(batch_engine(batch), file_.theta, betas,
+                                                          start(batch), purpose, stage(listener_, name));
+    weights.insert(weights.end(), more.begin(), more.end());
+    z = value(weights);
+    if (reached(z)) break;
+  }
+  return z;
+}
+
+template <EnergyModel M>
+LogPartitionEstimate Estimator<M>::exact() {
+  return {LikelihoodMethod::kExact, exact_log_partition(engine(), file_.theta, stage(listener_, "exact")),
+          ""};
+}
+
+template <EnergyModel M>
+LogPartitionEstimate Estimator<M>::ais() {
+  const LogPartition z = annealed(
+      "ais", betas(), Purpose::kAnnealing,
+      [&](std::uint64_t batch) {
+        return reference_chains(batch_engine(batch), as_count(options_.chains), Purpose::kAnnealing);
+      },
+      [&](const std::vector<double>& weights) {
+        return log_partition_from_weights(file_.model.reference_log_partition(), weights);
+      });
+  return {LikelihoodMethod::kAis, z, doubt_of(z, "too low and the likelihood too high")};
+}
+
+/// From draws of the model at beta = 1, as far apart as the tempering run says.
+template <EnergyModel M>
+LogPartitionEstimate Estimator<M>::reverse_ais() {
+  TemperingRun& run = tempering(2);
+  const auto spacing = static_cast<std::uint64_t>(
+      std::min(std::ceil(run.mixing().autocorrelation_time), static_cast<double>(options_.rounds)));
+  const LogPartition z = annealed(
+      "reverse-ais", falling_betas(), Purpose::kReverseAnnealing,
+      [&](std::uint64_t) { return draws(run, spacing); },
+      [&](const std::vector<double>& weights) {
+        LogPartition down = log_partition_from_weights(0.0, weights);
+        down.value = file_.model.reference_log_partition() - down.value;
+        return down;
+      });
+  std::string doubt = doubt_of(z, "too high and the likelihood too low");
+  return {LikelihoodMethod::kReverseAis, z, doubt.empty() ? run.doubt() : doubt};
+}
+
+/// log Z that RAISE's conservative log-likelihood of some cases implies.
+template <EnergyModel M>
+LogPartitionEstimate Estimator<M>::raise() {
+  if (is_bound(file_.model))
+    throw UsageError("loglik: --method raise needs latents that are independent given the visibles");
+  if (cases_.cases.n_cases() == 0)
+    throw UsageError("loglik: --method raise needs --data, whose cases it anneals");
+  const Index n = std::min(kRaiseCases, cases_.cases.n_cases());
+  std::vector<Index> which(static_cast<std::size_t>(n * kRaiseChains));
+  for (std::size_t c = 0; c < which.size(); ++c)
+    which[c] = static_cast<Index>(c) % n * cases_.cases.n_cases() / n;
+  Population<M> population(
+      data_chains(engine(), file_.theta, which.size(), cases_.cases, which, Purpose::kRaise));
+  population.fit(engine());
+  // Other draws than those of the chains that follow.
+  advance(Engine{file_.model, StreamFactory{~seed()}, executor_}, file_.theta, 1, Purpose::kRaise,
+          population);
+  const std::vector<double> weights =
+      annealed_log_weights(engine(), file_.theta, falling_betas(), std::move(population.chains),
+                           Purpose::kRaise, stage(listener_, "raise"));
+  // log Z0 - log mean exp(w) of each case, over the cases.
+  MeanVariance over_cases;
+  for (Index k = 0; k < n; ++k) {
+    std::vector<double> own;
+    for (Index c = 0; c < kRaiseChains; ++c) own.push_back(weights[static_cast<std::size_t>(c * n + k)]);
+    over_cases.add(-log_partition_from_weights(0.0, own).value);
+  }
+  return {LikelihoodMethod::kRaise,
+          {file_.model.reference_log_partition() + over_cases.mean(), over_cases.standard_error(), 1.0},
+          ""};
+}
+
+/// What training knew, refreshed by rounds of the tracker's own chains.
+template <EnergyModel M>
+LogPartitionEstimate Estimator<M>::tracked() {
+  std::optional<Tracker<M>> tracker = read_tracker<M>(file_);
+  if (!tracker)
+    throw UsageError(
+        "loglik: " + file_.path.string() +
+        ": holds no tracker of log Z; train with --track-log-z lattice or smc, or use another --method");
+  if (!equal_fields(tracker->theta, file_.theta)) track(engine(), file_.theta, *tracker);
+  LogPartition z;
+  for (std::uint64_t batch = 0; batch < kMostBatches; ++batch) {
+    if (tracker->ladder.n_rungs > 0)
+      refresh(engine(), as_count(options_.rounds), *tracker, stage(listener_, "tracked"));
+    z = tracked_log_partition(engine(), file_.theta, *tracker);
+    if (reached(z) || tracker->ladder.n_rungs == 0) break;
+  }
+  return {LikelihoodMethod::kTracked, z, ""};
+}
+
+/// The tempering run, of at least as many rounds as the options ask for and `least` of them.
+template <EnergyModel M>
+typename Estimator<M>::TemperingRun& Estimator<M>::tempering(std::uint64_t least) {
+  if (!run_) {
+    const LadderRequest request{options_.rungs, ensembles(), 1,
+                                cases_.train.n_cases() > 0 ? ensembles() / 2 : 0};
+    run_.emplace();
+    run_->replicas = place_ladder(engine(), file_.theta, request, cases_.train, listener_);
+    run_->differences.resize(run_->replicas.ladder.rejections.size());
+  }
+  continue_run(std::max(as_count(options_.rounds), least));
+  return *run_;
+}
+
+/// Until there have been this many rounds.
+template <EnergyModel M>
+void Estimator<M>::continue_run(std::uint64_t rounds) {
+  TemperingRun& run = *run_;
+  const auto rungs = static_cast<double>(run.replicas.ladder.n_rungs);
+  const auto stored = static_cast<std::uint64_t>(
+      std::max(1.0, kMostEnergies / (rungs * rungs * static_cast<double>(options_.ensembles))));
+  const std::uint64_t stride = (as_count(options_.rounds) + stored - 1) / stored;
+  const Progress progress = stage(listener_, "tempering");
+  const std::uint64_t begin = run.rounds;
+  for (; run.rounds < rounds; ++run.rounds) {
+    round(run);
+    if (keeps_energies_ && run.rounds % stride == 0 && run.energies.size() < stored) {
+      run.energies.push_back(
+          rung_energies(engine(), file_.theta, run.replicas.ladder, run.replicas.population));
+    }
+    progress(static_cast<double>(run.rounds - begin) / static_cast<double>(rounds - begin));
+  }
+}
+
+template <EnergyModel M>
+void Estimator<M>::round(TemperingRun& run) {
+  temper(engine(), file_.theta, run.replicas, &run.differences);
+  record(engine(), file_.theta, run.replicas.population, coldest_of(run.replicas.ladder), {}, run.trace);
+}
+
+/// Draws at beta = 1, `spacing` rounds apart, as many as the options ask for chains.
+template <EnergyModel M>
+Chains<M> Estimator<M>::draws(TemperingRun& run, std::uint64_t spacing) {
+  Chains<M> all = empty_chains(file_.model, as_count(options_.chains));
+  const Progress progress = stage(listener_, "drawing");
+  for (std::uint64_t n = 0; n < all.n_chains; ++n) {
+    const std::uint64_t e = n % ensembles();
+    if (e == 0) {
+      for (std::uint64_t t = 0; t < spacing; ++t, ++run.rounds) round(run);
+      progress(static_cast<double>(n) / static_cast<double>(all.n_chains));
+    }
+    copy_chain(run.replicas.population.chains, run.replicas.ladder.coldest(e), all, n);
+  }
+  all.sweeps = 1;
+  return all;
+}
+
+template <EnergyModel M>
+LogPartitionEstimate Estimator<M>::along_ladder(LikelihoodMethod method) {
+  TemperingRun& run = tempering(2);
+  const auto now = [&] {
+    const double reference = file_.model.reference_log_partition();
+    const std::vector<LogWeightPair> path = log_weight_path(run.differences);
+    if (method == LikelihoodMethod::kBar) return bennett_log_partition(reference, path, ensembles());
+    if (method == LikelihoodMethod::kSteppingStone)
+      return stepping_stone_log_partition(reference, path, ensembles());
+    return mbar_log_partition(stacked(run.energies), bennett_path(reference, path), ensembles());
+  };
+  LogPartition z = now();
+  const double per_round =
+      static_cast<double>(run.differences.size()) * static_cast<double>(options_.ensembles);
+  for (std::uint64_t batch = 2;
+       !reached(z) && std::isfinite(z.standard_error) && batch <= kMostBatches &&
+       method != LikelihoodMethod::kMbar && per_round * static_cast<double>(run.rounds) < kMostDifferences;
+       ++batch) {
+    continue_run(2 * run.rounds);  // estimates begin anew each time
+    z = now();
+  }
+  if (!std::isfinite(z.standard_error))
+    return {method, z, "draws of some neighbours do not overlap: use more --rungs"};
+  return {method, z, run.doubt()};
+}
+
+#define TEMPERA_INSTANTIATE(M) template class Estimator<M>;
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
+
+}  // namespace tempera

@@ -1,0 +1,77 @@
+// One method after another, on what they share.
+#pragma once
+
+#include "tempera/diagnostics/trace.hpp"
+#include "tempera/services/likelihood.hpp"
+#include "tempera/services/tempered_population.hpp"
+
+namespace tempera {
+
+/// Estimates log Z of one machine. What methods share (betas, a tempering run) is made when it is first
+/// needed. `keeps_energies`: whether MBAR, which wants the free energies of every replica at every rung, is
+/// among the methods to come. Refers to what the caller owns.
+template <EnergyModel M>
+class Estimator {
+ public:
+  Estimator(const ModelFile<M>& file, const LikelihoodCases<M>& cases, const EstimateOptions& options,
+            bool keeps_energies, const Executor& executor, Listener& listener)
+      : file_(file),
+        cases_(cases),
+        options_(options),
+        keeps_energies_(keeps_energies),
+        executor_(executor),
+        listener_(listener) {}
+
+  LogPartitionEstimate estimate(LikelihoodMethod method);
+
+ private:
+  /// A run on a temperature ladder, with what it has measured so far.
+  struct TemperingRun {
+    TemperedPopulation<M> replicas;
+    std::vector<EnergyDifferences> differences;  // of every pair of neighbours
+    std::vector<Eigen::MatrixXd> energies;       // of some rounds
+    Trace trace;
+    std::uint64_t rounds = 0;
+
+    [[nodiscard]] MixingReport mixing() const { return assess_mixing(trace, replicas.n_warm); }
+    [[nodiscard]] std::string doubt() const {
+      const MixingReport report = mixing();
+      return report.mixed ? "" : report.verdict;
+    }
+  };
+
+  [[nodiscard]] std::uint64_t seed() const { return static_cast<std::uint64_t>(options_.seed); }
+  [[nodiscard]] std::uint64_t ensembles() const { return static_cast<std::uint64_t>(options_.ensembles); }
+  [[nodiscard]] Engine<M> engine() const { return {file_.model, {seed()}, executor_}; }
+  [[nodiscard]] Engine<M> batch_engine(std::uint64_t batch) const;
+  [[nodiscard]] bool reached(const LogPartition& z) const;
+  const std::vector<double>& betas();
+  std::vector<double> falling_betas();
+
+  template <class Start, class Value>
+  LogPartition annealed(const char* label, const std::vector<double>& betas, Purpose purpose, Start&& start,
+                        Value&& value);
+
+  LogPartitionEstimate exact();
+  LogPartitionEstimate ais();
+  LogPartitionEstimate reverse_ais();
+  LogPartitionEstimate raise();
+  LogPartitionEstimate tracked();
+  LogPartitionEstimate along_ladder(LikelihoodMethod method);
+
+  TemperingRun& tempering(std::uint64_t least);
+  void continue_run(std::uint64_t rounds);
+  void round(TemperingRun& run);
+  Chains<M> draws(TemperingRun& run, std::uint64_t spacing);
+
+  const ModelFile<M>& file_;
+  const LikelihoodCases<M>& cases_;
+  const EstimateOptions& options_;
+  const bool keeps_energies_;
+  const Executor& executor_;
+  Listener& listener_;
+  std::vector<double> betas_;
+  std::optional<TemperingRun> run_;
+};
+
+}  // namespace tempera

@@ -1,0 +1,88 @@
+// Cases as a model takes them.
+#include <cstdio>
+
+#include "tempera/services/model_io.hpp"
+
+namespace tempera {
+namespace {
+
+std::string grey_level(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  return text;
+}
+
+/// Real values for a model with a preprocessing of its own.
+RealData prepared(const Preprocessing& own, Index n_visible, const DataFile& data, const std::string& split,
+                  Listener& listener) {
+  const Table& table = data.split(split);
+  if (!data.preprocessing.empty() && !(data.preprocessing == own)) {
+    throw DataError(
+        data.name + ": was made by a preprocessing that is not the model's" +
+        (own.empty() ? ", which has none" : "; give raw cases, or data of the same preprocessing"));
+  }
+  const bool raw = !own.empty() && data.preprocessing.empty();
+  const Index expected = raw ? static_cast<Index>(own.n_inputs) : n_visible;
+  if (table.columns != expected) {
+    throw DataError(data.name + ": has " + std::to_string(table.columns) + " columns, the model takes " +
+                    std::to_string(expected) + (raw ? " raw ones" : ""));
+  }
+  Matrix rows = real_rows(table);
+  if (raw && own.dequantised)
+    listener.warn(data.name +
+                  ": raw grey levels, where the model was trained on dequantised ones; "
+                  "likelihoods need 'tempera data --dequantise' and the model's other steps");
+  return RealData(raw ? own.apply(std::move(rows)) : std::move(rows));
+}
+
+/// Bits by the rule that is asked for, or by the model's own.
+BinaryData binarised(const Binarization& own, Index n_visible, const DataFile& data,
+                     const SplitRequest& request) {
+  const Table& table = data.split(request.split);
+  if (table.columns != n_visible) {
+    throw DataError(data.name + ": has " + std::to_string(table.columns) + " columns, the model has " +
+                    std::to_string(n_visible) + " visible units");
+  }
+  const bool own_rule = request.method == BinarizeMethod::kNone && own.method != BinarizeMethod::kNone;
+  Binarization rule = binarization_for(data, own_rule ? own.method : request.method, request.seed);
+  if (own_rule && rule.method != BinarizeMethod::kNone) {
+    if (rule.maximum > own.maximum) {
+      throw DataError(data.name + ": largest value " + grey_level(rule.maximum) +
+                      ", but the model was trained on grey values up to " + grey_level(own.maximum) +
+                      "; say --binarize threshold or --binarize sample for this data's own range");
+    }
+    rule = own;
+  }
+  return binarize(data, request.split, rule);
+}
+
+}  // namespace
+
+template <EnergyModel M>
+void require_possible_values(const M& model, const typename M::Data& data, const std::string& split) {
+  if (const auto wrong = model.impossible_value(data))
+    throw DataError(split + ": case " + std::to_string(wrong->n_case) + " has a value of " +
+                    std::to_string(wrong->value) + ", " + wrong->constraint);
+}
+
+template <EnergyModel M>
+typename M::Data data_for_model(const ModelFile<M>& file, const DataFile& data, const SplitRequest& request,
+                                Listener& listener) {
+  if constexpr (std::is_same_v<typename M::Data, RealData>) {
+    if (request.method != BinarizeMethod::kNone)
+      throw UsageError("--binarize means nothing with " + std::string(M::kKind));
+    RealData values = prepared(file.preprocessing, file.model.n_visible(), data, request.split, listener);
+    require_possible_values(file.model, values, data.name + ", " + request.split);
+    return values;
+  } else {
+    return binarised(file.binarization, file.model.n_visible(), data, request);
+  }
+}
+
+#define TEMPERA_INSTANTIATE(M)                                                         \
+  template void require_possible_values(const M&, const M::Data&, const std::string&); \
+  template M::Data data_for_model(const ModelFile<M>&, const DataFile&, const SplitRequest&, Listener&);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
+
+}  // namespace tempera

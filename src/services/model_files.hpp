@@ -1,0 +1,39 @@
+// Parts of model files that models and checkpoints share.
+#pragma once
+
+#include "tempera/services/model_io.hpp"
+
+namespace tempera {
+
+inline constexpr const char* kParamsGroup = "/model/params/";
+
+/// What surrounds the parameters of a machine in a file.
+struct MachineNotes {
+  const std::vector<std::int64_t>& visible_shape;
+  const Binarization& binarization;
+  const Preprocessing& preprocessing;
+};
+
+template <EnergyModel M>
+struct StoredMachine {
+  M model;
+  bool has_reference = false;
+};
+
+/// The machine of a file, of the kind that is expected. Throws DataError.
+template <EnergyModel M>
+StoredMachine<M> read_machine(const Hdf5Reader& file);
+template <EnergyModel M>
+void write_machine(Hdf5Writer& file, const M& model, const MachineNotes& notes);
+
+/// Parameters with the axes that the format names. Throws DataError.
+template <EnergyModel M>
+typename M::Params read_params(const Hdf5Reader& file, const M& model);
+template <EnergyModel M>
+void write_params(Hdf5Writer& file, const M& model, const typename M::Params& theta);
+
+/// Refuses parameters that no machine of this kind can have; `group` is where they stand.
+template <EnergyModel M>
+void require_sound_params(const Hdf5Reader& file, const std::string& group, const typename M::Params& theta);
+
+}  // namespace tempera

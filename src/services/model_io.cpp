@@ -1,0 +1,242 @@
+#include "tempera/services/model_io.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
+#include "model_files.hpp"
+#include "tempera/core/version.hpp"
+#include "tempera/io/files.hpp"
+#include "tempera/services/foreign_models.hpp"
+
+namespace tempera {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string kind_of(const Hdf5Reader& file) {
+  if (!file.has("/model")) file.fail("/model", "expected a model, found nothing");
+  const auto kind = file.text_attribute("/model", "kind");
+  if (!kind) file.fail("/model", "attribute 'kind' is missing or no text");
+  return *kind;
+}
+
+/// Files without the attribute have Bernoulli latents.
+std::string hidden_units_of(const Hdf5Reader& file) {
+  return file.text_attribute("/model", "hidden_units").value_or("bernoulli");
+}
+
+Binarization read_binarization(const Hdf5Reader& file) {
+  const auto text = file.text_attribute("/model", "binarize");
+  if (!text) return {};
+  const auto method = named<BinarizeMethod>(*text);
+  if (!method)
+    file.fail("/model", "attribute 'binarize': expected one of " + all_names<BinarizeMethod>() + ", found '" +
+                            *text + "'");
+  return {*method, file.number_attribute("/model", "binarize_maximum").value_or(1.0),
+          static_cast<std::uint64_t>(
+              std::clamp(file.number_attribute("/model", "binarize_seed").value_or(0.0), 0.0, 0x1p53))};
+}
+
+/// A restricted machine of another toolkit as one of ours.
+AnyModelFile converted(const fs::path& path, ForeignModel foreign) {
+  using M = ForeignModel::Machine;
+  M model = with_standard_reference<M>({foreign.theta.weights.rows(), foreign.theta.weights.cols()});
+  return ModelFile<M>{path, std::move(model), std::move(foreign.theta), false, {}, {}, {}};
+}
+
+/// The words of this process' command line.
+std::string command_line() {
+  std::ifstream in("/proc/self/cmdline", std::ios::binary);
+  std::ostringstream words;
+  words << in.rdbuf();
+  std::string text = words.str();
+  while (!text.empty() && text.back() == '\0') text.pop_back();
+  std::replace(text.begin(), text.end(), '\0', ' ');
+  return text;
+}
+
+}  // namespace
+
+template <EnergyModel M>
+void require_sound_params(const Hdf5Reader& file, const std::string& group, const typename M::Params& theta) {
+  if (const std::string_view wrong = M::fault(theta); !wrong.empty())
+    file.fail(group + std::string(wrong), "precisions must be positive");
+}
+
+template <EnergyModel M>
+typename M::Params read_params(const Hdf5Reader& file, const M& model) {
+  typename M::Params theta = model.zero_params();
+  for_each_field(
+      [&](std::string_view name, auto& field) {
+        const std::string path = kParamsGroup + std::string(name);
+        if (field.size() == 0 || (M::is_optional_field(name) && !file.has(path))) return;
+        const Shape shape = model.file_shape(name);
+        file.dataset(path, shape.empty() ? shape_of(field) : shape, field.data());
+      },
+      theta);
+  require_sound_params<M>(file, kParamsGroup, theta);
+  return theta;
+}
+
+template <EnergyModel M>
+StoredMachine<M> read_machine(const Hdf5Reader& file) {
+  const std::string kind = kind_of(file);
+  const std::string hidden_units = hidden_units_of(file);
+  if (kind != M::kKind)
+    file.fail("/model", "attribute 'kind': expected '" + std::string(M::kKind) + "', found '" + kind + "'");
+  if (hidden_units != M::kHiddenUnits)
+    file.fail("/model", "attribute 'hidden_units': expected '" + std::string(M::kHiddenUnits) + "', found '" +
+                            hidden_units + "'");
+  const typename M::Shape shape = M::shape_from(file.field_shapes("/model/params", "/model"));
+  typename M::Reference reference = M::standard_reference(shape);
+  std::string first;
+  for_each_field(
+      [&first](std::string_view name, const auto&) {
+        if (first.empty()) first = name;
+      },
+      reference);
+  const bool has_reference = file.has("/model/reference/" + first);
+  if (has_reference) file.fields("/model/reference", reference);
+  if (const std::string_view wrong = M::reference_fault(reference); !wrong.empty())
+    file.fail("/model/reference/" + std::string(wrong), "precisions must be positive");
+  return {M(shape, std::move(reference)), has_reference};
+}
+
+template <EnergyModel M>
+void write_machine(Hdf5Writer& file, const M& model, const MachineNotes& notes) {
+  file.attribute("/model", "kind", std::string(M::kKind));
+  if (M::kHiddenUnits != std::string_view("bernoulli"))
+    file.attribute("/model", "hidden_units", std::string(M::kHiddenUnits));
+  write_preprocessing(file, "/model/preprocessing", notes.preprocessing);
+  for (const ShapeAttribute& attribute : model.shape_attributes())
+    std::visit([&](const auto value) { file.attribute("/model", attribute.name, value); }, attribute.value);
+  if (!notes.visible_shape.empty()) file.attribute("/model", "visible_shape", notes.visible_shape);
+  file.attribute("/model", "binarize", std::string(name_of(notes.binarization.method)));
+  file.attribute("/model", "binarize_maximum", notes.binarization.maximum);
+  file.attribute("/model", "binarize_seed", static_cast<std::int64_t>(notes.binarization.seed));
+}
+
+template <EnergyModel M>
+void write_params(Hdf5Writer& file, const M& model, const typename M::Params& theta) {
+  for_each_field(
+      [&](std::string_view name, const auto& field) {
+        if (field.size() == 0) return;
+        const Shape shape = model.file_shape(name);
+        file.dataset(kParamsGroup + std::string(name), shape.empty() ? shape_of(field) : shape, field.data());
+      },
+      theta);
+}
+
+fs::path resolve_model(const fs::path& argument) {
+  require_exists(argument);
+  if (!fs::is_directory(argument)) return argument;
+  const fs::path checkpoint = argument / "checkpoint.h5";
+  if (!fs::exists(checkpoint)) throw NoInputError(argument.string() + ": holds no checkpoint.h5");
+  return checkpoint;
+}
+
+template <EnergyModel M>
+ModelFile<M> read_model_as(const fs::path& argument) {
+  const Hdf5Reader file(resolve_model(argument));
+  StoredMachine<M> machine = read_machine<M>(file);
+  typename M::Params theta = read_params(file, machine.model);
+  Preprocessing steps = read_preprocessing(file, "/model/preprocessing");
+  if (!steps.empty() && steps.n_outputs() != machine.model.n_visible())
+    file.fail("/model/preprocessing", "does not fit the visibles of the model");
+  const Binarization rule = read_binarization(file);
+  std::vector<std::int64_t> shape = file.integers_attribute("/model", "visible_shape");
+  const Index n_raw = steps.empty() ? machine.model.n_visible() : static_cast<Index>(steps.n_inputs);
+  if (!is_shape_of(shape, n_raw)) shape.clear();
+  return {
+      resolve_model(argument), std::move(machine.model), std::move(theta), machine.has_reference, shape, rule,
+      std::move(steps)};
+}
+
+AnyModelFile read_model(const fs::path& argument) {
+  const fs::path path = resolve_model(argument);
+  if (auto foreign = read_foreign(path)) return converted(path, std::move(*foreign));
+  const Hdf5Reader file(path);
+  const std::string kind = kind_of(file);
+  const std::string hidden_units = hidden_units_of(file);
+  std::optional<AnyModelFile> result;
+  std::string known;
+  const auto try_kind = [&]<class M>(std::type_identity<M>) {
+    known += (known.empty() ? "'" : ", '") + std::string(M::kKind) + "'";
+    if (kind == M::kKind && hidden_units == M::kHiddenUnits) result = read_model_as<M>(path);
+  };
+#define TEMPERA_TRY(M) try_kind(std::type_identity<M>());
+  TEMPERA_FOR_EACH_MODEL(TEMPERA_TRY)
+#undef TEMPERA_TRY
+  if (!result)
+    file.fail("/model", "attribute 'kind': expected one of " + known + ", found '" + kind + "'" +
+                            (hidden_units == "bernoulli" ? "" : " with hidden units '" + hidden_units + "'"));
+  return std::move(*result);
+}
+
+void write_provenance(Hdf5Writer& file, std::int64_t seed) {
+  for (const auto& [name, value] : build_provenance())
+    file.attribute("/provenance", name, name == "libraries" ? value + ", HDF5 " + hdf5_version() : value);
+  file.attribute("/provenance", "command_line", command_line());
+  file.attribute("/provenance", "seed", seed);
+}
+
+template <EnergyModel M>
+void write_model(const fs::path& path, const ModelFile<M>& model, const std::string& origin) {
+  Hdf5Writer file("model", M::kHiddenUnits == std::string_view("bernoulli") ? 1 : 2);
+  write_machine(file, model.model, {model.visible_shape, model.binarization, model.preprocessing});
+  file.attribute("/model", "converted_from", origin);
+  write_params(file, model.model, model.theta);
+  if (model.has_reference) file.fields("/model/reference", model.model.reference());
+  write_provenance(file, 0);
+  file.write(path);
+}
+
+template <EnergyModel M>
+void require_law(const ModelFile<M>& file, Listener& listener) {
+  if (file.model.is_improper(file.theta)) throw NumericalError(file.path.string() + ": " + kImproper);
+  if (!file.model.is_seen(file.theta))
+    listener.warn(file.path.string() +
+                  ": not every state of the latents was looked at, and the machine is beyond what training "
+                  "allows: it may be improper, and have no law");
+}
+
+template <EnergyModel M>
+void fit_reference(ModelFile<M>& file, const typename M::Data& train, Listener& listener) {
+  file.model = M(file.model.shape(), M::fit_reference(train));
+  listener.note("reference machine: the file holds none, fitted to the train split");
+}
+
+std::pair<Index, Index> picture_shape(const std::vector<std::int64_t>& visible_shape, Index n_visible) {
+  if (visible_shape.size() == 2) return {visible_shape[0], visible_shape[1]};
+  return {1, n_visible};
+}
+
+std::vector<std::int64_t> parse_shape(const std::string& text, Index n_visible) {
+  long long height = 0;
+  long long width = 0;
+  char rest = 0;
+  if (std::sscanf(text.c_str(), "%lldx%lld%c", &height, &width, &rest) != 2 ||
+      !is_shape_of({height, width}, n_visible)) {
+    throw UsageError("--shape " + text + ": expected HEIGHTxWIDTH with " + std::to_string(n_visible) +
+                     " values in all");
+  }
+  return {height, width};
+}
+
+#define TEMPERA_INSTANTIATE(M)                                                                      \
+  template void require_sound_params<M>(const Hdf5Reader&, const std::string&, const M::Params&);   \
+  template M::Params read_params(const Hdf5Reader&, const M&);                                      \
+  template StoredMachine<M> read_machine(const Hdf5Reader&);                                        \
+  template void write_machine(Hdf5Writer&, const M&, const MachineNotes&);                          \
+  template void write_params(Hdf5Writer&, const M&, const M::Params&);                              \
+  template ModelFile<M> read_model_as(const std::filesystem::path&);                                \
+  template void write_model(const std::filesystem::path&, const ModelFile<M>&, const std::string&); \
+  template void require_law(const ModelFile<M>&, Listener&);                                        \
+  template void fit_reference(ModelFile<M>&, const M::Data&, Listener&);
+
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
+
+}  // namespace tempera

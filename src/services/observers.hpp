@@ -1,0 +1,150 @@
+// The observers of a training run: small classes that see a const state. What they remember stands in
+// ObserverMemory, and with it in checkpoints.
+#pragma once
+
+#include <chrono>
+#include <set>
+
+#include "tempera/services/cases.hpp"
+#include "tempera/services/checkpoint.hpp"
+#include "tempera/services/run_directory.hpp"
+#include "tempera/services/training_run.hpp"
+#include "tempera/train/trainer.hpp"
+
+namespace tempera {
+
+/// Seconds of a run, those of earlier sessions included.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double before) : before_(before), begin_(std::chrono::steady_clock::now()) {}
+  [[nodiscard]] double here() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  }
+  [[nodiscard]] double total() const { return before_ + here(); }
+
+ private:
+  double before_;
+  std::chrono::steady_clock::time_point begin_;
+};
+
+/// Begins metrics.csv, or drops its rows after `update`: they belong to work that the checkpoint does not
+/// hold. Returns the seconds so far.
+double begin_metrics(const std::filesystem::path& path, std::uint64_t update);
+
+/// Writes the rows of metrics.csv.
+template <EnergyModel M>
+class Recorder {
+ public:
+  Recorder(std::filesystem::path path, RecorderMemory& memory) : path_(std::move(path)), memory_(memory) {}
+  void write(const UpdateReport& report, const Assessment& found, const TrainState<M>& s, double seconds);
+
+ private:
+  std::filesystem::path path_;
+  RecorderMemory& memory_;
+};
+
+/// Cases of a data set that are looked at again and again, with the memory that it takes.
+template <EnergyModel M>
+class Cases {
+ public:
+  /// At most `most` of them, evenly spaced.
+  Cases(const Engine<M>& engine, const typename M::Data& data, Index most);
+
+  /// Mean log-likelihood; nothing of no cases. `possible` becomes false where distinct cases have more than
+  /// probability 1: log Z is then far too low, since chains have not found what the model likes best.
+  [[nodiscard]] Likelihood likelihood(const Engine<M>& engine, const typename M::Params& theta,
+                                      const LogPartition& z, bool& possible);
+
+ private:
+  Index n_;
+  std::vector<std::size_t> distinct_;
+  std::vector<Chains<M>> panels_;
+  Caches<M> caches_;
+};
+
+/// What is known of log Z and of likelihoods at a report, and whether it is to be trusted: the tracked value
+/// is held against what the cases say and, where that is cheap, against the exact one.
+template <EnergyModel M>
+class LogZAudit {
+ public:
+  struct Data {
+    const typename M::Data& train;
+    const typename M::Data& valid;
+  };
+  LogZAudit(const Engine<M>& engine, const Plan& plan, Data data, AuditMemory& memory, Listener& listener);
+
+  Assessment assess(const UpdateReport& report, const TrainState<M>& s);
+  /// The tracked log Z of a state, for its checkpoint; nothing where it is not tracked.
+  std::optional<LogPartition> tracked(const TrainState<M>& s);
+  [[nodiscard]] bool trusted() const { return memory_.impossible == 0 && memory_.missed == 0.0; }
+  /// The model went back to one that was trusted.
+  void trust_again() { memory_.impossible = 0; }
+
+ private:
+  /// The exact log Z where it is cheap; notes and warns where the tracked one is not it.
+  std::optional<LogPartition> compare_with_exact(const LogPartition& tracked, const TrainState<M>& s);
+  /// Without a tracker: exact, or annealed.
+  LogPartition estimated(const typename M::Params& theta);
+
+  const Engine<M>& engine_;
+  const Plan& plan_;
+  AuditMemory& memory_;
+  Listener& listener_;
+  Cases<M> train_;
+  Cases<M> valid_;
+  bool warned_missed_ = false;
+  bool warned_impossible_ = false;
+};
+
+/// Writes checkpoints, and keeps as many as are wanted.
+template <EnergyModel M>
+class Checkpointer {
+ public:
+  Checkpointer(const M& model, const RunDirectory& run, const RunOptions& options, CheckpointNotes notes,
+               const ObserverMemory& memory)
+      : model_(model), run_(run), options_(options), notes_(std::move(notes)), memory_(memory) {}
+
+  /// The latest checkpoint alone: at the start of a run, or where an early stop goes back.
+  void write_latest(const TrainState<M>& s, LogZAudit<M>* audit);
+  /// The latest one, and one for the history.
+  void save(const TrainState<M>& s, LogZAudit<M>& audit);
+  /// One for the history that stays while it is the best.
+  void save_best(const TrainState<M>& s, LogZAudit<M>& audit);
+  [[nodiscard]] bool is_due(std::uint64_t update) const {
+    return update % static_cast<std::uint64_t>(options_.checkpoint_every) == 0;
+  }
+
+ private:
+  void note(const TrainState<M>& s, LogZAudit<M>& audit);
+  [[nodiscard]] std::uint64_t best() const {
+    return options_.patience ? memory_.early_stopping.best_update : 0;
+  }
+
+  const M& model_;
+  const RunDirectory& run_;
+  const RunOptions& options_;
+  CheckpointNotes notes_;
+  const ObserverMemory& memory_;
+};
+
+/// Remembers the best validation likelihood, and says when it has been long ago.
+class EarlyStopping {
+ public:
+  EarlyStopping(const RunOptions& options, EarlyStoppingMemory& memory, Listener& listener)
+      : options_(options), memory_(memory), listener_(listener) {}
+
+  /// Whether this is the best so far. Estimates that are not to be trusted never are.
+  bool is_best(const Assessment& found, std::uint64_t update);
+  [[nodiscard]] bool stops() const {
+    return options_.patience &&
+           memory_.validations_since_best >= static_cast<std::uint64_t>(*options_.patience);
+  }
+
+ private:
+  const RunOptions& options_;
+  EarlyStoppingMemory& memory_;
+  Listener& listener_;
+  bool warned_ = false;
+};
+
+}  // namespace tempera

@@ -1,0 +1,140 @@
+#include <cmath>
+#include <cstdlib>
+#include <sstream>
+
+#include "observers.hpp"
+#include "tempera/core/format.hpp"
+#include "tempera/io/files.hpp"
+
+namespace tempera {
+namespace {
+
+constexpr const char* kHeader =
+    "update,epoch,seconds,learning_rate,gradient_norm,step_norm,data_free_energy,chain_free_energy,"
+    "train_log_likelihood,train_standard_error,validation_log_likelihood,validation_standard_error,"
+    "log_partition,log_partition_standard_error,"
+    "effective_fraction,rungs,barrier,rejection,round_trip_rate,round_trip_optimum,flow,r_hat,"
+    "autocorrelation_time,effective_sample_size,cluster_variation,predicted_kl,predicted_gain,cosine,"
+    "solver_iterations,live_units,projections";
+
+/// A number, or nothing where it is none.
+std::string cell(const char* form, double value) { return std::isnan(value) ? "" : format(form, value); }
+
+std::string mixing_cells(const UpdateReport& report) {
+  return cell("%.4f", report.r_hat) + "," + cell("%.1f", report.autocorrelation_time) + "," +
+         cell("%.0f", report.effective_sample_size) + "," + cell("%.4f", report.cluster_variation);
+}
+
+/// Of a metric's step; live units of the hidden layers, with spaces between.
+std::string step_cells(const UpdateReport& report) {
+  std::string all = cell("%.6g", report.natural.predicted_kl) + "," +
+                    cell("%.6g", report.natural.predicted_gain) + "," + cell("%.4f", report.natural.cosine) +
+                    ",";
+  if (report.solve.iterations > 0) all += format("%lld", static_cast<long long>(report.solve.iterations));
+  all += ",";
+  for (const Index live : report.live_units)
+    all += format(all.back() == ',' ? "%lld" : " %lld", static_cast<long long>(live));
+  return all + "," + cell("%.0f", report.projections);
+}
+
+std::string likelihood_cells(const Assessment& found) {
+  std::string all;
+  for (const double value :
+       {found.train.log_likelihood, found.train.standard_error, found.validation.log_likelihood,
+        found.validation.standard_error, found.log_partition.value, found.log_partition.standard_error})
+    all += cell("%.6f", value) + ",";
+  return all + cell("%.4f", found.log_partition.effective_fraction);
+}
+
+/// What metrics.csv says of a ladder; round trips count from one report to the next.
+struct LadderCells {
+  RecorderMemory& memory;
+
+  std::string operator()(const NoLadder&) const { return ",,,,,"; }
+  std::string operator()(const TemperatureLadder& ladder) const {
+    std::string all =
+        cells(ladder.rejections, ladder.n_ensembles, ladder.rounds_counted, ladder.round_trips) + ",";
+    for (const double f : flow(ladder)) all += format(all.back() == ',' ? "%.3f" : " %.3f", f);
+    return all;
+  }
+  template <EnergyModel M>
+  std::string operator()(const Snapshots<M>& snapshots) const {
+    const Trajectory<M>& trajectory = snapshots.trajectory;
+    if (trajectory.rejections.empty()) return ",,,,,";
+    if (snapshots.frozen != memory.frozen) memory = {0, 0, snapshots.frozen};  // a freeze counts anew
+    return cells(trajectory.rejections, trajectory.n_ensembles, trajectory.rounds_counted,
+                 trajectory.round_trips) +
+           ",";
+  }
+
+ private:
+  std::string cells(const std::vector<double>& rejections, std::uint64_t ensembles,
+                    std::uint64_t rounds_counted, std::uint64_t round_trips) const {
+    const double rounds =
+        static_cast<double>(rounds_counted - memory.rounds_counted) * static_cast<double>(ensembles);
+    const double rate = rounds > 0 ? static_cast<double>(round_trips - memory.round_trips) / rounds : 0.0;
+    memory.rounds_counted = rounds_counted;
+    memory.round_trips = round_trips;
+    return format("%zu,%.4f,%.4f,%.6f,%.6f", rejections.size() + 1, cumulative_barrier(rejections).back(),
+                  mean_rejection(rejections), rate, optimal_round_trip_rate(rejections));
+  }
+};
+
+}  // namespace
+
+double begin_metrics(const std::filesystem::path& path, std::uint64_t update) {
+  if (!std::filesystem::exists(path)) {
+    write_file(path, std::string(kHeader) + "\n");
+    return 0.0;
+  }
+  std::istringstream lines(read_file(path));
+  std::string kept = std::string(kHeader) + "\n";
+  double seconds = 0.0;
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line) && !lines.eof()) {
+    std::istringstream cells(line);
+    std::string cell;
+    std::getline(cells, cell, ',');
+    if (std::strtoull(cell.c_str(), nullptr, 10) > update) break;
+    std::getline(cells, cell, ',');
+    std::getline(cells, cell, ',');
+    seconds = std::strtod(cell.c_str(), nullptr);
+    kept += line + "\n";
+  }
+  write_file(path, kept);
+  return seconds;
+}
+
+template <EnergyModel M>
+void Recorder<M>::write(const UpdateReport& report, const Assessment& found, const TrainState<M>& s,
+                        double seconds) {
+  append_line(
+      path_,
+      format("%llu,%llu,%.3f,%.6g,%.6g,%.6g,%.6f,%.6f,", static_cast<unsigned long long>(report.update),
+             static_cast<unsigned long long>(report.epoch), seconds, report.learning_rate,
+             report.gradient_norm, report.step_norm, report.data_free_energy, report.chain_free_energy) +
+          likelihood_cells(found) + "," + std::visit(LadderCells{memory_}, s.ladder) + "," +
+          mixing_cells(report) + "," + step_cells(report));
+}
+
+std::string Assessment::words() const {
+  std::string all;
+  if (!std::isnan(log_partition.value))
+    all += format(", log Z %.2f (%.2f)", log_partition.value, log_partition.standard_error);
+  if (!std::isnan(train.log_likelihood)) all += format(", train %.2f", train.log_likelihood);
+  if (!std::isnan(validation.log_likelihood))
+    all += format(", validation %.3f nats", validation.log_likelihood);
+  return all;
+}
+
+std::string TrainingResult::words() const {
+  return format("trained %s for %llu updates in %.1f s: %s", kind.c_str(),
+                static_cast<unsigned long long>(updates), seconds, directory.c_str()) +
+         score;
+}
+
+#define TEMPERA_INSTANTIATE(M) template class Recorder<M>;
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
+
+}  // namespace tempera

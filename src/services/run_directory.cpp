@@ -1,0 +1,85 @@
+#include "tempera/services/run_directory.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "tempera/core/errors.hpp"
+
+namespace tempera {
+namespace {
+
+namespace fs = std::filesystem;
+
+void remove_file(const fs::path& path) {
+  std::error_code error;
+  fs::remove(path, error);
+  if (error) throw WriteError(path.string() + ": cannot be removed: " + error.message());
+}
+
+/// Updates of the checkpoints in a history, latest first. Other files are nobody's business.
+std::vector<std::uint64_t> checkpoint_updates(const fs::path& history) {
+  std::vector<std::uint64_t> updates;
+  if (!fs::exists(history)) return updates;
+  for (const auto& entry : fs::directory_iterator(history)) {
+    const std::string stem = entry.path().stem().string();
+    if (entry.path().extension() == ".h5" && stem.find_first_not_of("0123456789") == std::string::npos)
+      updates.push_back(std::strtoull(stem.c_str(), nullptr, 10));
+  }
+  std::sort(updates.rbegin(), updates.rend());
+  return updates;
+}
+
+fs::path history_of(const fs::path& directory) { return directory / "checkpoints"; }
+
+fs::path checkpoint_of(const fs::path& directory, std::uint64_t update) {
+  return history_of(directory) / (std::to_string(update) + ".h5");
+}
+
+void remove_temporaries(const fs::path& directory) {
+  if (!fs::exists(directory)) return;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    if (entry.path().filename().string().find(".tmp-") != std::string::npos) fs::remove(entry.path());
+  }
+}
+
+}  // namespace
+
+bool holds_run(const fs::path& directory) {
+  for (const char* name : {"config.toml", "checkpoint.h5"}) {
+    std::error_code error;
+    if (fs::exists(directory / name, error)) return true;
+    if (error) throw WriteError(directory.string() + ": cannot be used: " + error.message());
+  }
+  return false;
+}
+
+std::vector<fs::path> kept_checkpoints(const fs::path& directory) {
+  std::vector<fs::path> paths;
+  for (const std::uint64_t update : checkpoint_updates(history_of(directory)))
+    paths.push_back(checkpoint_of(directory, update));
+  std::reverse(paths.begin(), paths.end());
+  return paths;
+}
+
+RunDirectory::RunDirectory(fs::path directory) : directory_(std::move(directory)) {
+  make_directories(history_of(directory_));
+  lock_.emplace(directory_);
+  remove_temporaries(directory_);
+  remove_temporaries(history_of(directory_));
+}
+
+fs::path RunDirectory::kept(std::uint64_t update) const { return checkpoint_of(directory_, update); }
+
+void RunDirectory::remove_products() const {
+  for (const std::uint64_t update : checkpoint_updates(history_of(directory_))) remove_file(kept(update));
+  for (const fs::path& path : {metrics(), features(), samples()}) remove_file(path);
+}
+
+void RunDirectory::prune(std::uint64_t keep, std::uint64_t best) const {
+  const std::vector<std::uint64_t> updates = checkpoint_updates(history_of(directory_));
+  for (std::size_t i = static_cast<std::size_t>(keep); i < updates.size(); ++i) {
+    if (updates[i] != best) remove_file(kept(updates[i]));
+  }
+}
+
+}  // namespace tempera

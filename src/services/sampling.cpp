@@ -1,0 +1,182 @@
+#include "tempera/services/sampling.hpp"
+
+#include <algorithm>
+
+#include "drawing.hpp"
+#include "sampled_layers.hpp"
+#include "tempera/core/format.hpp"
+#include "tempera/mcmc/ladder.hpp"
+#include "tempera/services/limits.hpp"
+#include "tempera/services/tempered_population.hpp"
+
+namespace tempera {
+namespace {
+
+/// Throws ConfigError where samples or replicas need more memory than there is.
+template <EnergyModel M>
+void require_memory_for(const SamplingOptions& options, const M& model) {
+  double units = 0.0;
+  for (const Index n : model.layer_sizes()) units += static_cast<double>(n);
+  // Chains with their caches, and rows of the layers in a file.
+  const double chain = 4.0 * M::memory(model.shape()).chain_floats;
+  require_memory("count", options.count, (chain + 8.0 * units) * static_cast<double>(options.count));
+  if (options.ladder != SampleLadder::kTemperature) return;
+  const auto rungs = std::max(options.rungs.value_or(0), static_cast<std::int64_t>(kFirstRungs));
+  require_memory("ensembles", options.ensembles,
+                 chain * static_cast<double>(rungs) * static_cast<double>(options.ensembles));
+}
+
+std::vector<double> numbers_of(const Eigen::VectorXd& values) { return {values.begin(), values.end()}; }
+
+template <EnergyModel M>
+SampleResult result_of(const ModelFile<M>& file, const SamplingOptions& options, Drawn<M> drawn) {
+  SampleResult result;
+  result.count = options.count;
+  result.ladder = options.ladder;
+  result.start = options.start;
+  result.seed = options.seed;
+  result.visible_shape = file.visible_shape;
+  result.preprocessing = file.preprocessing;
+  result.mixing = assess_mixing(drawn.trace, drawn.n_warm);
+  result.traced_draws = drawn.trace.draws() * drawn.trace.free_energy.size();
+  const bool in_rounds = options.ladder == SampleLadder::kTemperature;
+  result.sweeps = drawn.rounds * (in_rounds ? as_count(options.swap_every) : std::uint64_t{1});
+  const auto count = static_cast<double>(options.count);
+  result.independent =
+      std::min(count, count * static_cast<double>(drawn.rounds) / result.mixing.autocorrelation_time);
+  result.report = std::move(drawn.report);
+  if (result.mixing.occupancy.size() > 0) {
+    result.clusters = {numbers_of(drawn.clusters.occupancy), numbers_of(result.mixing.occupancy),
+                       cluster_variation(drawn.clusters, result.mixing.occupancy)};
+  }
+  result.picture = picture_of_chains(file, drawn.samples);
+  file.model.unstandardise(file.theta, drawn.samples.blocks);
+  result.layers = layers_of(drawn.samples);
+  return result;
+}
+
+void add_ladder_facts(const SampleResult& result, Facts& all) {
+  const LadderReport& report = *result.report;
+  all.emplace_back("independent", result.independent);
+  if (result.mixing.starts_compared) all.emplace_back("starts_disagree", result.mixing.starts_disagree);
+  all.emplace_back("rungs", static_cast<std::int64_t>(report.rungs));
+  all.emplace_back("barrier", cumulative_barrier(report.rejections).back());
+  all.emplace_back("rejection", mean_rejection(report.rejections));
+  all.emplace_back("round_trips", static_cast<std::int64_t>(report.round_trips));
+  all.emplace_back("round_trip_rate", report.round_trip_rate);
+  all.emplace_back("round_trip_optimum", optimal_round_trip_rate(report.rejections));
+  if (report.log_partition) {
+    all.emplace_back("log_partition", report.log_partition->value);
+    all.emplace_back("log_partition_se", report.log_partition->standard_error);
+    all.emplace_back("log_partition_trusted", report.log_partition_trusted());
+  } else {
+    all.emplace_back("betas", report.betas);
+    all.emplace_back("flow", report.flow);
+  }
+}
+
+std::string words_of_chains(const SampleResult& result) {
+  if (!result.report) {
+    return format("%lld samples, %lld sweeps each from the %s\n", static_cast<long long>(result.count),
+                  static_cast<long long>(result.sweeps), std::string(name_of(result.start)).c_str());
+  }
+  const LadderReport& report = *result.report;
+  return format(
+      "%lld samples from %llu ensembles, %llu sweeps apart; %llu rungs, barrier %.2f, rejection %.2f, %.4f "
+      "round trips a round and ensemble (optimum %.4f)\n",
+      static_cast<long long>(result.count), static_cast<unsigned long long>(report.ensembles),
+      static_cast<unsigned long long>(result.sweeps), static_cast<unsigned long long>(report.rungs),
+      cumulative_barrier(report.rejections).back(), mean_rejection(report.rejections), report.round_trip_rate,
+      optimal_round_trip_rate(report.rejections));
+}
+
+std::string words_of_clusters(const ClusterReport& clusters) {
+  std::string text = "clusters, data / samples:";
+  for (std::size_t k = 0; k < clusters.of_data.size(); ++k)
+    text += format(" %.3f/%.3f", clusters.of_data[k], clusters.of_samples[k]);
+  return text + format("; total variation %.3f\n", clusters.variation);
+}
+
+}  // namespace
+
+std::vector<Violation> check(const SamplingOptions& options) {
+  std::vector<Violation> violations;
+  require_between(violations, "count", options.count, 1, kMaxChains);
+  if (const std::int64_t* sweeps = std::get_if<std::int64_t>(&options.sweeps))
+    require_between(violations, "sweeps", *sweeps, 0, std::int64_t{1} << 53);
+  if (options.rungs)
+    require_between(violations, "rungs", *options.rungs, 2, static_cast<std::int64_t>(kMostRungs));
+  if (!(options.jump >= 0 && options.jump <= 1))
+    violations.push_back({"jump", format("%g", options.jump), "must be in [0, 1]"});
+  require_between(violations, "clusters", options.clusters, 0, 1024);
+  require_between(violations, "swap-every", options.swap_every, 1, 1 << 20);
+  require_between(violations, "ensembles", options.ensembles, 2, 1024);
+  return violations;
+}
+
+SampleResult draw_samples(AnyModelFile model, const SamplingOptions& options, const Executor& executor,
+                          Listener& listener) {
+  require_none(check(options));
+  return std::visit(
+      [&](auto& file) {
+        require_law(file, listener);
+        if (!options.shape.empty()) file.visible_shape = parse_shape(options.shape, file.n_raw());
+        require_memory_for(options, file.model);
+        return result_of(file, options, draw(file, options, executor, listener));
+      },
+      model);
+}
+
+Facts facts(const SampleResult& result) {
+  const MixingReport& mixing = result.mixing;
+  Facts all = {{"ladder", std::string(name_of(result.ladder))},
+               {"sweeps", static_cast<std::int64_t>(result.sweeps)},
+               {"start", mixing.starts_compared ? std::string("both") : std::string(name_of(result.start))},
+               {"autocorrelation_time", mixing.autocorrelation_time},
+               {"effective_sample_size", mixing.effective_sample_size},
+               {"r_hat", mixing.r_hat}};
+  if (result.report) add_ladder_facts(result, all);
+  if (result.clusters) {
+    all.emplace_back("cluster_occupancy", result.clusters->of_samples);
+    all.emplace_back("cluster_occupancy_of_data", result.clusters->of_data);
+    all.emplace_back("cluster_variation", result.clusters->variation);
+  }
+  all.emplace_back("mixed", mixing.mixed);
+  all.emplace_back("verdict", mixing.verdict);
+  return all;
+}
+
+std::string words(const SampleResult& result) {
+  std::string text = words_of_chains(result);
+  if (result.clusters) text += words_of_clusters(*result.clusters);
+  if (result.report && result.report->log_partition) {
+    text += format("log Z %.4f +- %.4f nats (Bennett's ratio along the trajectory)%s\n",
+                   result.report->log_partition->value, result.report->log_partition->standard_error,
+                   result.report->log_partition_trusted()
+                       ? ""
+                       : ": not to be trusted, replicas do not travel the whole way");
+  }
+  return text +
+         format("autocorrelation time %.1f draws, %.0f effective of %zu, R-hat %.3f: ",
+                result.mixing.autocorrelation_time, result.mixing.effective_sample_size, result.traced_draws,
+                result.mixing.r_hat) +
+         result.mixing.verdict;
+}
+
+void write_samples(const SampleResult& result, const std::filesystem::path& path) {
+  Hdf5Writer out("samples");
+  for (const SampledLayer& layer : result.layers) {
+    std::visit(
+        [&](const auto& values) {
+          out.dataset("/samples/" + layer.name, {values.size() / layer.units, layer.units}, values.data());
+        },
+        layer.values);
+  }
+  write_facts(out, "/diagnostics", facts(result));
+  if (!result.visible_shape.empty()) out.attribute("/", "visible_shape", result.visible_shape);
+  write_preprocessing(out, "/preprocessing", result.preprocessing);
+  write_provenance(out, result.seed);
+  out.write(path);
+}
+
+}  // namespace tempera

@@ -1,0 +1,157 @@
+#include "tempera/services/score.hpp"
+
+#include <cmath>
+
+#include "tempera/core/format.hpp"
+#include "tempera/io/files.hpp"
+#include "tempera/services/cases.hpp"
+#include "tempera/services/limits.hpp"
+
+namespace tempera {
+namespace {
+
+/// The log Z that training left in a file, if any.
+std::optional<ScoreLogPartition> stored_log_partition(const std::filesystem::path& path) {
+  if (!is_hdf5(path)) return std::nullopt;  // a model of another toolkit
+  const Hdf5Reader file(path);
+  if (!file.has("/log_partition")) return std::nullopt;
+  const double value = file.number_attribute("/log_partition", "value").value_or(std::nan(""));
+  const double error = file.number_attribute("/log_partition", "standard_error").value_or(std::nan(""));
+  if (!std::isfinite(value) || !std::isfinite(error) || error < 0) return std::nullopt;
+  ScoreLogPartition stored{std::string(name_of(ScoreMethod::kStored)), {value, error, 1.0}, ""};
+  if (file.number_attribute("/log_partition", "trusted").value_or(1.0) == 0.0)
+    stored.doubt = "training found that the data contradict it";
+  return stored;
+}
+
+/// The stored log Z where the method takes it; nothing where one has to be estimated.
+std::optional<ScoreLogPartition> taken_from_file(const std::filesystem::path& path, ScoreMethod method,
+                                                 Listener& listener) {
+  if (method != ScoreMethod::kAuto && method != ScoreMethod::kStored) return std::nullopt;
+  const std::optional<ScoreLogPartition> stored = stored_log_partition(path);
+  if (method == ScoreMethod::kAuto) return stored && stored->doubt.empty() ? stored : std::nullopt;
+  if (!stored) throw UsageError("score: " + path.string() + ": holds no log Z; use another --method");
+  if (!stored->doubt.empty()) listener.warn(stored->method + ": " + stored->doubt);
+  return stored;
+}
+
+/// The method of `loglik` that a method of `score` is.
+LikelihoodMethod estimating(ScoreMethod method) {
+  return named<LikelihoodMethod>(name_of(method)).value_or(LikelihoodOptions().method);
+}
+
+template <EnergyModel M>
+ScoreResult score_for(ModelFile<M>& file, const ScoreOptions& options, const Executor& executor,
+                      Listener& listener) {
+  ScoreResult result;
+  result.split = options.split;
+  result.seed = options.estimate.seed;
+  result.variational = is_bound(file.model);
+  result.log_partition = taken_from_file(file.path, options.method, listener);
+  const bool estimates = options.method != ScoreMethod::kNone && !result.log_partition;
+  if (estimates) require_memory_for(options.estimate, file.model.layer_sizes());
+  require_law(file, listener);
+  const DataFile data = load_data(options.data);
+  const SplitRequest request{options.split, options.binarize, as_count(options.estimate.seed)};
+  LikelihoodCases<M> cases;
+  if (estimates) {
+    cases = likelihood_cases(file, data, request, listener);
+    const LogPartitionEstimate estimate =
+        estimate_log_partition(file, cases, estimating(options.method), options.estimate, executor, listener)
+            .front();
+    result.log_partition = {std::string(name_of(estimate.method)), estimate.log_partition, estimate.doubt};
+  } else {
+    cases.cases = data_for_model(file, data, request, listener);
+  }
+  if (const auto names = data.names.find(options.split); names != data.names.end())
+    result.names = names->second;
+  result.free_energies = free_energies(Engine{file.model, {}, executor}, file.theta, cases.cases);
+  if (result.log_partition)
+    require_possible<M>(cases.cases, result.free_energies, result.log_partition->value);
+  return result;
+}
+
+std::vector<double> log_likelihoods(const ScoreResult& result) {
+  std::vector<double> values;
+  for (std::size_t n = 0; n < result.free_energies.size(); ++n) values.push_back(result.log_likelihood(n));
+  return values;
+}
+
+/// A cell of CSV: in quotes where it must be (RFC 4180).
+std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
+  return quoted + "\"";
+}
+
+}  // namespace
+
+ScoreResult score_cases(AnyModelFile model, const ScoreOptions& options, const Executor& executor,
+                        Listener& listener) {
+  require_none(check(options.estimate));
+  return std::visit([&](auto& file) { return score_for(file, options, executor, listener); }, model);
+}
+
+Facts facts(const ScoreResult& result) {
+  Facts all = {{"n", static_cast<std::int64_t>(result.free_energies.size())},
+               {"split", result.split},
+               {"variational", result.variational}};
+  if (!result.log_partition) {
+    all.emplace_back("method", std::string(name_of(ScoreMethod::kNone)));
+    return all;
+  }
+  const ScoreLogPartition& z = *result.log_partition;
+  const Likelihood mean = mean_log_likelihood(result.free_energies, z.value);
+  all.emplace_back("method", z.method);
+  all.emplace_back("log_partition", z.value.value);
+  all.emplace_back("log_partition_se", z.value.standard_error);
+  all.emplace_back("trusted", z.doubt.empty());
+  all.emplace_back("log_likelihood", mean.log_likelihood);
+  all.emplace_back("log_likelihood_se", mean.standard_error);
+  return all;
+}
+
+std::string words(const ScoreResult& result) {
+  const std::string cases =
+      format("%zu cases of split %s", result.free_energies.size(), result.split.c_str());
+  const std::string bounds = result.variational ? " (bounds by a mean field)" : "";
+  if (!result.log_partition) return cases + ": free energies" + bounds + ", no log Z";
+  const ScoreLogPartition& z = *result.log_partition;
+  const Likelihood mean = mean_log_likelihood(result.free_energies, z.value);
+  return cases +
+         format(": log-likelihood %.5f +- %.5f nats per case", mean.log_likelihood, mean.standard_error) +
+         bounds +
+         format(
+             "\nlog Z %.5f +- %.5f nats (%s), the same for every case: differences carry none of its error",
+             z.value.value, z.value.standard_error, z.method.c_str());
+}
+
+std::string csv_of(const ScoreResult& result) {
+  const bool named = !result.names.empty();
+  std::string text = named ? "name,free_energy" : "number,free_energy";
+  text += result.log_partition ? ",log_likelihood\n" : "\n";
+  for (std::size_t n = 0; n < result.free_energies.size(); ++n) {
+    text += (named ? csv_cell(result.names[n]) : std::to_string(n)) + "," + text_of(result.free_energies[n]);
+    if (result.log_partition) text += "," + text_of(result.log_likelihood(n));
+    text += "\n";
+  }
+  return text;
+}
+
+void write_scores(const ScoreResult& result, const std::filesystem::path& path) {
+  if (path.extension() != ".h5") {
+    write_file(path, csv_of(result));
+    return;
+  }
+  Hdf5Writer file("scores");
+  const Shape shape = {result.free_energies.size()};
+  file.dataset("/scores/free_energy", shape, result.free_energies.data());
+  if (result.log_partition) file.dataset("/scores/log_likelihood", shape, log_likelihoods(result).data());
+  if (!result.names.empty()) file.texts("/scores/name", result.names);
+  write_facts(file, "/scores", facts(result));
+  write_provenance(file, result.seed);
+  file.write(path);
+}
+
+}  // namespace tempera

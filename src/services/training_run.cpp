@@ -1,0 +1,307 @@
+#include "tempera/services/training_run.hpp"
+
+#include <algorithm>
+
+#include "observers.hpp"
+#include "tempera/core/format.hpp"
+#include "tempera/services/config_file.hpp"
+#include "tempera/services/features.hpp"
+#include "tempera/services/pictures.hpp"
+#include "tempera/train/staged.hpp"
+
+namespace tempera {
+
+template <EnergyModel M>
+void Checkpointer<M>::note(const TrainState<M>& s, LogZAudit<M>& audit) {
+  notes_.log_partition = audit.tracked(s);
+  notes_.log_partition_trusted = audit.trusted();
+}
+
+template <EnergyModel M>
+void Checkpointer<M>::write_latest(const TrainState<M>& s, LogZAudit<M>* audit) {
+  if (audit != nullptr) note(s, *audit);
+  write_checkpoint(run_.latest(), model_, s, memory_, notes_);
+}
+
+template <EnergyModel M>
+void Checkpointer<M>::save(const TrainState<M>& s, LogZAudit<M>& audit) {
+  note(s, audit);
+  if (options_.keep > 0) write_checkpoint(run_.kept(s.update), model_, s, memory_, notes_);
+  run_.prune(static_cast<std::uint64_t>(options_.keep), best());
+  write_checkpoint(run_.latest(), model_, s, memory_, notes_);
+}
+
+template <EnergyModel M>
+void Checkpointer<M>::save_best(const TrainState<M>& s, LogZAudit<M>& audit) {
+  note(s, audit);
+  write_checkpoint(run_.kept(s.update), model_, s, memory_, notes_);
+  run_.prune(static_cast<std::uint64_t>(options_.keep), best());
+}
+
+namespace {
+
+/// Training and validation cases, and how grey ones became binary.
+template <EnergyModel M>
+struct RunData {
+  DataFile file;
+  Binarization rule;
+  typename M::Data train;
+  typename M::Data valid;  // no cases where none are needed
+};
+
+/// Values of a split as a machine takes them, unseen: bits by a rule, or real numbers.
+template <EnergyModel M>
+typename M::Data values_of(const DataFile& data, const std::string& split, const Binarization& rule) {
+  if constexpr (std::is_same_v<typename M::Data, BinaryData>) {
+    return binarize(data, split, rule);
+  } else {
+    return RealData(real_rows(data.split(split)));
+  }
+}
+
+Index constant_columns(const BinaryData& data) {
+  const Eigen::VectorXd means = data.means();
+  return ((means.array() == 0.0) || (means.array() == 1.0)).count();
+}
+Index constant_columns(const RealData& data) { return (data.variances().array() == 0.0).count(); }
+
+template <EnergyModel M>
+RunData<M> read_data(const TrainOptions& options, Listener& listener) {
+  RunData<M> data;
+  data.file = load_data(options.data.data);
+  const Table& table = data.file.split("train");
+  if (const auto violations = check(options, table.columns, table.rows); !violations.empty())
+    throw ConfigError(violations);
+  if (M::kFeatures.has(Feature::kBinarize))
+    data.rule =
+        binarization_for(data.file, options.data.binarize, static_cast<std::uint64_t>(options.run.seed));
+  data.train = values_of<M>(data.file, "train", data.rule);
+  const bool has_valid = data.file.splits.count("valid") > 0;
+  if (options.run.validate_every && !has_valid) {
+    throw ConfigError(
+        {{"validate-every", text_of(*options.run.validate_every), "the data has no valid split"}});
+  }
+  const bool tracks = options.tracking.track_log_z.value_or(is_tempered(options.chains.trainer)
+                                                                ? Tracking::kLattice
+                                                                : Tracking::kNone) != Tracking::kNone;
+  if (has_valid && (tracks || options.run.validate_every))
+    data.valid = values_of<M>(data.file, "valid", data.rule);
+  if (const Index constant = constant_columns(data.train); constant > 0)
+    listener.warn(std::to_string(constant) + " of " + std::to_string(data.train.n_visible()) +
+                  " columns are constant");
+  return data;
+}
+
+/// Refuses names that are no parameters of the machine.
+template <EnergyModel M>
+void check_frozen(const std::vector<std::string>& frozen, const M& model) {
+  std::vector<Violation> violations;
+  for (const std::string& name : frozen) {
+    bool known = false;
+    std::string all;
+    for_each_field(
+        [&](std::string_view field, const auto& array) {
+          if (array.size() == 0) return;
+          known = known || field == name;
+          all += (all.empty() ? "" : ", ") + std::string(field);
+        },
+        model.zero_params());
+    if (!known) violations.push_back({"freeze", "'" + name + "'", "must be one of " + all});
+  }
+  if (!violations.empty()) throw ConfigError(violations);
+}
+
+/// The state that training goes on from, with what observers remember.
+template <EnergyModel M>
+TrainState<M> starting_state(const Engine<M>& engine, const TrainOptions& options, const Plan& plan,
+                             const typename M::Data& train, Start start, Listener& listener) {
+  TrainState<M> state = initial_state(engine, plan, train);
+  if (start == Start::kAnew && options.init.staged())
+    begin_at(engine.model, plan, starting_params(engine, options, train, stage(listener, "finding filters")),
+             state);
+  return state;
+}
+
+template <EnergyModel M>
+void resume_state(const std::filesystem::path& latest, const M& model, const TrainOptions& options,
+                  TrainState<M>& state, ObserverMemory& memory) {
+  read_checkpoint(latest, model, state, memory);
+  const auto* ladder = std::get_if<TemperatureLadder>(&state.ladder);
+  if (options.chains.trainer == Trainer::kSmlPt && ladder != nullptr &&
+      ladder->n_rungs != static_cast<std::uint64_t>(options.ladder.rungs)) {
+    throw DataError(latest.string() + ": /state/ladder has " + std::to_string(ladder->n_rungs) +
+                    " rungs, the configuration " + text_of(options.ladder.rungs) +
+                    "; the ladder of sml-pt is fixed");
+  }
+  if (state.update > static_cast<std::uint64_t>(options.rate.updates)) {
+    throw ConfigError({{"updates", text_of(options.rate.updates),
+                        "must be at least " + std::to_string(state.update) + ", the updates already made"}});
+  }
+}
+
+/// Pictures of the filters and of the chains at the end.
+template <EnergyModel M>
+void draw_pictures(const Engine<M>& engine, const RunDirectory& run, const TrainState<M>& state) {
+  const ModelFile<M> result = read_model_as<M>(run.latest());
+  write_picture(picture_of_filters(features_of(result)), run.features());
+  Population<M> population(reference_chains(engine, 100, Purpose::kSampling));
+  if (!state.population.chains.blocks.empty()) {
+    population.chains = select_chains(engine.model, state.population.chains, gradient_chains(state));
+  } else {
+    population.fit(engine);
+    advance(engine, result.theta, 1000, Purpose::kSampling, population);
+  }
+  write_picture(picture_of_chains(result, population.chains), run.samples());
+}
+
+/// One run, from what is there to what is left: the observers and the loop that they see.
+template <EnergyModel M>
+class Run {
+ public:
+  Run(const Engine<M>& engine, const RunDirectory& run, const TrainOptions& options, const RunData<M>& data,
+      Listener& listener)
+      : engine_(engine),
+        run_(run),
+        options_(options),
+        plan_(plan_of(options, data.train.n_cases())),
+        data_(data),
+        listener_(listener) {}
+
+  TrainingResult operator()(Start start);
+
+ private:
+  /// What the loop tells, whatever becomes of it.
+  void show(const UpdateReport& report, double first, double seconds) {
+    const auto total = static_cast<double>(report.total);
+    const double done = static_cast<double>(report.update) / total;
+    const double speed = (done - first) * total / std::max(1e-9, seconds);
+    stopped_ =
+        listener_.progress("training", done, format("%.0f updates/s", speed) + score_) == Control::kStop;
+  }
+
+  /// Early stopping offers the model of the best validation.
+  void go_back(Checkpointer<M>& checkpointer, LogZAudit<M>& audit, TrainState<M>& state,
+               TrainingResult& result) {
+    const EarlyStoppingMemory best = memory_.early_stopping;
+    if (best.best_update == 0) {
+      listener_.warn("early stopping: no validation was to be trusted; the last model is kept");
+      return;
+    }
+    if (best.best_update == state.update) return;
+    read_checkpoint(run_.kept(best.best_update), engine_.model, state, memory_);
+    audit.trust_again();  // else it would not be the best
+    checkpointer.write_latest(state, &audit);
+    score_ = format(", validation %.3f nats", best.best_validation);
+    result.updates = state.update;
+    listener_.note("early stopping: back to the best validation likelihood, at update " +
+                   std::to_string(state.update));
+  }
+
+  const Engine<M>& engine_;
+  const RunDirectory& run_;
+  const TrainOptions& options_;
+  const Plan plan_;
+  const RunData<M>& data_;
+  Listener& listener_;
+  ObserverMemory memory_;
+  std::string score_;
+  bool stopped_ = false;
+};
+
+template <EnergyModel M>
+TrainingResult Run<M>::operator()(Start start) {
+  const bool goes_on = start == Start::kCheckpoint;
+  TrainState<M> state = starting_state(engine_, options_, plan_, data_.train, start, listener_);
+  if (goes_on) resume_state(run_.latest(), engine_.model, options_, state, memory_);
+  Checkpointer<M> checkpointer(
+      engine_.model, run_, options_.run,
+      {data_.file.visible_shape, data_.rule, data_.file.preprocessing, options_.run.seed, {}, true}, memory_);
+  // An old run that is replaced goes once the first checkpoint of the new one is safe.
+  if (!goes_on) checkpointer.write_latest(state, nullptr);
+  write_file(run_.config(), to_toml(options_));
+  if (!goes_on) run_.remove_products();
+
+  const Stopwatch watch(begin_metrics(run_.metrics(), state.update));
+  Recorder<M> recorder(run_.metrics(), memory_.recorder);
+  LogZAudit<M> audit(engine_, plan_, {data_.train, data_.valid}, memory_.audit, listener_);
+  EarlyStopping stopping(options_.run, memory_.early_stopping, listener_);
+  const double first = static_cast<double>(state.update) / static_cast<double>(plan_.rate.total);
+
+  train<M>(engine_, plan_, data_.train, state, [&](const UpdateReport& report, const TrainState<M>& s) {
+    if (is_reported(plan_, report.update)) {
+      const Assessment found = audit.assess(report, s);
+      score_ = found.words();
+      recorder.write(report, found, s, watch.total());
+      if (is_validated(plan_, report.update) && stopping.is_best(found, s.update) && options_.run.patience)
+        checkpointer.save_best(s, audit);
+    }
+    show(report, first, watch.here());
+    const bool ends = stopped_ || stopping.stops() || report.update == report.total;
+    if (!ends && checkpointer.is_due(report.update)) checkpointer.save(s, audit);
+    return stopped_ || stopping.stops() ? Control::kStop : Control::kContinue;
+  });
+  checkpointer.save(state, audit);
+
+  TrainingResult result;
+  result.kind = M::kKind;
+  result.directory = run_.path();
+  result.updates = state.update;
+  result.seconds = watch.total();
+  result.stopped_by_listener = stopped_;
+  result.validates = options_.run.validate_every.has_value();
+  result.stopped_early = stopping.stops();
+  if (!stopped_ && stopping.stops()) go_back(checkpointer, audit, state, result);
+  result.best_validation = memory_.early_stopping.best_validation;
+  result.best_update = memory_.early_stopping.best_update;
+  result.score = score_;
+  if (!stopped_) draw_pictures(engine_, run_, state);
+  return result;
+}
+
+template <EnergyModel M>
+TrainingResult run_training_of(const std::filesystem::path& directory, const TrainOptions& options,
+                               Start start, const Executor& executor, Listener& listener) {
+  const RunData<M> data = read_data<M>(options, listener);
+  const TrainOptions resolved = resolve<M>(options, data.train.n_visible(), data.train.n_cases());
+  const M model(M::shape_from(resolved.machine, data.train.n_visible()), M::fit_reference(data.train));
+  require_possible_values(model, data.train, data.file.name + ", train");
+  if (data.valid.n_cases() > 0) require_possible_values(model, data.valid, data.file.name + ", valid");
+  check_frozen(resolved.gradient.freeze, model);
+  const Engine<M> engine{model, StreamFactory{static_cast<std::uint64_t>(resolved.run.seed)}, executor};
+  const RunDirectory run(directory);
+  if (listener.progress("training", 0.0, "") == Control::kStop) throw Interrupted();
+  return Run<M>(engine, run, resolved, data, listener)(start);
+}
+
+}  // namespace
+
+TrainOptions resumed_options(const std::filesystem::path& directory, std::optional<std::int64_t> updates) {
+  require_exists(directory);
+  if (!std::filesystem::exists(directory / "config.toml"))
+    throw NoInputError(directory.string() + ": no checkpoint of a run to resume (no config.toml)");
+  if (!std::filesystem::exists(directory / "checkpoint.h5")) {
+    throw NoInputError(
+        directory.string() +
+        ": holds no checkpoint.h5; copy the latest file of checkpoints/ there to go on from it");
+  }
+  TrainOptions options;
+  read_config(directory / "config.toml", options);
+  if (updates) {
+    options.rate.updates = *updates;
+    options.rate.epochs.reset();
+  }
+  return options;
+}
+
+TrainingResult run_training(const std::filesystem::path& directory, const TrainOptions& options, Start start,
+                            const Executor& executor, Listener& listener) {
+  if (const auto violations = check(options); !violations.empty()) throw ConfigError(violations);
+#define TEMPERA_TRY(M)                                                                     \
+  if (options.machine.kind == M::kKind && options.machine.hidden_units == M::kHiddenUnits) \
+    return run_training_of<M>(directory, options, start, executor, listener);
+  TEMPERA_FOR_EACH_MODEL(TEMPERA_TRY)
+#undef TEMPERA_TRY
+  throw ConfigError({{"model", "'" + options.machine.kind + "'", "is no kind of model"}});
+}
+
+}  // namespace tempera

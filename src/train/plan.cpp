@@ -1,0 +1,170 @@
+#include "tempera/train/plan.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace tempera {
+namespace {
+
+std::uint64_t count(std::int64_t n) { return static_cast<std::uint64_t>(n); }
+
+DecayPlan decay_of(const GradientOptions& options) {
+  DecayPlan plan{options.l1, options.l2, std::numeric_limits<double>::infinity()};
+  if (options.clip) plan.clip = *options.clip;
+  return plan;
+}
+
+/// Directions of krylov at most.
+constexpr Index kKrylovDirections = 8;
+
+/// Sets the numbers that a metric has in common with others, by their names.
+struct SetMetricOptions {
+  const NaturalOptions& from;
+
+  void operator()(auto& to) const {
+    if constexpr (requires { to.damping; }) to.damping = *from.damping;
+    if constexpr (requires { to.memory; }) to.memory = from.memory;
+    if constexpr (requires { to.refresh; }) to.refresh = count(from.refresh);
+    if constexpr (requires { to.rank; }) to.rank = static_cast<Index>(from.rank);
+  }
+  void operator()(HybridOptions& to) const {
+    (*this)(to.factors);
+    to.mixing = from.mixing;
+  }
+  void operator()(MfngOptions& to) const {
+    to.damping = *from.damping;
+    to.solver = from.solver;
+    to.preconditioner = from.precondition;
+    to.factors.memory = from.memory;
+    to.factors.refresh = count(from.refresh);
+    to.iterations = static_cast<Index>(from.iterations);
+    to.tolerance = from.tolerance;
+    to.warm_start = from.warm_start;
+  }
+};
+
+NaturalPlan natural_plan(const TrainOptions& options) {
+  const NaturalOptions& o = options.natural;
+  NaturalPlan plan;
+  plan.metric = default_options(*o.metric);
+  std::visit(SetMetricOptions{o}, plan.metric);
+  plan.fisher = o.fisher;
+  plan.draws = count(o.draws);
+  plan.step.control = o.step;
+  plan.step.radius = o.radius;
+  plan.step.directions = std::min<Index>(o.rank, kKrylovDirections);
+  plan.step.damping = *o.damping;
+  plan.spring = o.spring;
+  plan.warm_start = o.warm_start;
+  plan.decay = decay_of(options.gradient);
+  return plan;
+}
+
+LadderMotion motion_of(const TrainOptions& options) {
+  if (options.chains.trainer != Trainer::kSmlApt) return LadderMotion::kFixed;
+  return options.ladder.placement == Placement::kEqualRejection ? LadderMotion::kEqualRejection
+                                                                : LadderMotion::kFeedback;
+}
+
+}  // namespace
+
+InitialValues InitOptions::values() const {
+  InitialValues values;
+  if (const auto* scale = std::get_if<double>(&weights)) values.weights = *scale;
+  if (const auto* precision = std::get_if<double>(&visible_precision);
+      precision != nullptr && *precision != 0.0)
+    values.visible_precision = *precision;
+  values.spike_bias = spike_bias;
+  values.spike_precision = spike_precision;
+  values.slab_mean = slab_mean;
+  values.slab_precision = slab_precision;
+  return values;
+}
+
+TrainOptions resolve(TrainOptions options, const MachinePreferences& preferences, Index n_cases) {
+  const MachineDefaults& defaults = preferences.defaults;
+  const std::int64_t batch = std::min<std::int64_t>(options.chains.batch, n_cases);
+  const bool natural = is_natural(options);
+  if (!options.chains.chains) options.chains.chains = batch;
+  if (!options.chains.inference) options.chains.inference = defaults.inference;
+  if (!options.tracking.track_log_z)
+    options.tracking.track_log_z = is_tempered(options.chains.trainer) ? Tracking::kLattice : Tracking::kNone;
+  if (options.rate.epochs) {
+    options.rate.updates = *options.rate.epochs * ((n_cases + batch - 1) / batch);
+    options.rate.epochs.reset();
+  }
+  if (!options.rate.lr) options.rate.lr = natural ? defaults.natural_learning_rate : defaults.learning_rate;
+  if (!options.first_order.optimizer)
+    options.first_order.optimizer = natural ? FirstOrder::kSgd : defaults.first_order;
+  if (!options.natural.damping) {
+    options.natural.damping = natural ? damping_of(default_options(*options.natural.metric)) : kFisherDamping;
+  }
+  if (const auto* rule = std::get_if<InitRule>(&options.init.weights);
+      rule != nullptr && *rule == InitRule::kAuto)
+    options.init.weights = preferences.weight_scale;
+  return options;
+}
+
+Plan plan_of(const TrainOptions& options, Index n_cases) {
+  Plan plan;
+  plan.batch = std::min(count(options.chains.batch), static_cast<std::uint64_t>(n_cases));
+  plan.inference = {*options.chains.inference, static_cast<Index>(options.chains.inference_sweeps),
+                    options.chains.data_noise};
+  plan.sampling = {options.chains.trainer != Trainer::kCd, count(options.chains.sweeps), options.chains.jump};
+  plan.ladder = {motion_of(options), options.ladder.beta_lr};
+  plan.rate = {*options.rate.lr, options.rate.schedule, options.rate.decay_updates,
+               count(options.rate.warmup), count(options.rate.updates)};
+  if (is_natural(options)) {
+    plan.rule = natural_plan(options);
+  } else {
+    plan.rule = FirstOrderPlan{*options.first_order.optimizer, options.first_order.momentum,
+                               decay_of(options.gradient), options.gradient.freeze};
+  }
+  // Adam's steps are of one length: filters that grow with their slab precisions settle, shrunk ones stay
+  // noisy.
+  plan.projection = {options.gradient.filter_norm,
+                     is_natural(options) && options.gradient.filter_norm != FilterNorm::kSphere};
+  plan.centring = options.gradient.centering;
+  plan.average = options.gradient.average;
+  plan.tracking = {*options.tracking.track_log_z, options.tracking.every};
+  plan.report.every = count(options.run.report_every);
+  if (options.run.validate_every) plan.report.validate_every = count(*options.run.validate_every);
+  plan.start = {options.init.values(),
+                count(*options.chains.chains),
+                count(options.natural.metric ? options.natural.chains.value_or(0) : 0),
+                options.chains.trainer,
+                count(options.ladder.rungs),
+                count(options.ladder.ensembles),
+                count(options.tracking.ensembles)};
+  return plan;
+}
+
+bool is_validated(const Plan& plan, std::uint64_t update) {
+  constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
+  return plan.report.validate_every != kNever &&
+         (update % plan.report.validate_every == 0 || update == plan.rate.total);
+}
+
+bool is_reported(const Plan& plan, std::uint64_t update) {
+  return is_validated(plan, update) || update == plan.rate.total || update % plan.report.every == 0;
+}
+
+double learning_rate(const RatePlan& plan, std::uint64_t t) {
+  const auto x = static_cast<double>(t);
+  const auto total = static_cast<double>(plan.total);
+  double rate = plan.lr;
+  if (plan.warmup > 0) rate *= std::min(1.0, (x + 1.0) / static_cast<double>(plan.warmup));
+  switch (plan.schedule) {
+    case Schedule::kConstant:
+      return rate;
+    case Schedule::kLinear:
+      return rate * std::max(0.0, 1.0 - x / total);
+    case Schedule::kHalfLinear:
+      return rate * std::clamp(2.0 - 2.0 * x / total, 0.0, 1.0);
+    case Schedule::kInverse:
+      return rate / (1.0 + x / plan.decay_updates);
+  }
+  return rate;
+}
+
+}  // namespace tempera

@@ -1,0 +1,112 @@
+#include "tempera/diagnostics/clusters.hpp"
+
+#include <gtest/gtest.h>
+
+#include <boost/random/bernoulli_distribution.hpp>
+
+#include "tempera/diagnostics/trace.hpp"
+
+namespace tempera {
+namespace {
+
+StreamEngine engine(std::uint64_t step) { return StreamFactory{4}.engine(Purpose::kDataSet, step); }
+
+/// Cases around `centres.size()` random points, these numbers of each, 2 % of the values flipped.
+BinaryData cases_around(const std::vector<Index>& counts, Index n_visible) {
+  StreamEngine points = engine(1);
+  StreamEngine noise = engine(2);
+  boost::random::bernoulli_distribution<double> fair(0.5);
+  boost::random::bernoulli_distribution<double> flip(0.02);
+  std::vector<std::uint8_t> bytes;
+  Index n = 0;
+  for (const Index count : counts) {
+    std::vector<bool> centre;
+    for (Index i = 0; i < n_visible; ++i) centre.push_back(fair(points));
+    for (Index k = 0; k < count; ++k, ++n) {
+      for (Index i = 0; i < n_visible; ++i)
+        bytes.push_back(centre[static_cast<std::size_t>(i)] != flip(noise) ? 1 : 0);
+    }
+  }
+  return {n, n_visible, bytes};
+}
+
+/// Cluster of each case.
+std::vector<Index> clusters_of(const DataClusters& clusters, const BinaryData& data) {
+  std::vector<Index> found;
+  ProductScratch scratch;
+  for (Index first = 0; first < data.n_cases(); first += kLanes) {
+    const Index lanes = std::min(kLanes, data.n_cases() - first);
+    BitLayer layer(static_cast<std::size_t>(data.n_visible()));
+    for (Index c = 0; c < lanes; ++c) {
+      for (Index i = 0; i < data.n_visible(); ++i)
+        layer[static_cast<std::size_t>(i)] |= Word{data.value(first + c, i)} << c;
+    }
+    const auto block = nearest_clusters(clusters, {layer, lanes}, scratch);
+    found.insert(found.end(), block.begin(), block.begin() + lanes);
+  }
+  return found;
+}
+
+TEST(Clusters, SeparatedOnesAreFoundWithTheirMasses) {
+  const BinaryData data = cases_around({300, 150, 50}, 90);
+  const DataClusters clusters = find_clusters(data, 3, engine(3));
+  ASSERT_EQ(clusters.size(), 3);
+  EXPECT_NEAR(clusters.occupancy[0], 0.6, 1e-12);
+  EXPECT_NEAR(clusters.occupancy[1], 0.3, 1e-12);
+  EXPECT_NEAR(clusters.occupancy[2], 0.1, 1e-12);
+  const std::vector<Index> found = clusters_of(clusters, data);
+  for (std::size_t n = 0; n < found.size(); ++n) EXPECT_EQ(found[n], n < 300 ? 0 : n < 450 ? 1 : 2);
+  // Samples without the smallest cluster are as far away as it is large.
+  Eigen::VectorXd lost(3);
+  lost << 2.0 / 3, 1.0 / 3, 0.0;
+  EXPECT_NEAR(cluster_variation(clusters, lost), 0.1, 1e-12);
+  EXPECT_EQ(cluster_variation(clusters, clusters.occupancy), 0.0);
+}
+
+TEST(Clusters, DegenerateDataHaveAsManyAsTheyHavePlaces) {
+  EXPECT_EQ(find_clusters({}, 8, engine(4)).size(), 0);
+  const DataClusters one = find_clusters({5, 3, std::vector<std::uint8_t>(15, 1)}, 8, engine(5));
+  ASSERT_EQ(one.size(), 1);
+  EXPECT_EQ(one.occupancy[0], 1.0);
+  std::vector<std::uint8_t> two(20, 0);
+  std::fill(two.begin(), two.begin() + 4, std::uint8_t{1});
+  const DataClusters places = find_clusters({10, 2, two}, 8, engine(6));
+  ASSERT_EQ(places.size(), 2);
+  EXPECT_NEAR(places.occupancy[1], 0.2, 1e-12);
+  EXPECT_EQ(find_clusters({1, 2, std::vector<std::uint8_t>{1, 0}}, 8, engine(7)).size(), 1);
+}
+
+TEST(Clusters, ChainsThatKeepToTheirClustersAreNotMixedThoughTheirEnergiesAgree) {
+  StreamEngine draws = engine(8);
+  Trace trace;
+  trace.n_clusters = 2;
+  for (std::size_t c = 0; c < 8; ++c) {
+    auto& energy = trace.free_energy.emplace_back();
+    auto& ones = trace.mean_visible.emplace_back();
+    auto& cluster = trace.cluster.emplace_back();
+    for (int t = 0; t < 500; ++t) {
+      energy.push_back(uniform_53(draws));
+      ones.push_back(uniform_53(draws));
+      cluster.push_back(static_cast<Index>(c % 2));
+    }
+  }
+  const MixingReport stuck = assess_mixing(trace, 4);
+  EXPECT_FALSE(stuck.mixed) << stuck.verdict;
+  EXPECT_GT(stuck.r_hat, 1.5);
+  EXPECT_NEAR(stuck.occupancy[0], 0.5, 1e-12);
+  for (auto& chain : trace.cluster) {
+    for (Index& c : chain) c = uniform_53(draws) < 0.5 ? 0 : 1;
+  }
+  EXPECT_TRUE(assess_mixing(trace, 4).mixed);
+  // Warm chains in one cluster alone, cold ones in both.
+  for (std::size_t c = 0; c < 4; ++c) {
+    for (Index& k : trace.cluster[c]) k = uniform_53(draws) < 0.4 ? 0 : 1;
+  }
+  EXPECT_GT(assess_mixing(trace, 4).starts_disagree, 5.0);
+  trace.cluster.clear();
+  trace.n_clusters = 0;
+  EXPECT_TRUE(assess_mixing(trace, 4).mixed);
+}
+
+}  // namespace
+}  // namespace tempera
