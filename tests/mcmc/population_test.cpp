@@ -60,6 +60,28 @@ std::string differing_fields(const T& a, const T& b) {
   return names;
 }
 
+TEST(Population, StatisticsOfRangesOfBlocksAreToTheByteThoseOfTheWhole) {
+  for_each_kind([]<class M>(std::type_identity<M>) {
+    Sample<M> sample;
+    Sample<M> of_three(3);
+    const typename M::Params whole = sample.whole();
+    EXPECT_EQ(differing_fields(of_three.whole(), whole), "") << M::kKind;
+    for (Index a = 0; a <= kBlocks; ++a) {
+      for (Index b = a; b <= kBlocks; ++b)
+        ASSERT_EQ(differing_fields(combined<M>(sample.nodes({a, b, kBlocks})), whole), "")
+            << M::kKind << " " << a << " " << b;
+    }
+    std::vector<Index> each;
+    for (Index b = 1; b <= kBlocks; ++b) each.push_back(b);
+    EXPECT_EQ(differing_fields(combined<M>(of_three.nodes(each)), whole), "")
+        << M::kKind << ": block by block";
+    // Planted: the sums of the ranges are added as they come, not along the tree.
+    typename M::Params sums = sample.model.zero_params();
+    for (const auto& [node, part] : sample.nodes({5, kBlocks})) add_scaled(sums, 1.0F, part);
+    EXPECT_FALSE(equal_fields(sums, whole)) << M::kKind;
+  });
+}
+
 TEST(Population, SumsAreAddedToWhatIsThere) {
   for_each_kind([]<class M>(std::type_identity<M>) {
     Sample<M> sample;

@@ -78,15 +78,23 @@ template <VisibleUnits V, LatentUnits L>
 struct SpikeSlab<V, L>::VectorSums {
   typename V::Params visible;
   Vector units;
-  Vector gated;    // sum of r (mu + x / alpha), times alpha less mu
-  Vector squares;  // sum of r x^2
-  double weight;
+  Vector gated;  // sum of r (mu + x / alpha), times alpha less mu
+  Vector precisions;
 };
 
 template <VisibleUnits V, LatentUnits L>
 void SpikeSlab<V, L>::accumulate_vectors(const Params& theta, std::span<const State> states,
                                          std::span<const BlockCache> caches,
                                          std::span<const LaneFloats> weights, Sums mode, Params& sums) const {
+  const auto precisions = [&](const Vector& squares, double weight) -> Vector {
+    if constexpr (L::kSlabs) {
+      const Eigen::Map<const Eigen::ArrayXf> alpha(theta.latent.slab_precision.data(), filters());
+      return (squares.array() / (2.0F * alpha.square()) + 0.5F * static_cast<float>(weight) / alpha).matrix();
+    } else {
+      (void)weight;
+      return squares;
+    }
+  };
   const VectorSums all = sum_tree(
       static_cast<Index>(states.size()),
       [&](Index block) {
@@ -97,14 +105,13 @@ void SpikeSlab<V, L>::accumulate_vectors(const Params& theta, std::span<const St
         const auto x = cache.input.leftCols(cache.lanes).array();
         return VectorSums{V::sums(theta.visible, states[b].visible, weight),
                           cache.units.leftCols(cache.lanes) * weight, (gate * x).matrix() * weight,
-                          (gate * x.square()).matrix() * weight, total_weight(weight)};
+                          precisions((gate * x.square()).matrix() * weight, total_weight(weight))};
       },
       [&](VectorSums& into, const VectorSums& from) {
         add_scaled(into.visible, 1.0F, from.visible);
         into.units += from.units;
         into.gated += from.gated;
-        into.squares += from.squares;
-        into.weight += from.weight;
+        into.precisions += from.precisions;
       });
   if (mode == Sums::kSet) {
     set_zero(sums.visible);
@@ -117,10 +124,8 @@ void SpikeSlab<V, L>::accumulate_vectors(const Params& theta, std::span<const St
   add_scaled(sums.visible, 1.0F, all.visible);
   L::add_bias_sums(shape_.latents, all.units, sums.latent);
   if constexpr (L::kSlabs) {
-    const Eigen::Map<const Eigen::ArrayXf> alpha(theta.latent.slab_precision.data(), filters());
     Eigen::Map<Eigen::ArrayXf>(sums.latent.slab_mean.data(), filters()) += all.gated.array();
-    Eigen::Map<Eigen::ArrayXf>(sums.latent.slab_precision.data(), filters()) -=
-        all.squares.array() / (2.0F * alpha.square()) + 0.5F * static_cast<float>(all.weight) / alpha;
+    Eigen::Map<Eigen::ArrayXf>(sums.latent.slab_precision.data(), filters()) -= all.precisions.array();
   }
 }
 
