@@ -1,5 +1,5 @@
 """Formulas are cited as docs/mathematics/<page>.md N.M: every page and section that is cited exists, and so does every
-section that a page links to. Each kind of fault is planted in a tree that is otherwise clean."""
+section that a page links to. Every source that a page names exists. Each kind of fault is planted in a tree that is otherwise clean."""
 
 import pathlib
 import re
@@ -13,6 +13,8 @@ MATHEMATICS = "docs/mathematics"
 CITATION = re.compile(MATHEMATICS + r"/([\w-]+\.md)((?:(?:,? and |,? to |, | )\d+\.\d+)*)")
 HEADING = re.compile(r"^###? (.*)$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s#]*\.md)?(?:#([^)\s]*))?\)")
+# A source that a page names.
+SOURCE = re.compile(r"`((?:src|include|apps|scripts|tests)/[\w/.-]+)`")
 # Pages that the project does not have. In pieces, so that this file is none that names them.
 STRANGERS = re.compile("algorithms" + r"\.md|natural-" + r"gradient\.md|\bDES" + r"IGN\b")
 
@@ -54,6 +56,9 @@ def offences(root):
                     yield f"{where}: {page} has no section {number}"
         if file.suffix != ".md":
             continue
+        for source in SOURCE.findall(text):
+            if not (root / source).exists():
+                yield f"{where}: no file {source}"
         for page, fragment in LINK.findall(text):
             target = (file.parent / page).resolve() if page else file
             if target.parent != (root / MATHEMATICS).resolve():
@@ -108,6 +113,7 @@ class Citations(unittest.TestCase):
             with self.subTest(link=link):
                 self.assertEqual(len(self.found(docs__a_md=link)), 1)
         self.assertEqual(len(self.found(docs__mathematics__b_md="[a](waves.md#72-short)")), 1)
+        self.assertEqual(len(self.found(docs__a_md="See `src/" + "b.cpp` and `src/" + "c.cpp`.")), 2)
 
     def test_what_is_right_passes(self):
         cite = "docs/" + "mathematics/"

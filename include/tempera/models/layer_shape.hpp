@@ -20,7 +20,7 @@ template <class Weights, class Bias>
 Coupling(Weights&, Bias&, Bias&) -> Coupling<Weights, Bias>;
 
 /// Parameters, gradients or directions of a machine whose statistics are layers x_0, x_1, ... and products of
-/// neighbouring ones: what metrics (train/metric.hpp) calculate with, whatever the model.
+/// neighbouring ones: what metrics (train/metrics) calculate with, whatever the model.
 template <class Number>
 struct LayerParams {
   using Weights = Eigen::Matrix<Number, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
