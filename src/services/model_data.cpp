@@ -1,6 +1,7 @@
 // Cases as a model takes them.
 #include <cstdio>
 
+#include "tempera/core/format.hpp"
 #include "tempera/services/model_io.hpp"
 
 namespace tempera {
@@ -62,7 +63,7 @@ template <EnergyModel M>
 void require_possible_values(const M& model, const typename M::Data& data, const std::string& split) {
   if (const auto wrong = model.impossible_value(data))
     throw DataError(split + ": case " + std::to_string(wrong->n_case) + " has a value of " +
-                    std::to_string(wrong->value) + ", " + wrong->constraint);
+                    format("%g", static_cast<double>(wrong->value)) + ", " + wrong->constraint);
 }
 
 template <EnergyModel M>

@@ -25,7 +25,7 @@ std::string kind_of(const Hdf5Reader& file) {
 
 /// Files without the attribute have Bernoulli latents.
 std::string hidden_units_of(const Hdf5Reader& file) {
-  return file.text_attribute("/model", "hidden_units").value_or("bernoulli");
+  return file.text_attribute("/model", "hidden_units").value_or(MachineOptions().hidden_units);
 }
 
 Binarization read_binarization(const Hdf5Reader& file) {
@@ -108,7 +108,7 @@ StoredMachine<M> read_machine(const Hdf5Reader& file) {
 template <EnergyModel M>
 void write_machine(Hdf5Writer& file, const M& model, const MachineNotes& notes) {
   file.attribute("/model", "kind", std::string(M::kKind));
-  if (M::kHiddenUnits != std::string_view("bernoulli"))
+  if (M::kHiddenUnits != MachineOptions().hidden_units)
     file.attribute("/model", "hidden_units", std::string(M::kHiddenUnits));
   write_preprocessing(file, "/model/preprocessing", notes.preprocessing);
   for (const ShapeAttribute& attribute : model.shape_attributes())
@@ -172,7 +172,9 @@ AnyModelFile read_model(const fs::path& argument) {
 #undef TEMPERA_TRY
   if (!result)
     file.fail("/model", "attribute 'kind': expected one of " + known + ", found '" + kind + "'" +
-                            (hidden_units == "bernoulli" ? "" : " with hidden units '" + hidden_units + "'"));
+                            (hidden_units == MachineOptions().hidden_units
+                                 ? ""
+                                 : " with hidden units '" + hidden_units + "'"));
   return std::move(*result);
 }
 

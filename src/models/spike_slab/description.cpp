@@ -2,6 +2,7 @@
 #include <boost/random/normal_distribution.hpp>
 #include <cmath>
 
+#include "tempera/core/format.hpp"
 #include "tempera/models/all_models.hpp"
 
 namespace tempera {
@@ -45,7 +46,7 @@ template <VisibleUnits V, LatentUnits L>
 std::vector<Violation> SpikeSlab<V, L>::check(const MachineOptions& options, const InitialValues&) {
   std::vector<Violation> found = L::check(kKind, options);
   if (options.box && options.gibbs == Gibbs::kTwoBlock)
-    found.push_back({"box", std::to_string(*options.box),
+    found.push_back({"box", format("%g", *options.box),
                      "means --gibbs three-block: visibles and slabs are not jointly Gaussian"});
   return found;
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "tempera/core/format.hpp"
 #include "tempera/models/all_models.hpp"
 
 namespace tempera {
@@ -219,7 +220,8 @@ std::optional<ImpossibleValue> SpikeSlab<V, L>::impossible_value(const Data& dat
     for (Index n = 0; box() > 0 && n < data.n_cases(); ++n) {
       for (const float x : data.row(n)) {
         if (!(std::abs(x) <= box()))
-          return ImpossibleValue{n, x, "outside of the model's box of " + std::to_string(box())};
+          return ImpossibleValue{n, x,
+                                 format("outside of the model's box of %g", static_cast<double>(box()))};
       }
     }
   }
