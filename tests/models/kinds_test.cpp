@@ -56,6 +56,10 @@ TEST(Kinds, WhatDoesNotFitIsSaidAllAtOnce) {
   MachineOptions options = options_of("ssrbm");
   options.hidden_units = "letters";
   EXPECT_EQ(said(options), Said({"hidden-units: must be one of bernoulli with ssrbm"}));
+  options = options_of("bernoulli-rbm");
+  options.hidden_units = "gaussian";
+  EXPECT_EQ(said(options), Said());
+  EXPECT_EQ(find_kind("bernoulli-rbm", "gaussian")->name(), "bernoulli-rbm (gaussian)");
 
   options = options_of("gaussian-rbm", {3, 4});
   options.slabs = 2;

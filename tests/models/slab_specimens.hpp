@@ -327,4 +327,52 @@ struct Specimen<BilinearSpikeSlabRbm> : BilinearSpecimen<BilinearSpikeSlabRbm, t
 template <>
 struct Specimen<BinaryBilinearSpikeSlabRbm> : BilinearSpecimen<BinaryBilinearSpikeSlabRbm, false, 3, 2, 1> {};
 
+/// Two real hidden units on grids: a state is a place on each.
+template <>
+struct Specimen<BernoulliGaussianRbm> : SlabSpecimen<Specimen<BernoulliGaussianRbm>, BernoulliGaussianRbm> {
+  static constexpr unsigned kHidden = 2;
+  static constexpr unsigned kPlaces = 77;
+  static constexpr double kGridStep = 0.25;
+  static constexpr unsigned kStates = kPlaces * kPlaces;
+  using SlabSpecimen::log_weight;
+  using SlabSpecimen::model;
+  static BernoulliGaussianRbm model() { return model({kVisible, {kHidden}}); }
+  static BernoulliGaussianRbm wide() { return with_standard_reference<BernoulliGaussianRbm>({70, {51}}); }
+  static MachineOptions options() {
+    MachineOptions options;
+    options.kind = "bernoulli-rbm";
+    options.hidden_units = "gaussian";
+    options.hidden = {kHidden};
+    return options;
+  }
+  static unsigned latent_units() { return kHidden; }
+  static double latent_value(unsigned state, unsigned unit) {
+    const unsigned place = unit == 0 ? state % kPlaces : state / kPlaces;
+    return kGridStep * (static_cast<double>(place) - 0.5 * (kPlaces - 1));
+  }
+  static double log_weight(const BernoulliGaussianRbm::Params& t, double beta, const Point& v,
+                           unsigned state) {
+    double sum = -visible_energy(model().reference(), t.visible, beta, v);
+    for (unsigned j = 0; j < kHidden; ++j) {
+      const double h = latent_value(state, j);
+      const double input =
+          t.weights.col(j).cast<double>().dot(v) + static_cast<double>(t.latent.hidden_bias[j]);
+      sum += beta * h * input - 0.5 * h * h + std::log(kGridStep);
+    }
+    return sum;
+  }
+  static void put(State& x, unsigned c, const Point& p, unsigned state) {
+    SlabSpecimen::put(x, c, p, state);
+    for (unsigned j = 0; j < kHidden; ++j) x.latent.hidden(j, c) = static_cast<float>(latent_value(state, j));
+  }
+  static unsigned latent(const State& x, unsigned c) {
+    unsigned state = 0;
+    for (unsigned j = kHidden; j-- > 0;) {
+      const double place = static_cast<double>(x.latent.hidden(j, c)) / kGridStep + 0.5 * (kPlaces - 1);
+      state = state * kPlaces + static_cast<unsigned>(std::lround(place));
+    }
+    return state;
+  }
+};
+
 }  // namespace tempera

@@ -8,6 +8,7 @@
 #include "tempera/models/bernoulli_rbm.hpp"
 #include "tempera/models/dbm.hpp"
 #include "tempera/models/spike_slab.hpp"
+#include "tempera/models/units/gaussian_hidden.hpp"
 
 /// F(type) for every model.
 #define TEMPERA_FOR_EACH_MODEL(F)   \
@@ -17,6 +18,7 @@
 /// Those composed of units (models/spike_slab.hpp).
 #define TEMPERA_FOR_EACH_SPIKE_SLAB_MODEL(F) \
   F(GaussianRbm)                             \
+  F(BernoulliGaussianRbm)                    \
   F(SpikeSlabRbm)                            \
   F(BinarySpikeSlabRbm)                      \
   F(SparseSpikeSlabRbm)                      \
