@@ -90,22 +90,20 @@ void add_rung(TemperatureLadder& ladder, std::uint64_t k, const M& model, Chains
   ladder = std::move(wider);
 }
 
-/// Takes rung k out of every ensemble; the last chains of the population take the places of its chains.
+/// Takes rung k out of every ensemble.
 template <EnergyModel M>
 void remove_rung(TemperatureLadder& ladder, std::uint64_t k, Chains<M>& chains) {
+  std::vector<std::uint64_t> gone;
   for (std::uint64_t e = ladder.n_ensembles; e-- > 0;) {
-    const auto place = ladder.chains.begin() + static_cast<std::ptrdiff_t>(e * ladder.n_rungs + k);
-    const std::uint64_t gone = *place;
-    ladder.origin.erase(ladder.origin.begin() + (place - ladder.chains.begin()));
-    ladder.chains.erase(place);
-    const std::uint64_t last = --chains.n_chains;
-    if (gone != last) {
-      copy_chain(chains, last, chains, gone);
-      std::replace(ladder.chains.begin(), ladder.chains.end(), last, gone);
-      std::replace(ladder.free_chains.begin(), ladder.free_chains.end(), last, gone);
-    }
-    clear_chain(chains, last);
-    chains.blocks.resize(at(words_for(static_cast<Index>(chains.n_chains))));
+    const auto place = static_cast<std::ptrdiff_t>(e * ladder.n_rungs + k);
+    gone.push_back(ladder.chains[at(e * ladder.n_rungs + k)]);
+    ladder.chains.erase(ladder.chains.begin() + place);
+    ladder.origin.erase(ladder.origin.begin() + place);
+  }
+  std::sort(gone.begin(), gone.end());
+  for (const Renumbered& chain : remove_chains(gone, chains)) {
+    std::replace(ladder.chains.begin(), ladder.chains.end(), chain.from, chain.to);
+    std::replace(ladder.free_chains.begin(), ladder.free_chains.end(), chain.from, chain.to);
   }
   --ladder.n_rungs;
   ladder.up.erase(ladder.up.begin() + static_cast<std::ptrdiff_t>(k));

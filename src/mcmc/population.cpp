@@ -95,6 +95,25 @@ Chains<M> select_chains(const M& model, const Chains<M>& chains, std::span<const
   return selected;
 }
 
+template <EnergyModel M>
+std::vector<Renumbered> remove_chains(std::span<const std::uint64_t> gone, Chains<M>& chains) {
+  const std::uint64_t left = chains.n_chains - gone.size();
+  const auto first_past = std::lower_bound(gone.begin(), gone.end(), left);
+  std::vector<Renumbered> moved;
+  auto place =
+      std::make_reverse_iterator(first_past);  // the last places first: they share a block with `left`
+  for (std::uint64_t chain = left; chain < chains.n_chains; ++chain) {
+    if (!std::binary_search(first_past, gone.end(), chain)) {
+      moved.push_back({chain, *place++});
+      copy_chain(chains, chain, chains, moved.back().to);
+    }
+    clear_chain(chains, chain);
+  }
+  chains.n_chains = left;
+  chains.blocks.resize(static_cast<std::size_t>(words_for(static_cast<Index>(left))));
+  return moved;
+}
+
 template <HasReference M>
 Chains<M> reference_chains(const Engine<M>& engine, std::uint64_t n, Purpose purpose) {
   return start_chains(engine, n, purpose, [&](Index b, typename M::State& x, const LaneStream& stream) {
@@ -269,6 +288,7 @@ typename M::Params combined(std::vector<StatisticsNode<M>> nodes) {
   template void case_free_energy(const M&, const M::Params&, const M::State&, const M::BlockCache&,          \
                                  LaneDoubles&);                                                              \
   template Chains<M> select_chains(const M&, const Chains<M>&, std::span<const std::uint64_t>);              \
+  template std::vector<Renumbered> remove_chains(std::span<const std::uint64_t>, Chains<M>&);                \
   template Chains<M> reference_chains(const Engine<M>&, std::uint64_t, Purpose);                             \
   template Chains<M> data_chains(const Engine<M>&, const M::Params&, std::uint64_t, const M::Data&,          \
                                  std::span<const Index>, Purpose);                                           \

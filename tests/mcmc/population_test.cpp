@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <numeric>
+#include <optional>
+
 #include "../machines.hpp"
 
 namespace tempera {
@@ -79,6 +83,75 @@ TEST(Population, StatisticsOfRangesOfBlocksAreToTheByteThoseOfTheWhole) {
     typename M::Params sums = sample.model.zero_params();
     for (const auto& [node, part] : sample.nodes({5, kBlocks})) add_scaled(sums, 1.0F, part);
     EXPECT_FALSE(equal_fields(sums, whole)) << M::kKind;
+  });
+}
+
+/// What removing chains should do: the chain at every place afterwards, and how many must change their block.
+struct Removal {
+  std::vector<std::uint64_t> gone;
+  std::uint64_t n_chains = 0;
+
+  [[nodiscard]] std::uint64_t left() const { return n_chains - gone.size(); }
+  [[nodiscard]] bool stays(std::uint64_t chain) const {
+    return std::find(gone.begin(), gone.end(), chain) == gone.end();
+  }
+  /// Chains of every block that stay, and those that stay but do not find a place in it.
+  [[nodiscard]] std::uint64_t must_change_block() const {
+    std::uint64_t homeless = 0;
+    for (std::uint64_t b = 0; b * kLanes < n_chains; ++b) {
+      std::uint64_t staying = 0;
+      for (std::uint64_t c = b * kLanes; c < std::min<std::uint64_t>(n_chains, (b + 1) * kLanes); ++c)
+        staying += stays(c);
+      const auto places = static_cast<std::uint64_t>(lanes_of(left(), static_cast<Index>(b)));
+      homeless += staying - std::min(staying, places);
+    }
+    return homeless;
+  }
+};
+
+/// Chains whose block changes when these are taken out, or nothing where a chain is lost.
+template <EnergyModel M>
+std::optional<std::uint64_t> blocks_changed_by(const Removal& removal) {
+  Sample<M> sample;
+  const Chains<M> before = sample.population.chains;
+  Chains<M> after = before;
+  const std::vector<Renumbered> moved = remove_chains<M>(removal.gone, after);
+  std::vector<std::uint64_t> from(removal.left());
+  std::iota(from.begin(), from.end(), std::uint64_t{0});
+  std::uint64_t changes = 0;
+  for (const Renumbered& chain : moved) {
+    if (chain.to >= from.size()) return std::nullopt;
+    from[chain.to] = chain.from;
+    changes += block_of(chain.from) != block_of(chain.to);
+  }
+  for (const std::uint64_t chain : from) {
+    if (!removal.stays(chain)) return std::nullopt;
+  }
+  // To the bit the chains that are picked one by one, zeros behind the last one included.
+  const Chains<M> expected = select_chains(sample.model, before, from);
+  if (after.n_chains != expected.n_chains || after.blocks.size() != expected.blocks.size())
+    return std::nullopt;
+  for (std::size_t b = 0; b < expected.blocks.size(); ++b) {
+    if (!equal_fields(after.blocks[b], expected.blocks[b])) return std::nullopt;
+  }
+  return changes;
+}
+
+TEST(Population, ChainsThatAreTakenOutMoveNoOtherAcrossBlocksWhereItNeedNot) {
+  std::vector<Removal> removals = {
+      {{}, kChains}, {{0}, kChains}, {{kChains - 1}, kChains}, {{650, 660, 690}, kChains}};
+  StreamEngine random = StreamFactory{9}.engine(Purpose::kDataSet, 0);
+  for (const double share : {0.02, 0.1, 0.3, 0.7}) {
+    Removal removal{{}, kChains};
+    for (std::uint64_t c = 0; c < kChains; ++c) {
+      if (uniform_53(random) < share) removal.gone.push_back(c);
+    }
+    removals.push_back(removal);
+  }
+  for_each_kind([&]<class M>(std::type_identity<M>) {
+    for (const Removal& removal : removals)
+      EXPECT_EQ(blocks_changed_by<M>(removal), removal.must_change_block())
+          << M::kKind << ", without " << removal.gone.size();
   });
 }
 

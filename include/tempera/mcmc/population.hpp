@@ -140,6 +140,18 @@ void copy_lanes(const State& from, Word lanes, State& to) {
 template <EnergyModel M>
 Chains<M> select_chains(const M& model, const Chains<M>& chains, std::span<const std::uint64_t> which);
 
+/// A chain that has another number than before.
+struct Renumbered {
+  std::uint64_t from = 0;
+  std::uint64_t to = 0;
+};
+
+/// Takes chains out of a population, their numbers ascending. The last chains that stay take their places: of
+/// a chain in a block that keeps a place for it, within the block, so that no more chains than necessary
+/// change the block. Returns those that moved.
+template <EnergyModel M>
+std::vector<Renumbered> remove_chains(std::span<const std::uint64_t> gone, Chains<M>& chains);
+
 /// Chains in block b of a population.
 Index lanes_of(std::uint64_t n_chains, Index block);
 
