@@ -65,7 +65,8 @@ std::string in_words(const std::vector<std::string>& names) {
 
 std::string Kind::name() const {
   const std::string of_visibles(kind);
-  return hidden_units == "bernoulli" ? of_visibles : of_visibles + " (" + std::string(hidden_units) + ")";
+  return hidden_units == kUsualHiddenUnits ? of_visibles
+                                           : of_visibles + " (" + std::string(hidden_units) + ")";
 }
 
 std::span<const Kind> all_kinds() { return kinds(); }

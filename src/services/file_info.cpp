@@ -41,7 +41,7 @@ class Description {
 template <EnergyModel M>
 void describe_model(const ModelFile<M>& file, Description& about) {
   about.say("kind", std::string(M::kKind), "kind: " + std::string(M::kKind));
-  if (M::kHiddenUnits != std::string_view("bernoulli"))
+  if (M::kHiddenUnits != kUsualHiddenUnits)
     about.say("hidden_units", std::string(M::kHiddenUnits), "hidden units: " + std::string(M::kHiddenUnits));
   for (const auto& [name, size] : file.model.shape_names())
     about.say(name, std::int64_t{size}, name + ": " + std::to_string(size));

@@ -9,6 +9,7 @@
 #include "model_files.hpp"
 #include "tempera/core/version.hpp"
 #include "tempera/io/files.hpp"
+#include "tempera/models/kinds.hpp"
 #include "tempera/services/foreign_models.hpp"
 
 namespace tempera {
@@ -25,7 +26,7 @@ std::string kind_of(const Hdf5Reader& file) {
 
 /// Files without the attribute have Bernoulli latents.
 std::string hidden_units_of(const Hdf5Reader& file) {
-  return file.text_attribute("/model", "hidden_units").value_or(MachineOptions().hidden_units);
+  return file.text_attribute("/model", "hidden_units").value_or(std::string(kUsualHiddenUnits));
 }
 
 Binarization read_binarization(const Hdf5Reader& file) {
@@ -108,7 +109,7 @@ StoredMachine<M> read_machine(const Hdf5Reader& file) {
 template <EnergyModel M>
 void write_machine(Hdf5Writer& file, const M& model, const MachineNotes& notes) {
   file.attribute("/model", "kind", std::string(M::kKind));
-  if (M::kHiddenUnits != MachineOptions().hidden_units)
+  if (M::kHiddenUnits != kUsualHiddenUnits)
     file.attribute("/model", "hidden_units", std::string(M::kHiddenUnits));
   write_preprocessing(file, "/model/preprocessing", notes.preprocessing);
   for (const ShapeAttribute& attribute : model.shape_attributes())
@@ -162,19 +163,19 @@ AnyModelFile read_model(const fs::path& argument) {
   const std::string kind = kind_of(file);
   const std::string hidden_units = hidden_units_of(file);
   std::optional<AnyModelFile> result;
-  std::string known;
   const auto try_kind = [&]<class M>(std::type_identity<M>) {
-    known += (known.empty() ? "'" : ", '") + std::string(M::kKind) + "'";
     if (kind == M::kKind && hidden_units == M::kHiddenUnits) result = read_model_as<M>(path);
   };
 #define TEMPERA_TRY(M) try_kind(std::type_identity<M>());
   TEMPERA_FOR_EACH_MODEL(TEMPERA_TRY)
 #undef TEMPERA_TRY
-  if (!result)
-    file.fail("/model", "attribute 'kind': expected one of " + known + ", found '" + kind + "'" +
-                            (hidden_units == MachineOptions().hidden_units
-                                 ? ""
-                                 : " with hidden units '" + hidden_units + "'"));
+  if (!result) {
+    std::string known;
+    for (const Kind& one : all_kinds()) known += (known.empty() ? "" : ", ") + one.name();
+    file.fail("/model",
+              "attribute 'kind': expected one of " + known + ", found '" + kind + "'" +
+                  (hidden_units == kUsualHiddenUnits ? "" : " with hidden units '" + hidden_units + "'"));
+  }
   return std::move(*result);
 }
 
@@ -187,7 +188,7 @@ void write_provenance(Hdf5Writer& file, std::int64_t seed) {
 
 template <EnergyModel M>
 void write_model(const fs::path& path, const ModelFile<M>& model, const std::string& origin) {
-  Hdf5Writer file("model", M::kHiddenUnits == std::string_view("bernoulli") ? 1 : 2);
+  Hdf5Writer file("model", M::kHiddenUnits == kUsualHiddenUnits ? 1 : 2);
   write_machine(file, model.model, {model.visible_shape, model.binarization, model.preprocessing});
   file.attribute("/model", "converted_from", origin);
   write_params(file, model.model, model.theta);

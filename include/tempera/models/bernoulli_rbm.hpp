@@ -27,7 +27,7 @@ class BernoulliRbm {
   /// Logits of the visibles at beta = 0.
   using Reference = BinaryVisibles::Reference;
   static constexpr std::string_view kKind = "bernoulli-rbm";
-  static constexpr std::string_view kHiddenUnits = "bernoulli";
+  static constexpr std::string_view kHiddenUnits = kUsualHiddenUnits;
   static constexpr bool kDiscrete = true;
   static constexpr bool kExactInference = true;
   static constexpr FeatureSet kFeatures = {Feature::kBinarize, Feature::kJump, Feature::kFangMetric};

@@ -36,7 +36,7 @@ class Dbm {
  public:
   using Data = BinaryData;
   static constexpr std::string_view kKind = "dbm";
-  static constexpr std::string_view kHiddenUnits = "bernoulli";
+  static constexpr std::string_view kHiddenUnits = kUsualHiddenUnits;
   static constexpr bool kDiscrete = true;
   static constexpr bool kExactInference = false;
   static constexpr FeatureSet kFeatures = {Feature::kBinarize, Feature::kMeanField, Feature::kSampledLatents,

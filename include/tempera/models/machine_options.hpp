@@ -16,11 +16,14 @@ struct Names<Gibbs> {
        {Gibbs::kTwoBlock, "two-block", "spikes, then slabs and visibles jointly"}}};
 };
 
+/// Hidden units of a machine that does not name them, and of files that do not.
+inline constexpr std::string_view kUsualHiddenUnits = "bernoulli";
+
 /// The shape of a machine but for its visibles, which are as many as the values of a case. Fields that a kind
 /// does not have are not read; `Feature` (models/features.hpp) says which kinds have them.
 struct MachineOptions {
   std::string kind = "bernoulli-rbm";
-  std::string hidden_units = "bernoulli";
+  std::string hidden_units{kUsualHiddenUnits};
   std::vector<std::int64_t> hidden = {500};  // units of every hidden layer, or of the groups of a block
   std::int64_t slabs = 1;                    // of a spike
   std::int64_t blocks = 1;                   // of factor groups

@@ -30,7 +30,7 @@ struct BernoulliHidden {
   };
 
   static constexpr std::string_view kSuffix = "rbm";
-  static constexpr std::string_view kHiddenUnits = "bernoulli";
+  static constexpr std::string_view kHiddenUnits = kUsualHiddenUnits;
   static constexpr bool kSlabs = false;
   static constexpr bool kGivesPrecision = false;
   static constexpr bool kEnumerable = true;

@@ -53,7 +53,7 @@ struct BilinearBlocks {
   using Simpler = PooledSpikes;
 
   static constexpr std::string_view kSuffix = "bilinear-ssrbm";
-  static constexpr std::string_view kHiddenUnits = "bernoulli";
+  static constexpr std::string_view kHiddenUnits = kUsualHiddenUnits;
   static constexpr bool kSlabs = true;
   static constexpr bool kGivesPrecision = false;
   static constexpr bool kEnumerable = true;

@@ -40,7 +40,7 @@ struct PooledSpikes {
   };
 
   static constexpr std::string_view kSuffix = "ssrbm";
-  static constexpr std::string_view kHiddenUnits = "bernoulli";
+  static constexpr std::string_view kHiddenUnits = kUsualHiddenUnits;
   static constexpr bool kSlabs = true;
   static constexpr bool kGivesPrecision = true;
   static constexpr bool kEnumerable = true;
