@@ -49,7 +49,7 @@ void setup_prune(CLI::App& program, int& exit_code) {
   app.add_option("MODEL", options->model, "model file, checkpoint or run directory")->required();
   app.add_option("--out", options->out, "model file of the pruned machine")->required();
   bind_options(app, options->prune);
-  app.get_option("--density")->required();
+  app.get_option("--density")->required()->default_str("");
   app.get_option("--seed")->check(CLI::NonNegativeNumber);
   add_common_options(app, options->common);
   app.callback([options, &exit_code] { exit_code = run(*options); });

@@ -5,20 +5,20 @@
 namespace tempera {
 namespace {
 
-/// f(part) for the parts between commas; false as soon as f says so.
+/// f(part) for the parts between commas, of which an empty text has none; false as soon as f says so.
 template <class F>
 bool for_each_part(std::string_view text, F&& f) {
-  while (!text.empty()) {
-    const std::size_t comma = text.find(',');
+  if (text.empty()) return true;
+  for (std::size_t comma = text.find(','); comma != std::string_view::npos; comma = text.find(',')) {
     if (!f(text.substr(0, comma))) return false;
-    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+    text.remove_prefix(comma + 1);
   }
-  return true;
+  return f(text);
 }
 
 template <class Number>
 bool assign_number(Number& field, std::string_view text) {
-  if (!text.empty() && text.front() == '+') text.remove_prefix(1);
+  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
   Number value{};
   const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (status != std::errc() || end != text.data() + text.size()) return false;
@@ -57,11 +57,13 @@ bool assign(std::vector<std::int64_t>& field, std::string_view text) {
 }
 
 bool assign(std::vector<std::string>& field, std::string_view text) {
-  field.clear();
-  return for_each_part(text, [&](std::string_view part) {
-    field.emplace_back(part);
-    return true;
+  std::vector<std::string> values;
+  const bool good = for_each_part(text, [&](std::string_view part) {
+    values.emplace_back(part);
+    return !part.empty();
   });
+  if (good) field = values;
+  return good;
 }
 
 }  // namespace tempera

@@ -100,14 +100,15 @@ TEST(Option, WholeNumbers) {
   EXPECT_EQ(read_as<std::int64_t>("-3", 0), -3);
   expect_refused<std::int64_t>(
       9, {"", "+", "-", "x", "1.5", "1e3", "0x10", "12x", " 3", "3 ", "auto", "9223372036854775808"});
-  expect_refused<std::vector<std::int64_t>>({9}, {",", ",5", "5,,6", "5,x", "5;6", "5, 6"});
+  expect_refused<std::vector<std::int64_t>>({9}, {",", "5,", ",5", "5,,6", "5,x", "5;6", "5, 6"});
+  expect_refused<std::vector<std::string>>({"a"}, {",", "b,", ",b", "b,,c"});
 }
 
 TEST(Option, RealNumbers) {
   EXPECT_EQ(read_as<double>("+0.5", 0), 0.5);
   EXPECT_EQ(read_as<double>("1e-3", 0), 1e-3);
   EXPECT_EQ(read_as<double>("5", 0), 5.0);
-  expect_refused(9.0, {"", "+", "x", "1,5", "0.3f", "--1", " 1", "1 ", "auto"});
+  expect_refused(9.0, {"", "+", "x", "1,5", "0.3f", "--1", "+-1", "++1", " 1", "1 ", "auto"});
 }
 
 TEST(Option, TruthsAndNames) {
