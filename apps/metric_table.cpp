@@ -1,12 +1,12 @@
 #include "metric_table.hpp"
 
-#include <Eigen/Cholesky>
 #include <algorithm>
 #include <boost/random/normal_distribution.hpp>
 #include <cmath>
 #include <numeric>
 #include <optional>
 
+#include "tempera/core/decompositions.hpp"
 #include "tempera/core/math.hpp"
 #include "tempera/train/metrics/all_metrics.hpp"
 
@@ -123,8 +123,7 @@ Eigen::MatrixXd exact_fisher(const Enumeration& all, const std::vector<Vector>& 
 class Judge {
  public:
   explicit Judge(Eigen::MatrixXd fisher) : fisher_(std::move(fisher)), factor_(fisher_) {
-    const Eigen::MatrixXd l = factor_.matrixL();
-    log_determinant_ = 2.0 * l.diagonal().array().log().sum();
+    log_determinant_ = 2.0 * factor_.half_log_determinant();
   }
   [[nodiscard]] const Eigen::MatrixXd& fisher() const { return fisher_; }
 
@@ -135,10 +134,9 @@ class Judge {
     const auto n = static_cast<double>(fisher_.rows());
     if (scaled) inverse *= n / inverse.cwiseProduct(fisher_).sum();
     const double trace = inverse.cwiseProduct(fisher_).sum();
-    const Eigen::LLT<Eigen::MatrixXd> of_inverse(inverse);
-    if (of_inverse.info() != Eigen::Success) throw NumericalError(name + ": is not positive definite");
-    const Eigen::MatrixXd l = of_inverse.matrixL();
-    const double kl = 0.5 * (trace - n - 2.0 * l.diagonal().array().log().sum() - log_determinant_);
+    const Cholesky<double> of_inverse(inverse);
+    if (!of_inverse.succeeded()) throw NumericalError(name + ": is not positive definite");
+    const double kl = 0.5 * (trace - n - 2.0 * of_inverse.half_log_determinant() - log_determinant_);
     StreamEngine random = StreamFactory{1}.engine(Purpose::kSampling, 0);
     boost::random::normal_distribution<double> normal;
     const auto draw = [&](Index size) {
@@ -162,7 +160,7 @@ class Judge {
     double signal = 0.0;
     for (int t = 0; t < kGradients; ++t) {
       const Eigen::VectorXd z = draw(fisher_.rows());
-      noise += efficiency(factor_.matrixL() * z, z.squaredNorm()) / kGradients;
+      noise += efficiency(factor_.lower() * z, z.squaredNorm()) / kGradients;
       Eigen::VectorXd delta = Eigen::VectorXd::Zero(fisher_.rows());
       delta.head(n_weights) = draw(n_weights);
       const Eigen::VectorXd g = fisher_ * delta;
@@ -178,7 +176,7 @@ class Judge {
 
  private:
   Eigen::MatrixXd fisher_;
-  Eigen::LLT<Eigen::MatrixXd> factor_;
+  Cholesky<double> factor_;
   double log_determinant_ = 0.0;
 };
 

@@ -3,7 +3,7 @@
 # One static library per layer. What a layer may include is what it links: include/tempera/<layer>
 # is checked by scripts/check_layers.py, the rest by the link line.
 function(tempera_layer name)
-  cmake_parse_arguments(LAYER "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  cmake_parse_arguments(LAYER "" "" "SOURCES;PUBLIC;PRIVATE;PRECOMPILED" ${ARGN})
   set(target tempera_${name})
   add_library(${target} STATIC ${LAYER_SOURCES})
   target_include_directories(${target} PUBLIC
@@ -16,6 +16,9 @@ function(tempera_layer name)
   # whatever instruction set the user's code is compiled for.
   target_compile_definitions(${target} PUBLIC EIGEN_MAX_ALIGN_BYTES=64 EIGEN_DONT_PARALLELIZE)
   tempera_compile_options(${target})
+  if(LAYER_PRECOMPILED)
+    target_precompile_headers(${target} PRIVATE ${LAYER_PRECOMPILED})
+  endif()
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
   set_property(GLOBAL APPEND PROPERTY TEMPERA_LAYERS ${target})
 endfunction()
@@ -24,7 +27,8 @@ function(tempera_compile_options target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wconversion -Werror)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
     # GCC 12 warns about its own AVX-512 intrinsics and string concatenation (GCC bugs 105593, 105651).
-    target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized -Wno-uninitialized -Wno-restrict)
+    target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized -Wno-uninitialized -Wno-restrict
+                           -Wno-stringop-overflow -Wno-array-bounds)
   endif()
   # A product and a sum may be rounded once instead of twice where the processor does both at once.
   # The compiler decides so for each of the loops that it makes of one loop: by vectors, and one by one.

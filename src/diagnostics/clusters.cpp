@@ -1,11 +1,12 @@
 #include "tempera/diagnostics/clusters.hpp"
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <boost/random/normal_distribution.hpp>
 #include <boost/random/uniform_int_distribution.hpp>
 #include <limits>
 #include <numeric>
+
+#include "tempera/core/decompositions.hpp"
 
 namespace tempera {
 namespace {
@@ -39,15 +40,11 @@ Eigen::MatrixXf principal_axes(const Eigen::MatrixXf& centred, Index count, Stre
   boost::random::normal_distribution<float> normal;
   Eigen::MatrixXf q(centred.cols(), width);
   for (Index k = 0; k < q.size(); ++k) q.data()[k] = normal(random);
-  const auto orthonormal = [](const Eigen::MatrixXf& a) -> Eigen::MatrixXf {
-    return Eigen::HouseholderQR<Eigen::MatrixXf>(a).householderQ() *
-           Eigen::MatrixXf::Identity(a.rows(), a.cols());
-  };
   for (int t = 0; t < kIterations; ++t)
-    q = orthonormal(centred.transpose() * (centred * orthonormal(q)).eval());
+    q = orthonormal_columns(centred.transpose() * (centred * orthonormal_columns(q)).eval());
   const Eigen::MatrixXf projected = centred * q;
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXf> solver(projected.transpose() * projected);
-  return q * solver.eigenvectors().rightCols(std::min(count, width)).rowwise().reverse();
+  const SymmetricEigen<float> eigen = symmetric_eigen<float>(projected.transpose() * projected);
+  return q * eigen.vectors.rightCols(std::min(count, width)).rowwise().reverse();
 }
 
 Index nearest(const Eigen::MatrixXf& centres, const Eigen::RowVectorXf& point, float& distance) {

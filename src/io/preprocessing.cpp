@@ -1,9 +1,9 @@
 #include "tempera/io/preprocessing.hpp"
 
-#include <Eigen/Eigenvalues>
 #include <cmath>
 #include <stdexcept>
 
+#include "tempera/core/decompositions.hpp"
 #include "tempera/core/errors.hpp"
 
 namespace tempera {
@@ -77,14 +77,14 @@ Preprocessing fit_preprocessing(const Matrix& cases, const PreprocessingRequest&
     covariance += part.transpose() * part;
   }
   covariance /= static_cast<double>(x.rows());
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(covariance);
+  const SymmetricEigen<double> eigen = symmetric_eigen(covariance);
   // Largest first; axes along which the data do not vary go.
-  const Eigen::VectorXd variances = solver.eigenvalues().reverse();
+  const Eigen::VectorXd variances = eigen.values.reverse();
   Index kept = (variances.array() > kLeastVariance * variances[0]).count();
   if (kept == 0) throw DataError("the cases are all the same: there is nothing to whiten");
   if (request.whiten == Whitening::kPca && request.components > 0) kept = std::min(kept, request.components);
   const double added = request.regularisation * variances.cwiseMax(0.0).mean();
-  const Eigen::MatrixXd axes = solver.eigenvectors().rowwise().reverse().leftCols(kept);
+  const Eigen::MatrixXd axes = eigen.vectors.rowwise().reverse().leftCols(kept);
   const Eigen::VectorXd root = (variances.head(kept).array() + added).sqrt();
   Eigen::MatrixXd forward = axes * root.cwiseInverse().asDiagonal();
   Eigen::MatrixXd back = root.asDiagonal() * axes.transpose();

@@ -1,12 +1,12 @@
 #include "tempera/train/staged.hpp"
 
-#include <Eigen/SVD>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numbers>
 #include <numeric>
 
+#include "tempera/core/decompositions.hpp"
 #include "tempera/core/permutation.hpp"
 #include "tempera/models/all_models.hpp"
 
@@ -225,9 +225,7 @@ template <EnergyModel P>
 typename P::Params rotated(const Engine<P>& engine, const typename P::Params& found,
                            const typename P::Data& data, const InitialValues& init,
                            const Progress& progress) {
-  const Eigen::BDCSVD<Eigen::MatrixXd> parts(found.weights.template cast<double>(),
-                                             Eigen::ComputeThinU | Eigen::ComputeThinV);
-  const Eigen::MatrixXd upright = parts.matrixU() * parts.matrixV().transpose();
+  const Eigen::MatrixXd upright = nearest_orthonormal(found.weights.template cast<double>());
   typename P::Params theta = engine.model.initial_params(engine.streams, init);
   theta.visible = found.visible;
   theta.weights = upright.template cast<float>();

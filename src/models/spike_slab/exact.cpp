@@ -1,8 +1,8 @@
 // One case, exactly, and log Z by enumeration.
-#include <Eigen/Cholesky>
 #include <cmath>
 #include <limits>
 
+#include "tempera/core/decompositions.hpp"
 #include "tempera/core/math.hpp"
 #include "tempera/models/all_models.hpp"
 #include "units/bernoulli_units.hpp"
@@ -65,10 +65,9 @@ double SpikeSlab<V, L>::log_component(const Params& theta, double beta, Word vis
     const Eigen::VectorXd drive = beta * (alpha.cwiseProduct(mean) + scaled.transpose() * linear);
     const Eigen::MatrixXd joint =
         Eigen::MatrixXd(alpha.asDiagonal()) - beta * beta * filters.transpose() * scaled;
-    const Eigen::LLT<Eigen::MatrixXd> factor(joint);
-    if (factor.info() != Eigen::Success) return std::numeric_limits<double>::infinity();
-    sum += 0.5 * alpha.array().log().sum() -
-           Eigen::MatrixXd(factor.matrixL()).diagonal().array().log().sum() +
+    const Cholesky<double> factor(joint);
+    if (!factor.succeeded()) return std::numeric_limits<double>::infinity();
+    sum += 0.5 * alpha.array().log().sum() - factor.half_log_determinant() +
            0.5 * drive.dot(factor.solve(drive)) - 0.5 * beta * (alpha.array() * mean.array().square()).sum();
   }
   return sum;

@@ -1,10 +1,9 @@
 // Parameters that have a law, and the projection onto them (docs/mathematics/spike-and-slab.md 5.8).
-#include <Eigen/Cholesky>
-#include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
+#include "tempera/core/decompositions.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/models/all_models.hpp"
 
@@ -55,11 +54,7 @@ auto SpikeSlab<V, L>::excess(const Params& theta) const -> Excess {
         const Eigen::MatrixXf own =
             phi.cwiseSqrt().cwiseInverse().asDiagonal() *
             (root.cwiseInverse().asDiagonal() * found.filters.middleCols(i * each, each));
-        const float rho = each == 1 ? own.squaredNorm()
-                                    : Eigen::SelfAdjointEigenSolver<Eigen::MatrixXf>(own.transpose() * own,
-                                                                                     Eigen::EigenvaluesOnly)
-                                          .eigenvalues()
-                                          .maxCoeff();
+        const float rho = each == 1 ? own.squaredNorm() : largest_eigenvalue<float>(own.transpose() * own);
         const float rest = 1.0F - static_cast<float>(kProper) / rho;
         found.filters.middleCols(i * each, each) *= rest > 0.0F ? std::sqrt(rest) : 0.0F;
       }
@@ -71,7 +66,7 @@ auto SpikeSlab<V, L>::excess(const Params& theta) const -> Excess {
     const Index n = found.matrix.rows();
     const Eigen::MatrixXf room =
         static_cast<float>(kProper * kSlack) * Eigen::MatrixXf::Identity(n, n) - found.matrix;
-    found.proper = Eigen::LLT<Eigen::MatrixXf>(room).info() == Eigen::Success;
+    found.proper = Cholesky<float>(room).succeeded();
   }
   return found;
 }
@@ -110,7 +105,7 @@ bool SpikeSlab<V, L>::lacks_law(const Params& theta,
                                              w.transpose() * precision.cwiseInverse().asDiagonal() * w)
                            : Eigen::MatrixXd(Eigen::MatrixXd(precision.asDiagonal()) -
                                              w * alpha.cwiseInverse().asDiagonal() * w.transpose());
-  return Eigen::LLT<Eigen::MatrixXd>(left).info() != Eigen::Success;
+  return !Cholesky<double>(left).succeeded();
 }
 
 template <VisibleUnits V, LatentUnits L>
@@ -163,9 +158,7 @@ bool SpikeSlab<V, L>::raise_slabs(Params& theta, Vector& direction) const requir
     if (found.proper) return round > 0;
     if (round >= kRounds) {
       // All slabs alike, by the largest eigenvalue.
-      const float rho = Eigen::SelfAdjointEigenSolver<Eigen::MatrixXf>(found.matrix, Eigen::EigenvaluesOnly)
-                            .eigenvalues()
-                            .maxCoeff();
+      const float rho = largest_eigenvalue<float>(found.matrix);
       alpha *= std::max(rho / static_cast<float>(kProper), 1.0F + 1e-4F);
       continue;
     }

@@ -1,7 +1,7 @@
 // Sweeps, latents given the visibles, free energies, and the reference machine.
-#include <Eigen/Cholesky>
 #include <cmath>
 
+#include "tempera/core/decompositions.hpp"
 #include "tempera/core/errors.hpp"
 #include "tempera/kernels/bits.hpp"
 #include "tempera/kernels/sampling.hpp"
@@ -176,12 +176,13 @@ void SpikeSlab<V, L>::draw_active_slabs(const Params& theta, float beta, const s
       Eigen::MatrixXd::Identity(r, r) -
       static_cast<double>(beta * beta) *
           (scaled.transpose() * precision.cwiseInverse().asDiagonal() * scaled).template cast<double>();
-  const Eigen::LLT<Eigen::MatrixXd> factor(joint);
-  if (factor.info() != Eigen::Success) throw NumericalError(kImproper);
+  const Cholesky<double> factor(joint);
+  if (!factor.succeeded()) throw NumericalError(kImproper);
   Eigen::VectorXd noise(r);
   for (Index k = 0; k < r; ++k)
     noise[k] = static_cast<double>(noise_of(active[static_cast<std::size_t>(k)], c));
-  const Eigen::VectorXd draw = factor.solve(linear.template cast<double>()) + factor.matrixU().solve(noise);
+  const Eigen::VectorXd draw =
+      factor.solve(Eigen::VectorXd(linear.template cast<double>())) + factor.solve_upper(noise);
   for (Index k = 0; k < r; ++k)
     x.latent.slabs(active[static_cast<std::size_t>(k)], c) = static_cast<float>(draw[k]);
 }

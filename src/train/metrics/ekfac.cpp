@@ -1,7 +1,5 @@
 #include "tempera/train/metrics/ekfac.hpp"
 
-#include <Eigen/Eigenvalues>
-
 #include "parts.hpp"
 
 namespace tempera {
@@ -22,17 +20,17 @@ void EkfacMetric<Number>::rotate(const LayerShape& shape, State& state) const {
   std::vector<Flat<Number>> eigenvalues(shape.layers());
   for (std::size_t k = 0; k < shape.layers(); ++k) {
     if (!shape.has_weights(k)) continue;
-    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(
-        moments.block(first[k], first[k], shape.sizes[k], shape.sizes[k]));
-    LayerMatrices<Number>::set(shape, k, solver.eigenvectors(), state.bases);
-    eigenvalues[k] = solver.eigenvalues().cwiseMax(0.0).template cast<Number>();
+    const SymmetricEigen<double> eigen =
+        symmetric_eigen<double>(moments.block(first[k], first[k], shape.sizes[k], shape.sizes[k]));
+    LayerMatrices<Number>::set(shape, k, eigen.vectors, state.bases);
+    eigenvalues[k] = eigen.values.cwiseMax(0.0).template cast<Number>();
   }
   for (std::size_t k = 0; k + 1 < shape.layers(); ++k) {
     if (shape.weights(k) > 0)
       weights_part(state.variances, shape, k) = eigenvalues[k] * eigenvalues[k + 1].transpose();
   }
   covariance.diagonal().array() += options.damping;
-  state.bias_inverse = inverse_of(of_biased(shape, covariance)).template cast<Number>();
+  state.bias_inverse = Cholesky<double>(of_biased(shape, covariance)).inverse().template cast<Number>();
 }
 
 template <class Number>
@@ -94,7 +92,6 @@ LayerParams<Number> EkfacMetric<Number>::solve(const Fisher<Number>& fisher, con
 template <class Number>
 LayerParams<Number> EkfacMetric<Number>::apply(const Fisher<Number>& fisher, const State& state,
                                                const LayerParams<Number>& x) const {
-  using Square = typename LayerMatrices<Number>::Square;
   const LayerShape& shape = fisher.shape();
   const LayerMatrices<Number> bases(shape, state.bases);
   LayerParams<Number> y = x;
@@ -105,7 +102,7 @@ LayerParams<Number> EkfacMetric<Number>::apply(const Fisher<Number>& fisher, con
       rotated.array() *= weights_part(state.variances, shape, k).array() + damping;
     });
   }
-  set_biases(Flat<Number>(Eigen::LLT<Square>(state.bias_inverse).solve(joined_biases(x))), y);
+  set_biases(Cholesky<Number>(state.bias_inverse).solve(joined_biases(x)), y);
   return y;
 }
 

@@ -41,7 +41,7 @@ LayerParams<Number> ExactMetric<Number>::solve(const Fisher<Number>& fisher, con
   matrix.diagonal().array() += options.damping;
   LayerParams<Number> d = g;
   const Eigen::VectorXd solution =
-      Eigen::LLT<Eigen::MatrixXd>(matrix).solve(flatten(g).template cast<double>());
+      Cholesky<double>(matrix).solve(Eigen::VectorXd(flatten(g).template cast<double>()));
   unflatten(Flat<Number>(solution.template cast<Number>()), d);
   return d;
 }

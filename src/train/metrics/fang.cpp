@@ -75,7 +75,7 @@ void FangMetric<Number>::regress(const LayerShape& shape, State& state) const {
     }
   }
   covariance.diagonal().array() += options.damping;
-  state.precision = inverse_of(covariance).template cast<Number>();
+  state.precision = Cholesky<double>(covariance).inverse().template cast<Number>();
 }
 
 template <class Number>
@@ -106,7 +106,6 @@ LayerParams<Number> FangMetric<Number>::solve(const Fisher<Number>& fisher, cons
 template <class Number>
 LayerParams<Number> FangMetric<Number>::apply(const Fisher<Number>& fisher, const State& state,
                                               const LayerParams<Number>& x) const {
-  using Square = typename LayerMatrices<Number>::Square;
   const LayerShape& shape = fisher.shape();
   LayerParams<Number> y = x;
   for (std::size_t k = 0; k < x.weights.size(); ++k) {
@@ -114,7 +113,7 @@ LayerParams<Number> FangMetric<Number>::apply(const Fisher<Number>& fisher, cons
     y.bias[k + 1] +=
         weights_part(state.column_slopes, shape, k).cwiseProduct(x.weights[k]).colwise().sum().transpose();
   }
-  set_biases(Flat<Number>(Eigen::LLT<Square>(state.precision).solve(joined_biases(y))), y);
+  set_biases(Cholesky<Number>(state.precision).solve(joined_biases(y)), y);
   for (std::size_t k = 0; k < x.weights.size(); ++k) {
     auto& w = y.weights[k];
     w.array() *= weights_part(state.residual_variances, shape, k).array();

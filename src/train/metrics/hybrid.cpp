@@ -39,7 +39,8 @@ LayerParams<Number> HybridMetric<Number>::solve(const Fisher<Number>& fisher, co
   gram.diagonal().array() += options.mixing / (1.0 - options.mixing);
   const Eigen::VectorXd root = fisher.weights().cwiseSqrt();
   LayerParams<Number> d = kfac.solve(fisher, state.kfac, g, report);
-  const Eigen::VectorXd y = Eigen::LLT<Eigen::MatrixXd>(gram).solve(root.cwiseProduct(fisher.scores(d)));
+  const Eigen::VectorXd y =
+      Cholesky<double>(gram).solve(Eigen::VectorXd(root.cwiseProduct(fisher.scores(d))));
   add_scaled(d, -1.0, kfac.solve(fisher, state.kfac, fisher.combine(root.cwiseProduct(y)), report));
   scale(d, 1.0 / options.mixing);
   return d;

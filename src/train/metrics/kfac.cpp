@@ -15,13 +15,14 @@ template <class Number>
 void KfacMetric<Number>::invert(const LayerShape& shape, State& state) const {
   Eigen::MatrixXd covariance = covariance_of(state.moments);
   covariance.diagonal().array() += options.damping;
-  state.bias_inverse = inverse_of(of_biased(shape, covariance)).template cast<Number>();
+  state.bias_inverse = Cholesky<double>(of_biased(shape, covariance)).inverse().template cast<Number>();
   const Eigen::MatrixXd moments = moments_of_factors(shape, covariance, state.moments);
   const std::vector<Index> first = first_units(shape.sizes);
   for (std::size_t k = 0; k < shape.layers(); ++k) {
     const Index n = shape.sizes[k];
     if (shape.has_weights(k))
-      LayerMatrices<Number>::set(shape, k, inverse_of(moments.block(first[k], first[k], n, n)),
+      LayerMatrices<Number>::set(shape, k,
+                                 Cholesky<double>(moments.block(first[k], first[k], n, n)).inverse(),
                                  state.layer_inverses);
   }
 }
@@ -54,10 +55,10 @@ LayerParams<Number> KfacMetric<Number>::apply(const Fisher<Number>& fisher, cons
   LayerParams<Number> y = x;
   for (std::size_t k = 0; k < x.weights.size(); ++k) {
     if (x.weights[k].size() == 0) continue;
-    const Square left = Eigen::LLT<Square>(inverses[k]).solve(x.weights[k]);
-    y.weights[k] = Eigen::LLT<Square>(inverses[k + 1]).solve(left.transpose()).transpose();
+    const Square left = Cholesky<Number>(inverses[k]).solve(Square(x.weights[k]));
+    y.weights[k] = Cholesky<Number>(inverses[k + 1]).solve(Square(left.transpose())).transpose();
   }
-  set_biases(Flat<Number>(Eigen::LLT<Square>(state.bias_inverse).solve(joined_biases(x))), y);
+  set_biases(Cholesky<Number>(state.bias_inverse).solve(joined_biases(x)), y);
   return y;
 }
 

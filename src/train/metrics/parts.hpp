@@ -1,8 +1,7 @@
 // Pieces that several metrics are written with.
 #pragma once
 
-#include <Eigen/Cholesky>
-
+#include "tempera/core/decompositions.hpp"
 #include "tempera/train/metrics/moments.hpp"
 
 namespace tempera {
@@ -69,10 +68,6 @@ struct ProductMoments {
     first = a * w.asDiagonal() * b.transpose();
   }
 };
-
-inline Eigen::MatrixXd inverse_of(const Eigen::MatrixXd& a) {
-  return Eigen::LLT<Eigen::MatrixXd>(a).solve(Eigen::MatrixXd::Identity(a.rows(), a.cols()));
-}
 
 /// Of a covariance of all units, the rows and columns of those that have biases.
 inline Eigen::MatrixXd of_biased(const LayerShape& shape, const Eigen::MatrixXd& covariance) {

@@ -11,10 +11,10 @@ LayerParams<Number> SampleMetric<Number>::solve(const Fisher<Number>& fisher, co
   Eigen::MatrixXd gram = fisher.gram();
   const double mean_diagonal = gram.trace() / static_cast<double>(gram.rows());
   gram.diagonal().array() += options.damping;
-  const Eigen::LLT<Eigen::MatrixXd> factor(gram);
+  const Cholesky<double> factor(gram);
   const Eigen::VectorXd root = fisher.weights().cwiseSqrt();
   const auto solve_once = [&](const LayerParams<Number>& r) {
-    const Eigen::VectorXd y = factor.solve(root.cwiseProduct(fisher.scores(r)));
+    const Eigen::VectorXd y = factor.solve(Eigen::VectorXd(root.cwiseProduct(fisher.scores(r))));
     LayerParams<Number> d = r;
     add_scaled(d, -1.0, fisher.combine(root.cwiseProduct(y)));
     scale(d, 1.0 / options.damping);

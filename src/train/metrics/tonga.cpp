@@ -1,7 +1,5 @@
 #include "tempera/train/metrics/tonga.hpp"
 
-#include <Eigen/Eigenvalues>
-
 #include "parts.hpp"
 
 namespace tempera {
@@ -72,10 +70,9 @@ void TongaMetric<Number>::observe(const Fisher<Number>& fisher, State& state) co
     gram.block(k, r, m, 1) = std::sqrt(kept * (1.0 - kept)) * root.cwiseProduct(fisher.scores(row));
   }
   gram.bottomRightCorner(m, m) = (1.0 - kept) * whitened_gram(fisher, root, white);
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(
-      Eigen::MatrixXd(gram.template selfadjointView<Eigen::Lower>()));
-  const Eigen::MatrixXd z = solver.eigenvectors().rightCols(k);
-  const Eigen::VectorXd values = solver.eigenvalues().tail(k).cwiseMax(0.0);
+  const SymmetricEigen<double> eigen = symmetric_eigen(gram);
+  const Eigen::MatrixXd z = eigen.vectors.rightCols(k);
+  const Eigen::VectorXd values = eigen.values.tail(k).cwiseMax(0.0);
   state.directions = (std::sqrt(kept) * z.topRows(k).transpose()).template cast<Number>() * old;
   for (Index r = 0; r < k; ++r) {
     const LayerParams<Number> fresh =
