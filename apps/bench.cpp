@@ -146,6 +146,8 @@ class Bench {
         with_standard_reference<SpikeSlabRbm>(SpikeSlabRbm::shape_from(machine, shape.n_visible));
     InitialValues values;
     values.weights = 0.02;
+    values.spike_bias = 0.0;
+    values.spike_precision = 0.0;
     values.slab_precision = 10.0;
     SpikeSlabRbm::Params theta = model.initial_params(StreamFactory{1}, values);
     Vector direction;
