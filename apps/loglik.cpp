@@ -35,6 +35,9 @@ Json to_json(const LikelihoodResult& result) {
     json["effective_fraction"] = first.log_partition.effective_fraction;
   }
   json["trusted"] = first.trusted();
+  if (!first.trusted()) json["doubt"] = first.doubt;
+  if (!result.reason.empty()) json["chosen_because"] = result.reason;
+  if (first.lower_bound) json["log_partition_at_least"] = first.lower_bound->value;
   if (!result.data) return json;
   json["log_likelihood"] = result.data->likelihood.log_likelihood;
   json["log_likelihood_se"] = result.data->likelihood.standard_error;

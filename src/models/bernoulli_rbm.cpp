@@ -4,6 +4,7 @@
 #include <boost/random/normal_distribution.hpp>
 #include <limits>
 
+#include "collapsed_layers.hpp"
 #include "field_checks.hpp"
 #include "tempera/core/math.hpp"
 #include "tempera/core/sum_tree.hpp"
@@ -286,6 +287,15 @@ double BernoulliRbm::log_partition_chunk(const Params& theta, double beta, Index
   const Eigen::VectorXd& inner_bias = outer_is_hidden ? visible_bias : hidden_bias;
 
   return log_sum_of_chunk(weights, outer_bias, inner_bias, chunk);
+}
+
+std::unique_ptr<CollapsedMachine> BernoulliRbm::collapsed(const Params& theta) const {
+  const Eigen::VectorXd visible_bias = theta.visible_bias.cast<double>();
+  const Eigen::VectorXd hidden_bias = theta.hidden_bias.cast<double>();
+  if (n_hidden() <= n_visible())
+    return std::make_unique<CollapsedLayers>(theta.weights.transpose().cast<double>(), hidden_bias,
+                                             visible_bias);
+  return std::make_unique<CollapsedLayers>(theta.weights.cast<double>(), visible_bias, hidden_bias);
 }
 
 double BernoulliRbm::free_energy(const Params& theta, std::span<const Word> row) const {

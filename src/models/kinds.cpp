@@ -21,6 +21,7 @@ namespace {
   static_assert(MachineFilters<M>, #M " lacks a member of MachineFilters");                                \
   static_assert(HasReference<M>, #M " lacks a member of HasReference");                                    \
   static_assert(HasExactLogZ<M>, #M " lacks a member of HasExactLogZ");                                    \
+  static_assert(HasCollapsedMachine<M>, #M " lacks a member of HasCollapsedMachine");                      \
   static_assert(HasLayers<M> || HasStatistics<M>, #M " meets neither HasLayers nor HasStatistics");        \
   static_assert(M::kExactInference || HasMeanField<M>, #M " has no law of the latents, nor a mean field"); \
   static_assert(M::kFeatures.has(Feature::kMeanField) == HasMeanField<M>, #M ": inference:mean-field");    \

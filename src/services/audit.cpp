@@ -5,6 +5,7 @@
 #include "observers.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/mcmc/annealing.hpp"
+#include "tempera/mcmc/mode_search.hpp"
 
 namespace tempera {
 namespace {
@@ -20,6 +21,21 @@ constexpr double kCheckedErrors = 5.0;
 constexpr double kCheckedNats = 0.5;
 /// What rounding of free energies may add to the log of a total probability.
 constexpr double kProbabilityRounding = 1e-4;
+/// Below what modes prove by more standard errors, and nats, log Z is refuted.
+constexpr double kBoundErrors = 3.0;
+constexpr double kBoundRounding = 1e-3;
+/// Part of the work of training that searches of modes may take.
+constexpr double kSearchShare = 0.02;
+/// Floating-point operations of a search that take as long as an update does for each chain or case and
+/// weight: the kernels of training are that much faster than softplus in double.
+constexpr double kOfWeight = 0.25;
+/// Ascents of a round, cases that they may begin at, and sweeps of each that a search must be able to pay.
+constexpr Index kSearchRound = 16;
+constexpr Index kSearchedCases = 16;
+constexpr double kSearchSweeps = 8.0;
+/// Updates between searches are at least these, and this part of those so far.
+constexpr std::uint64_t kLeastUpdates = 16;
+constexpr std::uint64_t kSearchGrowth = 8;
 /// A report whose log Z has a larger error bar, in nats, decides nothing.
 constexpr double kLargestError = 1.0;
 /// Training cases at most whose likelihood is reported.
@@ -29,6 +45,16 @@ constexpr Index kPanelCases = 64 * kLanes;
 
 bool is_tracked(const Plan& plan) { return plan.tracking.kind != Tracking::kNone; }
 
+/// Updates since the search before, where there is one at this update, else 0; `least` between searches.
+std::uint64_t updates_to_search(std::uint64_t update, std::uint64_t least) {
+  std::uint64_t before = 0;
+  for (std::uint64_t at = least; at <= update; at += std::max(least, at / kSearchGrowth)) {
+    if (at == update) return at - before;
+    before = at;
+  }
+  return 0;
+}
+
 }  // namespace
 
 template <EnergyModel M>
@@ -37,9 +63,14 @@ Cases<M>::Cases(const Engine<M>& engine, const typename M::Data& data, Index mos
   using Value = std::remove_const_t<typename decltype(data.row(0))::element_type>;
   std::set<std::vector<Value>> seen;
   std::vector<Index> which;
+  // Drawn once, ascending: rows may have a period.
+  StreamEngine random = engine.streams.engine(Purpose::kReportedCases, 0);
+  for (Index row = 0; row < data.n_cases(); ++row) {
+    const auto wanted = static_cast<double>(n_ - static_cast<Index>(which.size()));
+    if (uniform_53(random) * static_cast<double>(data.n_cases() - row) < wanted) which.push_back(row);
+  }
   for (Index i = 0; i < n_; ++i) {
-    which.push_back(i * data.n_cases() / n_);
-    const auto row = data.row(which.back());
+    const auto row = data.row(which[static_cast<std::size_t>(i)]);
     if (M::kDiscrete && seen.insert({row.begin(), row.end()}).second)
       distinct_.push_back(static_cast<std::size_t>(i));
   }
@@ -79,10 +110,14 @@ LogZAudit<M>::LogZAudit(const Engine<M>& engine, const Plan& plan, Data data, Au
                         Listener& listener)
     : engine_(engine),
       plan_(plan),
+      data_(data),
       memory_(memory),
       listener_(listener),
       train_(engine, data.train, is_tracked(plan) ? kReportedCases : 0),
-      valid_(engine, data.valid, data.valid.n_cases()) {}
+      valid_(engine, data.valid, data.valid.n_cases()) {
+  const bool estimates = is_tracked(plan) || plan.report.validate_every != ReportPlan().validate_every;
+  if (estimates && engine.model.why_not_collapsible().empty()) budget_ = search_budget();
+}
 
 template <EnergyModel M>
 std::optional<LogPartition> LogZAudit<M>::compare_with_exact(const LogPartition& tracked,
@@ -101,6 +136,74 @@ std::optional<LogPartition> LogZAudit<M>::compare_with_exact(const LogPartition&
     warned_missed_ = true;
   }
   return exact;
+}
+
+/// Of a model whose modes can be searched: operations that an update may add to the budget of searches, and
+/// updates until they pay for one. Counted from sizes alone.
+template <EnergyModel M>
+SearchBudget LogZAudit<M>::search_budget() const {
+  const typename M::Params zero = engine_.model.zero_params();
+  double weights = 0.0;
+  for_each_field(
+      [&weights](std::string_view, const auto& field) { weights += static_cast<double>(field.size()); },
+      zero);
+  SearchBudget budget;
+  budget.operations =
+      kSearchShare * kOfWeight * weights * static_cast<double>(plan_.batch + plan_.start.chains);
+  const double search = static_cast<double>(kSearchRound) * kSearchSweeps *
+                        static_cast<double>(collapsed_units(engine_.model)) *
+                        engine_.model.collapsed(zero)->cost();
+  budget.updates = std::max(kLeastUpdates, static_cast<std::uint64_t>(std::ceil(search / budget.operations)));
+  return budget;
+}
+
+template <EnergyModel M>
+void LogZAudit<M>::search(const TrainState<M>& s) {
+  if (!budget_) return;
+  const std::uint64_t updates = updates_to_search(s.update, budget_->updates);
+  if (updates == 0) return;
+  const typename M::Params& theta = s.result();
+  std::vector<PackedState> starts = remembered();
+  for (PackedState& state : states_of_cases(engine_, theta, data_.train, kSearchedCases, kMeanFieldSweeps))
+    starts.push_back(std::move(state));
+  ModeSearchOptions options;
+  options.step = s.update;
+  options.round = kSearchRound;
+  options.operations = budget_->operations * static_cast<double>(updates);
+  const ModeSearch found = search_modes([&] { return engine_.model.collapsed(theta); }, engine_.streams,
+                                        engine_.executor, starts, options);
+  const std::size_t n = std::min(kRememberedModes, found.modes.size());
+  memory_.modes.resize(static_cast<Index>(n), words_for(collapsed_units(engine_.model)));
+  for (std::size_t k = 0; k < n; ++k) {
+    const PackedState& state = found.modes[k].state;
+    std::copy(state.begin(), state.end(), memory_.modes.row(static_cast<Index>(k)).begin());
+  }
+}
+
+template <EnergyModel M>
+std::vector<PackedState> LogZAudit<M>::remembered() const {
+  std::vector<PackedState> states;
+  for (Index k = 0; k < memory_.modes.rows(); ++k)
+    states.emplace_back(memory_.modes.row(k).begin(), memory_.modes.row(k).end());
+  return states;
+}
+
+template <EnergyModel M>
+std::optional<double> LogZAudit<M>::refutation(const LogPartition& z, const TrainState<M>& s) {
+  if (memory_.modes.rows() == 0) return std::nullopt;
+  const double bound = log_weight_of(*engine_.model.collapsed(s.result()), remembered());
+  if (!std::isfinite(bound) || !(z.value + kBoundErrors * z.standard_error + kBoundRounding < bound))
+    return std::nullopt;
+  if (!warned_refuted_) {
+    listener_.warn(format(
+        "update %llu: log Z is at least %.2f, as a search of modes proves, but the estimate is %.2f (%.2f): "
+        "the chains have lost what the model likes best (--jump, or a lower --lr, may help); such reports "
+        "are "
+        "never taken as the best",
+        static_cast<unsigned long long>(s.update), bound, z.value, z.standard_error));
+    warned_refuted_ = true;
+  }
+  return bound;
 }
 
 template <EnergyModel M>
@@ -133,8 +236,10 @@ Assessment LogZAudit<M>::assess(const UpdateReport& report, const TrainState<M>&
     return result;
   }
   result.validation = valid_.likelihood(engine_, theta, result.log_partition, result.possible);
+  const bool contradicted = !result.possible;
+  if (refutation(result.log_partition, s)) result.possible = false;
   memory_.impossible = result.possible ? 0 : 1;
-  if (!result.possible && !warned_impossible_) {
+  if (contradicted && !warned_impossible_) {
     listener_.warn(format(
         "update %llu: log Z is too low, distinct cases would have more than probability 1: the chains have "
         "lost what the model likes best (--jump may help); such reports are never taken as the best",
@@ -150,6 +255,7 @@ std::optional<LogPartition> LogZAudit<M>::tracked(const TrainState<M>& s) {
   try {
     const LogPartition z = tracked_log_partition(engine_, s.result(), s.tracker);
     compare_with_exact(z, s);
+    if (refutation(z, s)) memory_.impossible = 1;
     return z;
   } catch (const NumericalError&) {
     return std::nullopt;  // a checkpoint is worth more than this note

@@ -1,8 +1,10 @@
 #include "tempera/services/checkpoint.hpp"
 
 #include <cmath>
+#include <set>
 
 #include "model_files.hpp"
+#include "tempera/mcmc/mode_search.hpp"
 #include "tempera/train/coordinates.hpp"
 
 namespace tempera {
@@ -211,6 +213,33 @@ std::optional<Tracker<M>> read_tracker(const ModelFile<M>& model_file) {
   return tracker;
 }
 
+/// Memory for the modes that a file holds.
+template <EnergyModel M>
+void size_modes(const Hdf5Reader& file, const M& model, AuditMemory& audit) {
+  const std::string path = "/state/observers/audit/modes";
+  audit.modes.resize(0, 0);
+  if (!file.has(path)) return;
+  const Shape shape = file.shape(path);
+  const auto words = static_cast<std::uint64_t>(words_for(collapsed_units(model)));
+  if (shape.size() != 2 || shape[0] > kRememberedModes || shape[1] != words)
+    file.fail(path, "does not fit the machine");
+  audit.modes.resize(static_cast<Index>(shape[0]), static_cast<Index>(shape[1]));
+}
+
+/// Fails where modes are no states of the machine, or are there twice: a bound would count them twice.
+template <EnergyModel M>
+void require_distinct_modes(const Hdf5Reader& file, const M& model, const AuditMemory& audit) {
+  std::set<PackedState> seen;
+  const Index units = collapsed_units(model);
+  for (Index k = 0; k < audit.modes.rows(); ++k) {
+    const PackedState state(audit.modes.row(k).begin(), audit.modes.row(k).end());
+    bool sound = seen.insert(state).second;
+    for (Index i = units; i < words_for(units) * kLanes; ++i) sound = sound && !is_on(state, i);
+    if (!sound)
+      file.fail("/state/observers/audit/modes", "row " + std::to_string(k) + " is no mode of its own");
+  }
+}
+
 template <EnergyModel M>
 void write_checkpoint(const fs::path& path, const M& model, const TrainState<M>& state,
                       const ObserverMemory& observers, const CheckpointNotes& notes) {
@@ -261,7 +290,9 @@ void read_checkpoint(const fs::path& path, const M& model, TrainState<M>& state,
   const LayerShape statistics = Coordinates<M>::shape(model, state.theta);
   const typename M::Params configured = state.theta;
   file.fields("/state", state);
+  size_modes(file, model, observers.audit);
   file.fields("/state/observers", observers);
+  require_distinct_modes(file, model, observers.audit);
   // What a metric remembers has this shape.
   if (Coordinates<M>::shape(model, state.theta).coupled != statistics.coupled)
     file.fail("/state/theta",

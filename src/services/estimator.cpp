@@ -6,7 +6,9 @@
 #include "tempera/core/format.hpp"
 #include "tempera/core/math.hpp"
 #include "tempera/estimate/path.hpp"
+#include "tempera/io/hdf5.hpp"
 #include "tempera/mcmc/annealing.hpp"
+#include "tempera/mcmc/mode_search.hpp"
 #include "tempera/mcmc/record.hpp"
 #include "tempera/services/cases.hpp"
 #include "tempera/services/limits.hpp"
@@ -24,6 +26,16 @@ constexpr Index kRaiseChains = 10;
 constexpr double kMostEnergies = 2e7;
 /// Differences of free energies, two for each, that a run to reach an error bar keeps.
 constexpr double kMostDifferences = 1e8;
+/// Below a bound by more standard errors, and nats, an estimate contradicts it.
+constexpr double kBoundErrors = 3.0;
+constexpr double kRounding = 1e-4;
+/// Betas of annealing where they are still to be chosen, and floating-point operations for each weight and
+/// unit in a step of it.
+constexpr std::int64_t kUsualBetas = 10000;
+constexpr double kOfWeight = 4.0;
+constexpr double kOfUnit = 20.0;
+/// Cases at which a search of modes begins.
+constexpr Index kSearchedCases = 64;
 /// Times that an estimate is continued to reach an error bar.
 constexpr std::uint64_t kMostBatches = 1000;
 
@@ -51,7 +63,58 @@ Eigen::MatrixXd stacked(const std::vector<Eigen::MatrixXd>& parts) {
 
 template <EnergyModel M>
 LogPartitionEstimate Estimator<M>::estimate(LikelihoodMethod method) {
+  LogPartitionEstimate estimate = by(method);
+  if (method == LikelihoodMethod::kExact) return estimate;
+  estimate.lower_bound = lower_bound();
+  const LogPartition& z = estimate.log_partition;
+  if (estimate.lower_bound &&
+      z.value + kBoundErrors * z.standard_error + kRounding < estimate.lower_bound->value) {
+    const std::string misses = format(
+        "log Z is at least %.3f, as a search of modes proves: the estimate misses what the model likes "
+        "best",
+        estimate.lower_bound->value);
+    estimate.doubt += (estimate.doubt.empty() ? "" : "; ") + misses;
+  }
+  return estimate;
+}
+
+template <EnergyModel M>
+LikelihoodMethod Estimator<M>::chosen() const {
+  if (!file_.model.why_not_enumerable().empty()) return LikelihoodMethod::kAis;
+  const double states = std::exp2(static_cast<double>(file_.model.enumerated_units()));
+  double units = 0.0;
+  for (const Index n : file_.model.layer_sizes()) units += static_cast<double>(n);
+  double parameters = 0.0;
+  for_each_field(
+      [&parameters](std::string_view, const auto& field) { parameters += static_cast<double>(field.size()); },
+      file_.theta);
+  const double annealing = static_cast<double>(options_.chains) *
+                           static_cast<double>(options_.betas.value_or(kUsualBetas)) *
+                           (kOfWeight * parameters + kOfUnit * units);
+  return states * file_.model.collapsed(file_.theta)->cost() <= annealing ? LikelihoodMethod::kExact
+                                                                          : LikelihoodMethod::kAis;
+}
+
+/// Searched for once, from states of cases where there are any, and from random ones.
+template <EnergyModel M>
+const std::optional<LogPartitionBound>& Estimator<M>::lower_bound() {
+  if (searched_ || !file_.model.why_not_collapsible().empty()) return bound_;
+  searched_ = true;
+  const auto& data = cases_.train.n_cases() > 0 ? cases_.train : cases_.cases;
+  const std::vector<PackedState> starts =
+      states_of_cases(engine(), file_.theta, data, kSearchedCases, kMeanFieldSweeps);
+  const ModeSearch search = search_modes([this] { return file_.model.collapsed(file_.theta); }, {seed()},
+                                         executor_, starts, {}, stage(listener_, "searching modes"));
+  if (search.improper) throw NumericalError(kImproper);
+  bound_ = LogPartitionBound{search.lower_bound(), search.modes.size()};
+  return bound_;
+}
+
+template <EnergyModel M>
+LogPartitionEstimate Estimator<M>::by(LikelihoodMethod method) {
   switch (method) {
+    case LikelihoodMethod::kAuto:
+      return by(chosen());
     case LikelihoodMethod::kExact:
       return exact();
     case LikelihoodMethod::kAis:
@@ -205,7 +268,9 @@ LogPartitionEstimate Estimator<M>::tracked() {
     z = tracked_log_partition(engine(), file_.theta, *tracker);
     if (reached(z) || tracker->ladder.n_rungs == 0) break;
   }
-  return {LikelihoodMethod::kTracked, z, ""};
+  const bool trusted =
+      Hdf5Reader(file_.path).number_attribute("/log_partition", "trusted").value_or(1.0) != 0.0;
+  return {LikelihoodMethod::kTracked, z, trusted ? "" : "training found that its tracker misses mass"};
 }
 
 /// The tempering run, of at least as many rounds as the options ask for and `least` of them.

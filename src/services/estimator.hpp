@@ -22,7 +22,10 @@ class Estimator {
         executor_(executor),
         listener_(listener) {}
 
+  /// By one method, held against what a search of modes proves.
   LogPartitionEstimate estimate(LikelihoodMethod method);
+  /// The method that `auto` stands for.
+  [[nodiscard]] LikelihoodMethod chosen() const;
 
  private:
   /// A run on a temperature ladder, with what it has measured so far.
@@ -52,6 +55,8 @@ class Estimator {
   LogPartition annealed(const char* label, const std::vector<double>& betas, Purpose purpose, Start&& start,
                         Value&& value);
 
+  LogPartitionEstimate by(LikelihoodMethod method);
+  const std::optional<LogPartitionBound>& lower_bound();
   LogPartitionEstimate exact();
   LogPartitionEstimate ais();
   LogPartitionEstimate reverse_ais();
@@ -72,6 +77,8 @@ class Estimator {
   Listener& listener_;
   std::vector<double> betas_;
   std::optional<TemperingRun> run_;
+  std::optional<LogPartitionBound> bound_;
+  bool searched_ = false;
 };
 
 }  // namespace tempera

@@ -89,6 +89,16 @@ SplitLikelihood likelihood_of(const Engine<M>& engine, const typename M::Params&
   return found;
 }
 
+/// Why `auto` took this method.
+template <EnergyModel M>
+std::string reason_of(const M& model, LikelihoodMethod method) {
+  if (method == LikelihoodMethod::kExact)
+    return format("enumerating 2^%lld states is less work than annealing",
+                  static_cast<long long>(model.enumerated_units()));
+  const std::string obstacle = model.why_not_enumerable();
+  return obstacle.empty() ? "less work than enumeration" : "enumeration " + obstacle;
+}
+
 template <EnergyModel M>
 LikelihoodResult estimate_for(ModelFile<M>& file, const LikelihoodOptions& options, const Executor& executor,
                               Listener& listener) {
@@ -100,9 +110,10 @@ LikelihoodResult estimate_for(ModelFile<M>& file, const LikelihoodOptions& optio
     cases = likelihood_cases(file, load_data(options.data), request, listener);
   }
   LikelihoodResult result;
-  result.method = options.method;
   result.estimates =
       estimate_log_partition(file, cases, options.method, options.estimate, executor, listener);
+  result.method = options.method == LikelihoodMethod::kAuto ? result.first().method : options.method;
+  if (options.method == LikelihoodMethod::kAuto) result.reason = reason_of(file.model, result.method);
   result.disagreements = disagreements(result.estimates);
   if (!options.estimate.target_se) result.chains = options.estimate.chains;
   if (!options.data.empty()) {
@@ -177,6 +188,7 @@ std::vector<LogPartitionEstimate> estimate_log_partition(const ModelFile<M>& fil
                                                          const Executor& executor, Listener& listener) {
   const bool all = method == LikelihoodMethod::kAll;
   Estimator<M> estimator(file, cases, options, all || method == LikelihoodMethod::kMbar, executor, listener);
+  if (method == LikelihoodMethod::kAuto) method = estimator.chosen();
   std::vector<LogPartitionEstimate> estimates;
   const std::vector<LikelihoodMethod> methods =
       all ? every_method(file, cases.cases.n_cases() > 0) : std::vector{method};
@@ -213,6 +225,12 @@ std::string words(const LikelihoodResult& result) {
                                    z.effective_fraction * static_cast<double>(*result.chains),
                                    static_cast<long long>(*result.chains))
                           : format("\neffective chains %.1f %%", 100.0 * z.effective_fraction);
+  }
+  if (!result.reason.empty())
+    text += "\nchosen           " + text_of_method(result.method) + ": " + result.reason;
+  if (first.lower_bound) {
+    text += format("\nlog Z at least   %.5f nats (certain, from %zu modes)", first.lower_bound->value,
+                   first.lower_bound->modes);
   }
   if (result.data) {
     const Likelihood& likelihood = result.data->likelihood;

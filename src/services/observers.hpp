@@ -47,7 +47,7 @@ class Recorder {
 template <EnergyModel M>
 class Cases {
  public:
-  /// At most `most` of them, evenly spaced.
+  /// At most `most` of them, drawn at random.
   Cases(const Engine<M>& engine, const typename M::Data& data, Index most);
 
   /// Mean log-likelihood; nothing of no cases. `possible` becomes false where distinct cases have more than
@@ -62,6 +62,12 @@ class Cases {
   Caches<M> caches_;
 };
 
+/// What searches of modes may cost a training run, counted and not clocked.
+struct SearchBudget {
+  double operations = 0.0;    // for every update
+  std::uint64_t updates = 0;  // between searches, at least
+};
+
 /// What is known of log Z and of likelihoods at a report, and whether it is to be trusted: the tracked value
 /// is held against what the cases say and, where that is cheap, against the exact one.
 template <EnergyModel M>
@@ -73,6 +79,9 @@ class LogZAudit {
   };
   LogZAudit(const Engine<M>& engine, const Plan& plan, Data data, AuditMemory& memory, Listener& listener);
 
+  /// At updates of a fixed schedule, searches for modes that chains may have lost. Their budget is a part of
+  /// the work of the updates since the last search, counted and not clocked.
+  void search(const TrainState<M>& s);
   Assessment assess(const UpdateReport& report, const TrainState<M>& s);
   /// The tracked log Z of a state, for its checkpoint; nothing where it is not tracked.
   std::optional<LogPartition> tracked(const TrainState<M>& s);
@@ -83,17 +92,24 @@ class LogZAudit {
  private:
   /// The exact log Z where it is cheap; notes and warns where the tracked one is not it.
   std::optional<LogPartition> compare_with_exact(const LogPartition& tracked, const TrainState<M>& s);
+  [[nodiscard]] SearchBudget search_budget() const;
+  [[nodiscard]] std::vector<PackedState> remembered() const;
+  /// What the remembered modes prove of log Z, where that contradicts the estimate; then warns.
+  std::optional<double> refutation(const LogPartition& z, const TrainState<M>& s);
   /// Without a tracker: exact, or annealed.
   LogPartition estimated(const typename M::Params& theta);
 
   const Engine<M>& engine_;
   const Plan& plan_;
+  Data data_;
   AuditMemory& memory_;
+  std::optional<SearchBudget> budget_;  // nothing where no search is made
   Listener& listener_;
   Cases<M> train_;
   Cases<M> valid_;
   bool warned_missed_ = false;
   bool warned_impossible_ = false;
+  bool warned_refuted_ = false;
 };
 
 /// Writes checkpoints, and keeps as many as are wanted.

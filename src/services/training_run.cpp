@@ -228,6 +228,7 @@ TrainingResult Run<M>::operator()(Start start) {
   const double first = static_cast<double>(state.update) / static_cast<double>(plan_.rate.total);
 
   train<M>(engine_, plan_, data_.train, state, [&](const UpdateReport& report, const TrainState<M>& s) {
+    audit.search(s);
     if (is_reported(plan_, report.update)) {
       const Assessment found = audit.assess(report, s);
       score_ = found.words();
@@ -251,6 +252,7 @@ TrainingResult Run<M>::operator()(Start start) {
   result.validates = options_.run.validate_every.has_value();
   result.stopped_early = stopping.stops();
   if (!stopped_ && stopping.stops()) go_back(checkpointer, audit, state, result);
+  result.trusted = audit.trusted();
   result.best_validation = memory_.early_stopping.best_validation;
   result.best_update = memory_.early_stopping.best_update;
   result.score = score_;

@@ -35,9 +35,7 @@ class BinaryData {
   [[nodiscard]] std::span<const Word> row(Index n) const {
     return {words_.data() + n * words_per_case_, static_cast<std::size_t>(words_per_case_)};
   }
-  [[nodiscard]] bool value(Index n, Index i) const {
-    return (row(n)[static_cast<std::size_t>(i / 64)] >> (i % 64)) & 1;
-  }
+  [[nodiscard]] bool value(Index n, Index i) const { return is_on(row(n), i); }
 
   /// Mean of each value over the cases, double.
   [[nodiscard]] Eigen::VectorXd means() const;

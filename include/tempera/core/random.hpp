@@ -52,6 +52,8 @@ enum class Purpose : std::uint8_t {
   kMetricChains = 24,      // persistent chains of the metric (step = sweep)
   kDataNoise = 25,         // noise added to cases in training (step = update), and to grey levels of data
                            // sets (step = 2^55 + split)
+  kModeSearch = 26,        // where ascents begin (step = update, chain = start)
+  kReportedCases = 27,     // which cases of a large split the reports are about
 };
 
 /// Bit of counter word 0 that is set where draws are normal deviates.

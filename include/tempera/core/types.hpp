@@ -45,6 +45,16 @@ struct UnitRange {
 /// from the weights then serves them all.
 inline constexpr Index kMaxPanel = 16;
 
+/// Bits as the values of a case are packed: bit i mod 64 of word i / 64. Unused bits are 0.
+using PackedState = std::vector<Word>;
+
+[[nodiscard]] inline bool is_on(std::span<const Word> state, Index unit) {
+  return (state[static_cast<std::size_t>(unit / kLanes)] >> (unit % kLanes) & 1) != 0;
+}
+inline void flip_bit(PackedState& state, Index unit) {
+  state[static_cast<std::size_t>(unit / kLanes)] ^= Word{1} << (unit % kLanes);
+}
+
 /// A part of a layer begins at a multiple of this, so that its random draws are whole counters.
 inline constexpr Index kUnitAlignment = 8;
 

@@ -217,6 +217,13 @@ class BernoulliRbm {
   /// evaluations.
   [[nodiscard]] double log_partition_chunk(const Params& theta, double beta, Index chunk) const;
 
+  // --- HasCollapsedMachine -----------------------------------------------------------------------
+  [[nodiscard]] std::string why_not_collapsible() const { return {}; }
+  [[nodiscard]] std::unique_ptr<CollapsedMachine> collapsed(const Params& theta) const;
+  [[nodiscard]] std::vector<Index> collapsed_layers() const {
+    return {n_hidden() <= n_visible() ? Index{1} : Index{0}};
+  }
+
   // --- one case, exactly -------------------------------------------------------------------------
   /// Units that free_energy of one case enumerates: none.
   static constexpr Index case_units() { return 0; }

@@ -214,6 +214,11 @@ class Dbm {
   [[nodiscard]] Index exact_chunks() const;
   [[nodiscard]] double log_partition_chunk(const Params& theta, double beta, Index chunk) const;
 
+  // --- HasCollapsedMachine -----------------------------------------------------------------------
+  [[nodiscard]] std::string why_not_collapsible() const { return {}; }
+  [[nodiscard]] std::unique_ptr<CollapsedMachine> collapsed(const Params& theta) const;
+  [[nodiscard]] std::vector<Index> collapsed_layers() const;
+
   // --- one case, exactly -----------------------------------------------------------------------------
   /// Units that free_energy of one case enumerates: the even hidden layers.
   [[nodiscard]] Index case_units() const;

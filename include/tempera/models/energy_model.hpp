@@ -40,6 +40,7 @@
 #include "tempera/core/random.hpp"
 #include "tempera/core/types.hpp"
 #include "tempera/kernels/products.hpp"
+#include "tempera/models/collapsed_machine.hpp"
 #include "tempera/models/description.hpp"
 #include "tempera/models/features.hpp"
 #include "tempera/models/layer_shape.hpp"
@@ -376,6 +377,17 @@ concept HasExactLogZ = EnergyModel<M> &&
   // log of the sum of exp(-E_beta) over the states of one chunk, everything else summed out; +infinity where
   // the machine is improper.
   { m.log_partition_chunk(theta, beta, chunk) } -> std::same_as<double>;
+};
+
+/// The machine collapsed onto binary units (models/collapsed_machine.hpp).
+template <class M>
+concept HasCollapsedMachine = EnergyModel<M> && requires(const M m, const typename M::Params& theta) {
+  // Why there is none, in words, or empty.
+  { m.why_not_collapsible() } -> std::same_as<std::string>;
+  // In the state where every unit is off. The parameters must outlive it.
+  { m.collapsed(theta) } -> std::same_as<std::unique_ptr<CollapsedMachine>>;
+  // Its units: these layers (of layer_names()), one after another.
+  { m.collapsed_layers() } -> std::same_as<std::vector<Index>>;
 };
 
 /// The machine of a shape of whose data nothing is known.

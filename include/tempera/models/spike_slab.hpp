@@ -275,6 +275,11 @@ class SpikeSlab {
   /// Cost for each state with r active slabs: n_visible r^2 + r^3.
   [[nodiscard]] double log_partition_chunk(const Params& theta, double beta, Index chunk) const;
 
+  // --- HasCollapsedMachine (collapsed.cpp) -------------------------------------------------------------
+  [[nodiscard]] std::string why_not_collapsible() const;
+  [[nodiscard]] std::unique_ptr<CollapsedMachine> collapsed(const Params& theta) const;
+  [[nodiscard]] std::vector<Index> collapsed_layers() const;
+
   // --- MachineLaw and HasProjection (projection.cpp) ---------------------------------------------------
   /// Keeps precisions in bounds and the machine proper, unless a box does: what slabs take from the precision
   /// of the visibles is lowered until 1 % is left for every state of the latents. Each spike's own precision
@@ -361,9 +366,11 @@ class SpikeSlab {
 
   /// log of what the latents give to the weight of v, summed out, in double.
   [[nodiscard]] double log_latent_weight(const Params& theta, double beta, const Eigen::VectorXd& v) const;
-  [[nodiscard]] double log_component(const Params& theta, double beta, Word visible_bits,
+  [[nodiscard]] double log_component(const Params& theta, double beta, std::span<const Word> visible_bits,
                                      const Configuration& latent) const requires(!V::kEnumerable);
 
+  /// A state weighed anew at every flip.
+  class Collapsed;
   void clamp_precisions(Params& theta) const;
   /// What the precision of the visibles alone must hold of the slabs: filters scaled by Lambda^-1/2
   /// alpha^-1/2 and by the root of what is left of them, their Gram matrix on the smaller side, and whether

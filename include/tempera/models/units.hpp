@@ -103,8 +103,8 @@ concept VisibleUnits = Fielded<typename V::Params> &&
   { V::kSlabPrefix } -> std::convertible_to<std::string_view>;
   // Whether a state has a probability (at most 1), or a density.
   { V::kDiscrete } -> std::convertible_to<bool>;
-  // Whether log Z is the sum over the states of the visibles, with the latents summed out: needs
-  // state_values. Else the visibles given the latents are integrated: needs mixture_terms.
+  // Whether log Z is the sum over the states of the visibles, with the latents summed out: these are cases.
+  // Else the visibles given the latents are integrated: needs mixture_terms.
   { V::kEnumerable } -> std::convertible_to<bool>;
   // Whether they have a law whatever the latents give them. Else they have a precision: needs precision().
   { V::kAlwaysProper } -> std::convertible_to<bool>;
@@ -161,19 +161,15 @@ concept VisibleUnits = Fielded<typename V::Params> &&
   // f(component in the statistics, parameter, unit, whether it is a precision) for every parameter: the
   // parameter is its component times the unit.
   V::visit_statistics(detail::AnyStatisticVisitor{}, reference, moving, statistics);
-} &&(!V::kEnumerable ||
-     requires(Word state, Index n) {
-       // The n values of a state, numbered by its bits.
-       { V::state_values(state, n) } -> std::same_as<Eigen::VectorXd>;
-     }) &&
-    (V::kEnumerable ||
-     requires(const typename V::Params& own, double beta, Word state, Eigen::VectorXd& numbers,
-              double& log_weight) {
-       // The visibles as one component of a mixture of Gaussians: precision and linear term of each at beta,
-       // 1 for those that latents see and 0 for others, and what the state of their bits adds to the
-       // log-weight.
-       V::mixture_terms(own, own, beta, state, numbers, numbers, numbers, log_weight);
-     }) &&
+} &&(!V::kEnumerable || std::same_as<typename V::Value, Word>)&&(
+    V::kEnumerable ||
+    requires(const typename V::Params& own, double beta, std::span<const Word> state,
+             Eigen::VectorXd& numbers, double& log_weight) {
+      // The visibles as one component of a mixture of Gaussians: precision and linear term of each at beta,
+      // 1 for those that latents see and 0 for others, and what the state of their bits adds to the
+      // log-weight.
+      V::mixture_terms(own, own, beta, state, numbers, numbers, numbers, log_weight);
+    }) &&
     (V::kAlwaysProper || requires(const typename V::Params& own, typename V::Params& moving) {
       { V::precision(own) } -> std::same_as<const Vector&>;
       { V::precision(moving) } -> std::same_as<Vector&>;
@@ -303,8 +299,10 @@ concept LatentUnits = Fielded<typename L::Params> && Fielded<typename L::State> 
        { x.slabs } -> std::convertible_to<const LaneMatrix&>;
      }) &&
     (!L::kEnumerable ||
-     requires(const typename L::Shape& shape, const typename L::Params& p, double beta, Word state) {
-       { L::configuration(shape, p, beta, state) } -> std::same_as<Configuration>;
+     requires(const typename L::Shape& shape, const typename L::Params& p, double beta,
+              std::span<const Word> state, Index first) {
+       // The state of the latents whose bits are those of `state` from `first` on.
+       { L::configuration(shape, p, beta, state, first) } -> std::same_as<Configuration>;
      }) &&
     (!L::kTable ||
      requires(const typename L::Shape& shape) {

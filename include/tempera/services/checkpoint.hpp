@@ -34,15 +34,21 @@ struct EarlyStoppingMemory {
   }
 };
 
+/// States at most that an audit remembers.
+inline constexpr std::size_t kRememberedModes = 32;
+
 /// What speaks against the tracked log Z.
 struct AuditMemory {
-  std::uint64_t impossible = 0;  // 1 where cases have a total probability above 1
+  std::uint64_t impossible = 0;  // 1 where the data or a bound contradict log Z
   double missed = 0.0;           // what the exact log Z has beyond the tracked one, where that matters
+  // The heaviest distinct states that searches of modes have found, one a row, packed as cases are.
+  Eigen::Matrix<Word, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> modes;
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
     f("impossible", s.impossible...);
     f("missed", s.missed...);
+    f("modes", s.modes...);
   }
 };
 

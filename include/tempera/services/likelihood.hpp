@@ -12,6 +12,7 @@
 namespace tempera {
 
 enum class LikelihoodMethod {
+  kAuto,
   kExact,
   kAis,
   kReverseAis,
@@ -24,8 +25,9 @@ enum class LikelihoodMethod {
 };
 template <>
 struct Names<LikelihoodMethod> {
-  static constexpr std::array<NamedValue<LikelihoodMethod>, 9> table = {
-      {{LikelihoodMethod::kExact, "exact",
+  static constexpr std::array<NamedValue<LikelihoodMethod>, 10> table = {
+      {{LikelihoodMethod::kAuto, "auto", "exact where that is less work than ais, else ais"},
+       {LikelihoodMethod::kExact, "exact",
         "enumeration, smaller layer up to 25 units; latents of real-valued models up to 20"},
        {LikelihoodMethod::kAis, "ais", "from below"},
        {LikelihoodMethod::kReverseAis, "reverse-ais", "from above"},
@@ -69,7 +71,7 @@ struct LikelihoodOptions {
   std::string data;  // empty: log Z alone
   std::string split = "test";
   BinarizeMethod binarize = BinarizeMethod::kNone;
-  LikelihoodMethod method = LikelihoodMethod::kAis;
+  LikelihoodMethod method = LikelihoodMethod::kAuto;
   EstimateOptions estimate;
 
   template <class F, class... S>
@@ -83,11 +85,19 @@ struct LikelihoodOptions {
   }
 };
 
+/// What a search of modes proves (mcmc/mode_search.hpp): log Z is at least `value`.
+struct LogPartitionBound {
+  double value = 0.0;
+  std::size_t modes = 0;
+};
+
 /// One method's log Z, in nats.
 struct LogPartitionEstimate {
   LikelihoodMethod method = LikelihoodMethod::kAis;
   LogPartition log_partition;
-  std::string doubt;  // why it is not to be trusted, where it says so itself
+  std::string doubt;  // why it is not to be trusted, or empty
+  std::optional<LogPartitionBound> lower_bound =
+      std::nullopt;  // that it was held against; none beside enumeration
 
   [[nodiscard]] bool trusted() const { return doubt.empty(); }
 };
@@ -102,9 +112,10 @@ struct SplitLikelihood {
 };
 
 struct LikelihoodResult {
-  LikelihoodMethod method = LikelihoodMethod::kAis;  // that was asked for
-  std::vector<LogPartitionEstimate> estimates;       // likelihoods are made of the first
-  std::vector<std::string> disagreements;            // pairs of estimates that contradict each other
+  LikelihoodMethod method = LikelihoodMethod::kAuto;  // that was asked for, or that auto chose
+  std::string reason;                                 // why auto chose it, or empty
+  std::vector<LogPartitionEstimate> estimates;        // likelihoods are made of the first
+  std::vector<std::string> disagreements;             // pairs of estimates that contradict each other
   std::optional<std::int64_t>
       chains;  // of annealing, where no error bar was asked for; else there may be more
   std::optional<SplitLikelihood> data;

@@ -22,7 +22,8 @@ struct Assessment {
   Likelihood train{kUnknown, kUnknown, 0};
   Likelihood validation{kUnknown, kUnknown, 0};
   LogPartition log_partition{kUnknown, kUnknown, kUnknown};
-  bool possible = true;  // whether distinct cases have no more than probability 1
+  bool possible =
+      true;  // whether distinct cases have no more than probability 1, and no bound is above log Z
 
   /// ", log Z 68.00 (0.01), train -16.90, validation -17.575 nats"; what is not known is left out.
   [[nodiscard]] std::string words() const;
@@ -38,6 +39,7 @@ struct TrainingResult {
   double seconds = 0.0;  // of all sessions of the run
   bool stopped_by_listener = false;
   bool stopped_early = false;
+  bool trusted = true;  // whether nothing speaks against log Z, where it is estimated
   bool validates = false;
   double best_validation = -std::numeric_limits<double>::infinity();
   std::uint64_t best_update = 0;

@@ -1,4 +1,5 @@
 // One case, exactly, and log Z by enumeration.
+#include "collapsed_layers.hpp"
 #include "tempera/kernels/bits.hpp"
 #include "tempera/kernels/sampling.hpp"
 #include "tempera/models/dbm.hpp"
@@ -58,6 +59,23 @@ double Dbm::log_partition_chunk(const Params& theta, double beta, Index chunk) c
                                    : log_sum_of_chunk(Doubles(weights), even, odd, chunk);
 }
 
+std::vector<Index> Dbm::collapsed_layers() const {
+  Index even = 0;
+  Index odd = 0;
+  for (std::size_t k = 0; k < layers(); ++k) (k % 2 == 0 ? even : odd) += size(k);
+  std::vector<Index> all;
+  for (std::size_t k = odd <= even ? 1 : 0; k < layers(); k += 2) all.push_back(static_cast<Index>(k));
+  return all;
+}
+
+std::unique_ptr<CollapsedMachine> Dbm::collapsed(const Params& theta) const {
+  const Eigen::MatrixXd weights = even_odd_weights(theta);
+  const Eigen::VectorXd even = concatenated(0, theta.bias);
+  const Eigen::VectorXd odd = concatenated(1, theta.bias);
+  if (odd.size() <= even.size()) return std::make_unique<CollapsedLayers>(weights.transpose(), odd, even);
+  return std::make_unique<CollapsedLayers>(weights, even, odd);
+}
+
 Index Dbm::case_units() const {
   Index units = 0;
   for (std::size_t k = 2; k < layers(); k += 2) units += size(k);
@@ -71,7 +89,7 @@ double Dbm::free_energy(const Params& theta, std::span<const Word> row) const {
   Eigen::VectorXd odd = concatenated(1, theta.bias);
   double bias = 0.0;
   for (Index i = 0; i < n_visible(); ++i) {
-    if ((row[static_cast<std::size_t>(i / 64)] >> (i % 64) & 1) == 0) continue;
+    if (!is_on(row, i)) continue;
     bias += even[i];
     odd += weights.row(i).transpose();
   }

@@ -32,7 +32,7 @@ Index SpikeSlab<V, L>::exact_chunks() const {
 }
 
 template <VisibleUnits V, LatentUnits L>
-double SpikeSlab<V, L>::log_component(const Params& theta, double beta, Word visible_bits,
+double SpikeSlab<V, L>::log_component(const Params& theta, double beta, std::span<const Word> visible_bits,
                                       const Configuration& latent) const requires(!V::kEnumerable) {
   double sum = latent.log_weight + beta * L::log_constant(theta.latent);
   Eigen::VectorXd precision(n_visible());
@@ -81,12 +81,13 @@ double SpikeSlab<V, L>::log_partition_chunk(const Params& theta, double beta, In
        ++state) {
     double term = 0.0;
     if constexpr (V::kEnumerable) {
-      const Eigen::VectorXd v = V::state_values(state, n_visible());
+      const Eigen::VectorXd v = V::case_values({&state, 1}, n_visible());
       term = log_latent_weight(theta, beta, v) - V::energy(reference_, theta.visible, beta, v);
     } else {
-      const Word latent_bits = state >> V::enumerated_bits(n_visible());
-      term = log_component(theta, beta, state,
-                           L::configuration(shape_.latents, theta.latent, beta, latent_bits));
+      const std::span<const Word> bits(&state, 1);
+      term = log_component(
+          theta, beta, bits,
+          L::configuration(shape_.latents, theta.latent, beta, bits, V::enumerated_bits(n_visible())));
     }
     if (term == std::numeric_limits<double>::infinity()) return term;
     sum.add(term);

@@ -68,10 +68,11 @@ void BernoulliHidden::mean(const Shape&, const Params& p, UnitRange groups, cons
   for (Index m = groups.first; m < groups.last; ++m) means.amplitude.row(m) = means.gate.row(m);
 }
 
-Configuration BernoulliHidden::configuration(const Shape& s, const Params& p, double beta, Word state) {
+Configuration BernoulliHidden::configuration(const Shape& s, const Params& p, double beta,
+                                             std::span<const Word> state, Index first) {
   Configuration found;
   for (Index j = 0; j < s.n_hidden; ++j) {
-    if ((state >> j & 1) == 0) continue;
+    if (!is_on(state, first + j)) continue;
     found.log_weight += beta * static_cast<double>(p.hidden_bias[j]);
     found.active.push_back(j);
   }

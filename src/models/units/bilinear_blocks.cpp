@@ -442,10 +442,11 @@ void BilinearBlocks::add_bias_sums(const Shape& s, const Vector& units, Params& 
   if (s.gated) sums.gate_bias += units.tail(s.n_blocks);
 }
 
-Configuration BilinearBlocks::configuration(const Shape& s, const Params& p, double beta, Word state) {
+Configuration BilinearBlocks::configuration(const Shape& s, const Params& p, double beta,
+                                            std::span<const Word> state, Index first) {
   Configuration found;
   const Places at(s);
-  const auto on = [&](Index bit) { return (state >> bit & 1) != 0; };
+  const auto on = [&](Index bit) { return is_on(state, first + bit); };
   for (Index k = 0; k < s.n_blocks; ++k) {
     const bool open = !s.gated || on(at.gate(k));
     if (s.gated && open) found.log_weight += beta * static_cast<double>(p.gate_bias[k]);

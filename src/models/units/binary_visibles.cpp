@@ -18,8 +18,7 @@ void BinaryVisibles::load(const BinaryData& data, std::span<const Index> cases, 
 
 Eigen::VectorXd BinaryVisibles::case_values(std::span<const Word> row, Index n) {
   Eigen::VectorXd v(n);
-  for (Index d = 0; d < n; ++d)
-    v[d] = static_cast<double>(row[static_cast<std::size_t>(d / 64)] >> (d % 64) & 1);
+  for (Index d = 0; d < n; ++d) v[d] = is_on(row, d) ? 1.0 : 0.0;
   return v;
 }
 

@@ -161,9 +161,9 @@ double GaussianVisibles::log_partition(const Reference& r, double box) {
   return sum;
 }
 
-void GaussianVisibles::mixture_terms(const Reference& reference, const Params& own, double beta, Word,
-                                     Eigen::VectorXd& precision, Eigen::VectorXd& linear,
-                                     Eigen::VectorXd& seen, double&) {
+void GaussianVisibles::mixture_terms(const Reference& reference, const Params& own, double beta,
+                                     std::span<const Word>, Eigen::VectorXd& precision,
+                                     Eigen::VectorXd& linear, Eigen::VectorXd& seen, double&) {
   seen.setOnes();
   for (Index d = 0; d < precision.size(); ++d) {
     precision[d] = mixed(reference.visible_precision[d], own.visible_precision[d], beta);

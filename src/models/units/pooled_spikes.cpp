@@ -112,10 +112,11 @@ void PooledSpikes::mean(const Shape& s, const Params& p, UnitRange groups, const
   fill_slab_amplitudes(p, {groups.first * s.n_slabs, groups.last * s.n_slabs}, input, means);
 }
 
-Configuration PooledSpikes::configuration(const Shape& s, const Params& p, double beta, Word state) {
+Configuration PooledSpikes::configuration(const Shape& s, const Params& p, double beta,
+                                          std::span<const Word> state, Index first) {
   Configuration found;
   for (Index i = 0; i < s.n_spikes; ++i) {
-    if ((state >> i & 1) == 0) continue;
+    if (!is_on(state, first + i)) continue;
     found.log_weight += beta * static_cast<double>(p.spike_bias[i]);
     found.spikes.push_back(i);
     for (Index m = i * s.n_slabs; m < (i + 1) * s.n_slabs; ++m) found.active.push_back(m);

@@ -122,14 +122,14 @@ double SparseVisibles::log_partition(const Reference& r, double) {
   return sum;
 }
 
-void SparseVisibles::mixture_terms(const Reference& reference, const Params& own, double beta, Word state,
-                                   Eigen::VectorXd& precision, Eigen::VectorXd& linear, Eigen::VectorXd& seen,
-                                   double& log_weight) {
+void SparseVisibles::mixture_terms(const Reference& reference, const Params& own, double beta,
+                                   std::span<const Word> state, Eigen::VectorXd& precision,
+                                   Eigen::VectorXd& linear, Eigen::VectorXd& seen, double& log_weight) {
   for (Index d = 0; d < precision.size(); ++d) {
     const auto terms = slab_terms(reference, own, d, beta);
     precision[d] = terms.precision;
     linear[d] = terms.linear;
-    seen[d] = static_cast<double>(state >> d & 1);
+    seen[d] = is_on(state, d) ? 1.0 : 0.0;
     log_weight -= seen[d] * terms.cost;
     linear[d] *= seen[d];
   }

@@ -122,7 +122,8 @@ struct BilinearBlocks {
   static void add_bound(const Params& p, const LatentInput& input, const LaneMatrix& gate,
                         const LaneMatrix& units, Index lanes, Eigen::Array<double, 1, kLanes>& bound);
   static void add_bias_sums(const Shape& s, const Vector& units, Params& sums);
-  static Configuration configuration(const Shape& s, const Params& p, double beta, Word state);
+  static Configuration configuration(const Shape& s, const Params& p, double beta,
+                                     std::span<const Word> state, Index first);
 };
 
 static_assert(LatentUnits<BilinearBlocks>);

@@ -44,7 +44,6 @@ struct BinaryVisibles {
   static Params initial(const Reference& reference, const InitialValues&) { return reference; }
   static void load(const BinaryData& data, std::span<const Index> cases, BitLayer& v);
   static Eigen::VectorXd case_values(std::span<const Word> row, Index n);
-  static Eigen::VectorXd state_values(Word state, Index n) { return case_values({&state, 1}, n); }
   static const LaneMatrix& as_real(const BitLayer& v, LaneMatrix& memory);
 
   static void filter_input(const Matrix& weights, const BitLayer& v, Index lanes, UnitRange filters,

@@ -66,9 +66,9 @@ struct GaussianVisibles {
                            const LaneMatrix& v, Index lanes, LaneDoubles& out);
   static double energy(const Reference& reference, const Params& own, double beta, const Eigen::VectorXd& v);
   static double log_partition(const Reference& reference, double box);
-  static void mixture_terms(const Reference& reference, const Params& own, double beta, Word state,
-                            Eigen::VectorXd& precision, Eigen::VectorXd& linear, Eigen::VectorXd& seen,
-                            double& log_weight);
+  static void mixture_terms(const Reference& reference, const Params& own, double beta,
+                            std::span<const Word> state, Eigen::VectorXd& precision, Eigen::VectorXd& linear,
+                            Eigen::VectorXd& seen, double& log_weight);
 
   static Params sums(const Params& own, const LaneMatrix& v, const Eigen::Ref<const Vector>& weight);
   static float scale(const Reference& reference, Index d) {

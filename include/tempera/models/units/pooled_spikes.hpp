@@ -92,7 +92,8 @@ struct PooledSpikes {
   static void mean(const Shape& s, const Params& p, UnitRange groups, const LatentInput& input,
                    const LaneFloats& betas, const LatentMeans& means);
   static void add_bias_sums(const Shape&, const Vector& units, Params& sums) { sums.spike_bias += units; }
-  static Configuration configuration(const Shape& s, const Params& p, double beta, Word state);
+  static Configuration configuration(const Shape& s, const Params& p, double beta,
+                                     std::span<const Word> state, Index first);
 };
 
 static_assert(LatentUnits<PooledSpikes>);

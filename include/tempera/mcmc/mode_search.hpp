@@ -1,0 +1,71 @@
+// Modes of a machine, and what they prove of log Z.
+//
+// A mode is a state of the collapsed machine (models/collapsed_machine.hpp) whose weight no flip of a single
+// unit raises. Ascents begin at random states of every density and at given ones. The weights of distinct
+// states, of modes and of what lies around the heaviest, add up to no more than Z; so does what a mean field
+// that starts at a mode gives. Both are certain: they prove that an estimate below them has missed mass.
+//
+// Formulas: docs/mathematics/log-partition.md 3.19.
+#pragma once
+
+#include <functional>
+
+#include "tempera/core/observer.hpp"
+#include "tempera/mcmc/population.hpp"
+
+namespace tempera {
+
+struct Mode {
+  PackedState state;
+  double log_weight = 0.0;
+};
+
+/// A search ends with a round of starts that finds no new mode, or when its operations are spent. These are
+/// counted, not clocked: what it finds depends on neither machine nor threads.
+struct ModeSearchOptions {
+  Index round = 32;  // starts
+  Index most_starts = 512;
+  double operations = 4e9;  // floating-point operations; those of a round may exceed it
+  std::uint64_t step = 0;   // of the random draws
+};
+
+struct ModeSearch {
+  std::vector<Mode> modes;                                        // distinct, the heaviest first
+  double log_weights = -std::numeric_limits<double>::infinity();  // of distinct states, summed
+  double mean_field = -std::numeric_limits<double>::infinity();   // the best bound of the mean fields
+  Index starts = 0;
+  bool improper = false;  // some state has an infinite weight: the machine has no law, nothing else is found
+
+  /// Log Z is at least this.
+  [[nodiscard]] double lower_bound() const { return std::max(log_weights, mean_field); }
+};
+
+/// Every call gives a collapsed machine of its own.
+using CollapsedFactory = std::function<std::unique_ptr<CollapsedMachine>()>;
+
+/// Ascents from the given states, then from random ones. Cost: `operations` of the options, of which a
+/// quarter sums up states around the heaviest modes; a sweep of an ascent takes units() x cost().
+ModeSearch search_modes(const CollapsedFactory& machine, const StreamFactory& streams,
+                        const Executor& executor, std::span<const PackedState> starts,
+                        const ModeSearchOptions& options = {}, const Progress& progress = {});
+
+/// Units of the collapsed machine of a model.
+template <EnergyModel M>
+Index collapsed_units(const M& model) {
+  const std::vector<Index> sizes = model.layer_sizes();
+  Index units = 0;
+  for (const Index layer : model.collapsed_layers()) units += sizes[static_cast<std::size_t>(layer)];
+  return units;
+}
+
+/// Log of the summed weights of distinct states of a machine, which moves to the last of them.
+double log_weight_of(CollapsedMachine& machine, std::span<const PackedState> distinct);
+
+/// The states that cases spread over a data set, at most `most` of them, put the collapsed machine in: units
+/// are on that are more likely so than not, after this many sweeps of the mean field where the latents given
+/// a case have no other law. Cost: a product for every block of cases.
+template <EnergyModel M>
+std::vector<PackedState> states_of_cases(const Engine<M>& engine, const typename M::Params& theta,
+                                         const typename M::Data& data, Index most, Index sweeps);
+
+}  // namespace tempera

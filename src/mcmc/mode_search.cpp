@@ -1,0 +1,207 @@
+#include "tempera/mcmc/mode_search.hpp"
+
+#include <boost/random/uniform_int_distribution.hpp>
+#include <cmath>
+#include <numeric>
+#include <queue>
+#include <set>
+
+#include "tempera/core/math.hpp"
+#include "tempera/models/all_models.hpp"
+
+namespace tempera {
+namespace {
+
+/// A flip that gains less than this, in nats, may be rounding.
+constexpr double kLeastGain = 1e-9;
+/// Part of the operations that sums up states around the modes.
+constexpr double kAroundModes = 0.25;
+/// Modes at which mean fields start, and their rounds.
+constexpr std::size_t kMeanFields = 16;
+constexpr Index kMeanFieldRounds = 200;
+
+/// Units in random order.
+std::vector<Index> random_order(Index units, StreamEngine& random) {
+  std::vector<Index> order(static_cast<std::size_t>(units));
+  std::iota(order.begin(), order.end(), Index{0});
+  for (Index i = units - 1; i > 0; --i)
+    std::swap(order[static_cast<std::size_t>(i)],
+              order[static_cast<std::size_t>(boost::random::uniform_int_distribution<Index>(0, i)(random))]);
+  return order;
+}
+
+/// Every unit on with the same probability, itself uniform.
+PackedState random_state(Index units, StreamEngine& random) {
+  PackedState state(static_cast<std::size_t>(words_for(units)), Word{0});
+  const double density = uniform_53(random);
+  for (Index i = 0; i < units; ++i) {
+    if (uniform_53(random) < density) flip_bit(state, i);
+  }
+  return state;
+}
+
+struct Ascent {
+  Mode mode;
+  double evaluations = 0.0;
+};
+
+/// Flips of single units that raise the weight, until none does or the evaluations are spent.
+Ascent ascend(CollapsedMachine& machine, const std::vector<Index>& order, double most_evaluations) {
+  Ascent ascent;
+  double weight = machine.log_weight();
+  std::size_t refused = 0;
+  for (std::size_t k = 0; refused < order.size() && ascent.evaluations < most_evaluations;
+       k = (k + 1) % order.size()) {
+    const double flipped = machine.flipped(order[k]);
+    ascent.evaluations += 1.0;
+    if (flipped > weight + kLeastGain) {
+      machine.flip(order[k]);
+      weight = flipped;
+      refused = 0;
+    } else {
+      ++refused;
+    }
+  }
+  // Without the rounding of the flips that led there.
+  const PackedState found = machine.state();
+  machine.set(found);
+  ascent.mode = {found, machine.log_weight()};
+  return ascent;
+}
+
+/// log of the summed weights of distinct states: of the modes, and of the neighbours of the heaviest states,
+/// again and again.
+double sum_around(CollapsedMachine& machine, const std::vector<Mode>& modes, double operations) {
+  LogSumExp sum;
+  std::set<PackedState> seen;
+  const auto lighter = [](const Mode& a, const Mode& b) {
+    return a.log_weight < b.log_weight || (a.log_weight == b.log_weight && a.state > b.state);
+  };
+  std::priority_queue<Mode, std::vector<Mode>, decltype(lighter)> waiting(lighter);
+  const auto add = [&](PackedState state, double log_weight) {
+    if (!seen.insert(state).second) return;
+    sum.add(log_weight);
+    waiting.push({std::move(state), log_weight});
+  };
+  for (const Mode& mode : modes) add(mode.state, mode.log_weight);
+  const double each = static_cast<double>(machine.units()) * machine.cost();
+  for (double spent = each; spent <= operations && !waiting.empty(); spent += each) {
+    const PackedState centre = waiting.top().state;
+    waiting.pop();
+    machine.set(centre);
+    for (Index i = 0; i < machine.units(); ++i) {
+      PackedState state = centre;
+      flip_bit(state, i);
+      add(std::move(state), machine.flipped(i));
+    }
+  }
+  return sum.value();
+}
+
+}  // namespace
+
+ModeSearch search_modes(const CollapsedFactory& machine, const StreamFactory& streams,
+                        const Executor& executor, std::span<const PackedState> starts,
+                        const ModeSearchOptions& options, const Progress& progress) {
+  ModeSearch found;
+  std::vector<std::unique_ptr<CollapsedMachine>> machines;
+  for (int t = 0; t < executor.threads(); ++t) machines.push_back(machine());
+  const Index units = machines.front()->units();
+  const double cost = machines.front()->cost();
+  const double ascending = (1.0 - kAroundModes) * options.operations;
+  const double each =
+      std::max(2.0 * static_cast<double>(units), ascending / cost / static_cast<double>(options.round));
+  const auto given = static_cast<Index>(starts.size());
+  std::set<PackedState> known;
+  double spent = 0.0;
+  bool news = true;
+  const auto goes_on = [&] {
+    if (found.starts == 0) return units > 0;
+    return (news || found.starts < given) && spent < ascending && found.starts < options.most_starts;
+  };
+  while (goes_on()) {
+    std::vector<Ascent> ascents(static_cast<std::size_t>(options.round));
+    executor.for_each(options.round, [&](Index k, std::size_t slot) {
+      const Index start = found.starts + k;
+      StreamEngine random =
+          streams.engine(Purpose::kModeSearch, options.step, static_cast<std::uint32_t>(start));
+      CollapsedMachine& own = *machines[slot];
+      own.set(start < given ? starts[static_cast<std::size_t>(start)] : random_state(units, random));
+      ascents[static_cast<std::size_t>(k)] = ascend(own, random_order(units, random), each);
+    });
+    news = false;
+    for (Ascent& ascent : ascents) {
+      spent += ascent.evaluations * cost;
+      if (ascent.mode.log_weight == std::numeric_limits<double>::infinity()) {
+        found.improper = true;
+        return found;
+      }
+      if (!known.insert(ascent.mode.state).second) continue;
+      found.modes.push_back(std::move(ascent.mode));
+      news = true;
+    }
+    found.starts += options.round;
+    if (progress) progress(std::min(1.0, spent / options.operations));
+  }
+  std::stable_sort(found.modes.begin(), found.modes.end(),
+                   [](const Mode& a, const Mode& b) { return a.log_weight > b.log_weight; });
+  CollapsedMachine& one = *machines.front();
+  found.log_weights = sum_around(one, found.modes, kAroundModes * options.operations);
+  for (std::size_t k = 0; k < std::min(kMeanFields, found.modes.size()); ++k) {
+    one.set(found.modes[k].state);
+    if (const auto bound = one.mean_field_bound(kMeanFieldRounds))
+      found.mean_field = std::max(found.mean_field, *bound);
+  }
+  return found;
+}
+
+double log_weight_of(CollapsedMachine& machine, std::span<const PackedState> distinct) {
+  LogSumExp sum;
+  for (const PackedState& state : distinct) {
+    machine.set(state);
+    sum.add(machine.log_weight());
+  }
+  return sum.value();
+}
+
+template <EnergyModel M>
+std::vector<PackedState> states_of_cases(const Engine<M>& engine, const typename M::Params& theta,
+                                         const typename M::Data& data, Index most, Index sweeps) {
+  std::vector<Index> which;
+  const Index n = std::min(most, data.n_cases());
+  for (Index k = 0; k < n; ++k) which.push_back(k * data.n_cases() / n);
+  if (which.empty()) return {};
+  Population<M> cases;
+  load_cases(engine, data, which, cases.chains);
+  cases.fit(engine);
+  infer_cases(engine, theta, sweeps, cases.chains.blocks, cases.caches);
+  const std::vector<Index> layers = engine.model.collapsed_layers();
+  const std::vector<Index> sizes = engine.model.layer_sizes();
+  const Index units = collapsed_units(engine.model);
+  std::vector<PackedState> states(which.size(),
+                                  PackedState(static_cast<std::size_t>(words_for(units)), Word{0}));
+  LaneMatrix values;
+  for (std::size_t b = 0; b < cases.chains.blocks.size(); ++b) {
+    Index first = 0;
+    for (const Index layer : layers) {
+      const Index size = sizes[static_cast<std::size_t>(layer)];
+      values.resize(size, kLanes);
+      engine.model.layer_values(layer, cases.chains.blocks[b], cases.caches.blocks[b], values);
+      for (Index c = 0; c < cases.caches.blocks[b].lanes; ++c) {
+        PackedState& state = states[b * kLanes + static_cast<std::size_t>(c)];
+        for (Index i = 0; i < size; ++i) {
+          if (std::abs(values(i, c)) > 0.5F) flip_bit(state, first + i);
+        }
+      }
+      first += size;
+    }
+  }
+  return states;
+}
+
+#define TEMPERA_INSTANTIATE(M)                                                                          \
+  template std::vector<PackedState> states_of_cases(const Engine<M>&, const M::Params&, const M::Data&, \
+                                                    Index, Index);
+TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
+
+}  // namespace tempera

@@ -1,0 +1,78 @@
+#include "collapsed_layers.hpp"
+
+#include <cmath>
+
+#include "tempera/core/math.hpp"
+#include "units/bernoulli_units.hpp"
+
+namespace tempera {
+namespace {
+
+/// A round of the mean field that gains less than this, in nats, is the last.
+constexpr double kSettled = 1e-6;
+
+Eigen::VectorXd sigmoids(const Eigen::VectorXd& x) {
+  return x.unaryExpr([](double value) { return sigmoid(value); });
+}
+
+/// -sum p log p + (1 - p) log(1 - p) of units with these logits: softplus(x) - x p.
+double entropy(const Eigen::VectorXd& logits, const Eigen::VectorXd& means) {
+  return softplus_sum(logits.array()) - logits.dot(means);
+}
+
+}  // namespace
+
+CollapsedLayers::CollapsedLayers(Weights weights, Eigen::VectorXd bias, Eigen::VectorXd summed_bias)
+    : CollapsedMachine(bias.size()),
+      weights_(std::move(weights)),
+      bias_(std::move(bias)),
+      summed_bias_(std::move(summed_bias)),
+      input_(summed_bias_.array()) {}
+
+double CollapsedLayers::log_weight() const { return energy_ + softplus_sum(input_); }
+
+double CollapsedLayers::flipped(Index unit) const {
+  const double by = sign(unit);
+  return energy_ + by * bias_[unit] + softplus_sum(input_ + by * weights_.row(unit).transpose().array());
+}
+
+void CollapsedLayers::flip(Index unit) {
+  const double by = sign(unit);
+  energy_ += by * bias_[unit];
+  input_ += by * weights_.row(unit).transpose().array();
+  note_flip(unit);
+}
+
+void CollapsedLayers::set(std::span<const Word> state) {
+  note_state(state);
+  energy_ = 0.0;
+  input_ = summed_bias_.array();
+  for (Index i = 0; i < units(); ++i) {
+    if (!is_on(state, i)) continue;
+    energy_ += bias_[i];
+    input_ += weights_.row(i).transpose().array();
+  }
+}
+
+double CollapsedLayers::cost() const {
+  constexpr double kOfSoftplus = 20.0;
+  return kOfSoftplus * static_cast<double>(summed_bias_.size());
+}
+
+std::optional<double> CollapsedLayers::mean_field_bound(Index rounds) const {
+  double best = log_weight();
+  Eigen::VectorXd summed_means = sigmoids(input_.matrix());
+  for (Index t = 0; t < rounds; ++t) {
+    const Eigen::VectorXd logits = bias_ + weights_ * summed_means;
+    const Eigen::VectorXd means = sigmoids(logits);
+    const Eigen::VectorXd input = summed_bias_ + weights_.transpose() * means;
+    const double bound = bias_.dot(means) + softplus_sum(input.array()) + entropy(logits, means);
+    const double gained = bound - best;
+    best = std::max(best, bound);
+    if (gained < kSettled && t > 0) break;
+    summed_means = sigmoids(input);
+  }
+  return best;
+}
+
+}  // namespace tempera

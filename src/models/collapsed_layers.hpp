@@ -1,0 +1,35 @@
+// Two sides of binary units, of which one is summed out:
+//
+//   log weight(x) = b'x + sum_j softplus(a_j + (W'x)_j).
+#pragma once
+
+#include "tempera/models/collapsed_machine.hpp"
+
+namespace tempera {
+
+class CollapsedLayers final : public CollapsedMachine {
+ public:
+  using Weights = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+  /// weights: units x summed units.
+  CollapsedLayers(Weights weights, Eigen::VectorXd bias, Eigen::VectorXd summed_bias);
+
+  [[nodiscard]] double log_weight() const override;
+  [[nodiscard]] double flipped(Index unit) const override;
+  void flip(Index unit) override;
+  void set(std::span<const Word> state) override;
+  [[nodiscard]] double cost() const override;
+  /// E_q of the weights, the other side still summed out, and the entropy of q (Jensen: softplus is convex).
+  [[nodiscard]] std::optional<double> mean_field_bound(Index rounds) const override;
+
+ private:
+  [[nodiscard]] double sign(Index unit) const { return is_on(state(), unit) ? -1.0 : 1.0; }
+
+  Weights weights_;
+  Eigen::VectorXd bias_;
+  Eigen::VectorXd summed_bias_;
+  Eigen::ArrayXd input_;  // of the summed units
+  double energy_ = 0.0;   // b'x
+};
+
+}  // namespace tempera

@@ -1,0 +1,79 @@
+"""Certified lower bounds of log Z: what they refute is not trusted, wherever it is told."""
+
+import unittest
+
+import h5py
+import numpy as np
+
+from harness import CliTest, run, run_json
+
+# A machine of real values that grows a mode which no chain visits: log Z is 22 nats more than what chains see.
+LOST = ["--data", "digits", "--model", "gaussian-rbm", "--hidden", 20, "--seed", 1, "--threads", 2]
+
+
+class LostMode(CliTest):
+    def lost(self):
+        out = self.dir / "lost"
+        done = run("train", *LOST, "--out", out, timeout=300)
+        return out, done.stderr
+
+    def test_training_and_every_estimate_are_held_against_it(self):
+        out, told = self.lost()
+        exact = run_json("loglik", out, "--method", "exact", "--quiet")
+        with h5py.File(out / "checkpoint.h5") as file:
+            stored = dict(file["log_partition"].attrs)
+            modes = file["state/observers/audit/modes"][...]
+        # Where training no longer loses this mode, another machine has to be planted here.
+        self.assertLess(stored["value"], exact["log_partition"] - 10)
+        self.assertEqual(stored["trusted"], 0)
+        self.assertIn("log Z is at least", told)
+        self.assertEqual(len(np.unique(modes)), len(modes))
+
+        # What needs no chain finds it; by default that is what is taken, and it says so.
+        usual = run_json("loglik", out, "--quiet")
+        self.assertEqual((usual["method"], usual["trusted"]), ("exact", True))
+        self.assertEqual(usual["log_partition"], exact["log_partition"])
+        self.assertIn("less work", usual["chosen_because"])
+
+        for method in ("ais", "tracked"):
+            with self.subTest(method=method):
+                found = run_json("loglik", out, "--method", method, "--quiet")
+                self.assertLessEqual(found["log_partition_at_least"], exact["log_partition"] + 1e-6)
+                self.assertGreater(found["log_partition_at_least"], exact["log_partition"] - 1)
+                self.assertEqual(found["trusted"], abs(found["log_partition"] - exact["log_partition"]) < 0.5)
+                if not found["trusted"]:
+                    self.assertIn("log Z is at least", found["doubt"])
+        told = run("loglik", out, "--method", "tracked").stderr
+        self.assertIn("log Z is at least", told)
+
+    def test_modes_of_a_checkpoint_are_distinct(self):
+        out = self.dir / "run"
+        words = ["--data", "digits", "--binarize", "threshold", "--hidden", 16, "--updates", 2000, "--threads", 1]
+        run("train", *words, "--out", out)
+        path = out / "checkpoint.h5"
+        with h5py.File(path, "r+") as file:
+            modes = file["state/observers/audit/modes"][...]
+            self.assertGreater(len(modes), 0)
+            self.assertLess(modes.max(), 2**16)
+            # A bound would count the first twice.
+            del file["state/observers/audit/modes"]
+            file["state/observers/audit/modes"] = np.concatenate([modes[:1], modes[:1]])
+        self.fails(65, "resume", out, "--updates", 2200, mentions=["modes"])
+
+
+class Honest(CliTest):
+    def test_good_estimates_stay_trusted(self):
+        out = self.dir / "run"
+        run("train", "--data", "digits", "--binarize", "threshold", "--hidden", 16, "--updates", 1000, "--out", out)
+        with h5py.File(out / "checkpoint.h5") as file:
+            self.assertEqual(file["log_partition"].attrs["trusted"], 1)
+        exact = run_json("loglik", out, "--method", "exact", "--quiet")["log_partition"]
+        for method in ("ais", "bar", "tracked"):
+            with self.subTest(method=method):
+                found = run_json("loglik", out, "--method", method, "--quiet")
+                self.assertTrue(found["trusted"], found)
+                self.assertLessEqual(found["log_partition_at_least"], exact + 1e-6)
+
+
+if __name__ == "__main__":
+    unittest.main()
