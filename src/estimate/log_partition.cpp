@@ -9,6 +9,12 @@
 
 namespace tempera {
 
+bool is_refuted(const LogPartition& z, double lower_bound) {
+  constexpr double kErrors = 3.0;
+  constexpr double kRounding = 1e-3;
+  return z.value + kErrors * z.standard_error + kRounding < lower_bound;
+}
+
 LogPartition log_partition_from_weights(double reference_log_partition, std::span<const double> log_weights) {
   const double largest = *std::max_element(log_weights.begin(), log_weights.end());
   double sum = 0.0;

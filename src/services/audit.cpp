@@ -21,9 +21,6 @@ constexpr double kCheckedErrors = 5.0;
 constexpr double kCheckedNats = 0.5;
 /// What rounding of free energies may add to the log of a total probability.
 constexpr double kProbabilityRounding = 1e-4;
-/// Below what modes prove by more standard errors, and nats, log Z is refuted.
-constexpr double kBoundErrors = 3.0;
-constexpr double kBoundRounding = 1e-3;
 /// Part of the work of training that searches of modes may take.
 constexpr double kSearchShare = 0.02;
 /// Floating-point operations of a search that take as long as an update does for each chain or case and
@@ -192,8 +189,7 @@ template <EnergyModel M>
 std::optional<double> LogZAudit<M>::refutation(const LogPartition& z, const TrainState<M>& s) {
   if (memory_.modes.rows() == 0) return std::nullopt;
   const double bound = log_weight_of(*engine_.model.collapsed(s.result()), remembered());
-  if (!std::isfinite(bound) || !(z.value + kBoundErrors * z.standard_error + kBoundRounding < bound))
-    return std::nullopt;
+  if (!std::isfinite(bound) || !is_refuted(z, bound)) return std::nullopt;
   if (!warned_refuted_) {
     listener_.warn(format(
         "update %llu: log Z is at least %.2f, as a search of modes proves, but the estimate is %.2f (%.2f): "

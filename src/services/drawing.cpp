@@ -235,6 +235,9 @@ class TrajectoryReplicas {
     report.log_partition =
         bennett_log_partition(d.file.model.reference_log_partition(), log_weight_path(differences_),
                               static_cast<std::size_t>(ensembles()));
+    const typename M::Data none;
+    report.lower_bound =
+        certified_bound(d.engine(), d.theta(), d.data ? *d.data : none, stage(d.listener, "searching modes"));
     return report;
   }
 

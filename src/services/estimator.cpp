@@ -8,7 +8,6 @@
 #include "tempera/estimate/path.hpp"
 #include "tempera/io/hdf5.hpp"
 #include "tempera/mcmc/annealing.hpp"
-#include "tempera/mcmc/mode_search.hpp"
 #include "tempera/mcmc/record.hpp"
 #include "tempera/services/cases.hpp"
 #include "tempera/services/limits.hpp"
@@ -26,16 +25,11 @@ constexpr Index kRaiseChains = 10;
 constexpr double kMostEnergies = 2e7;
 /// Differences of free energies, two for each, that a run to reach an error bar keeps.
 constexpr double kMostDifferences = 1e8;
-/// Below a bound by more standard errors, and nats, an estimate contradicts it.
-constexpr double kBoundErrors = 3.0;
-constexpr double kRounding = 1e-4;
 /// Betas of annealing where they are still to be chosen, and floating-point operations for each weight and
 /// unit in a step of it.
 constexpr std::int64_t kUsualBetas = 10000;
 constexpr double kOfWeight = 4.0;
 constexpr double kOfUnit = 20.0;
-/// Cases at which a search of modes begins.
-constexpr Index kSearchedCases = 64;
 /// Times that an estimate is continued to reach an error bar.
 constexpr std::uint64_t kMostBatches = 1000;
 
@@ -66,15 +60,8 @@ LogPartitionEstimate Estimator<M>::estimate(LikelihoodMethod method) {
   LogPartitionEstimate estimate = by(method);
   if (method == LikelihoodMethod::kExact) return estimate;
   estimate.lower_bound = lower_bound();
-  const LogPartition& z = estimate.log_partition;
-  if (estimate.lower_bound &&
-      z.value + kBoundErrors * z.standard_error + kRounding < estimate.lower_bound->value) {
-    const std::string misses = format(
-        "log Z is at least %.3f, as a search of modes proves: the estimate misses what the model likes "
-        "best",
-        estimate.lower_bound->value);
-    estimate.doubt += (estimate.doubt.empty() ? "" : "; ") + misses;
-  }
+  if (estimate.lower_bound && is_refuted(estimate.log_partition, estimate.lower_bound->value))
+    estimate.doubt += (estimate.doubt.empty() ? "" : "; ") + words_of_refutation(*estimate.lower_bound);
   return estimate;
 }
 
@@ -95,18 +82,13 @@ LikelihoodMethod Estimator<M>::chosen() const {
                                                                           : LikelihoodMethod::kAis;
 }
 
-/// Searched for once, from states of cases where there are any, and from random ones.
+/// Searched for once.
 template <EnergyModel M>
 const std::optional<LogPartitionBound>& Estimator<M>::lower_bound() {
-  if (searched_ || !file_.model.why_not_collapsible().empty()) return bound_;
+  if (!searched_)
+    bound_ = certified_bound(engine(), file_.theta, cases_.train.n_cases() > 0 ? cases_.train : cases_.cases,
+                             stage(listener_, "searching modes"));
   searched_ = true;
-  const auto& data = cases_.train.n_cases() > 0 ? cases_.train : cases_.cases;
-  const std::vector<PackedState> starts =
-      states_of_cases(engine(), file_.theta, data, kSearchedCases, kMeanFieldSweeps);
-  const ModeSearch search = search_modes([this] { return file_.model.collapsed(file_.theta); }, {seed()},
-                                         executor_, starts, {}, stage(listener_, "searching modes"));
-  if (search.improper) throw NumericalError(kImproper);
-  bound_ = LogPartitionBound{search.lower_bound(), search.modes.size()};
   return bound_;
 }
 

@@ -69,6 +69,7 @@ void add_ladder_facts(const SampleResult& result, Facts& all) {
     all.emplace_back("log_partition", report.log_partition->value);
     all.emplace_back("log_partition_se", report.log_partition->standard_error);
     all.emplace_back("log_partition_trusted", report.log_partition_trusted());
+    if (report.lower_bound) all.emplace_back("log_partition_at_least", report.lower_bound->value);
   } else {
     all.emplace_back("betas", report.betas);
     all.emplace_back("flow", report.flow);
@@ -146,6 +147,12 @@ Facts facts(const SampleResult& result) {
   return all;
 }
 
+std::string LadderReport::log_partition_doubt() const {
+  if (round_trips < ensembles) return "replicas do not travel the whole way";
+  const bool refuted = log_partition && lower_bound && is_refuted(*log_partition, lower_bound->value);
+  return refuted ? words_of_refutation(*lower_bound) : "";
+}
+
 std::string words(const SampleResult& result) {
   std::string text = words_of_chains(result);
   if (result.clusters) text += words_of_clusters(*result.clusters);
@@ -154,7 +161,7 @@ std::string words(const SampleResult& result) {
                    result.report->log_partition->value, result.report->log_partition->standard_error,
                    result.report->log_partition_trusted()
                        ? ""
-                       : ": not to be trusted, replicas do not travel the whole way");
+                       : (": not to be trusted, " + result.report->log_partition_doubt()).c_str());
   }
   return text +
          format("autocorrelation time %.1f draws, %.0f effective of %zu, R-hat %.3f: ",

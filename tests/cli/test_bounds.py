@@ -43,6 +43,9 @@ class LostMode(CliTest):
                 self.assertEqual(found["trusted"], abs(found["log_partition"] - exact["log_partition"]) < 0.5)
                 if not found["trusted"]:
                     self.assertIn("log Z is at least", found["doubt"])
+        told = run_json("sample", out, "--ladder", "trajectory", "--count", 8, "--out", self.dir / "s.h5", "--quiet")
+        self.assertFalse(told["log_partition_trusted"])
+        self.assertGreater(told["log_partition_at_least"], exact["log_partition"] - 1)
         told = run("loglik", out, "--method", "tracked").stderr
         self.assertIn("log Z is at least", told)
 

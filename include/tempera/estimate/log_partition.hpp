@@ -23,6 +23,10 @@ struct LogPartition {
 /// model.
 inline constexpr double kLowEffectiveFraction = 0.05;
 
+/// Whether a certain lower bound contradicts an estimate: it is above it by more than three standard errors
+/// and what free energies in float may have rounded.
+[[nodiscard]] bool is_refuted(const LogPartition& z, double lower_bound);
+
 /// log Z(0) + log mean exp(log_weights). Standard error by the delta method, sqrt(relvar(w) / n); effective
 /// sample size (sum w)^2 / sum w^2 (Neal 2001). Expects at least two finite log-weights.
 LogPartition log_partition_from_weights(double reference_log_partition, std::span<const double> log_weights);

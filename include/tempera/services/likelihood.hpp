@@ -7,6 +7,7 @@
 
 #include "tempera/core/option.hpp"
 #include "tempera/estimate/likelihood.hpp"
+#include "tempera/services/bound.hpp"
 #include "tempera/services/model_io.hpp"
 
 namespace tempera {
@@ -83,12 +84,6 @@ struct LikelihoodOptions {
     f(OptionText{"method", "how log Z is estimated", true}, s.method...);
     EstimateOptions::visit(f, s.estimate...);
   }
-};
-
-/// What a search of modes proves (mcmc/mode_search.hpp): log Z is at least `value`.
-struct LogPartitionBound {
-  double value = 0.0;
-  std::size_t modes = 0;
 };
 
 /// One method's log Z, in nats.

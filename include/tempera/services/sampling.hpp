@@ -9,6 +9,7 @@
 #include "tempera/core/option.hpp"
 #include "tempera/diagnostics/quality.hpp"
 #include "tempera/diagnostics/trace.hpp"
+#include "tempera/services/bound.hpp"
 #include "tempera/services/facts.hpp"
 #include "tempera/services/model_io.hpp"
 #include "tempera/services/pictures.hpp"
@@ -103,14 +104,17 @@ struct LadderReport {
   std::uint64_t rungs = 0;
   std::vector<double> rejections;  // of every pair of neighbours
   std::uint64_t round_trips = 0;
-  double round_trip_rate = 0.0;               // mean of an ensemble in a round
-  std::vector<double> betas;                  // of a temperature ladder
-  std::vector<double> flow;                   // of a temperature ladder
-  std::optional<LogPartition> log_partition;  // measured along a trajectory
+  double round_trip_rate = 0.0;                                 // mean of an ensemble in a round
+  std::vector<double> betas;                                    // of a temperature ladder
+  std::vector<double> flow;                                     // of a temperature ladder
+  std::optional<LogPartition> log_partition;                    // measured along a trajectory
+  std::optional<LogPartitionBound> lower_bound = std::nullopt;  // that it was held against
 
   /// The rungs in between are not judged by the samples: only replicas that have been everywhere bind them
-  /// together. Asks for one round trip of every ensemble on average.
-  [[nodiscard]] bool log_partition_trusted() const { return round_trips >= ensembles; }
+  /// together. Asks for one round trip of every ensemble on average, and that no bound refutes log Z.
+  [[nodiscard]] bool log_partition_trusted() const { return log_partition_doubt().empty(); }
+  /// Why it is not to be trusted, or empty.
+  [[nodiscard]] std::string log_partition_doubt() const;
 };
 
 /// Parts of the data's clusters, and of samples in them.

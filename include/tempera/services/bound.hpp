@@ -1,0 +1,29 @@
+// What a search of modes proves of log Z of a finished machine.
+//
+// Formulas: docs/mathematics/log-partition.md 3.19.
+#pragma once
+
+#include <optional>
+
+#include "tempera/core/observer.hpp"
+#include "tempera/mcmc/population.hpp"
+
+namespace tempera {
+
+/// Log Z is at least `value`, as the weights of states around so many modes prove.
+struct LogPartitionBound {
+  double value = 0.0;
+  std::size_t modes = 0;
+};
+
+/// Searches from states of cases, where there are any, and from random ones. Nothing for machines that do not
+/// collapse onto binary units (visibles in a box). Throws NumericalError where the machine turns out to have
+/// no law. Cost: about 4e9 floating-point operations.
+template <EnergyModel M>
+std::optional<LogPartitionBound> certified_bound(const Engine<M>& engine, const typename M::Params& theta,
+                                                 const typename M::Data& data, const Progress& progress);
+
+/// "log Z is at least 179.14, as a search of modes proves: the estimate misses what the model likes best".
+std::string words_of_refutation(const LogPartitionBound& bound);
+
+}  // namespace tempera
