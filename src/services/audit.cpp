@@ -33,6 +33,9 @@ constexpr double kSearchSweeps = 8.0;
 /// Updates between searches are at least these, and this part of those so far.
 constexpr std::uint64_t kLeastUpdates = 16;
 constexpr std::uint64_t kSearchGrowth = 8;
+/// Rounds of the tracker after which a refreshed log Z is looked at, and how often at most.
+constexpr std::uint64_t kRefreshRounds = 20;
+constexpr std::uint64_t kMostRefreshes = 10;
 /// A report whose log Z has a larger error bar, in nats, decides nothing.
 constexpr double kLargestError = 1.0;
 /// Training cases at most whose likelihood is reported.
@@ -246,6 +249,25 @@ Assessment LogZAudit<M>::assess(const UpdateReport& report, const TrainState<M>&
 }
 
 template <EnergyModel M>
+Assessment LogZAudit<M>::refreshed(Assessment found, const TrainState<M>& s, double largest_error) {
+  if (!is_tracked(plan_) || memory_.missed != 0.0 || s.tracker.ladder.n_rungs == 0 ||
+      s.tracker.population.chains.n_chains == 0)
+    return found;
+  const Engine<M> apart{engine_.model, {~engine_.streams.seed}, engine_.executor};
+  Tracker<M> own = s.tracker;
+  track(apart, s.result(), own);
+  for (std::uint64_t batch = 0; batch < kMostRefreshes; ++batch) {
+    refresh(apart, kRefreshRounds, own);
+    found.log_partition = tracked_log_partition(apart, s.result(), own);
+    if (found.log_partition.standard_error <= largest_error) break;
+  }
+  found.train = train_.likelihood(engine_, s.result(), found.log_partition, found.possible);
+  found.validation = valid_.likelihood(engine_, s.result(), found.log_partition, found.possible);
+  if (refutation(found.log_partition, s)) found.possible = false;
+  return found;
+}
+
+template <EnergyModel M>
 std::optional<LogPartition> LogZAudit<M>::tracked(const TrainState<M>& s) {
   if (!is_tracked(plan_) || s.update == 0) return std::nullopt;
   try {
@@ -258,9 +280,16 @@ std::optional<LogPartition> LogZAudit<M>::tracked(const TrainState<M>& s) {
   }
 }
 
+std::optional<double> EarlyStopping::gain(const Assessment& found) const {
+  const bool effective = found.log_partition.effective_fraction >= kLowEffectiveFraction;
+  if (!found.possible || !(found.log_partition.standard_error <= kLargestError) || !effective ||
+      !(found.validation.log_likelihood > memory_.best_validation))
+    return std::nullopt;
+  return found.validation.log_likelihood - memory_.best_validation;
+}
+
 bool EarlyStopping::is_best(const Assessment& found, std::uint64_t update) {
   ++memory_.validations_since_best;
-  const bool effective = found.log_partition.effective_fraction >= kLowEffectiveFraction;
   if (found.log_partition.effective_fraction < kLowEffectiveFraction && !warned_) {
     listener_.warn(
         format("validation at update %llu: only %.1f %% of the AIS chains count; such estimates "
@@ -268,9 +297,7 @@ bool EarlyStopping::is_best(const Assessment& found, std::uint64_t update) {
                static_cast<unsigned long long>(update), 100.0 * found.log_partition.effective_fraction));
     warned_ = true;
   }
-  if (!found.possible || !(found.log_partition.standard_error <= kLargestError) || !effective ||
-      !(found.validation.log_likelihood > memory_.best_validation))
-    return false;
+  if (!gain(found)) return false;
   memory_ = {found.validation.log_likelihood, update, 0};
   return true;
 }

@@ -83,6 +83,9 @@ class LogZAudit {
   /// the work of the updates since the last search, counted and not clocked.
   void search(const TrainState<M>& s);
   Assessment assess(const UpdateReport& report, const TrainState<M>& s);
+  /// The assessment of a state whose model is to be chosen: rounds of a copy of the tracker, with draws of
+  /// their own, until the error of log Z is at most this. Without a tracker it stays as it is.
+  Assessment refreshed(Assessment found, const TrainState<M>& s, double largest_error);
   /// The tracked log Z of a state, for its checkpoint; nothing where it is not tracked.
   std::optional<LogPartition> tracked(const TrainState<M>& s);
   [[nodiscard]] bool trusted() const { return memory_.impossible == 0 && memory_.missed == 0.0; }
@@ -149,6 +152,8 @@ class EarlyStopping {
   EarlyStopping(const RunOptions& options, EarlyStoppingMemory& memory, Listener& listener)
       : options_(options), memory_(memory), listener_(listener) {}
 
+  /// By how much this would be the best so far; nothing where it would not, or is not to be trusted.
+  [[nodiscard]] std::optional<double> gain(const Assessment& found) const;
   /// Whether this is the best so far. Estimates that are not to be trusted never are.
   bool is_best(const Assessment& found, std::uint64_t update);
   [[nodiscard]] bool stops() const {

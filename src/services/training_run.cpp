@@ -40,6 +40,9 @@ void Checkpointer<M>::save_best(const TrainState<M>& s, LogZAudit<M>& audit) {
 
 namespace {
 
+/// A model is chosen once its gain is this many standard errors of log Z.
+constexpr double kChoiceErrors = 4.0;
+
 /// Training and validation cases, and how grey ones became binary.
 template <EnergyModel M>
 struct RunData {
@@ -230,7 +233,11 @@ TrainingResult Run<M>::operator()(Start start) {
   train<M>(engine_, plan_, data_.train, state, [&](const UpdateReport& report, const TrainState<M>& s) {
     audit.search(s);
     if (is_reported(plan_, report.update)) {
-      const Assessment found = audit.assess(report, s);
+      Assessment found = audit.assess(report, s);
+      const auto gain = stopping.gain(found);
+      // Of many noisy reports the luckiest would be chosen.
+      if (gain && options_.run.patience && is_validated(plan_, report.update))
+        found = audit.refreshed(std::move(found), s, *gain / kChoiceErrors);
       score_ = found.words();
       recorder.write(report, found, s, watch.total());
       if (is_validated(plan_, report.update) && stopping.is_best(found, s.update) && options_.run.patience)
