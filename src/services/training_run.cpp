@@ -40,8 +40,9 @@ void Checkpointer<M>::save_best(const TrainState<M>& s, LogZAudit<M>& audit) {
 
 namespace {
 
-/// A model is chosen once its gain is this many standard errors of log Z.
+/// A model is chosen once its gain is this many standard errors of log Z, and the error at most so many nats.
 constexpr double kChoiceErrors = 4.0;
+constexpr double kChoiceNats = 0.1;
 
 /// Training and validation cases, and how grey ones became binary.
 template <EnergyModel M>
@@ -237,7 +238,7 @@ TrainingResult Run<M>::operator()(Start start) {
       const auto gain = stopping.gain(found);
       // Of many noisy reports the luckiest would be chosen.
       if (gain && options_.run.patience && is_validated(plan_, report.update))
-        found = audit.refreshed(std::move(found), s, *gain / kChoiceErrors);
+        found = audit.refreshed(std::move(found), s, std::min(*gain / kChoiceErrors, kChoiceNats));
       score_ = found.words();
       recorder.write(report, found, s, watch.total());
       if (is_validated(plan_, report.update) && stopping.is_best(found, s.update) && options_.run.patience)
