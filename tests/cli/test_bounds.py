@@ -7,27 +7,31 @@ import numpy as np
 
 from harness import CliTest, run, run_json
 
-# A machine of real values that grows a mode which no chain visits: log Z is 22 nats more than what chains see.
-LOST = ["--data", "digits", "--model", "gaussian-rbm", "--hidden", 20, "--seed", 1, "--threads", 2]
+# Machines of real values: about one seed in four grows a mode that no chain visits, tens of nats above the others.
+GREY = ["--data", "digits", "--model", "gaussian-rbm", "--hidden", 20, "--threads", 2]
 
 
 class LostMode(CliTest):
     def lost(self):
-        out = self.dir / "lost"
-        done = run("train", *LOST, "--out", out, timeout=300)
-        return out, done.stderr
+        """A run that lost a mode, what it said, and the exact value. Runs that did not are trusted."""
+        for seed in range(1, 13):
+            out = self.dir / f"run-{seed}"
+            told = run("train", *GREY, "--seed", seed, "--out", out, timeout=300).stderr
+            exact = run_json("loglik", out, "--method", "exact", "--quiet")
+            with h5py.File(out / "checkpoint.h5") as file:
+                stored = dict(file["log_partition"].attrs)
+                modes = file["state/observers/audit/modes"][...]
+            self.assertEqual(len(np.unique(modes)), len(modes))
+            off = abs(stored["value"] - exact["log_partition"])
+            self.assertEqual(stored["trusted"], int(off < 0.5), f"seed {seed}: off by {off}")
+            if not stored["trusted"]:
+                self.assertIn("log Z is at least", told)
+                return out, exact
+        # Where training no longer loses modes, another machine has to be planted here.
+        self.fail("no run has lost a mode")
 
     def test_training_and_every_estimate_are_held_against_it(self):
-        out, told = self.lost()
-        exact = run_json("loglik", out, "--method", "exact", "--quiet")
-        with h5py.File(out / "checkpoint.h5") as file:
-            stored = dict(file["log_partition"].attrs)
-            modes = file["state/observers/audit/modes"][...]
-        # Where training no longer loses this mode, another machine has to be planted here.
-        self.assertLess(stored["value"], exact["log_partition"] - 10)
-        self.assertEqual(stored["trusted"], 0)
-        self.assertIn("log Z is at least", told)
-        self.assertEqual(len(np.unique(modes)), len(modes))
+        out, exact = self.lost()
 
         # What needs no chain finds it; by default that is what is taken, and it says so.
         usual = run_json("loglik", out, "--quiet")
