@@ -10,7 +10,7 @@
 namespace tempera {
 
 bool is_refuted(const LogPartition& z, double lower_bound) {
-  constexpr double kErrors = 3.0;
+  constexpr double kErrors = 5.0;
   constexpr double kRounding = 1e-3;
   return z.value + kErrors * z.standard_error + kRounding < lower_bound;
 }

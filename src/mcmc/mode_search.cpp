@@ -14,11 +14,10 @@ namespace {
 
 /// A flip that gains less than this, in nats, may be rounding.
 constexpr double kLeastGain = 1e-9;
-/// Part of the operations that sums up states around the modes.
-constexpr double kAroundModes = 0.25;
-/// Modes at which mean fields start, and their rounds.
+/// States that are kept at most while their weights are summed.
+constexpr std::size_t kMostStates = std::size_t{1} << 20;
+/// Modes at which mean fields start.
 constexpr std::size_t kMeanFields = 16;
-constexpr Index kMeanFieldRounds = 200;
 
 /// Units in random order.
 std::vector<Index> random_order(Index units, StreamEngine& random) {
@@ -71,7 +70,7 @@ Ascent ascend(CollapsedMachine& machine, const std::vector<Index>& order, double
 
 /// log of the summed weights of distinct states: of the modes, and of the neighbours of the heaviest states,
 /// again and again.
-double sum_around(CollapsedMachine& machine, const std::vector<Mode>& modes, double operations) {
+double sum_around(CollapsedMachine& machine, std::span<const Mode> modes, double operations) {
   LogSumExp sum;
   std::set<PackedState> seen;
   const auto lighter = [](const Mode& a, const Mode& b) {
@@ -85,7 +84,8 @@ double sum_around(CollapsedMachine& machine, const std::vector<Mode>& modes, dou
   };
   for (const Mode& mode : modes) add(mode.state, mode.log_weight);
   const double each = static_cast<double>(machine.units()) * machine.cost();
-  for (double spent = each; spent <= operations && !waiting.empty(); spent += each) {
+  for (double spent = each; spent <= operations && !waiting.empty() && seen.size() < kMostStates;
+       spent += each) {
     const PackedState centre = waiting.top().state;
     waiting.pop();
     machine.set(centre);
@@ -108,16 +108,15 @@ ModeSearch search_modes(const CollapsedFactory& machine, const StreamFactory& st
   for (int t = 0; t < executor.threads(); ++t) machines.push_back(machine());
   const Index units = machines.front()->units();
   const double cost = machines.front()->cost();
-  const double ascending = (1.0 - kAroundModes) * options.operations;
-  const double each =
-      std::max(2.0 * static_cast<double>(units), ascending / cost / static_cast<double>(options.round));
+  const double each = std::max(2.0 * static_cast<double>(units),
+                               options.operations / cost / static_cast<double>(options.round));
   const auto given = static_cast<Index>(starts.size());
   std::set<PackedState> known;
   double spent = 0.0;
   bool news = true;
   const auto goes_on = [&] {
     if (found.starts == 0) return units > 0;
-    return (news || found.starts < given) && spent < ascending && found.starts < options.most_starts;
+    return (news || found.starts < given) && spent < options.operations && found.starts < options.most_starts;
   };
   while (goes_on()) {
     std::vector<Ascent> ascents(static_cast<std::size_t>(options.round));
@@ -134,6 +133,7 @@ ModeSearch search_modes(const CollapsedFactory& machine, const StreamFactory& st
       spent += ascent.evaluations * cost;
       if (ascent.mode.log_weight == std::numeric_limits<double>::infinity()) {
         found.improper = true;
+        found.modes.clear();
         return found;
       }
       if (!known.insert(ascent.mode.state).second) continue;
@@ -145,14 +145,19 @@ ModeSearch search_modes(const CollapsedFactory& machine, const StreamFactory& st
   }
   std::stable_sort(found.modes.begin(), found.modes.end(),
                    [](const Mode& a, const Mode& b) { return a.log_weight > b.log_weight; });
-  CollapsedMachine& one = *machines.front();
-  found.log_weights = sum_around(one, found.modes, kAroundModes * options.operations);
-  for (std::size_t k = 0; k < std::min(kMeanFields, found.modes.size()); ++k) {
-    one.set(found.modes[k].state);
-    if (const auto bound = one.mean_field_bound(kMeanFieldRounds))
-      found.mean_field = std::max(found.mean_field, *bound);
-  }
   return found;
+}
+
+LowerBounds lower_bounds(CollapsedMachine& machine, std::span<const Mode> modes, double operations) {
+  LowerBounds bounds;
+  bounds.states = sum_around(machine, modes, operations / 2);
+  const std::size_t n = std::min(kMeanFields, modes.size());
+  for (std::size_t k = 0; k < n; ++k) {
+    machine.set(modes[k].state);
+    if (const auto bound = machine.mean_field_bound(operations / 2 / static_cast<double>(n)))
+      bounds.mean_field = std::max(bounds.mean_field, *bound);
+  }
+  return bounds;
 }
 
 double log_weight_of(CollapsedMachine& machine, std::span<const PackedState> distinct) {

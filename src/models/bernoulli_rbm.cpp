@@ -274,28 +274,22 @@ BernoulliRbm::Params BernoulliRbm::reference_params() const {
 
 Index BernoulliRbm::exact_chunks() const { return enumeration_chunks(enumerated_units()); }
 
-double BernoulliRbm::log_partition_chunk(const Params& theta, double beta, Index chunk) const {
-  // Enumerate the layer with fewer units ("outer"), sum the other one ("inner") out in closed form.
-  using Doubles = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+std::unique_ptr<CollapsedLayers> BernoulliRbm::smaller_side(const Params& theta, double beta) const {
   const Eigen::VectorXd visible_bias =
       beta * theta.visible_bias.cast<double>() + (1.0 - beta) * reference_.visible_bias.cast<double>();
   const Eigen::VectorXd hidden_bias = beta * theta.hidden_bias.cast<double>();
-  const bool outer_is_hidden = n_hidden() <= n_visible();
-  const Doubles weights = outer_is_hidden ? Doubles(beta * theta.weights.transpose().cast<double>())
-                                          : Doubles(beta * theta.weights.cast<double>());
-  const Eigen::VectorXd& outer_bias = outer_is_hidden ? hidden_bias : visible_bias;
-  const Eigen::VectorXd& inner_bias = outer_is_hidden ? visible_bias : hidden_bias;
+  if (n_hidden() <= n_visible())
+    return std::make_unique<CollapsedLayers>(beta * theta.weights.transpose().cast<double>(), hidden_bias,
+                                             visible_bias);
+  return std::make_unique<CollapsedLayers>(beta * theta.weights.cast<double>(), visible_bias, hidden_bias);
+}
 
-  return log_sum_of_chunk(weights, outer_bias, inner_bias, chunk);
+double BernoulliRbm::log_partition_chunk(const Params& theta, double beta, Index chunk) const {
+  return log_sum_of_chunk(*smaller_side(theta, beta), chunk);
 }
 
 std::unique_ptr<CollapsedMachine> BernoulliRbm::collapsed(const Params& theta) const {
-  const Eigen::VectorXd visible_bias = theta.visible_bias.cast<double>();
-  const Eigen::VectorXd hidden_bias = theta.hidden_bias.cast<double>();
-  if (n_hidden() <= n_visible())
-    return std::make_unique<CollapsedLayers>(theta.weights.transpose().cast<double>(), hidden_bias,
-                                             visible_bias);
-  return std::make_unique<CollapsedLayers>(theta.weights.cast<double>(), visible_bias, hidden_bias);
+  return smaller_side(theta, 1.0);
 }
 
 double BernoulliRbm::free_energy(const Params& theta, std::span<const Word> row) const {

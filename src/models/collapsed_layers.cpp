@@ -59,20 +59,35 @@ double CollapsedLayers::cost() const {
   return kOfSoftplus * static_cast<double>(summed_bias_.size());
 }
 
-std::optional<double> CollapsedLayers::mean_field_bound(Index rounds) const {
+std::optional<double> CollapsedLayers::mean_field_bound(double operations) const {
+  const double round = 4.0 * static_cast<double>(weights_.size());
   double best = log_weight();
   Eigen::VectorXd summed_means = sigmoids(input_.matrix());
-  for (Index t = 0; t < rounds; ++t) {
+  for (double spent = round; spent <= operations; spent += round) {
     const Eigen::VectorXd logits = bias_ + weights_ * summed_means;
     const Eigen::VectorXd means = sigmoids(logits);
     const Eigen::VectorXd input = summed_bias_ + weights_.transpose() * means;
     const double bound = bias_.dot(means) + softplus_sum(input.array()) + entropy(logits, means);
-    const double gained = bound - best;
+    // The first round may lose what the state itself had.
+    const bool settled = spent > round && bound - best < kSettled;
     best = std::max(best, bound);
-    if (gained < kSettled && t > 0) break;
+    if (settled) break;
     summed_means = sigmoids(input);
   }
   return best;
+}
+
+double log_sum_of_chunk(CollapsedLayers& machine, Index chunk) {
+  const Word states = Word{1} << std::min(machine.units(), kChunkBits);
+  const Word first = static_cast<Word>(chunk) * states;
+  const Word gray = first ^ (first >> 1);
+  machine.set({&gray, static_cast<std::size_t>(words_for(machine.units()))});
+  LogSumExp total;
+  for (Word n = first;;) {
+    total.add(machine.log_weight());
+    if (++n == first + states) return total.value();
+    machine.flip(std::countr_zero(n));
+  }
 }
 
 }  // namespace tempera

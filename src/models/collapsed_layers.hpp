@@ -20,7 +20,7 @@ class CollapsedLayers final : public CollapsedMachine {
   void set(std::span<const Word> state) override;
   [[nodiscard]] double cost() const override;
   /// E_q of the weights, the other side still summed out, and the entropy of q (Jensen: softplus is convex).
-  [[nodiscard]] std::optional<double> mean_field_bound(Index rounds) const override;
+  [[nodiscard]] std::optional<double> mean_field_bound(double operations) const override;
 
  private:
   [[nodiscard]] double sign(Index unit) const { return is_on(state(), unit) ? -1.0 : 1.0; }
@@ -31,5 +31,9 @@ class CollapsedLayers final : public CollapsedMachine {
   Eigen::ArrayXd input_;  // of the summed units
   double energy_ = 0.0;   // b'x
 };
+
+/// Log of the summed weights of the states of one chunk of an enumeration (units/bernoulli_units.hpp), in
+/// Gray code order. Leaves the machine in the last of them.
+double log_sum_of_chunk(CollapsedLayers& machine, Index chunk);
 
 }  // namespace tempera

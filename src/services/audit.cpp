@@ -6,6 +6,7 @@
 #include "tempera/core/format.hpp"
 #include "tempera/mcmc/annealing.hpp"
 #include "tempera/mcmc/mode_search.hpp"
+#include "tempera/services/bound.hpp"
 
 namespace tempera {
 namespace {
@@ -115,8 +116,7 @@ LogZAudit<M>::LogZAudit(const Engine<M>& engine, const Plan& plan, Data data, Au
       listener_(listener),
       train_(engine, data.train, is_tracked(plan) ? kReportedCases : 0),
       valid_(engine, data.valid, data.valid.n_cases()) {
-  const bool estimates = is_tracked(plan) || plan.report.validate_every != ReportPlan().validate_every;
-  if (estimates && engine.model.why_not_collapsible().empty()) budget_ = search_budget();
+  if (estimates() && engine.model.why_not_collapsible().empty()) budget_ = search_budget();
 }
 
 template <EnergyModel M>
@@ -136,6 +136,11 @@ std::optional<LogPartition> LogZAudit<M>::compare_with_exact(const LogPartition&
     warned_missed_ = true;
   }
   return exact;
+}
+
+template <EnergyModel M>
+bool LogZAudit<M>::estimates() const {
+  return is_tracked(plan_) || plan_.report.validate_every != ReportPlan().validate_every;
 }
 
 /// Of a model whose modes can be searched: operations that an update may add to the budget of searches, and
@@ -194,12 +199,9 @@ std::optional<double> LogZAudit<M>::refutation(const LogPartition& z, const Trai
   const double bound = log_weight_of(*engine_.model.collapsed(s.result()), remembered());
   if (!std::isfinite(bound) || !is_refuted(z, bound)) return std::nullopt;
   if (!warned_refuted_) {
-    listener_.warn(format(
-        "update %llu: log Z is at least %.2f, as a search of modes proves, but the estimate is %.2f (%.2f): "
-        "the chains have lost what the model likes best (--jump, or a lower --lr, may help); such reports "
-        "are "
-        "never taken as the best",
-        static_cast<unsigned long long>(s.update), bound, z.value, z.standard_error));
+    listener_.warn(format("update %llu: ", static_cast<unsigned long long>(s.update)) +
+                   words_of_refutation(z, bound) +
+                   " (--jump, or a lower --lr, may help); such reports are never taken as the best");
     warned_refuted_ = true;
   }
   return bound;

@@ -19,16 +19,19 @@ std::optional<LogPartitionBound> certified_bound(const Engine<M>& engine, const 
   if (!engine.model.why_not_collapsible().empty()) return std::nullopt;
   const std::vector<PackedState> starts =
       states_of_cases(engine, theta, data, kSearchedCases, kMeanFieldSweeps);
-  const ModeSearch search = search_modes([&] { return engine.model.collapsed(theta); }, engine.streams,
-                                         engine.executor, starts, {}, progress);
-  if (search.improper) throw NumericalError(kImproper);
-  return LogPartitionBound{search.lower_bound(), search.modes.size()};
+  const auto collapsed = [&] { return engine.model.collapsed(theta); };
+  const ModeSearch search = search_modes(collapsed, engine.streams, engine.executor, starts, {}, progress);
+  const double bound = lower_bounds(*collapsed(), search.modes).best();
+  if (search.improper || bound == std::numeric_limits<double>::infinity()) throw NumericalError(kImproper);
+  return LogPartitionBound{bound, search.modes.size()};
 }
 
-std::string words_of_refutation(const LogPartitionBound& bound) {
-  return format(
-      "log Z is at least %.3f, as a search of modes proves: the estimate misses what the model likes best",
-      bound.value);
+std::string words_of_refutation(const LogPartition& z, double lower_bound) {
+  constexpr double kLostMode = 1.0;  // nats
+  return format("log Z is at least %.3f, as a search of modes proves, and not %.3f (%.3f): %s", lower_bound,
+                z.value, z.standard_error,
+                lower_bound - z.value > kLostMode ? "the chains have lost what the model likes best"
+                                                  : "the error bar is too small");
 }
 
 #define TEMPERA_INSTANTIATE(M)                                                                  \

@@ -25,9 +25,7 @@ constexpr Index kRaiseChains = 10;
 constexpr double kMostEnergies = 2e7;
 /// Differences of free energies, two for each, that a run to reach an error bar keeps.
 constexpr double kMostDifferences = 1e8;
-/// Betas of annealing where they are still to be chosen, and floating-point operations for each weight and
-/// unit in a step of it.
-constexpr std::int64_t kUsualBetas = 10000;
+/// Floating-point operations for each weight and unit in a step of annealing.
 constexpr double kOfWeight = 4.0;
 constexpr double kOfUnit = 20.0;
 /// Times that an estimate is continued to reach an error bar.
@@ -61,7 +59,8 @@ LogPartitionEstimate Estimator<M>::estimate(LikelihoodMethod method) {
   if (method == LikelihoodMethod::kExact) return estimate;
   estimate.lower_bound = lower_bound();
   if (estimate.lower_bound && is_refuted(estimate.log_partition, estimate.lower_bound->value))
-    estimate.doubt += (estimate.doubt.empty() ? "" : "; ") + words_of_refutation(*estimate.lower_bound);
+    estimate.doubt += (estimate.doubt.empty() ? "" : "; ") +
+                      words_of_refutation(estimate.log_partition, estimate.lower_bound->value);
   return estimate;
 }
 
@@ -76,7 +75,7 @@ LikelihoodMethod Estimator<M>::chosen() const {
       [&parameters](std::string_view, const auto& field) { parameters += static_cast<double>(field.size()); },
       file_.theta);
   const double annealing = static_cast<double>(options_.chains) *
-                           static_cast<double>(options_.betas.value_or(kUsualBetas)) *
+                           static_cast<double>(options_.betas.value_or(*EstimateOptions().betas)) *
                            (kOfWeight * parameters + kOfUnit * units);
   return states * file_.model.collapsed(file_.theta)->cost() <= annealing ? LikelihoodMethod::kExact
                                                                           : LikelihoodMethod::kAis;
@@ -250,9 +249,7 @@ LogPartitionEstimate Estimator<M>::tracked() {
     z = tracked_log_partition(engine(), file_.theta, *tracker);
     if (reached(z) || tracker->ladder.n_rungs == 0) break;
   }
-  const bool trusted =
-      Hdf5Reader(file_.path).number_attribute("/log_partition", "trusted").value_or(1.0) != 0.0;
-  return {LikelihoodMethod::kTracked, z, trusted ? "" : "training found that its tracker misses mass"};
+  return {LikelihoodMethod::kTracked, z, stored_doubt(Hdf5Reader(file_.path))};
 }
 
 /// The tempering run, of at least as many rounds as the options ask for and `least` of them.

@@ -179,6 +179,11 @@ AnyModelFile read_model(const fs::path& argument) {
   return std::move(*result);
 }
 
+std::string stored_doubt(const Hdf5Reader& file) {
+  const bool trusted = file.number_attribute("/log_partition", "trusted").value_or(1.0) != 0.0;
+  return trusted ? "" : "training found that the data or a bound contradict it";
+}
+
 void write_provenance(Hdf5Writer& file, std::int64_t seed) {
   for (const auto& [name, value] : build_provenance())
     file.attribute("/provenance", name, name == "libraries" ? value + ", HDF5 " + hdf5_version() : value);

@@ -88,6 +88,8 @@ class LogZAudit {
   Assessment refreshed(Assessment found, const TrainState<M>& s, double largest_error);
   /// The tracked log Z of a state, for its checkpoint; nothing where it is not tracked.
   std::optional<LogPartition> tracked(const TrainState<M>& s);
+  /// Whether there is a log Z to be trusted: it is tracked, or estimated at validations.
+  [[nodiscard]] bool estimates() const;
   [[nodiscard]] bool trusted() const { return memory_.impossible == 0 && memory_.missed == 0.0; }
   /// The model went back to one that was trusted.
   void trust_again() { memory_.impossible = 0; }

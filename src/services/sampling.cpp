@@ -150,7 +150,7 @@ Facts facts(const SampleResult& result) {
 std::string LadderReport::log_partition_doubt() const {
   if (round_trips < ensembles) return "replicas do not travel the whole way";
   const bool refuted = log_partition && lower_bound && is_refuted(*log_partition, lower_bound->value);
-  return refuted ? words_of_refutation(*lower_bound) : "";
+  return refuted ? words_of_refutation(*log_partition, lower_bound->value) : "";
 }
 
 std::string words(const SampleResult& result) {

@@ -19,8 +19,7 @@ std::optional<ScoreLogPartition> stored_log_partition(const std::filesystem::pat
   const double error = file.number_attribute("/log_partition", "standard_error").value_or(std::nan(""));
   if (!std::isfinite(value) || !std::isfinite(error) || error < 0) return std::nullopt;
   ScoreLogPartition stored{std::string(name_of(ScoreMethod::kStored)), {value, error, 1.0}, ""};
-  if (file.number_attribute("/log_partition", "trusted").value_or(1.0) == 0.0)
-    stored.doubt = "training found that the data contradict it";
+  stored.doubt = stored_doubt(file);
   return stored;
 }
 

@@ -23,8 +23,9 @@ struct LogPartition {
 /// model.
 inline constexpr double kLowEffectiveFraction = 0.05;
 
-/// Whether a certain lower bound contradicts an estimate: it is above it by more than three standard errors
-/// and what free energies in float may have rounded.
+/// Whether a certain lower bound contradicts an estimate: it is above it by more than five standard errors,
+/// and by what free energies in float may have rounded. A tight bound is the true value, so that fewer errors
+/// would refute good estimates now and then.
 [[nodiscard]] bool is_refuted(const LogPartition& z, double lower_bound);
 
 /// log Z(0) + log mean exp(log_weights). Standard error by the delta method, sqrt(relvar(w) / n); effective

@@ -25,29 +25,36 @@ struct Mode {
 struct ModeSearchOptions {
   Index round = 32;  // starts
   Index most_starts = 512;
-  double operations = 4e9;  // floating-point operations; those of a round may exceed it
+  double operations = 3e9;  // floating-point operations; those of a round may exceed it
   std::uint64_t step = 0;   // of the random draws
 };
 
 struct ModeSearch {
-  std::vector<Mode> modes;                                        // distinct, the heaviest first
-  double log_weights = -std::numeric_limits<double>::infinity();  // of distinct states, summed
-  double mean_field = -std::numeric_limits<double>::infinity();   // the best bound of the mean fields
+  std::vector<Mode> modes;  // distinct, the heaviest first
   Index starts = 0;
-  bool improper = false;  // some state has an infinite weight: the machine has no law, nothing else is found
-
-  /// Log Z is at least this.
-  [[nodiscard]] double lower_bound() const { return std::max(log_weights, mean_field); }
+  bool improper = false;  // some state has an infinite weight: the machine has no law, no mode is told
 };
 
 /// Every call gives a collapsed machine of its own.
 using CollapsedFactory = std::function<std::unique_ptr<CollapsedMachine>()>;
 
-/// Ascents from the given states, then from random ones. Cost: `operations` of the options, of which a
-/// quarter sums up states around the heaviest modes; a sweep of an ascent takes units() x cost().
+/// Ascents from the given states, then from random ones. Cost: `operations` of the options; a sweep of an
+/// ascent takes units() x cost().
 ModeSearch search_modes(const CollapsedFactory& machine, const StreamFactory& streams,
                         const Executor& executor, std::span<const PackedState> starts,
                         const ModeSearchOptions& options = {}, const Progress& progress = {});
+
+/// Certain lower bounds of log Z; +infinity where a state shows that the machine is improper.
+struct LowerBounds {
+  double states = -std::numeric_limits<double>::infinity();  // log of the summed weights of distinct states
+  double mean_field = -std::numeric_limits<double>::infinity();  // the best of the mean fields
+  [[nodiscard]] double best() const { return std::max(states, mean_field); }
+};
+
+/// Sums the weights of distinct modes and of the neighbours of the heaviest states, again and again, and lets
+/// mean fields ascend from the heaviest modes. Cost: at most so many floating-point operations, half for
+/// each.
+LowerBounds lower_bounds(CollapsedMachine& machine, std::span<const Mode> modes, double operations = 1e9);
 
 /// Units of the collapsed machine of a model.
 template <EnergyModel M>

@@ -21,6 +21,8 @@
 
 namespace tempera {
 
+class CollapsedLayers;
+
 class BernoulliRbm {
  public:
   using Data = BinaryData;
@@ -261,6 +263,8 @@ class BernoulliRbm {
   static State with_latents(const std::vector<Index>& kept, const State& x);
 
  private:
+  /// The units of the smaller layer at beta, with the other one summed out.
+  [[nodiscard]] std::unique_ptr<CollapsedLayers> smaller_side(const Params& theta, double beta) const;
   [[nodiscard]] UnitRange slice_units(Index slice) const {
     return {slice * kProductColumns, std::min(n_hidden(), (slice + 1) * kProductColumns)};
   }

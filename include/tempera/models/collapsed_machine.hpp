@@ -8,7 +8,6 @@
 // Formulas: docs/mathematics/log-partition.md 3.19.
 #pragma once
 
-#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -37,10 +36,10 @@ class CollapsedMachine {
   virtual void set(std::span<const Word> state) = 0;
   /// Floating-point operations of one `flipped`, about.
   [[nodiscard]] virtual double cost() const = 0;
-  /// A lower bound of log Z by a mean field that starts at the state, and ascends for at most this many
-  /// rounds; nothing where the weights have no closed form for it.
-  [[nodiscard]] virtual std::optional<double> mean_field_bound(Index rounds) const {
-    (void)rounds;
+  /// A lower bound of log Z by a mean field that starts at the state, and ascends until it has settled or has
+  /// spent these floating-point operations; nothing where the weights have no closed form for it.
+  [[nodiscard]] virtual std::optional<double> mean_field_bound(double operations) const {
+    (void)operations;
     return std::nullopt;
   }
 

@@ -32,6 +32,8 @@
 
 namespace tempera {
 
+class CollapsedLayers;
+
 class Dbm {
  public:
   using Data = BinaryData;
@@ -249,6 +251,10 @@ class Dbm {
   void code_values(std::size_t code, const State& x, const BlockCache& cache, LaneMatrix& out) const;
 
  private:
+  /// Units of the even (0) or odd (1) layers.
+  [[nodiscard]] Index side_units(std::size_t parity) const;
+  /// The units of the side that has fewer at beta, with the other one summed out.
+  [[nodiscard]] std::unique_ptr<CollapsedLayers> smaller_side(const Params& theta, double beta) const;
   static constexpr std::array<std::string_view, kMaxHidden> kWeightNames = {
       "weights_1", "weights_2", "weights_3", "weights_4", "weights_5", "weights_6", "weights_7", "weights_8"};
   static constexpr std::array<std::string_view, kMaxHidden + 1> kBiasNames = {

@@ -364,6 +364,8 @@ class SpikeSlab {
   template <class P, class F, class S>
   void visit_statistics(const Params& theta, P& params, F&& f, S& statistics) const;
 
+  /// Log of the weight of one enumerated state, everything else summed or integrated out, in double.
+  [[nodiscard]] double log_state_weight(const Params& theta, double beta, std::span<const Word> bits) const;
   /// log of what the latents give to the weight of v, summed out, in double.
   [[nodiscard]] double log_latent_weight(const Params& theta, double beta, const Eigen::VectorXd& v) const;
   [[nodiscard]] double log_component(const Params& theta, double beta, std::span<const Word> visible_bits,

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "tempera/core/observer.hpp"
+#include "tempera/estimate/log_partition.hpp"
 #include "tempera/mcmc/population.hpp"
 
 namespace tempera {
@@ -23,7 +24,9 @@ template <EnergyModel M>
 std::optional<LogPartitionBound> certified_bound(const Engine<M>& engine, const typename M::Params& theta,
                                                  const typename M::Data& data, const Progress& progress);
 
-/// "log Z is at least 179.14, as a search of modes proves: the estimate misses what the model likes best".
-std::string words_of_refutation(const LogPartitionBound& bound);
+/// What to say of an estimate that a bound refutes: "log Z is at least 179.140, as a search of modes proves,
+/// and not 157.150 (0.090): the chains have lost what the model likes best", or, where less than a nat is
+/// missing, that the error bar is too small.
+std::string words_of_refutation(const LogPartition& z, double lower_bound);
 
 }  // namespace tempera

@@ -98,6 +98,9 @@ void require_possible_values(const M& model, const typename M::Data& data, const
 template <EnergyModel M>
 void require_law(const ModelFile<M>& file, Listener& listener);
 
+/// Why training did not trust the log Z that it left in a checkpoint, or empty.
+std::string stored_doubt(const Hdf5Reader& file);
+
 /// Gives a model whose file holds no reference machine the best independent one for these cases, and says so.
 template <EnergyModel M>
 void fit_reference(ModelFile<M>& file, const typename M::Data& train, Listener& listener);

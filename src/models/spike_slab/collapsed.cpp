@@ -1,6 +1,4 @@
 // Weights of the states of the visibles, or of the latents where the visibles are real.
-#include <cmath>
-
 #include "tempera/models/all_models.hpp"
 
 namespace tempera {
@@ -36,14 +34,7 @@ class SpikeSlab<V, L>::Collapsed final : public CollapsedMachine {
 
  private:
   [[nodiscard]] double weight_of(std::span<const Word> bits) const {
-    if constexpr (V::kEnumerable) {
-      const Eigen::VectorXd v = V::case_values(bits, model_.n_visible());
-      return model_.log_latent_weight(theta_, 1.0, v) - V::energy(model_.reference_, theta_.visible, 1.0, v);
-    } else {
-      return model_.log_component(theta_, 1.0, bits,
-                                  L::configuration(model_.shape_.latents, theta_.latent, 1.0, bits,
-                                                   V::enumerated_bits(model_.n_visible())));
-    }
+    return model_.log_state_weight(theta_, 1.0, bits);
   }
 
   SpikeSlab model_;

@@ -74,21 +74,24 @@ double SpikeSlab<V, L>::log_component(const Params& theta, double beta, std::spa
 }
 
 template <VisibleUnits V, LatentUnits L>
+double SpikeSlab<V, L>::log_state_weight(const Params& theta, double beta, std::span<const Word> bits) const {
+  if constexpr (V::kEnumerable) {
+    const Eigen::VectorXd v = V::case_values(bits, n_visible());
+    return log_latent_weight(theta, beta, v) - V::energy(reference_, theta.visible, beta, v);
+  } else {
+    return log_component(
+        theta, beta, bits,
+        L::configuration(shape_.latents, theta.latent, beta, bits, V::enumerated_bits(n_visible())));
+  }
+}
+
+template <VisibleUnits V, LatentUnits L>
 double SpikeSlab<V, L>::log_partition_chunk(const Params& theta, double beta, Index chunk) const {
   const Word states = Word{1} << std::min(enumerated_units(), kChunkBits);
   LogSumExp sum;
   for (Word state = static_cast<Word>(chunk) * states; state < static_cast<Word>(chunk + 1) * states;
        ++state) {
-    double term = 0.0;
-    if constexpr (V::kEnumerable) {
-      const Eigen::VectorXd v = V::case_values({&state, 1}, n_visible());
-      term = log_latent_weight(theta, beta, v) - V::energy(reference_, theta.visible, beta, v);
-    } else {
-      const std::span<const Word> bits(&state, 1);
-      term = log_component(
-          theta, beta, bits,
-          L::configuration(shape_.latents, theta.latent, beta, bits, V::enumerated_bits(n_visible())));
-    }
+    const double term = log_state_weight(theta, beta, {&state, 1});
     if (term == std::numeric_limits<double>::infinity()) return term;
     sum.add(term);
   }

@@ -47,34 +47,6 @@ inline constexpr Index kChunkBits = 12;
 /// Chunks of equal size that all states of n units are enumerated in.
 inline Index enumeration_chunks(Index n) { return Index{1} << std::max<Index>(0, n - kChunkBits); }
 
-/// log sum_x exp(bias'x + sum_j softplus(inner_bias + weights'x)_j) over the states x of one chunk, in Gray
-/// code order, double. weights: outer units x inner units.
-template <class Weights>
-double log_sum_of_chunk(const Weights& weights, const Eigen::VectorXd& bias,
-                        const Eigen::VectorXd& inner_bias, Index chunk) {
-  const Index n_units = bias.size();
-  const Word states = Word{1} << std::min(n_units, kChunkBits);
-  const Word first = static_cast<Word>(chunk) * states;
-  Word gray = first ^ (first >> 1);
-  double energy = 0.0;
-  Eigen::ArrayXd input = inner_bias;
-  for (Index k = 0; k < n_units; ++k) {
-    if ((gray >> k & 1) == 0) continue;
-    energy += bias[k];
-    input += weights.row(k).transpose().array();
-  }
-  LogSumExp total;
-  for (Word n = first;;) {
-    total.add(energy + softplus_sum(input));
-    if (++n == first + states) return total.value();
-    const int flipped = std::countr_zero(n);
-    const double sign = (gray >> flipped & 1) != 0 ? -1.0 : 1.0;
-    gray ^= Word{1} << flipped;
-    energy += sign * bias[flipped];
-    input += sign * weights.row(flipped).transpose().array();
-  }
-}
-
 /// Units of a layer, to whole counters of random draws.
 inline Index aligned_units(Index units) {
   return (units + kUnitAlignment - 1) / kUnitAlignment * kUnitAlignment;
