@@ -16,10 +16,8 @@ int train_and_print(const std::filesystem::path& directory, const TrainOptions& 
                     directory.string() + " goes on");
   }
   if (result.stopped_by_listener) return static_cast<int>(ExitCode::kInterrupted);
-  Json json = {{"out", directory.string()},
-               {"updates", result.updates},
-               {"seconds", result.seconds},
-               {"trusted", result.trusted}};
+  Json json = {{"out", directory.string()}, {"updates", result.updates}, {"seconds", result.seconds}};
+  if (result.trusted) json["trusted"] = *result.trusted;
   if (result.validates) json["best_validation_log_likelihood"] = result.best_validation;
   print_result(common, json, result.words());
   return 0;

@@ -260,7 +260,7 @@ TrainingResult Run<M>::operator()(Start start) {
   result.validates = options_.run.validate_every.has_value();
   result.stopped_early = stopping.stops();
   if (!stopped_ && stopping.stops()) go_back(checkpointer, audit, state, result);
-  result.trusted = audit.trusted();
+  if (audit.estimates()) result.trusted = audit.trusted();
   result.best_validation = memory_.early_stopping.best_validation;
   result.best_update = memory_.early_stopping.best_update;
   result.score = score_;

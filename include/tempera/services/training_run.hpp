@@ -39,7 +39,7 @@ struct TrainingResult {
   double seconds = 0.0;  // of all sessions of the run
   bool stopped_by_listener = false;
   bool stopped_early = false;
-  bool trusted = true;  // whether nothing speaks against log Z, where it is estimated
+  std::optional<bool> trusted;  // whether nothing speaks against log Z; nothing where it is not estimated
   bool validates = false;
   double best_validation = -std::numeric_limits<double>::infinity();
   std::uint64_t best_update = 0;
