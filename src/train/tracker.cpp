@@ -16,6 +16,11 @@ constexpr double kLeastPart = 1.0 / 4.0;
 constexpr std::uint64_t kMostRounds = 3;
 /// What a chain carries fades by this factor in a round; what a ratio's ensembles carry, in two.
 constexpr double kMemory = 0.98;
+/// The filter takes increments for this many times as variable as draws say: chains that lag make them err
+/// the same way step after step, while errors of ratios are new each time.
+constexpr double kIncrementDoubt = 8.0;
+/// What was measured before a forgetting counts this much less than what is measured after it.
+constexpr double kForgetting = 1e4;
 /// Least weights of the newest in the running means of variances and of correlations.
 constexpr double kNewestVariance = 0.05;
 constexpr double kNewestCorrelation = 0.005;
@@ -72,7 +77,10 @@ void add_to_mean(double value, double least_weight, std::uint64_t count, double&
   mean += std::max(least_weight, 1.0 / static_cast<double>(count + 1)) * (value - mean);
 }
 
-/// How much larger a variance is than that of independent draws, from the covariance of the draws' terms with
+/// How much larger a variance is than that of independent draws.
+double inflation_of(double mean_correlation) { return 1.0 + 2.0 * std::max(0.0, mean_correlation); }
+
+/// The same with a new measurement among the running means, from the covariance of the draws' terms with
 /// what they carry of the past. `variance` and `correlation` are running means. A measurement must not be
 /// weighed by the variance that it has itself: the two are correlated, and the weighted mean would be biased.
 double inflation(double variance, double covariance, std::uint64_t count, double& mean_variance,
@@ -80,7 +88,7 @@ double inflation(double variance, double covariance, std::uint64_t count, double
   add_to_mean(variance, kNewestVariance, count, mean_variance);
   if (mean_variance > 0.0)
     add_to_mean(covariance / mean_variance, kNewestCorrelation, count, mean_correlation);
-  return 1.0 + 2.0 * std::max(0.0, mean_correlation);
+  return inflation_of(mean_correlation);
 }
 
 /// How log Z of one group moved, and what is remembered of it (docs/mathematics/log-partition.md 3.11, 3.14).
@@ -144,6 +152,7 @@ void move_belief(const std::vector<double>& log_weights, Tracker<M>& tracker) {
     increments.pop_back();
     increments.back() = combine(moves[moves.size() - 2], moves.back());
   }
+  for (LatticeMeasurement& increment : increments) increment.variance *= kIncrementDoubt;
   advance_belief(increments, 0.0, tracker.belief);
   // Relative to the rung: replicas that have been at others are to be compared.
   std::size_t group = 0;
@@ -214,9 +223,12 @@ void measure_pairs(const TemperatureLadder& before, const std::vector<EnergyDiff
       tracker.influences[at(e)] += ratio.influences[at(e)];
     }
     double& variance = tracker.ratio_variance[at(k)];
-    const double factor =
-        inflation(ratio.variance, covariance, tracker.rounds / 2, variance, tracker.ratio_correlation[at(k)]);
-    measure_ratio(rung, {ratio.value, variance * factor, 0.0, ratio.lag, ratio.influences}, tracker.belief);
+    double& correlation = tracker.ratio_correlation[at(k)];
+    const double usual = variance * inflation_of(correlation);
+    const double factor = inflation(ratio.variance, covariance, tracker.rounds / 2, variance, correlation);
+    measure_ratio(rung,
+                  {ratio.value, usual > 0.0 ? usual : variance * factor, 0.0, ratio.lag, ratio.influences},
+                  tracker.belief);
   }
   for (double& influence : tracker.influences) influence *= kMemory;
 }
@@ -436,6 +448,21 @@ void refresh(const Engine<M>& engine, std::uint64_t rounds, Tracker<M>& tracker,
 }
 
 template <EnergyModel M>
+void forget(Tracker<M>& tracker) {
+  tracker.belief.covariance *= kForgetting;
+}
+
+template <EnergyModel M>
+std::vector<double> coldest_energies(const Engine<M>& engine, const Tracker<M>& tracker) {
+  const std::vector<std::uint64_t> which = chains_of(tracker.ladder, tracker.ladder.n_rungs - 1);
+  Population<M> coldest(select_chains(engine.model, tracker.population.chains, which));
+  coldest.fit(engine);
+  coldest.caches.betas.fill(1.0F);
+  latent_input(engine, tracker.theta, coldest.chains.blocks, coldest.caches);
+  return own_energies(engine, tracker.theta, coldest);
+}
+
+template <EnergyModel M>
 LogPartition tracked_log_partition(const Engine<M>& engine, const typename M::Params& theta,
                                    const Tracker<M>& tracker) {
   const auto rung =
@@ -500,6 +527,8 @@ void track_shared(const Engine<M>& engine, const typename M::Params& theta, cons
   template const char* tracker_fault(const Tracker<M>&);                                                   \
   template void track(const Engine<M>&, const M::Params&, Tracker<M>&);                                    \
   template void refresh(const Engine<M>&, std::uint64_t, Tracker<M>&, const Progress&);                    \
+  template void forget(Tracker<M>&);                                                                       \
+  template std::vector<double> coldest_energies(const Engine<M>&, const Tracker<M>&);                      \
   template LogPartition tracked_log_partition(const Engine<M>&, const M::Params&, const Tracker<M>&);      \
   template void track_shared(const Engine<M>&, const M::Params&, const TemperatureLadder&, Population<M>&, \
                              Tracker<M>&);

@@ -89,6 +89,15 @@ template <EnergyModel M>
 void refresh(const Engine<M>& engine, std::uint64_t rounds, Tracker<M>& tracker,
              const Progress& progress = {});
 
+/// Lets only what is measured from here on count, all but: log Z is then independent of how training went.
+/// Expects rounds to follow, and chains that have had some at the machine where they are.
+template <EnergyModel M>
+void forget(Tracker<M>& tracker);
+
+/// Free energies of the coldest replica of every ensemble, at the tracker's machine.
+template <EnergyModel M>
+std::vector<double> coldest_energies(const Engine<M>& engine, const Tracker<M>& tracker);
+
 /// log Z of a machine close to that of the tracker, which stays where it is. Cost: two products, none where
 /// it is that machine.
 template <EnergyModel M>
