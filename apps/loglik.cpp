@@ -31,13 +31,14 @@ Json to_json(const LikelihoodResult& result) {
     }
     json["estimates"] = table;
     json["disagreements"] = result.disagreements;
-  } else if (first.method == LikelihoodMethod::kAis || first.method == LikelihoodMethod::kReverseAis) {
+  } else if (first.method != LikelihoodMethod::kExact) {
     json["effective_fraction"] = first.log_partition.effective_fraction;
   }
   json["trusted"] = first.trusted();
   if (!first.trusted()) json["doubt"] = first.doubt;
-  if (!result.reason.empty()) json["chosen_because"] = result.reason;
+  if (!first.reason.empty()) json["chosen_because"] = first.reason;
   if (first.lower_bound) json["log_partition_at_least"] = first.lower_bound->value;
+  if (first.probable_lower_bound) json["log_partition_probably_at_least"] = *first.probable_lower_bound;
   if (!result.data) return json;
   json["log_likelihood"] = result.data->likelihood.log_likelihood;
   json["log_likelihood_se"] = result.data->likelihood.standard_error;

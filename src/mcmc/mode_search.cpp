@@ -45,14 +45,13 @@ struct Ascent {
 };
 
 /// Flips of single units that raise the weight, until none does or the evaluations are spent.
-Ascent ascend(CollapsedMachine& machine, const std::vector<Index>& order, double most_evaluations) {
-  Ascent ascent;
-  double weight = machine.log_weight();
+void climb(CollapsedMachine& machine, const std::vector<Index>& order, double most_evaluations,
+           double& weight, double& evaluations) {
   std::size_t refused = 0;
-  for (std::size_t k = 0; refused < order.size() && ascent.evaluations < most_evaluations;
+  for (std::size_t k = 0; refused < order.size() && evaluations < most_evaluations;
        k = (k + 1) % order.size()) {
     const double flipped = machine.flipped(order[k]);
-    ascent.evaluations += 1.0;
+    evaluations += 1.0;
     if (flipped > weight + kLeastGain) {
       machine.flip(order[k]);
       weight = flipped;
@@ -61,6 +60,37 @@ Ascent ascend(CollapsedMachine& machine, const std::vector<Index>& order, double
       ++refused;
     }
   }
+}
+
+/// Flips the first pair of units that raises the weight together; false where none does.
+bool flip_pair(CollapsedMachine& machine, const std::vector<Index>& order, double& weight,
+               double& evaluations) {
+  for (std::size_t a = 0; a < order.size(); ++a) {
+    machine.flip(order[a]);
+    for (std::size_t b = a + 1; b < order.size(); ++b) {
+      const double flipped = machine.flipped(order[b]);
+      evaluations += 1.0;
+      if (flipped > weight + kLeastGain) {
+        machine.flip(order[b]);
+        weight = flipped;
+        return true;
+      }
+    }
+    machine.flip(order[a]);
+  }
+  return false;
+}
+
+/// Flips of single units, and of pairs where the evaluations that are left allow to try all of them, that
+/// raise the weight, until none does.
+Ascent ascend(CollapsedMachine& machine, const std::vector<Index>& order, double most_evaluations) {
+  Ascent ascent;
+  double weight = machine.log_weight();
+  const auto units = static_cast<double>(order.size());
+  const double pairs = 0.5 * units * (units - 1.0);
+  do climb(machine, order, most_evaluations, weight, ascent.evaluations);
+  while (ascent.evaluations + pairs <= most_evaluations &&
+         flip_pair(machine, order, weight, ascent.evaluations));
   // Without the rounding of the flips that led there.
   const PackedState found = machine.state();
   machine.set(found);

@@ -236,8 +236,9 @@ class TrajectoryReplicas {
         bennett_log_partition(d.file.model.reference_log_partition(), log_weight_path(differences_),
                               static_cast<std::size_t>(ensembles()));
     const typename M::Data none;
-    report.lower_bound =
-        certified_bound(d.engine(), d.theta(), d.data ? *d.data : none, stage(d.listener, "searching modes"));
+    if (const auto search =
+            modes_of(d.engine(), d.theta(), d.data ? *d.data : none, stage(d.listener, "searching modes")))
+      report.lower_bound = bound_of(d.engine(), d.theta(), search->modes);
     return report;
   }
 

@@ -8,6 +8,7 @@
 #include "tempera/estimate/path.hpp"
 #include "tempera/io/hdf5.hpp"
 #include "tempera/mcmc/annealing.hpp"
+#include "tempera/mcmc/mode_annealing.hpp"
 #include "tempera/mcmc/record.hpp"
 #include "tempera/services/cases.hpp"
 #include "tempera/services/limits.hpp"
@@ -25,11 +26,16 @@ constexpr Index kRaiseChains = 10;
 constexpr double kMostEnergies = 2e7;
 /// Differences of free energies, two for each, that a run to reach an error bar keeps.
 constexpr double kMostDifferences = 1e8;
-/// Floating-point operations for each weight and unit in a step of annealing.
-constexpr double kOfWeight = 4.0;
-constexpr double kOfUnit = 20.0;
+/// An error bar above this, in nats, says that log Z is not known.
+constexpr double kLargestError = 0.5;
+/// Estimates that differ by more standard errors than this disagree.
+constexpr double kDisagreement = 3.0;
+/// A tracker's chains settle for one round in so many before those that count.
+constexpr std::uint64_t kSettling = 10;
 /// Times that an estimate is continued to reach an error bar.
 constexpr std::uint64_t kMostBatches = 1000;
+
+constexpr const char* kTooLow = "too low and the likelihood too high";
 
 std::string doubt_of(const LogPartition& z, const char* consequence) {
   if (z.effective_fraction >= kLowEffectiveFraction) return "";
@@ -55,51 +61,15 @@ Eigen::MatrixXd stacked(const std::vector<Eigen::MatrixXd>& parts) {
 
 template <EnergyModel M>
 LogPartitionEstimate Estimator<M>::estimate(LikelihoodMethod method) {
-  LogPartitionEstimate estimate = by(method);
-  if (method == LikelihoodMethod::kExact) return estimate;
-  estimate.lower_bound = lower_bound();
-  if (estimate.lower_bound && is_refuted(estimate.log_partition, estimate.lower_bound->value))
-    estimate.doubt += (estimate.doubt.empty() ? "" : "; ") +
-                      words_of_refutation(estimate.log_partition, estimate.lower_bound->value);
-  return estimate;
-}
-
-template <EnergyModel M>
-LikelihoodMethod Estimator<M>::chosen() const {
-  if (!file_.model.why_not_enumerable().empty()) return LikelihoodMethod::kAis;
-  const double states = std::exp2(static_cast<double>(file_.model.enumerated_units()));
-  double units = 0.0;
-  for (const Index n : file_.model.layer_sizes()) units += static_cast<double>(n);
-  double parameters = 0.0;
-  for_each_field(
-      [&parameters](std::string_view, const auto& field) { parameters += static_cast<double>(field.size()); },
-      file_.theta);
-  const double annealing = static_cast<double>(options_.chains) *
-                           static_cast<double>(options_.betas.value_or(*EstimateOptions().betas)) *
-                           (kOfWeight * parameters + kOfUnit * units);
-  return states * file_.model.collapsed(file_.theta)->cost() <= annealing ? LikelihoodMethod::kExact
-                                                                          : LikelihoodMethod::kAis;
-}
-
-/// Searched for once.
-template <EnergyModel M>
-const std::optional<LogPartitionBound>& Estimator<M>::lower_bound() {
-  if (!searched_)
-    bound_ = certified_bound(engine(), file_.theta, cases_.train.n_cases() > 0 ? cases_.train : cases_.cases,
-                             stage(listener_, "searching modes"));
-  searched_ = true;
-  return bound_;
-}
-
-template <EnergyModel M>
-LogPartitionEstimate Estimator<M>::by(LikelihoodMethod method) {
   switch (method) {
     case LikelihoodMethod::kAuto:
-      return by(chosen());
+      return automatic();
     case LikelihoodMethod::kExact:
       return exact();
     case LikelihoodMethod::kAis:
       return ais();
+    case LikelihoodMethod::kModeAis:
+      return mode_ais();
     case LikelihoodMethod::kReverseAis:
       return reverse_ais();
     case LikelihoodMethod::kRaise:
@@ -114,6 +84,77 @@ LogPartitionEstimate Estimator<M>::by(LikelihoodMethod method) {
       break;
   }
   throw std::invalid_argument("estimate: all is no single method");
+}
+
+template <EnergyModel M>
+void Estimator<M>::hold(LogPartitionEstimate& estimate) {
+  if (estimate.method == LikelihoodMethod::kExact) return;
+  if (modes() && !bound_) bound_ = bound_of(engine(), file_.theta, modes()->modes);
+  estimate.lower_bound = bound_;
+  estimate.probable_lower_bound = probable_bound_;
+  const LogPartition& z = estimate.log_partition;
+  const auto doubt = [&](const std::string& why) {
+    estimate.doubt += (estimate.doubt.empty() ? "" : "; ") + why;
+  };
+  if (bound_ && is_refuted(z, bound_->value)) {
+    doubt(words_of_refutation(z, bound_->value));
+  } else if (probable_bound_ && is_refuted(z, *probable_bound_)) {
+    doubt(words_of_probable_refutation(z, *probable_bound_));
+  }
+  if (z.standard_error > kLargestError)
+    doubt(format("an error bar above %g nats leaves log Z unknown", kLargestError));
+}
+
+/// Whether enumeration is less work than annealing, a search of modes, its bounds and annealing from the
+/// modes.
+template <EnergyModel M>
+bool Estimator<M>::enumeration_is_cheap() const {
+  const auto betas = as_count(options_.betas.value_or(*EstimateOptions().betas));
+  return enumeration_operations(file_.model) <=
+         annealing_operations(file_.model, as_count(options_.chains), betas) +
+             ModeSearchOptions().operations + kBoundOperations + ModeAnnealingOptions().operations;
+}
+
+/// Enumeration where that is cheap; else annealing from the reference machine, with annealing from around the
+/// modes as a second opinion. Both tend to be too low, so that the larger one is taken where they disagree.
+template <EnergyModel M>
+LogPartitionEstimate Estimator<M>::automatic() {
+  if (enumeration_is_cheap()) {
+    LogPartitionEstimate estimate = exact();
+    estimate.reason = format("enumerating 2^%lld states is less work than annealing",
+                             static_cast<long long>(file_.model.enumerated_units()));
+    return estimate;
+  }
+  const std::string obstacle = file_.model.why_not_enumerable();
+  LogPartitionEstimate first = ais();
+  first.reason = obstacle.empty() ? "less work than enumeration" : "enumeration " + obstacle;
+  if (!modes()) return first;
+  LogPartitionEstimate second = mode_ais();
+  const LogPartition& from_reference = first.log_partition;
+  const LogPartition& from_modes = second.log_partition;
+  const double error = std::hypot(from_reference.standard_error, from_modes.standard_error);
+  if (!(from_modes.value > from_reference.value + kDisagreement * error)) return first;
+  second.reason = format("annealing from the reference machine misses mass, it gives %.3f (%.3f)",
+                         from_reference.value, from_reference.standard_error);
+  return second;
+}
+
+/// Searched for once; nothing where the machine does not collapse onto binary units.
+template <EnergyModel M>
+const std::optional<ModeSearch>& Estimator<M>::modes() {
+  if (!searched_)
+    modes_ = modes_of(engine(), file_.theta, cases_.train.n_cases() > 0 ? cases_.train : cases_.cases,
+                      stage(listener_, "searching modes"));
+  searched_ = true;
+  return modes_;
+}
+
+/// The bound that an annealing run from below gives; none where it went on until its error was small.
+template <EnergyModel M>
+void Estimator<M>::note_annealing(const LogPartition& z) {
+  if (options_.target_se || !std::isfinite(z.value)) return;
+  const double bound = z.value - probable_shortfall();
+  probable_bound_ = probable_bound_ ? std::max(*probable_bound_, bound) : bound;
 }
 
 /// Draws of their own for every batch of an estimate that is continued.
@@ -180,7 +221,20 @@ LogPartitionEstimate Estimator<M>::ais() {
       [&](const std::vector<double>& weights) {
         return log_partition_from_weights(file_.model.reference_log_partition(), weights);
       });
-  return {LikelihoodMethod::kAis, z, doubt_of(z, "too low and the likelihood too high")};
+  note_annealing(z);
+  return {LikelihoodMethod::kAis, z, doubt_of(z, kTooLow)};
+}
+
+/// From a mixture of product laws around the modes: what no path from the reference machine finds is counted.
+template <EnergyModel M>
+LogPartitionEstimate Estimator<M>::mode_ais() {
+  if (!modes()) throw UsageError("loglik: --method mode-ais " + file_.model.why_not_collapsible());
+  const std::vector<double> weights =
+      mode_annealed_log_weights([&] { return file_.model.collapsed(file_.theta); }, {seed()}, executor_,
+                                modes()->modes, {}, stage(listener_, "mode-ais"));
+  const LogPartition z = log_partition_from_weights(0.0, weights);
+  note_annealing(z);
+  return {LikelihoodMethod::kModeAis, z, doubt_of(z, kTooLow)};
 }
 
 /// From draws of the model at beta = 1, as far apart as the tempering run says.
@@ -233,7 +287,7 @@ LogPartitionEstimate Estimator<M>::raise() {
           ""};
 }
 
-/// What training knew, refreshed by rounds of the tracker's own chains.
+/// Rounds of the tracker's own chains, from which alone log Z is then known.
 template <EnergyModel M>
 LogPartitionEstimate Estimator<M>::tracked() {
   std::optional<Tracker<M>> tracker = read_tracker<M>(file_);
@@ -243,11 +297,15 @@ LogPartitionEstimate Estimator<M>::tracked() {
         ": holds no tracker of log Z; train with --track-log-z lattice or smc, or use another --method");
   if (!equal_fields(tracker->theta, file_.theta)) track(engine(), file_.theta, *tracker);
   LogPartition z;
+  const bool tempered = tracker->ladder.n_rungs > 0;
+  if (tempered) {
+    refresh(engine(), as_count(options_.rounds) / kSettling, *tracker, stage(listener_, "settling"));
+    forget(*tracker);
+  }
   for (std::uint64_t batch = 0; batch < kMostBatches; ++batch) {
-    if (tracker->ladder.n_rungs > 0)
-      refresh(engine(), as_count(options_.rounds), *tracker, stage(listener_, "tracked"));
+    if (tempered) refresh(engine(), as_count(options_.rounds), *tracker, stage(listener_, "tracked"));
     z = tracked_log_partition(engine(), file_.theta, *tracker);
-    if (reached(z) || tracker->ladder.n_rungs == 0) break;
+    if (reached(z) || !tempered) break;
   }
   return {LikelihoodMethod::kTracked, z, stored_doubt(Hdf5Reader(file_.path))};
 }

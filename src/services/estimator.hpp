@@ -22,10 +22,10 @@ class Estimator {
         executor_(executor),
         listener_(listener) {}
 
-  /// By one method, held against what a search of modes proves.
+  /// By one method.
   LogPartitionEstimate estimate(LikelihoodMethod method);
-  /// The method that `auto` stands for.
-  [[nodiscard]] LikelihoodMethod chosen() const;
+  /// Holds an estimate against what the modes and the annealing runs so far prove.
+  void hold(LogPartitionEstimate& estimate);
 
  private:
   /// A run on a temperature ladder, with what it has measured so far.
@@ -60,10 +60,13 @@ class Estimator {
   LogPartition annealed(const char* label, const std::vector<double>& betas, Purpose purpose, Start&& start,
                         Value&& value);
 
-  LogPartitionEstimate by(LikelihoodMethod method);
-  const std::optional<LogPartitionBound>& lower_bound();
+  [[nodiscard]] bool enumeration_is_cheap() const;
+  LogPartitionEstimate automatic();
+  const std::optional<ModeSearch>& modes();
+  void note_annealing(const LogPartition& z);
   LogPartitionEstimate exact();
   LogPartitionEstimate ais();
+  LogPartitionEstimate mode_ais();
   LogPartitionEstimate reverse_ais();
   LogPartitionEstimate raise();
   LogPartitionEstimate tracked();
@@ -82,7 +85,9 @@ class Estimator {
   Listener& listener_;
   std::vector<double> betas_;
   std::optional<TemperingRun> run_;
+  std::optional<ModeSearch> modes_;
   std::optional<LogPartitionBound> bound_;
+  std::optional<double> probable_bound_;
   bool searched_ = false;
 };
 

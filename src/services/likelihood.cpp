@@ -38,6 +38,10 @@ std::vector<std::string> disagreements(const std::vector<LogPartitionEstimate>& 
   return found;
 }
 
+bool is_annealed(LikelihoodMethod method) {
+  return method == LikelihoodMethod::kAis || method == LikelihoodMethod::kReverseAis;
+}
+
 bool comes_from_above(LikelihoodMethod method) {
   return method == LikelihoodMethod::kReverseAis || method == LikelihoodMethod::kRaise;
 }
@@ -50,6 +54,7 @@ std::vector<LikelihoodMethod> every_method(const ModelFile<M>& file, bool has_ca
   methods.insert(methods.end(),
                  {LikelihoodMethod::kMbar, LikelihoodMethod::kBar, LikelihoodMethod::kSteppingStone,
                   LikelihoodMethod::kAis, LikelihoodMethod::kReverseAis});
+  if (file.model.why_not_collapsible().empty()) methods.push_back(LikelihoodMethod::kModeAis);
   if (has_cases && !is_bound(file.model)) methods.push_back(LikelihoodMethod::kRaise);
   if (read_tracker<M>(file)) methods.push_back(LikelihoodMethod::kTracked);
   return methods;
@@ -81,22 +86,13 @@ SplitLikelihood likelihood_of(const Engine<M>& engine, const typename M::Params&
   found.variational = is_bound(engine.model);
   for (const LogPartitionEstimate& estimate : estimates) {
     const double bound = found.likelihood.log_likelihood + z.value - estimate.log_partition.value;
-    if (estimate.method == LikelihoodMethod::kAis) found.upper = bound;
+    if (estimate.method == LikelihoodMethod::kAis || estimate.method == LikelihoodMethod::kModeAis)
+      found.upper = std::min(bound, found.upper.value_or(bound));
     if (estimate.method == LikelihoodMethod::kReverseAis ||
         (estimate.method == LikelihoodMethod::kRaise && !found.lower))
       found.lower = bound;
   }
   return found;
-}
-
-/// Why `auto` took this method.
-template <EnergyModel M>
-std::string reason_of(const M& model, LikelihoodMethod method) {
-  if (method == LikelihoodMethod::kExact)
-    return format("enumerating 2^%lld states is less work than annealing",
-                  static_cast<long long>(model.enumerated_units()));
-  const std::string obstacle = model.why_not_enumerable();
-  return obstacle.empty() ? "less work than enumeration" : "enumeration " + obstacle;
 }
 
 template <EnergyModel M>
@@ -113,7 +109,6 @@ LikelihoodResult estimate_for(ModelFile<M>& file, const LikelihoodOptions& optio
   result.estimates =
       estimate_log_partition(file, cases, options.method, options.estimate, executor, listener);
   result.method = options.method == LikelihoodMethod::kAuto ? result.first().method : options.method;
-  if (options.method == LikelihoodMethod::kAuto) result.reason = reason_of(file.model, result.method);
   result.disagreements = disagreements(result.estimates);
   if (!options.estimate.target_se) result.chains = options.estimate.chains;
   if (!options.data.empty()) {
@@ -188,11 +183,11 @@ std::vector<LogPartitionEstimate> estimate_log_partition(const ModelFile<M>& fil
                                                          const Executor& executor, Listener& listener) {
   const bool all = method == LikelihoodMethod::kAll;
   Estimator<M> estimator(file, cases, options, all || method == LikelihoodMethod::kMbar, executor, listener);
-  if (method == LikelihoodMethod::kAuto) method = estimator.chosen();
   std::vector<LogPartitionEstimate> estimates;
   const std::vector<LikelihoodMethod> methods =
       all ? every_method(file, cases.cases.n_cases() > 0) : std::vector{method};
   for (const LikelihoodMethod one : methods) estimates.push_back(estimator.estimate(one));
+  for (LogPartitionEstimate& estimate : estimates) estimator.hold(estimate);
   warn_of_doubts(estimates, options, listener);
   return estimates;
 }
@@ -220,17 +215,22 @@ std::string words(const LikelihoodResult& result) {
                             text_of_method(first.method).c_str());
   if (result.estimates.size() > 1) {
     text += table_of(result);
-  } else if (first.method == LikelihoodMethod::kAis || first.method == LikelihoodMethod::kReverseAis) {
+  } else if (is_annealed(first.method)) {
     text += result.chains ? format("\neffective chains %.1f of %lld",
                                    z.effective_fraction * static_cast<double>(*result.chains),
                                    static_cast<long long>(*result.chains))
                           : format("\neffective chains %.1f %%", 100.0 * z.effective_fraction);
   }
-  if (!result.reason.empty())
-    text += "\nchosen           " + text_of_method(result.method) + ": " + result.reason;
+  if (!first.reason.empty())
+    text += "\nchosen           " + text_of_method(result.method) + ": " + first.reason;
   if (first.lower_bound) {
     text += format("\nlog Z at least   %.5f nats (certain, from %zu modes)", first.lower_bound->value,
                    first.lower_bound->modes);
+  }
+  if (first.probable_lower_bound &&
+      (!first.lower_bound || *first.probable_lower_bound > first.lower_bound->value)) {
+    text += format("\nlog Z at least   %.5f nats (with probability 0.999, from annealing)",
+                   *first.probable_lower_bound);
   }
   if (result.data) {
     const Likelihood& likelihood = result.data->likelihood;

@@ -3,60 +3,13 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/random/normal_distribution.hpp>
 #include <cmath>
 
-#include "../machines.hpp"
+#include "random_machines.hpp"
 #include "tempera/core/math.hpp"
-#include "tempera/services/cases.hpp"
 
 namespace tempera {
 namespace {
-
-constexpr Index kVisible = 6;
-
-/// A machine of few units with random weights and biases of this size, and with a law.
-template <EnergyModel M>
-struct RandomMachine {
-  M model = with_standard_reference<M>(M::shape_from(options(), kVisible));
-  typename M::Params theta;
-  Executor executor;
-
-  RandomMachine(std::uint64_t seed, double scale, int threads = 1)
-      : theta(model.initial_params(StreamFactory{seed}, random_weights(scale))), executor(threads) {
-    StreamEngine random = StreamFactory{seed}.engine(Purpose::kDataSet, 1);
-    boost::random::normal_distribution<float> normal(0.0F, static_cast<float>(scale));
-    for_each_field(
-        [&](std::string_view name, auto& field) {
-          if (name.find("bias") == std::string_view::npos) return;
-          for (Index k = 0; k < field.size(); ++k) field.data()[k] += normal(random);
-        },
-        theta);
-    Vector direction;
-    if constexpr (HasProjection<M>) model.project(theta, direction, true);
-  }
-  static MachineOptions options() {
-    MachineOptions options = small_options<M>();
-    options.hidden =
-        options.hidden.size() == 1 ? std::vector<std::int64_t>{6} : std::vector<std::int64_t>{2, 3};
-    return options;
-  }
-  [[nodiscard]] Engine<M> engine() const { return {model, StreamFactory{1}, executor}; }
-  [[nodiscard]] double exact() const { return exact_log_partition(engine(), theta, {}).value; }
-  [[nodiscard]] CollapsedFactory factory() const {
-    return [this] { return model.collapsed(theta); };
-  }
-  [[nodiscard]] std::vector<Mode> search(double operations) const {
-    ModeSearchOptions options;
-    options.operations = operations;
-    const ModeSearch found = search_modes(factory(), StreamFactory{2}, executor, {}, options);
-    EXPECT_FALSE(found.improper) << M::kKind;
-    return found.modes;
-  }
-  [[nodiscard]] LowerBounds bounds(double operations) const {
-    return lower_bounds(*model.collapsed(theta), search(operations), operations);
-  }
-};
 
 /// What rounding may add to a log-weight.
 double rounding(double value) { return 1e-8 * (1.0 + std::abs(value)); }
@@ -129,16 +82,6 @@ TEST(ModeSearch, AModeIsHeavierThanItsNeighbours) {
   });
 }
 
-/// A machine with a mode that holds nearly all of its mass and that is far from the others: the first 20
-/// hidden units switch on together.
-BernoulliRbm::Params with_planted_mode(const BernoulliRbm& model) {
-  BernoulliRbm::Params theta = model.initial_params(StreamFactory{1}, random_weights(0.01));
-  theta.hidden_bias.head(20).setConstant(-14.0F);
-  theta.visible_bias.setConstant(-4.0F);
-  theta.weights.block(0, 0, 30, 20).setConstant(1.0F);
-  return theta;
-}
-
 TEST(ModeSearch, APlantedModeIsFoundAndProvesWhatAnnealingMisses) {
   const auto model = with_standard_reference<BernoulliRbm>({60, 20});
   const BernoulliRbm::Params theta = with_planted_mode(model);
@@ -152,6 +95,30 @@ TEST(ModeSearch, APlantedModeIsFoundAndProvesWhatAnnealingMisses) {
   EXPECT_GE(bound, exact - 1.0);
   // Planted: a search that never leaves the neighbourhood of the state where every unit is off.
   EXPECT_LT(factory()->log_weight(), exact - 20.0);
+}
+
+TEST(ModeSearch, APairIsFlippedWhereNoSingleUnitHelps) {
+  // Two units that only pay together, of a machine whose other side is one unit: w(11) > w(00) > w(01),
+  // w(10).
+  const auto model = with_standard_reference<BernoulliRbm>({20, 6});
+  BernoulliRbm::Params theta = model.zero_params();
+  theta.visible_bias.setConstant(-3.0F);
+  theta.hidden_bias.setConstant(-60.0F);
+  theta.hidden_bias.head(2).setConstant(-12.0F);
+  theta.weights.setConstant(2.0F);
+  const auto factory = [&] { return model.collapsed(theta); };
+  const std::vector<PackedState> off = {PackedState{0}};
+  const auto modes = [&](double operations) {
+    ModeSearchOptions options;
+    options.round = options.most_starts = 1;
+    options.operations = operations;
+    return search_modes(factory, StreamFactory{2}, Executor(1), off, options).modes;
+  };
+  const auto one = factory();
+  EXPECT_LT(one->flipped(0), one->log_weight());
+  EXPECT_EQ(modes(1e6).front().state, PackedState{3});
+  // Without the work that pairs take, the ascent ends where it began.
+  EXPECT_EQ(modes(0.0).front().state, PackedState{0});
 }
 
 TEST(ModeSearch, ThreadsChangeNothing) {
@@ -171,6 +138,7 @@ TEST(ModeSearch, ThreadsChangeNothing) {
 
 TEST(ModeSearch, CasesPutTheHiddenUnitsWhereTheirLogitsSay) {
   const RandomMachine<BernoulliRbm> machine(8, 2.0);
+  constexpr Index kVisible = RandomMachine<BernoulliRbm>::kVisible;
   const std::vector<std::uint8_t> bytes = {1, 0, 0, 1, 1, 0, 0, 1, 1, 0, 1, 1};
   const BinaryData data(2, kVisible, bytes);
   const auto states = states_of_cases(machine.engine(), machine.theta, data, 5, 10);

@@ -132,7 +132,7 @@ TEST_F(Services, MethodsAgreeOrAreToldNotTo) {
   options.estimate.rounds = 200;
   options.estimate.betas = 500;
   const LikelihoodResult result = estimate_likelihood(model(), options, executor_, silent_);
-  EXPECT_EQ(result.estimates.size(), 7U);  // no tracker
+  EXPECT_EQ(result.estimates.size(), 8U);  // no tracker
   EXPECT_TRUE(result.disagreements.empty());
   ASSERT_TRUE(result.data->upper && result.data->lower);
   EXPECT_NE(words(result).find("all agree within 3 standard errors"), std::string::npos);

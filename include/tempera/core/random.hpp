@@ -54,6 +54,7 @@ enum class Purpose : std::uint8_t {
                            // sets (step = 2^55 + split)
   kModeSearch = 26,        // where ascents begin (step = update, chain = start)
   kReportedCases = 27,     // which cases of a large split the reports are about
+  kModeAnnealing = 28,     // annealing from around modes (step 0: components; step 1: chains)
 };
 
 /// Bit of counter word 0 that is set where draws are normal deviates.

@@ -38,7 +38,8 @@ struct ModeSearch {
 /// Every call gives a collapsed machine of its own.
 using CollapsedFactory = std::function<std::unique_ptr<CollapsedMachine>()>;
 
-/// Ascents from the given states, then from random ones. Cost: `operations` of the options; a sweep of an
+/// Ascents by flips of single units, and of pairs where that is cheap, from the given states, then from
+/// random ones. Cost: `operations` of the options; a sweep of an
 /// ascent takes units() x cost().
 ModeSearch search_modes(const CollapsedFactory& machine, const StreamFactory& streams,
                         const Executor& executor, std::span<const PackedState> starts,
@@ -54,7 +55,9 @@ struct LowerBounds {
 /// Sums the weights of distinct modes and of the neighbours of the heaviest states, again and again, and lets
 /// mean fields ascend from the heaviest modes. Cost: at most so many floating-point operations, half for
 /// each.
-LowerBounds lower_bounds(CollapsedMachine& machine, std::span<const Mode> modes, double operations = 1e9);
+inline constexpr double kBoundOperations = 1e9;
+LowerBounds lower_bounds(CollapsedMachine& machine, std::span<const Mode> modes,
+                         double operations = kBoundOperations);
 
 /// Units of the collapsed machine of a model.
 template <EnergyModel M>

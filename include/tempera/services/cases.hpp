@@ -23,6 +23,19 @@ template <EnergyModel M>
 std::vector<double> free_energies(const Engine<M>& engine, const typename M::Params& theta,
                                   const typename M::Data& data);
 
+/// Floating-point operations of enumeration, about; infinite where there is none.
+template <EnergyModel M>
+double enumeration_operations(const M& model);
+
+/// The same of a sweep of one chain, on the same scale. The kernels of sweeps are so much faster than
+/// softplus in double that an operation for each parameter is what they take (docs/performance.md).
+template <EnergyModel M>
+double sweep_operations(const M& model);
+
+/// The same of annealing: a sweep for each chain and beta.
+template <EnergyModel M>
+double annealing_operations(const M& model, std::uint64_t chains, std::uint64_t betas);
+
 /// log Z by enumeration. Throws ConfigError where there is none or it would take too long, NumericalError
 /// where the machine has no law. Cost: 2^enumerated_units().
 template <EnergyModel M>

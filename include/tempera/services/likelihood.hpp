@@ -16,6 +16,7 @@ enum class LikelihoodMethod {
   kAuto,
   kExact,
   kAis,
+  kModeAis,
   kReverseAis,
   kRaise,
   kSteppingStone,
@@ -26,11 +27,12 @@ enum class LikelihoodMethod {
 };
 template <>
 struct Names<LikelihoodMethod> {
-  static constexpr std::array<NamedValue<LikelihoodMethod>, 10> table = {
-      {{LikelihoodMethod::kAuto, "auto", "exact where that is less work than ais, else ais"},
+  static constexpr std::array<NamedValue<LikelihoodMethod>, 11> table = {
+      {{LikelihoodMethod::kAuto, "auto", "exact where that is less work than ais, else ais or mode-ais"},
        {LikelihoodMethod::kExact, "exact",
         "enumeration, smaller layer up to 25 units; latents of real-valued models up to 20"},
        {LikelihoodMethod::kAis, "ais", "from below"},
+       {LikelihoodMethod::kModeAis, "mode-ais", "from below, from around the modes that a search finds"},
        {LikelihoodMethod::kReverseAis, "reverse-ais", "from above"},
        {LikelihoodMethod::kRaise, "raise", "a conservative likelihood of some cases"},
        {LikelihoodMethod::kSteppingStone, "stepping-stone", "a tempering run"},
@@ -91,8 +93,10 @@ struct LogPartitionEstimate {
   LikelihoodMethod method = LikelihoodMethod::kAis;
   LogPartition log_partition;
   std::string doubt;  // why it is not to be trusted, or empty
-  std::optional<LogPartitionBound> lower_bound =
-      std::nullopt;  // that it was held against; none beside enumeration
+  // What it was held against; nothing beside enumeration.
+  std::optional<LogPartitionBound> lower_bound = std::nullopt;
+  std::optional<double> probable_lower_bound = std::nullopt;  // of annealing, with a probability of 0.999
+  std::string reason = {};                                    // why auto took it, or empty
 
   [[nodiscard]] bool trusted() const { return doubt.empty(); }
 };
@@ -108,7 +112,6 @@ struct SplitLikelihood {
 
 struct LikelihoodResult {
   LikelihoodMethod method = LikelihoodMethod::kAuto;  // that was asked for, or that auto chose
-  std::string reason;                                 // why auto chose it, or empty
   std::vector<LogPartitionEstimate> estimates;        // likelihoods are made of the first
   std::vector<std::string> disagreements;             // pairs of estimates that contradict each other
   std::optional<std::int64_t>

@@ -19,6 +19,7 @@ enum class ScoreMethod {
   kStored,
   kExact,
   kAis,
+  kModeAis,
   kReverseAis,
   kSteppingStone,
   kBar,
@@ -27,12 +28,13 @@ enum class ScoreMethod {
 };
 template <>
 struct Names<ScoreMethod> {
-  static constexpr std::array<NamedValue<ScoreMethod>, 10> table = {
+  static constexpr std::array<NamedValue<ScoreMethod>, 11> table = {
       {{ScoreMethod::kAuto, "auto", "stored where the file has it and it is trusted, else what loglik takes"},
        {ScoreMethod::kNone, "none", "free energies alone"},
        {ScoreMethod::kStored, "stored", "what training tracked and left in the file"},
        {ScoreMethod::kExact, "exact", "enumeration"},
        {ScoreMethod::kAis, "ais", "from below"},
+       {ScoreMethod::kModeAis, "mode-ais", "from below, from around the modes that a search finds"},
        {ScoreMethod::kReverseAis, "reverse-ais", "from above"},
        {ScoreMethod::kSteppingStone, "stepping-stone", "a tempering run"},
        {ScoreMethod::kBar, "bar", "a tempering run"},
