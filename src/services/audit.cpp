@@ -4,29 +4,27 @@
 
 #include "observers.hpp"
 #include "tempera/core/format.hpp"
+#include "tempera/diagnostics/convergence.hpp"
 #include "tempera/mcmc/annealing.hpp"
 #include "tempera/mcmc/mode_search.hpp"
 #include "tempera/services/bound.hpp"
+#include "tempera/services/cases.hpp"
 
 namespace tempera {
 namespace {
 
-/// Validation likelihoods during training: exact up to this many enumerated units, AIS beyond.
-constexpr Index kExactValidationUnits = 14;
+/// Annealing for validation likelihoods during training, where enumeration would be more work.
 constexpr std::uint64_t kValidationChains = 64;
 constexpr Index kValidationBetas = 1000;
-/// A tracked log Z is compared with the exact one at checkpoints and validations where at most this many
-/// units are to be enumerated; further apart than this many standard errors and nats it is not to be trusted.
-constexpr Index kCheckedUnits = 12;
+/// A tracked log Z is compared with the exact one at checkpoints and validations where that takes at most so
+/// many operations; further apart than this many standard errors and nats it is not to be trusted.
+constexpr double kCheckedOperations = 1e8;
 constexpr double kCheckedErrors = 5.0;
 constexpr double kCheckedNats = 0.5;
 /// What rounding of free energies may add to the log of a total probability.
 constexpr double kProbabilityRounding = 1e-4;
 /// Part of the work of training that searches of modes may take.
 constexpr double kSearchShare = 0.02;
-/// Floating-point operations of a search that take as long as an update does for each chain or case and
-/// weight: the kernels of training are that much faster than softplus in double.
-constexpr double kOfWeight = 0.25;
 /// Ascents of a round, cases that they may begin at, and sweeps of each that a search must be able to pay.
 constexpr Index kSearchRound = 16;
 constexpr Index kSearchedCases = 16;
@@ -34,9 +32,22 @@ constexpr double kSearchSweeps = 8.0;
 /// Updates between searches are at least these, and this part of those so far.
 constexpr std::uint64_t kLeastUpdates = 16;
 constexpr std::uint64_t kSearchGrowth = 8;
-/// Rounds of the tracker after which a refreshed log Z is looked at, and how often at most.
-constexpr std::uint64_t kRefreshRounds = 20;
-constexpr std::uint64_t kMostRefreshes = 10;
+/// Rounds of a copy of the tracker between looks at its error, and for how many of all it settles.
+constexpr std::uint64_t kSettledRounds = 50;
+constexpr std::uint64_t kSettling = 10;
+/// Rounds at most where a model is chosen; at the end as many as these operations pay for, between these.
+constexpr std::uint64_t kMostRounds = 1000;
+constexpr std::uint64_t kLeastRounds = 100;
+constexpr double kConclusion = 1e10;
+/// A settled log Z with a larger error than this many of the tracked one's does not replace it; one that is
+/// further from it than so many errors contradicts it.
+constexpr double kLessKnown = 1.25;
+constexpr double kMovedErrors = 4.0;
+/// Replicas stand still where none makes a round trip in so many rounds; ensembles do where R-hat of the
+/// ranks of their free energies is above this, after so many reports.
+constexpr std::uint64_t kTravelRounds = 300;
+constexpr double kLargestRHat = 2.0;
+constexpr std::size_t kLeastReports = 8;
 /// A report whose log Z has a larger error bar, in nats, decides nothing.
 constexpr double kLargestError = 1.0;
 /// Training cases at most whose likelihood is reported.
@@ -45,6 +56,12 @@ constexpr Index kReportedCases = 10000;
 constexpr Index kPanelCases = 64 * kLanes;
 
 bool is_tracked(const Plan& plan) { return plan.tracking.kind != Tracking::kNone; }
+
+/// Whether the tracker has a ladder of its own.
+template <EnergyModel M>
+bool has_ladder(const TrainState<M>& s) {
+  return s.tracker.ladder.n_rungs > 0 && s.tracker.population.chains.n_chains > 0;
+}
 
 /// Updates since the search before, where there is one at this update, else 0; `least` between searches.
 std::uint64_t updates_to_search(std::uint64_t update, std::uint64_t least) {
@@ -122,18 +139,18 @@ LogZAudit<M>::LogZAudit(const Engine<M>& engine, const Plan& plan, Data data, Au
 template <EnergyModel M>
 std::optional<LogPartition> LogZAudit<M>::compare_with_exact(const LogPartition& tracked,
                                                              const TrainState<M>& s) {
-  if (engine_.model.enumerated_units() > kCheckedUnits) return std::nullopt;
+  if (!plan_.tracking.enumerate || enumeration_operations(engine_.model) > kCheckedOperations)
+    return std::nullopt;
   const LogPartition exact = exact_log_partition(engine_, s.result(), {});
   memory_.missed = exact.value - tracked.value;
   if (std::abs(memory_.missed) <= kCheckedNats + kCheckedErrors * tracked.standard_error)
     memory_.missed = 0.0;
-  if (memory_.missed != 0.0 && !warned_missed_) {
-    listener_.warn(format(
-        "update %llu: the exact log Z is %.2f nats from the tracked one: the chains do not see all of the "
-        "machine's mass, so its gradient is wrong; a lower --lr, a rate that decays or early stopping "
-        "(--validate-every, --patience) may help",
-        static_cast<unsigned long long>(s.update), memory_.missed));
-    warned_missed_ = true;
+  if (memory_.missed != 0.0) {
+    warn_once(LogZDoubt::kExact, s.update,
+              format("the exact log Z is %.2f nats from the tracked one: the chains do not see all of the "
+                     "machine's mass, so its gradient is wrong; a lower --lr, a rate that decays or early "
+                     "stopping (--validate-every, --patience) may help",
+                     memory_.missed));
   }
   return exact;
 }
@@ -147,17 +164,12 @@ bool LogZAudit<M>::estimates() const {
 /// updates until they pay for one. Counted from sizes alone.
 template <EnergyModel M>
 SearchBudget LogZAudit<M>::search_budget() const {
-  const typename M::Params zero = engine_.model.zero_params();
-  double weights = 0.0;
-  for_each_field(
-      [&weights](std::string_view, const auto& field) { weights += static_cast<double>(field.size()); },
-      zero);
   SearchBudget budget;
   budget.operations =
-      kSearchShare * kOfWeight * weights * static_cast<double>(plan_.batch + plan_.start.chains);
+      kSearchShare * sweep_operations(engine_.model) * static_cast<double>(plan_.batch + plan_.start.chains);
   const double search = static_cast<double>(kSearchRound) * kSearchSweeps *
                         static_cast<double>(collapsed_units(engine_.model)) *
-                        engine_.model.collapsed(zero)->cost();
+                        engine_.model.collapsed(engine_.model.zero_params())->cost();
   budget.updates = std::max(kLeastUpdates, static_cast<std::uint64_t>(std::ceil(search / budget.operations)));
   return budget;
 }
@@ -194,22 +206,27 @@ std::vector<PackedState> LogZAudit<M>::remembered() const {
 }
 
 template <EnergyModel M>
-std::optional<double> LogZAudit<M>::refutation(const LogPartition& z, const TrainState<M>& s) {
-  if (memory_.modes.rows() == 0) return std::nullopt;
+bool LogZAudit<M>::is_refuted_by_modes(const LogPartition& z, const TrainState<M>& s) {
+  if (memory_.modes.rows() == 0) return false;
   const double bound = log_weight_of(*engine_.model.collapsed(s.result()), remembered());
-  if (!std::isfinite(bound) || !is_refuted(z, bound)) return std::nullopt;
-  if (!warned_refuted_) {
-    listener_.warn(format("update %llu: ", static_cast<unsigned long long>(s.update)) +
-                   words_of_refutation(z, bound) +
-                   " (--jump, or a lower --lr, may help); such reports are never taken as the best");
-    warned_refuted_ = true;
-  }
-  return bound;
+  if (!std::isfinite(bound) || !is_refuted(z, bound)) return false;
+  warn_once(LogZDoubt::kBound, s.update,
+            words_of_refutation(z, bound) +
+                " (--jump, or a lower --lr, may help); such reports are never "
+                "taken as the best");
+  return true;
+}
+
+template <EnergyModel M>
+void LogZAudit<M>::warn_once(LogZDoubt doubt, std::uint64_t update, const std::string& why) {
+  if (!warned_.insert(doubt).second) return;
+  listener_.warn(format("update %llu: ", static_cast<unsigned long long>(update)) + why);
 }
 
 template <EnergyModel M>
 LogPartition LogZAudit<M>::estimated(const typename M::Params& theta) {
-  if (engine_.model.enumerated_units() <= kExactValidationUnits)
+  const auto betas = static_cast<std::uint64_t>(kValidationBetas);
+  if (enumeration_operations(engine_.model) <= annealing_operations(engine_.model, kValidationChains, betas))
     return exact_log_partition(engine_, theta, {});
   const auto weights = annealed_log_weights(
       engine_, theta, published_betas(kValidationBetas),
@@ -218,9 +235,65 @@ LogPartition LogZAudit<M>::estimated(const typename M::Params& theta) {
 }
 
 template <EnergyModel M>
+void LogZAudit<M>::weigh(Assessment& found, const TrainState<M>& s) {
+  bool possible = true;
+  if (is_tracked(plan_)) found.train = train_.likelihood(engine_, s.result(), found.log_partition, possible);
+  found.validation = valid_.likelihood(engine_, s.result(), found.log_partition, possible);
+  if (!possible) {
+    warn_once(
+        LogZDoubt::kData, s.update,
+        "log Z is too low, distinct cases would have more than probability 1: the chains have lost what "
+        "the model likes best (--jump may help); such reports are never taken as the best");
+  }
+  found.doubt = !possible                                     ? LogZDoubt::kData
+                : is_refuted_by_modes(found.log_partition, s) ? LogZDoubt::kBound
+                                                              : LogZDoubt::kNone;
+}
+
+template <EnergyModel M>
+LogZDoubt LogZAudit<M>::doubt_of_replicas(const TrainState<M>& s) {
+  // A run that ends has one report more than a run that goes on.
+  if (!has_ladder(s) || s.update % plan_.report.every != 0) return LogZDoubt::kNone;
+  const TemperatureLadder& ladder = s.tracker.ladder;
+  if (ladder.swaps >= memory_.rounds + kTravelRounds) {
+    memory_.standing = ladder.round_trips == memory_.round_trips ? 1 : 0;
+    memory_.round_trips = ladder.round_trips;
+    memory_.rounds = ladder.swaps;
+  }
+  if (memory_.standing != 0) {
+    warn_once(LogZDoubt::kReplicas, s.update,
+              std::string(help_of(LogZDoubt::kReplicas)) +
+                  format(": none has in %llu rounds", static_cast<unsigned long long>(kTravelRounds)));
+    return LogZDoubt::kReplicas;
+  }
+  // Ranks, since the machine moves between reports, and all free energies with it.
+  const std::vector<double> energies = coldest_energies(engine_, s.tracker);
+  const auto n = static_cast<Index>(energies.size());
+  auto& ranks = memory_.ranks;
+  const Index rows = std::min<Index>(ranks.rows(), static_cast<Index>(kRememberedReports) - 1);
+  const Eigen::MatrixXd before = ranks.bottomRows(rows);
+  ranks.resize(rows + 1, n);
+  ranks.topRows(rows) = before;
+  for (Index e = 0; e < n; ++e) {
+    ranks(rows, e) = static_cast<double>(std::count_if(energies.begin(), energies.end(), [&](double x) {
+      return x < energies[static_cast<std::size_t>(e)];
+    }));
+  }
+  if (rows + 1 < static_cast<Index>(kLeastReports)) return LogZDoubt::kNone;
+  std::vector<std::vector<double>> series(energies.size());
+  for (Index e = 0; e < n; ++e) {
+    for (Index t = 0; t <= rows; ++t) series[static_cast<std::size_t>(e)].push_back(ranks(t, e));
+  }
+  const double r_hat = convergence(series).r_hat;
+  if (!(r_hat > kLargestRHat)) return LogZDoubt::kNone;
+  warn_once(LogZDoubt::kEnsembles, s.update,
+            std::string(help_of(LogZDoubt::kEnsembles)) + format(": R-hat of their ranks is %.2f", r_hat));
+  return LogZDoubt::kEnsembles;
+}
+
+template <EnergyModel M>
 Assessment LogZAudit<M>::assess(const UpdateReport& report, const TrainState<M>& s) {
   Assessment result;
-  const typename M::Params& theta = s.result();
   const bool validated = is_validated(plan_, report.update);
   if (is_tracked(plan_)) {
     result.log_partition = report.log_partition;
@@ -229,53 +302,98 @@ Assessment LogZAudit<M>::assess(const UpdateReport& report, const TrainState<M>&
       const auto exact = compare_with_exact(report.log_partition, s);
       if (memory_.missed != 0.0) result.log_partition = *exact;
     }
-    result.train = train_.likelihood(engine_, theta, result.log_partition, result.possible);
   } else if (validated) {
-    result.log_partition = estimated(theta);
+    result.log_partition = estimated(s.result());
   } else {
-    memory_.impossible = 0;
+    memory_.doubt = 0;
     return result;
   }
-  result.validation = valid_.likelihood(engine_, theta, result.log_partition, result.possible);
-  const bool contradicted = !result.possible;
-  if (refutation(result.log_partition, s)) result.possible = false;
-  memory_.impossible = result.possible ? 0 : 1;
-  if (contradicted && !warned_impossible_) {
-    listener_.warn(format(
-        "update %llu: log Z is too low, distinct cases would have more than probability 1: the chains have "
-        "lost what the model likes best (--jump may help); such reports are never taken as the best",
-        static_cast<unsigned long long>(report.update)));
-    warned_impossible_ = true;
-  }
+  weigh(result, s);
+  const LogZDoubt replicas = doubt_of_replicas(s);
+  if (result.trusted() && memory_.missed == 0.0) result.doubt = replicas;
+  memory_.doubt = static_cast<std::uint64_t>(result.doubt);
   return result;
 }
 
 template <EnergyModel M>
-Assessment LogZAudit<M>::refreshed(Assessment found, const TrainState<M>& s, double largest_error) {
-  if (!is_tracked(plan_) || memory_.missed != 0.0 || s.tracker.ladder.n_rungs == 0 ||
-      s.tracker.population.chains.n_chains == 0)
-    return found;
+std::optional<LogPartition> LogZAudit<M>::independent(const TrainState<M>& s, double largest_error,
+                                                      std::uint64_t most_rounds) {
   const Engine<M> apart{engine_.model, {~engine_.streams.seed}, engine_.executor};
+  bool stopped = false;
+  const Progress progress = [&](double) {
+    stopped = stopped || listener_.progress("settling log Z", 0.0, "") == Control::kStop;
+    return stopped ? Control::kStop : Control::kContinue;
+  };
   Tracker<M> own = s.tracker;
   track(apart, s.result(), own);
-  for (std::uint64_t batch = 0; batch < kMostRefreshes; ++batch) {
-    refresh(apart, kRefreshRounds, own);
-    found.log_partition = tracked_log_partition(apart, s.result(), own);
-    if (found.log_partition.standard_error <= largest_error) break;
+  refresh(apart, most_rounds / kSettling, own, progress);
+  forget(own);
+  LogPartition z;
+  for (std::uint64_t done = 0; done < most_rounds && !stopped; done += kSettledRounds) {
+    refresh(apart, kSettledRounds, own, progress);
+    z = tracked_log_partition(apart, s.result(), own);
+    if (z.standard_error <= largest_error) break;
   }
-  found.train = train_.likelihood(engine_, s.result(), found.log_partition, found.possible);
-  found.validation = valid_.likelihood(engine_, s.result(), found.log_partition, found.possible);
-  if (refutation(found.log_partition, s)) found.possible = false;
+  if (stopped) return std::nullopt;
+  return z;
+}
+
+template <EnergyModel M>
+Assessment LogZAudit<M>::settled(Assessment found, const TrainState<M>& s, double largest_error) {
+  if (!has_ladder(s) || memory_.missed != 0.0) return found;
+  const auto z = independent(s, largest_error, kMostRounds);
+  if (!z) return found;
+  found.log_partition = *z;
+  weigh(found, s);
+  memory_.doubt = static_cast<std::uint64_t>(found.doubt);
+  memory_.settled_update = s.update;
+  memory_.settled_value = z->value;
+  memory_.settled_error = z->standard_error;
   return found;
+}
+
+template <EnergyModel M>
+std::optional<LogPartition> LogZAudit<M>::settled_log_partition(const TrainState<M>& s) const {
+  if (conclusion_ && conclusion_->update == s.update) return conclusion_->log_partition;
+  if (memory_.settled_update != s.update) return std::nullopt;
+  return LogPartition{memory_.settled_value, memory_.settled_error, 1.0};
+}
+
+template <EnergyModel M>
+Assessment LogZAudit<M>::concluded(const Assessment& found, const TrainState<M>& s) {
+  if (!has_ladder(s) || memory_.missed != 0.0 || settled_log_partition(s)) return found;
+  const double round =
+      static_cast<double>(s.tracker.population.chains.n_chains) * sweep_operations(engine_.model);
+  const auto rounds = static_cast<std::uint64_t>(
+      std::clamp(kConclusion / round, static_cast<double>(kLeastRounds), static_cast<double>(kMostRounds)));
+  const LogPartition& tracked = found.log_partition;
+  const auto z = independent(s, tracked.standard_error, rounds);
+  if (!z) return found;
+  Assessment result = found;
+  if (z->standard_error <= kLessKnown * tracked.standard_error) {
+    result.log_partition = *z;
+    weigh(result, s);
+    conclusion_ = {s.update, *z};
+  }
+  const double error = std::hypot(z->standard_error, tracked.standard_error);
+  if (result.trusted() && std::abs(z->value - tracked.value) > kMovedErrors * error) {
+    result.doubt = LogZDoubt::kRefresh;
+    warn_once(LogZDoubt::kRefresh, s.update,
+              format("independent rounds give log Z %.3f (%.3f), and not %.3f (%.3f)", z->value,
+                     z->standard_error, tracked.value, tracked.standard_error));
+  }
+  memory_.doubt = static_cast<std::uint64_t>(result.doubt);
+  return result;
 }
 
 template <EnergyModel M>
 std::optional<LogPartition> LogZAudit<M>::tracked(const TrainState<M>& s) {
   if (!is_tracked(plan_) || s.update == 0) return std::nullopt;
+  if (const auto z = settled_log_partition(s)) return z;
   try {
     const LogPartition z = tracked_log_partition(engine_, s.result(), s.tracker);
     compare_with_exact(z, s);
-    if (refutation(z, s)) memory_.impossible = 1;
+    if (is_refuted_by_modes(z, s)) memory_.doubt = static_cast<std::uint64_t>(LogZDoubt::kBound);
     return z;
   } catch (const NumericalError&) {
     return std::nullopt;  // a checkpoint is worth more than this note
@@ -284,7 +402,7 @@ std::optional<LogPartition> LogZAudit<M>::tracked(const TrainState<M>& s) {
 
 std::optional<double> EarlyStopping::gain(const Assessment& found) const {
   const bool effective = found.log_partition.effective_fraction >= kLowEffectiveFraction;
-  if (!found.possible || !(found.log_partition.standard_error <= kLargestError) || !effective ||
+  if (!found.trusted() || !(found.log_partition.standard_error <= kLargestError) || !effective ||
       !(found.validation.log_likelihood > memory_.best_validation))
     return std::nullopt;
   return found.validation.log_likelihood - memory_.best_validation;

@@ -213,17 +213,27 @@ std::optional<Tracker<M>> read_tracker(const ModelFile<M>& model_file) {
   return tracker;
 }
 
-/// Memory for the modes that a file holds.
+/// Memory for what an audit has remembered in a file.
 template <EnergyModel M>
-void size_modes(const Hdf5Reader& file, const M& model, AuditMemory& audit) {
-  const std::string path = "/state/observers/audit/modes";
-  audit.modes.resize(0, 0);
-  if (!file.has(path)) return;
-  const Shape shape = file.shape(path);
-  const auto words = static_cast<std::uint64_t>(words_for(collapsed_units(model)));
-  if (shape.size() != 2 || shape[0] > kRememberedModes || shape[1] != words)
-    file.fail(path, "does not fit the machine");
-  audit.modes.resize(static_cast<Index>(shape[0]), static_cast<Index>(shape[1]));
+void size_audit(const Hdf5Reader& file, const M& model, AuditMemory& audit) {
+  const auto size = [&](const char* name, auto& array, std::uint64_t most_rows, std::uint64_t most_columns) {
+    const std::string path = std::string("/state/observers/audit/") + name;
+    array.resize(0, 0);
+    if (!file.has(path)) return;
+    const Shape shape = file.shape(path);
+    if (shape.size() != 2 || shape[0] > most_rows || shape[1] > most_columns)
+      file.fail(path, "does not fit the machine");
+    array.resize(static_cast<Index>(shape[0]), static_cast<Index>(shape[1]));
+  };
+  size("ranks", audit.ranks, kRememberedReports, kMaxEnsembles);
+  size("modes", audit.modes, kRememberedModes, static_cast<std::uint64_t>(words_for(collapsed_units(model))));
+}
+
+/// Fails where an audit remembers what cannot be.
+void require_sound_audit(const Hdf5Reader& file, const AuditMemory& audit) {
+  if (audit.doubt >= Names<LogZDoubt>::table.size() || !audit.ranks.allFinite() ||
+      !(audit.settled_error >= 0.0) || !std::isfinite(audit.settled_value))
+    file.fail("/state/observers/audit", "out of range or inconsistent");
 }
 
 /// Fails where modes are no states of the machine, or are there twice: a bound would count them twice.
@@ -231,6 +241,8 @@ template <EnergyModel M>
 void require_distinct_modes(const Hdf5Reader& file, const M& model, const AuditMemory& audit) {
   std::set<PackedState> seen;
   const Index units = collapsed_units(model);
+  if (audit.modes.rows() > 0 && audit.modes.cols() != words_for(units))
+    file.fail("/state/observers/audit/modes", "does not fit the machine");
   for (Index k = 0; k < audit.modes.rows(); ++k) {
     const PackedState state(audit.modes.row(k).begin(), audit.modes.row(k).end());
     bool sound = seen.insert(state).second;
@@ -252,7 +264,9 @@ void write_checkpoint(const fs::path& path, const M& model, const TrainState<M>&
     file.attribute("/log_partition", "standard_error", notes.log_partition->standard_error);
     file.attribute("/log_partition", "method", std::string("tracked"));
     file.attribute("/log_partition", "update", static_cast<std::int64_t>(state.update));
-    file.attribute("/log_partition", "trusted", static_cast<std::int64_t>(notes.log_partition_trusted));
+    const bool trusted = notes.log_partition_doubt == LogZDoubt::kNone;
+    file.attribute("/log_partition", "trusted", static_cast<std::int64_t>(trusted));
+    if (!trusted) file.attribute("/log_partition", "doubt", std::string(help_of(notes.log_partition_doubt)));
   }
   const typename M::Params configured = state.theta;
   file.fields("/state", state);
@@ -290,8 +304,9 @@ void read_checkpoint(const fs::path& path, const M& model, TrainState<M>& state,
   const LayerShape statistics = Coordinates<M>::shape(model, state.theta);
   const typename M::Params configured = state.theta;
   file.fields("/state", state);
-  size_modes(file, model, observers.audit);
+  size_audit(file, model, observers.audit);
   file.fields("/state/observers", observers);
+  require_sound_audit(file, observers.audit);
   require_distinct_modes(file, model, observers.audit);
   // What a metric remembers has this shape.
   if (Coordinates<M>::shape(model, state.theta).coupled != statistics.coupled)

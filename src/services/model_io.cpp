@@ -181,7 +181,9 @@ AnyModelFile read_model(const fs::path& argument) {
 
 std::string stored_doubt(const Hdf5Reader& file) {
   const bool trusted = file.number_attribute("/log_partition", "trusted").value_or(1.0) != 0.0;
-  return trusted ? "" : "training found that the data or a bound contradict it";
+  if (trusted) return "";
+  return "training did not trust it: " +
+         file.text_attribute("/log_partition", "doubt").value_or("the data or a bound contradict it");
 }
 
 void write_provenance(Hdf5Writer& file, std::int64_t seed) {

@@ -83,24 +83,38 @@ class LogZAudit {
   /// the work of the updates since the last search, counted and not clocked.
   void search(const TrainState<M>& s);
   Assessment assess(const UpdateReport& report, const TrainState<M>& s);
-  /// The assessment of a state whose model is to be chosen: rounds of a copy of the tracker, with draws of
-  /// their own, until the error of log Z is at most this. Without a tracker it stays as it is.
-  Assessment refreshed(Assessment found, const TrainState<M>& s, double largest_error);
+  /// The assessment of a state whose model is to be chosen: log Z is that of rounds of a copy of the tracker
+  /// alone, with draws of their own, until its error is at most this. Without a ladder of its own, or where
+  /// so many rounds would be too much work, it stays as it is.
+  Assessment settled(Assessment found, const TrainState<M>& s, double largest_error);
+  /// The assessment of the last state: settled where that leaves log Z as well known as it was, and held
+  /// against it otherwise.
+  Assessment concluded(const Assessment& found, const TrainState<M>& s);
   /// The tracked log Z of a state, for its checkpoint; nothing where it is not tracked.
   std::optional<LogPartition> tracked(const TrainState<M>& s);
   /// Whether there is a log Z to be trusted: it is tracked, or estimated at validations.
   [[nodiscard]] bool estimates() const;
-  [[nodiscard]] bool trusted() const { return memory_.impossible == 0 && memory_.missed == 0.0; }
-  /// The model went back to one that was trusted.
-  void trust_again() { memory_.impossible = 0; }
+  [[nodiscard]] LogZDoubt doubt() const {
+    return memory_.missed != 0.0 ? LogZDoubt::kExact : static_cast<LogZDoubt>(memory_.doubt);
+  }
 
  private:
   /// The exact log Z where it is cheap; notes and warns where the tracked one is not it.
   std::optional<LogPartition> compare_with_exact(const LogPartition& tracked, const TrainState<M>& s);
   [[nodiscard]] SearchBudget search_budget() const;
   [[nodiscard]] std::vector<PackedState> remembered() const;
-  /// What the remembered modes prove of log Z, where that contradicts the estimate; then warns.
-  std::optional<double> refutation(const LogPartition& z, const TrainState<M>& s);
+  /// Whether the remembered modes contradict the estimate; then warns.
+  bool is_refuted_by_modes(const LogPartition& z, const TrainState<M>& s);
+  /// Likelihoods that follow from the assessment's log Z, and what speaks against it.
+  void weigh(Assessment& found, const TrainState<M>& s);
+  /// Whether the tracker's replicas travel, and its ensembles change places.
+  LogZDoubt doubt_of_replicas(const TrainState<M>& s);
+  /// Independent rounds, at most so many; nothing where a listener stopped them.
+  std::optional<LogPartition> independent(const TrainState<M>& s, double largest_error,
+                                          std::uint64_t most_rounds);
+  /// What independent rounds have given for this state.
+  std::optional<LogPartition> settled_log_partition(const TrainState<M>& s) const;
+  void warn_once(LogZDoubt doubt, std::uint64_t update, const std::string& why);
   /// Without a tracker: exact, or annealed.
   LogPartition estimated(const typename M::Params& theta);
 
@@ -112,9 +126,13 @@ class LogZAudit {
   Listener& listener_;
   Cases<M> train_;
   Cases<M> valid_;
-  bool warned_missed_ = false;
-  bool warned_impossible_ = false;
-  bool warned_refuted_ = false;
+  std::set<LogZDoubt> warned_;
+  /// Of the end of a run; no part of the memory, since a longer run has no end there.
+  struct Conclusion {
+    std::uint64_t update;
+    LogPartition log_partition;
+  };
+  std::optional<Conclusion> conclusion_;
 };
 
 /// Writes checkpoints, and keeps as many as are wanted.

@@ -125,7 +125,7 @@ std::string Assessment::words() const {
   if (!std::isnan(train.log_likelihood)) all += format(", train %.2f", train.log_likelihood);
   if (!std::isnan(validation.log_likelihood))
     all += format(", validation %.3f nats", validation.log_likelihood);
-  if (!possible) all += ", not to be trusted";
+  if (!trusted()) all += ", not to be trusted";
   return all;
 }
 

@@ -14,7 +14,7 @@ namespace tempera {
 template <EnergyModel M>
 void Checkpointer<M>::note(const TrainState<M>& s, LogZAudit<M>& audit) {
   notes_.log_partition = audit.tracked(s);
-  notes_.log_partition_trusted = audit.trusted();
+  notes_.log_partition_doubt = audit.doubt();
 }
 
 template <EnergyModel M>
@@ -193,7 +193,6 @@ class Run {
     }
     if (best.best_update == state.update) return;
     read_checkpoint(run_.kept(best.best_update), engine_.model, state, memory_);
-    audit.trust_again();  // else it would not be the best
     checkpointer.write_latest(state, &audit);
     score_ = format(", validation %.3f nats", best.best_validation);
     result.updates = state.update;
@@ -217,9 +216,14 @@ TrainingResult Run<M>::operator()(Start start) {
   const bool goes_on = start == Start::kCheckpoint;
   TrainState<M> state = starting_state(engine_, options_, plan_, data_.train, start, listener_);
   if (goes_on) resume_state(run_.latest(), engine_.model, options_, state, memory_);
-  Checkpointer<M> checkpointer(
-      engine_.model, run_, options_.run,
-      {data_.file.visible_shape, data_.rule, data_.file.preprocessing, options_.run.seed, {}, true}, memory_);
+  Checkpointer<M> checkpointer(engine_.model, run_, options_.run,
+                               {data_.file.visible_shape,
+                                data_.rule,
+                                data_.file.preprocessing,
+                                options_.run.seed,
+                                {},
+                                LogZDoubt::kNone},
+                               memory_);
   // An old run that is replaced goes once the first checkpoint of the new one is safe.
   if (!goes_on) checkpointer.write_latest(state, nullptr);
   write_file(run_.config(), to_toml(options_));
@@ -231,6 +235,7 @@ TrainingResult Run<M>::operator()(Start start) {
   EarlyStopping stopping(options_.run, memory_.early_stopping, listener_);
   const double first = static_cast<double>(state.update) / static_cast<double>(plan_.rate.total);
 
+  std::optional<Assessment> last;
   train<M>(engine_, plan_, data_.train, state, [&](const UpdateReport& report, const TrainState<M>& s) {
     audit.search(s);
     if (is_reported(plan_, report.update)) {
@@ -238,7 +243,8 @@ TrainingResult Run<M>::operator()(Start start) {
       const auto gain = stopping.gain(found);
       // Of many noisy reports the luckiest would be chosen.
       if (gain && options_.run.patience && is_validated(plan_, report.update))
-        found = audit.refreshed(std::move(found), s, std::min(*gain / kChoiceErrors, kChoiceNats));
+        found = audit.settled(std::move(found), s, std::min(*gain / kChoiceErrors, kChoiceNats));
+      last = found;
       score_ = found.words();
       recorder.write(report, found, s, watch.total());
       if (is_validated(plan_, report.update) && stopping.is_best(found, s.update) && options_.run.patience)
@@ -249,6 +255,7 @@ TrainingResult Run<M>::operator()(Start start) {
     if (!ends && checkpointer.is_due(report.update)) checkpointer.save(s, audit);
     return stopped_ || stopping.stops() ? Control::kStop : Control::kContinue;
   });
+  if (last && !stopped_ && !stopping.stops()) score_ = audit.concluded(*last, state).words();
   checkpointer.save(state, audit);
 
   TrainingResult result;
@@ -260,7 +267,7 @@ TrainingResult Run<M>::operator()(Start start) {
   result.validates = options_.run.validate_every.has_value();
   result.stopped_early = stopping.stops();
   if (!stopped_ && stopping.stops()) go_back(checkpointer, audit, state, result);
-  if (audit.estimates()) result.trusted = audit.trusted();
+  if (audit.estimates()) result.trusted = audit.doubt() == LogZDoubt::kNone;
   result.best_validation = memory_.early_stopping.best_validation;
   result.best_update = memory_.early_stopping.best_update;
   result.score = score_;

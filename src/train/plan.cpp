@@ -126,7 +126,7 @@ Plan plan_of(const TrainOptions& options, Index n_cases) {
                      is_natural(options) && options.gradient.filter_norm != FilterNorm::kSphere};
   plan.centring = options.gradient.centering;
   plan.average = options.gradient.average;
-  plan.tracking = {*options.tracking.track_log_z, options.tracking.every};
+  plan.tracking = {*options.tracking.track_log_z, options.tracking.every, options.tracking.enumerate};
   plan.report.every = count(options.run.report_every);
   if (options.run.validate_every) plan.report.validate_every = count(*options.run.validate_every);
   plan.start = {options.init.values(),

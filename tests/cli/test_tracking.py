@@ -28,8 +28,14 @@ class Tracked(CliTest):
             with h5py.File(path) as file:
                 stored = dict(file["log_partition"].attrs)
                 self.assertEqual((stored["method"], stored["update"]), ("tracked", int(row["update"])))
-                self.assertAlmostEqual(stored["value"], float(row["log_partition"]), places=5)
-                self.assertAlmostEqual(stored["standard_error"], float(row["log_partition_standard_error"]), places=5)
+            value, bar = float(row["log_partition"]), float(row["log_partition_standard_error"])
+            if int(row["update"]) < updates:
+                self.assertAlmostEqual(stored["value"], value, places=5)
+                self.assertAlmostEqual(stored["standard_error"], bar, places=5)
+            else:  # independent rounds at the end, which leave it as well known
+                self.assertNotEqual(stored["value"], value)
+                self.assertLess(abs(stored["value"] - value), 4 * np.hypot(bar, stored["standard_error"]))
+                self.assertLess(stored["standard_error"], 1.25 * bar + 1e-9)
             errors.append(stored["value"] - exact)
             bars.append(stored["standard_error"])
         self.assertEqual(len(errors), checkpoints)

@@ -44,6 +44,15 @@ constexpr std::string_view name_of(E value) {
   throw std::logic_error("a value of an enum is missing from its table of names");
 }
 
+/// What a value means, in a few words. Throws std::logic_error where the table leaves the value out.
+template <Named E>
+constexpr std::string_view help_of(E value) {
+  for (const NamedValue<E>& row : Names<E>::table) {
+    if (row.value == value) return row.help;
+  }
+  throw std::logic_error("a value of an enum is missing from its table of names");
+}
+
 /// The value of a name, spelled exactly; nullopt where there is none.
 template <Named E>
 constexpr std::optional<E> named(std::string_view name) {

@@ -1,6 +1,7 @@
 // Checkpoints: a model with the state of its training, and what observers remember.
 #pragma once
 
+#include "tempera/services/log_z_doubt.hpp"
 #include "tempera/services/model_io.hpp"
 #include "tempera/train/state.hpp"
 
@@ -37,17 +38,38 @@ struct EarlyStoppingMemory {
 /// States at most that an audit remembers.
 inline constexpr std::size_t kRememberedModes = 32;
 
+/// Reports that the places of a tracker's ensembles are remembered for.
+inline constexpr std::size_t kRememberedReports = 16;
+
 /// What speaks against the tracked log Z.
 struct AuditMemory {
-  std::uint64_t impossible = 0;  // 1 where the data or a bound contradict log Z
-  double missed = 0.0;           // what the exact log Z has beyond the tracked one, where that matters
+  std::uint64_t doubt = 0;  // a LogZDoubt: of the last report
+  double missed = 0.0;      // what the exact log Z has beyond the tracked one, where that matters
+  // Of an update, the log Z that independent rounds have given.
+  std::uint64_t settled_update = 0;
+  double settled_value = 0.0;
+  double settled_error = 0.0;
+  // Round trips of the tracker's replicas and its rounds, when they were looked at last; whether they stood
+  // still since the time before.
+  std::uint64_t round_trips = 0;
+  std::uint64_t rounds = 0;
+  std::uint64_t standing = 0;
+  // Reports x ensembles: the rank that the coldest replica of each had in free energy among all.
+  Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> ranks;
   // The heaviest distinct states that searches of modes have found, one a row, packed as cases are.
   Eigen::Matrix<Word, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> modes;
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
-    f("impossible", s.impossible...);
+    f("doubt", s.doubt...);
     f("missed", s.missed...);
+    f("settled_update", s.settled_update...);
+    f("settled_value", s.settled_value...);
+    f("settled_error", s.settled_error...);
+    f("round_trips", s.round_trips...);
+    f("rounds", s.rounds...);
+    f("standing", s.standing...);
+    f("ranks", s.ranks...);
     f("modes", s.modes...);
   }
 };
@@ -73,7 +95,7 @@ struct CheckpointNotes {
   Preprocessing preprocessing;
   std::int64_t seed = 0;
   std::optional<LogPartition> log_partition;  // where it is tracked
-  bool log_partition_trusted = true;
+  LogZDoubt log_partition_doubt = LogZDoubt::kNone;
 };
 
 /// Throws WriteError.

@@ -8,6 +8,7 @@
 #include "tempera/estimate/likelihood.hpp"
 #include "tempera/parallel/tasks.hpp"
 #include "tempera/services/listener.hpp"
+#include "tempera/services/log_z_doubt.hpp"
 #include "tempera/train/options.hpp"
 
 namespace tempera {
@@ -22,9 +23,9 @@ struct Assessment {
   Likelihood train{kUnknown, kUnknown, 0};
   Likelihood validation{kUnknown, kUnknown, 0};
   LogPartition log_partition{kUnknown, kUnknown, kUnknown};
-  bool possible =
-      true;  // whether distinct cases have no more than probability 1, and no bound is above log Z
+  LogZDoubt doubt = LogZDoubt::kNone;
 
+  [[nodiscard]] bool trusted() const { return doubt == LogZDoubt::kNone; }
   /// ", log Z 68.00 (0.01), train -16.90, validation -17.575 nats"; what is not known is left out.
   [[nodiscard]] std::string words() const;
 

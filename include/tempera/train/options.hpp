@@ -169,6 +169,7 @@ struct TrackingOptions {
   std::optional<Tracking> track_log_z;
   std::optional<std::int64_t> every;  // updates; nothing: as often as costs about a quarter of them
   std::int64_t ensembles = 20;
+  bool enumerate = true;
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
@@ -179,6 +180,7 @@ struct TrackingOptions {
                  "updates between steps of the tracker; auto: what costs about a quarter of the updates"},
       s.every...);
     f(OptionText{"track-ensembles", "temperature ladders side by side in the tracker"}, s.ensembles...);
+    f(OptionText{"enumerate", "hold log Z against enumeration where that is cheap"}, s.enumerate...);
   }
 };
 

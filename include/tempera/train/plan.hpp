@@ -69,6 +69,7 @@ struct ProjectionPlan {
 struct TrackingPlan {
   Tracking kind = Tracking::kNone;
   std::optional<std::int64_t> every;  // updates; nothing: by the cost
+  bool enumerate = true;              // whether log Z is held against enumeration where that is cheap
 };
 
 /// When an update is reported and validated.

@@ -1,0 +1,25 @@
+// What can speak against a log Z that training tracks.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "tempera/core/names.hpp"
+
+namespace tempera {
+
+/// Why a log Z of training is not to be trusted. The numbers are file format.
+enum class LogZDoubt : std::uint64_t { kNone, kData, kBound, kExact, kReplicas, kEnsembles, kRefresh };
+template <>
+struct Names<LogZDoubt> {
+  static constexpr std::array<NamedValue<LogZDoubt>, 7> table = {
+      {{LogZDoubt::kNone, "none", ""},
+       {LogZDoubt::kData, "data", "distinct cases would have more than probability 1"},
+       {LogZDoubt::kBound, "bound", "a search of modes proves that log Z is larger"},
+       {LogZDoubt::kExact, "exact", "enumeration gives another log Z"},
+       {LogZDoubt::kReplicas, "replicas", "replicas do not travel along the tracker's ladder"},
+       {LogZDoubt::kEnsembles, "ensembles", "the tracker's ensembles stay where they are, each in its place"},
+       {LogZDoubt::kRefresh, "refresh", "independent rounds give another log Z"}}};
+};
+
+}  // namespace tempera
