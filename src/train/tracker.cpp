@@ -11,8 +11,10 @@ namespace {
 
 /// Draws of every rung that must count after a step, and chains that must count when they lag.
 constexpr double kLeastFraction = 0.5;
-/// A step is at least this part of the way that is left, and so many rounds are made for chains that lag.
+/// A step is at least this part of the way that is left.
 constexpr double kLeastPart = 1.0 / 4.0;
+/// Rounds after a step, and where chains lag.
+constexpr std::uint64_t kLeastRounds = 2;
 constexpr std::uint64_t kMostRounds = 3;
 /// What a chain carries fades by this factor in a round; what a ratio's ensembles carry, in two.
 constexpr double kMemory = 0.98;
@@ -428,8 +430,8 @@ void track(const Engine<M>& engine, const typename M::Params& theta, Tracker<M>&
     }
     move_belief(log_weights, tracker);
     resample_particles(engine.model, engine.streams, tracker);
-    round(engine, tracker);
-    for (std::uint64_t r = 1;
+    for (std::uint64_t r = 0; r < kLeastRounds; ++r) round(engine, tracker);
+    for (std::uint64_t r = kLeastRounds;
          r < kMostRounds && least_fraction(tracker.accumulated_log_weight, tracker, false) < kLeastFraction;
          ++r)
       round(engine, tracker);

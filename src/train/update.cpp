@@ -25,7 +25,7 @@ constexpr double kLeastOffers = 50;
 constexpr Round kSettlingRound{1, {Purpose::kChains, Purpose::kSwaps}};
 /// Cost of a step of the tracker for a chain, in the cost of an update for a case or chain, over the part of
 /// an update's cost that tracking may take.
-constexpr double kTrackingCost = 8.0;
+constexpr double kTrackingCost = 11.0;
 
 /// Gradient of the mean log-likelihood.
 template <EnergyModel M>

@@ -150,11 +150,20 @@ class Commands(CliTest):
         x[:80] = generator.random(200) < 0.5
         path = self.dir / "data.npy"
         np.save(path, x)
-        words = ["--data", path, "--hidden", 40, "--batch", 100, "--updates", 3000, "--lr", 0.1, "--schedule", "constant", "--threads", 1,
-                 "--out", out, "--force"]
-        self.assertIn("more than probability 1", run("train", *words, "--trainer", "sml", "--chains", 2, "--track-log-z", "smc").stderr)
-        # Where chains find it nothing is said.
-        self.assertNotIn("more than probability 1", run("train", *words).stderr)
+        words = ["--data", path, "--hidden", 40, "--batch", 100, "--updates", 3000, "--schedule", "constant", "--threads", 1,
+                 "--out", out, "--force", "--lr"]
+        self.assertIn("more than probability 1", run("train", *words, 0.1, "--trainer", "sml", "--chains", 2, "--track-log-z", "smc").stderr)
+        # A ladder loses it too at this rate, and a search of modes finds it.
+        self.assertIn("as a search of modes proves", run("train", *words, 0.1).stderr)
+        # Where chains find it nothing is said, and log Z is right.
+        told = run("train", *words, 0.02)
+        self.assertNotIn("warning", told.stderr)
+        self.assertNotIn("not to be trusted", told.stdout)
+        with h5py.File(out / "checkpoint.h5") as file:
+            value, error = (file["log_partition"].attrs[name] for name in ("value", "standard_error"))
+        found = run_json("loglik", out, "--quiet")
+        self.assertTrue(found["trusted"])
+        self.assertLess(abs(found["log_partition"] - value), 4 * np.hypot(found["log_partition_se"], error))
 
     def test_options_that_do_not_fit_are_refused(self):
         for words in (["--track-log-z", "always"], ["--track-log-z", "shared"], ["--track-every", "-1"], ["--track-ensembles", "2"],

@@ -1,7 +1,7 @@
 // log Z of the machine that training offers for use, known at every report with an error bar.
 //
 // The tracker has chains of its own: replicas of a temperature ladder and particles at beta = 1. When the
-// machine moves, importance sampling at every rung tells how log Z moved; a round of sweeps and swaps at the
+// machine moves, importance sampling at every rung tells how log Z moved; rounds of sweeps and swaps at the
 // new place gives Bennett's ratios of neighbours; estimate/lattice.hpp weighs both (Desjardins, Courville,
 // Bengio 2011). Rungs that are placed anew move in the same step as the parameters, so the belief stays one
 // belief. The particles are a sequential Monte Carlo sampler (Neal 2001; Del Moral, Doucet, Jasra 2006):
@@ -78,7 +78,7 @@ template <EnergyModel M>
 const char* tracker_fault(const Tracker<M>& tracker);
 
 /// Follows the machine to new parameters: in as many steps as it takes for at least half of the draws of
-/// every rung to count, each with a round of sweeps and swaps; more rounds where chains lag so far behind
+/// every rung to count, each with two rounds of sweeps and swaps; three where chains lag so far behind
 /// that less than half of them would count. Cost, for one step and round: three products, four softplus
 /// passes.
 template <EnergyModel M>
