@@ -82,6 +82,17 @@ Series folded(const Series& series) {
   return result;
 }
 
+/// Of the bulk, whose normal scores are given, and of what is folded about the median.
+double larger_r_hat(const Series& halves, const Series& scores) {
+  return std::max(r_hat_of(scores), r_hat_of(rank_normalised(folded(halves))));
+}
+
+bool all_finite(const Series& series) {
+  return std::all_of(series.begin(), series.end(), [](const std::vector<double>& chain) {
+    return std::all_of(chain.begin(), chain.end(), [](double x) { return std::isfinite(x); });
+  });
+}
+
 /// Mean over chains of the autocovariance at one lag, divided by the length of a chain.
 double autocovariance(const Series& centred, std::size_t lag) {
   double sum = 0.0;
@@ -119,18 +130,20 @@ double correlation_time(const Series& series) {
 
 }  // namespace
 
+double r_hat(const Series& series) {
+  if (!all_finite(series)) return std::numeric_limits<double>::infinity();
+  const Series halves = split(series);
+  return larger_r_hat(halves, rank_normalised(halves));
+}
+
 Convergence convergence(const Series& series) {
-  for (const auto& chain : series) {
-    for (const double x : chain) {
-      // Ranks and means of what is no number say nothing: as bad as can be.
-      if (!std::isfinite(x))
-        return {0.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
-    }
-  }
+  // Ranks and means of what is no number say nothing: as bad as can be.
+  if (!all_finite(series))
+    return {0.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
   const Series halves = split(series);
   const Series scores = rank_normalised(halves);
   Convergence result;
-  result.r_hat = std::max(r_hat_of(scores), r_hat_of(rank_normalised(folded(halves))));
+  result.r_hat = larger_r_hat(halves, scores);
   result.autocorrelation_time = correlation_time(scores);
   result.effective_sample_size =
       static_cast<double>(halves.size() * halves.front().size()) / result.autocorrelation_time;

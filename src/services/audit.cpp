@@ -284,10 +284,10 @@ LogZDoubt LogZAudit<M>::doubt_of_replicas(const TrainState<M>& s) {
   for (Index e = 0; e < n; ++e) {
     for (Index t = 0; t <= rows; ++t) series[static_cast<std::size_t>(e)].push_back(ranks(t, e));
   }
-  const double r_hat = convergence(series).r_hat;
-  if (!(r_hat > kLargestRHat)) return LogZDoubt::kNone;
+  const double found = r_hat(series);
+  if (!(found > kLargestRHat)) return LogZDoubt::kNone;
   warn_once(LogZDoubt::kEnsembles, s.update,
-            std::string(help_of(LogZDoubt::kEnsembles)) + format(": R-hat of their ranks is %.2f", r_hat));
+            std::string(help_of(LogZDoubt::kEnsembles)) + format(": R-hat of their ranks is %.2f", found));
   return LogZDoubt::kEnsembles;
 }
 

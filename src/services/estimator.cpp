@@ -5,6 +5,7 @@
 
 #include "tempera/core/format.hpp"
 #include "tempera/core/math.hpp"
+#include "tempera/diagnostics/convergence.hpp"
 #include "tempera/estimate/path.hpp"
 #include "tempera/io/hdf5.hpp"
 #include "tempera/mcmc/annealing.hpp"
@@ -32,6 +33,8 @@ constexpr double kLargestError = 0.5;
 constexpr double kDisagreement = 3.0;
 /// A tracker's chains settle for one round in so many before those that count.
 constexpr std::uint64_t kSettling = 10;
+/// R-hat of the draws of a rung that says that they stay where they are.
+constexpr double kLargestRHat = 1.15;
 /// Times that an estimate is continued to reach an error bar.
 constexpr std::uint64_t kMostBatches = 1000;
 
@@ -57,7 +60,35 @@ Eigen::MatrixXd stacked(const std::vector<Eigen::MatrixXd>& parts) {
   return all;
 }
 
+/// R-hat over ensembles of the draws of one rung, of which round after round has given one for each.
+double r_hat_of(const std::vector<double>& draws, std::size_t ensembles) {
+  std::vector<std::vector<double>> series(ensembles);
+  for (std::size_t i = 0; i < draws.size(); ++i) series[i % ensembles].push_back(draws[i]);
+  return r_hat(series);
+}
+
 }  // namespace
+
+/// Ratios of neighbours are right where the draws of every rung are: those at beta = 1 may look mixed while
+/// others stay where they began. An error bar over ensembles covers more than samples may have, but not
+/// ensembles that remember their start.
+template <EnergyModel M>
+std::string Estimator<M>::TemperingRun::doubt() const {
+  const TemperatureLadder& ladder = replicas.ladder;
+  const double coldest = mixing().r_hat;
+  if (coldest > kLargestRHat)
+    return format("replicas at beta = 1 stay where they are, R-hat %.3f: use more --rounds", coldest);
+  const auto n = static_cast<std::size_t>(ladder.n_ensembles);
+  for (std::size_t k = 0; k < differences.size(); ++k) {
+    const double largest = std::max(r_hat_of(differences[k].forward, n), r_hat_of(differences[k].reverse, n));
+    if (largest > kLargestRHat) {
+      return format(
+          "replicas between beta = %.3f and %.3f stay where they are, R-hat %.3f: use more --rounds",
+          ladder.betas[k], ladder.betas[k + 1], largest);
+    }
+  }
+  return "";
+}
 
 template <EnergyModel M>
 LogPartitionEstimate Estimator<M>::estimate(LikelihoodMethod method) {

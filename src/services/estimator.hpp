@@ -37,15 +37,8 @@ class Estimator {
     std::uint64_t rounds = 0;
 
     [[nodiscard]] MixingReport mixing() const { return assess_mixing(trace, replicas.n_warm); }
-    /// What is drawn at beta = 1 may look mixed while replicas never leave it: ratios of neighbours are bound
-    /// together only by those that have been everywhere.
-    [[nodiscard]] std::string doubt() const {
-      const MixingReport report = mixing();
-      if (!report.mixed) return report.verdict;
-      if (replicas.ladder.round_trips < replicas.ladder.n_ensembles)
-        return "replicas do not travel the whole way: use more --rungs or --rounds";
-      return "";
-    }
+    /// Why what it measures is not to be trusted, or empty.
+    [[nodiscard]] std::string doubt() const;
   };
 
   [[nodiscard]] std::uint64_t seed() const { return static_cast<std::uint64_t>(options_.seed); }

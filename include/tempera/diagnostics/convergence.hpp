@@ -20,4 +20,7 @@ struct Convergence {
 /// time, and a sort.
 Convergence convergence(const std::vector<std::vector<double>>& series);
 
+/// R-hat of the above alone. Cost: a sort.
+double r_hat(const std::vector<std::vector<double>>& series);
+
 }  // namespace tempera
