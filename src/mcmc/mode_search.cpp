@@ -199,12 +199,19 @@ double log_weight_of(CollapsedMachine& machine, std::span<const PackedState> dis
   return sum.value();
 }
 
+std::vector<Index> spread_cases(Index n_cases, Index most, std::uint64_t shift) {
+  const Index n = std::min(most, n_cases);
+  std::vector<Index> which;
+  for (Index k = 0; k < n; ++k)
+    which.push_back((k * n_cases / n + static_cast<Index>(shift % static_cast<std::uint64_t>(n_cases))) %
+                    n_cases);
+  return which;
+}
+
 template <EnergyModel M>
 std::vector<PackedState> states_of_cases(const Engine<M>& engine, const typename M::Params& theta,
-                                         const typename M::Data& data, Index most, Index sweeps) {
-  std::vector<Index> which;
-  const Index n = std::min(most, data.n_cases());
-  for (Index k = 0; k < n; ++k) which.push_back(k * data.n_cases() / n);
+                                         const typename M::Data& data, std::span<const Index> which,
+                                         Index sweeps) {
   if (which.empty()) return {};
   Population<M> cases;
   load_cases(engine, data, which, cases.chains);
@@ -236,7 +243,7 @@ std::vector<PackedState> states_of_cases(const Engine<M>& engine, const typename
 
 #define TEMPERA_INSTANTIATE(M)                                                                          \
   template std::vector<PackedState> states_of_cases(const Engine<M>&, const M::Params&, const M::Data&, \
-                                                    Index, Index);
+                                                    std::span<const Index>, Index);
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 
 }  // namespace tempera

@@ -181,7 +181,8 @@ void LogZAudit<M>::search(const TrainState<M>& s) {
   if (updates == 0) return;
   const typename M::Params& theta = s.result();
   std::vector<PackedState> starts = remembered();
-  for (PackedState& state : states_of_cases(engine_, theta, data_.train, kSearchedCases, kMeanFieldSweeps))
+  const std::vector<Index> which = spread_cases(data_.train.n_cases(), kSearchedCases, s.update);
+  for (PackedState& state : states_of_cases(engine_, theta, data_.train, which, kMeanFieldSweeps))
     starts.push_back(std::move(state));
   ModeSearchOptions options;
   options.step = s.update;

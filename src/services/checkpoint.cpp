@@ -187,6 +187,7 @@ class LadderReader {
 
 template <EnergyModel M>
 std::vector<typename M::Params> read_snapshots(const ModelFile<M>& model_file) {
+  if (!is_hdf5(model_file.path)) return {};
   const Hdf5Reader file(model_file.path);
   const std::string trajectory = trajectory_group(file);
   if (!file.has(trajectory + "/rungs")) return {};
@@ -200,6 +201,7 @@ std::vector<typename M::Params> read_snapshots(const ModelFile<M>& model_file) {
 
 template <EnergyModel M>
 std::optional<Tracker<M>> read_tracker(const ModelFile<M>& model_file) {
+  if (!is_hdf5(model_file.path)) return {};
   const Hdf5Reader file(model_file.path);
   if (!file.has(std::string(kTracker) + "/accumulated_log_weight") ||
       !file.has(std::string(kTracker) + "/chains/blocks"))
@@ -236,6 +238,14 @@ void require_sound_audit(const Hdf5Reader& file, const AuditMemory& audit) {
     file.fail("/state/observers/audit", "out of range or inconsistent");
 }
 
+/// Whether a packed state has no bit beyond the units.
+bool is_state(std::span<const Word> state, Index units) {
+  for (Index i = units; i < static_cast<Index>(state.size()) * kLanes; ++i) {
+    if (is_on(state, i)) return false;
+  }
+  return true;
+}
+
 /// Fails where modes are no states of the machine, or are there twice: a bound would count them twice.
 template <EnergyModel M>
 void require_distinct_modes(const Hdf5Reader& file, const M& model, const AuditMemory& audit) {
@@ -245,11 +255,27 @@ void require_distinct_modes(const Hdf5Reader& file, const M& model, const AuditM
     file.fail("/state/observers/audit/modes", "does not fit the machine");
   for (Index k = 0; k < audit.modes.rows(); ++k) {
     const PackedState state(audit.modes.row(k).begin(), audit.modes.row(k).end());
-    bool sound = seen.insert(state).second;
-    for (Index i = units; i < words_for(units) * kLanes; ++i) sound = sound && !is_on(state, i);
-    if (!sound)
+    if (!is_state(state, units) || !seen.insert(state).second)
       file.fail("/state/observers/audit/modes", "row " + std::to_string(k) + " is no mode of its own");
   }
+}
+
+template <EnergyModel M>
+std::vector<PackedState> read_modes(const ModelFile<M>& model_file) {
+  if (!is_hdf5(model_file.path)) return {};  // a model of another toolkit
+  const Hdf5Reader file(model_file.path);
+  if (!model_file.model.why_not_collapsible().empty() || !file.has("/state/observers/audit/modes")) return {};
+  AuditMemory audit;
+  size_audit(file, model_file.model, audit);
+  file.field("/state/observers/audit", "modes", audit.modes);
+  const Index units = collapsed_units(model_file.model);
+  std::vector<PackedState> states;
+  for (Index k = 0; k < audit.modes.rows(); ++k) {
+    PackedState state(audit.modes.row(k).begin(), audit.modes.row(k).end());
+    if (static_cast<Index>(state.size()) == words_for(units) && is_state(state, units))
+      states.push_back(std::move(state));
+  }
+  return states;
 }
 
 template <EnergyModel M>
@@ -324,6 +350,7 @@ void read_checkpoint(const fs::path& path, const M& model, TrainState<M>& state,
 #define TEMPERA_INSTANTIATE(M)                                                                 \
   template std::vector<M::Params> read_snapshots(const ModelFile<M>&);                         \
   template std::optional<Tracker<M>> read_tracker(const ModelFile<M>&);                        \
+  template std::vector<PackedState> read_modes(const ModelFile<M>&);                           \
   template void write_checkpoint(const std::filesystem::path&, const M&, const TrainState<M>&, \
                                  const ObserverMemory&, const CheckpointNotes&);               \
   template void read_checkpoint(const std::filesystem::path&, const M&, TrainState<M>&, ObserverMemory&);

@@ -8,6 +8,7 @@
 #include "tempera/mcmc/jump.hpp"
 #include "tempera/mcmc/record.hpp"
 #include "tempera/mcmc/trajectory.hpp"
+#include "tempera/services/checkpoint.hpp"
 #include "tempera/services/config_file.hpp"
 #include "tempera/services/data_kind.hpp"
 #include "tempera/services/limits.hpp"
@@ -236,8 +237,8 @@ class TrajectoryReplicas {
         bennett_log_partition(d.file.model.reference_log_partition(), log_weight_path(differences_),
                               static_cast<std::size_t>(ensembles()));
     const typename M::Data none;
-    if (const auto search =
-            modes_of(d.engine(), d.theta(), d.data ? *d.data : none, stage(d.listener, "searching modes")))
+    if (const auto search = modes_of(d.engine(), d.theta(), d.data ? *d.data : none, read_modes(d.file),
+                                     stage(d.listener, "searching modes")))
       report.lower_bound = bound_of(d.engine(), d.theta(), search->modes);
     return report;
   }

@@ -12,6 +12,7 @@
 #include "tempera/mcmc/mode_annealing.hpp"
 #include "tempera/mcmc/record.hpp"
 #include "tempera/services/cases.hpp"
+#include "tempera/services/checkpoint.hpp"
 #include "tempera/services/limits.hpp"
 #include "tempera/train/snapshots.hpp"
 
@@ -120,8 +121,7 @@ LogPartitionEstimate Estimator<M>::estimate(LikelihoodMethod method) {
 template <EnergyModel M>
 void Estimator<M>::hold(LogPartitionEstimate& estimate) {
   if (estimate.method == LikelihoodMethod::kExact) return;
-  if (modes() && !bound_) bound_ = bound_of(engine(), file_.theta, modes()->modes);
-  estimate.lower_bound = bound_;
+  estimate.lower_bound = lower_bound();
   estimate.probable_lower_bound = probable_bound_;
   const LogPartition& z = estimate.log_partition;
   const auto doubt = [&](const std::string& why) {
@@ -170,12 +170,25 @@ LogPartitionEstimate Estimator<M>::automatic() {
   return second;
 }
 
+/// The best that is certain: from modes, and from the distinct cases of either split. Found once.
+template <EnergyModel M>
+const std::optional<LogPartitionBound>& Estimator<M>::lower_bound() {
+  if (bounded_) return bound_;
+  bounded_ = true;
+  if (modes()) bound_ = bound_of(engine(), file_.theta, modes()->modes);
+  for (const auto* data : {&cases_.train, &cases_.cases}) {
+    const auto found = bound_of_cases(engine(), file_.theta, *data);
+    if (found && (!bound_ || found->value > bound_->value)) bound_ = found;
+  }
+  return bound_;
+}
+
 /// Searched for once; nothing where the machine does not collapse onto binary units.
 template <EnergyModel M>
 const std::optional<ModeSearch>& Estimator<M>::modes() {
   if (!searched_)
     modes_ = modes_of(engine(), file_.theta, cases_.train.n_cases() > 0 ? cases_.train : cases_.cases,
-                      stage(listener_, "searching modes"));
+                      read_modes(file_), stage(listener_, "searching modes"));
   searched_ = true;
   return modes_;
 }

@@ -56,6 +56,7 @@ class Estimator {
   [[nodiscard]] bool enumeration_is_cheap() const;
   LogPartitionEstimate automatic();
   const std::optional<ModeSearch>& modes();
+  const std::optional<LogPartitionBound>& lower_bound();
   void note_annealing(const LogPartition& z);
   LogPartitionEstimate exact();
   LogPartitionEstimate ais();
@@ -82,6 +83,7 @@ class Estimator {
   std::optional<LogPartitionBound> bound_;
   std::optional<double> probable_bound_;
   bool searched_ = false;
+  bool bounded_ = false;
 };
 
 }  // namespace tempera

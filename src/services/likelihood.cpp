@@ -224,8 +224,8 @@ std::string words(const LikelihoodResult& result) {
   if (!first.reason.empty())
     text += "\nchosen           " + text_of_method(result.method) + ": " + first.reason;
   if (first.lower_bound) {
-    text += format("\nlog Z at least   %.5f nats (certain, from %zu modes)", first.lower_bound->value,
-                   first.lower_bound->modes);
+    text +=
+        format("\nlog Z at least   %.5f nats (", first.lower_bound->value) + words(*first.lower_bound) + ")";
   }
   if (first.probable_lower_bound &&
       (!first.lower_bound || *first.probable_lower_bound > first.lower_bound->value)) {

@@ -171,6 +171,10 @@ class Import(CliTest):
                              ("model", "bernoulli-rbm", "numpy"))
         run("sample", self.dir / "m.npz", "--count", 50, "--sweeps", 20, "--out", self.dir / "s.h5")
         self.assertEqual(datasets(self.dir / "s.h5")["samples/visible"].shape, (50, N_VISIBLE))
+        table = run_json("loglik", self.dir / "m.npz", "--method", "all", "--rounds", 100, "--betas", 100)["estimates"]
+        self.assertIn("mode-ais", [row["method"] for row in table])
+        self.fails(64, "loglik", self.dir / "m.npz", "--method", "tracked", mentions=["tracker"])
+        run("sample", self.dir / "m.npz", "--count", 50, "--ladder", "temperature", "--out", self.dir / "s.h5")
         found = run_json("loglik", self.dir / "m.npz", "--method", "bar", "--rounds", 300)
         self.assertLess(abs(found["log_partition"] - log_partition(as_stored(rbm))), 4 * found["log_partition_se"])
 

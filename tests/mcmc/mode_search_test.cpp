@@ -141,7 +141,8 @@ TEST(ModeSearch, CasesPutTheHiddenUnitsWhereTheirLogitsSay) {
   constexpr Index kVisible = RandomMachine<BernoulliRbm>::kVisible;
   const std::vector<std::uint8_t> bytes = {1, 0, 0, 1, 1, 0, 0, 1, 1, 0, 1, 1};
   const BinaryData data(2, kVisible, bytes);
-  const auto states = states_of_cases(machine.engine(), machine.theta, data, 5, 10);
+  const auto states =
+      states_of_cases(machine.engine(), machine.theta, data, spread_cases(data.n_cases(), 5, 0), 10);
   ASSERT_EQ(states.size(), 2U);
   for (Index n = 0; n < 2; ++n) {
     Vector logits = machine.theta.hidden_bias;

@@ -71,11 +71,15 @@ Index collapsed_units(const M& model) {
 /// Log of the summed weights of distinct states of a machine, which moves to the last of them.
 double log_weight_of(CollapsedMachine& machine, std::span<const PackedState> distinct);
 
-/// The states that cases spread over a data set, at most `most` of them, put the collapsed machine in: units
-/// are on that are more likely so than not, after this many sweeps of the mean field where the latents given
-/// a case have no other law. Cost: a product for every block of cases.
+/// At most `most` of so many cases, evenly spread and then moved on by `shift`: rows may have a period.
+std::vector<Index> spread_cases(Index n_cases, Index most, std::uint64_t shift);
+
+/// The states that these cases put the collapsed machine in: units are on that are more likely so than not,
+/// after this many sweeps of the mean field where the latents given a case have no other law. Cost: a product
+/// for every block of cases.
 template <EnergyModel M>
 std::vector<PackedState> states_of_cases(const Engine<M>& engine, const typename M::Params& theta,
-                                         const typename M::Data& data, Index most, Index sweeps);
+                                         const typename M::Data& data, std::span<const Index> which,
+                                         Index sweeps);
 
 }  // namespace tempera

@@ -11,24 +11,36 @@
 
 namespace tempera {
 
-/// Log Z is at least `value`, as the weights of states around so many modes prove.
+/// Log Z is at least `value`, as the weights of states around so many modes prove, or of so many cases.
 struct LogPartitionBound {
   double value = 0.0;
-  std::size_t modes = 0;
+  std::size_t states = 0;
+  bool of_cases = false;
 };
 
-/// Searches from states of cases, where there are any, and from random ones. Nothing for machines that do not
-/// collapse onto binary units (visibles in a box). Throws NumericalError where the machine turns out to have
-/// no law. Cost: about 3e9 floating-point operations.
+/// Searches from states that are remembered, from those of cases, spread ones and the most likely, where
+/// there are any, and from random ones. Nothing for machines that do not collapse onto binary units (visibles
+/// in a box). Throws NumericalError where the machine turns out to have no law. Cost: about 3e9
+/// floating-point operations.
 template <EnergyModel M>
 std::optional<ModeSearch> modes_of(const Engine<M>& engine, const typename M::Params& theta,
-                                   const typename M::Data& data, const Progress& progress);
+                                   const typename M::Data& data, std::span<const PackedState> remembered,
+                                   const Progress& progress);
 
 /// The better of the bounds that these modes give. Throws NumericalError where the machine turns out to have
 /// no law. Cost: about 1e9 floating-point operations.
 template <EnergyModel M>
 LogPartitionBound bound_of(const Engine<M>& engine, const typename M::Params& theta,
                            std::span<const Mode> modes);
+
+/// What the weights of distinct cases add up to. Nothing where they are real values, whose densities bound
+/// nothing, or where it would take more than 1e10 floating-point operations.
+template <EnergyModel M>
+std::optional<LogPartitionBound> bound_of_cases(const Engine<M>& engine, const typename M::Params& theta,
+                                                const typename M::Data& data);
+
+/// "certain, from 5 modes"
+std::string words(const LogPartitionBound& bound);
 
 /// log Z is at least log Z of an annealing run minus this, with a probability of 0.999 for all the runs of a
 /// command together: exp of a log-weight has mean Z, so that its mean exceeds Z by a factor of exp(k) with

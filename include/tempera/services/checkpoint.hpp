@@ -98,6 +98,11 @@ struct CheckpointNotes {
   LogZDoubt log_partition_doubt = LogZDoubt::kNone;
 };
 
+/// The modes that searches during training have left in a checkpoint; none in another file. Those that are no
+/// states of the machine are left out.
+template <EnergyModel M>
+std::vector<PackedState> read_modes(const ModelFile<M>& model_file);
+
 /// Throws WriteError.
 template <EnergyModel M>
 void write_checkpoint(const std::filesystem::path& path, const M& model, const TrainState<M>& state,
