@@ -271,6 +271,7 @@ LogZDoubt LogZAudit<M>::doubt_of_replicas(const TrainState<M>& s) {
   const std::vector<double> energies = coldest_energies(engine_, s.tracker);
   const auto n = static_cast<Index>(energies.size());
   auto& ranks = memory_.ranks;
+  if (ranks.cols() != n) ranks.resize(0, n);
   const Index rows = std::min<Index>(ranks.rows(), static_cast<Index>(kRememberedReports) - 1);
   const Eigen::MatrixXd before = ranks.bottomRows(rows);
   ranks.resize(rows + 1, n);
