@@ -25,6 +25,7 @@ class LostMode(CliTest):
             off = abs(stored["value"] - exact["log_partition"])
             self.assertEqual(stored["trusted"], int(off < 0.5), f"seed {seed}: off by {off}")
             if not stored["trusted"]:
+                self.assertIn("log Z is at least", told)
                 self.assertIn("lost what the model likes best", told)
                 return out, exact
         # Where training no longer loses modes, another machine has to be planted here.
