@@ -11,7 +11,7 @@ SMALL = ["--data", "digits", "--binarize", "threshold", "--hidden", "12", "--bat
 
 
 def train(out, *words, timeout=60):
-    run("train", *words, "--out", out, "--quiet", timeout=timeout)
+    return run("train", *words, "--out", out, "--quiet", timeout=timeout)
 
 
 class Tracked(CliTest):
@@ -19,8 +19,8 @@ class Tracked(CliTest):
         """Differences of tracked and exact log Z at every kept checkpoint, and their standard errors."""
         out = self.dir / name
         every = updates // checkpoints
-        train(out, *words, "--updates", updates, "--report-every", every, "--checkpoint-every", every, "--keep", checkpoints,
-              timeout=600)
+        told = train(out, *words, "--updates", updates, "--report-every", every, "--checkpoint-every", every, "--keep", checkpoints,
+                     timeout=600).stdout
         errors, bars = [], []
         for row in read_metrics(out):
             path = out / "checkpoints" / f"{row['update']}.h5"
@@ -32,7 +32,8 @@ class Tracked(CliTest):
             if int(row["update"]) < updates:
                 self.assertAlmostEqual(stored["value"], value, places=5)
                 self.assertAlmostEqual(stored["standard_error"], bar, places=5)
-            else:  # independent rounds at the end, which leave it as well known
+            else:  # independent rounds at the end, which leave it as well known, and are what is printed
+                self.assertIn(f"log Z {stored['value']:.2f} ({stored['standard_error']:.2f})", told)
                 self.assertNotEqual(stored["value"], value)
                 self.assertLess(abs(stored["value"] - value), 4 * np.hypot(bar, stored["standard_error"]))
                 self.assertLess(stored["standard_error"], 1.25 * bar + 1e-9)
