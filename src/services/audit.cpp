@@ -9,6 +9,7 @@
 #include "tempera/mcmc/mode_search.hpp"
 #include "tempera/services/bound.hpp"
 #include "tempera/services/cases.hpp"
+#include "tempera/services/tempered_population.hpp"
 
 namespace tempera {
 namespace {
@@ -32,9 +33,8 @@ constexpr double kSearchSweeps = 8.0;
 /// Updates between searches are at least these, and this part of those so far.
 constexpr std::uint64_t kLeastUpdates = 16;
 constexpr std::uint64_t kSearchGrowth = 8;
-/// Rounds of a copy of the tracker between looks at its error, and for how many of all it settles.
+/// Rounds of a copy of the tracker between looks at its error.
 constexpr std::uint64_t kSettledRounds = 50;
-constexpr std::uint64_t kSettling = 10;
 /// Rounds at most where a model is chosen; at the end as many as these operations pay for, between these.
 constexpr std::uint64_t kMostRounds = 1000;
 constexpr std::uint64_t kLeastRounds = 100;
@@ -56,6 +56,9 @@ constexpr Index kReportedCases = 10000;
 constexpr Index kPanelCases = 64 * kLanes;
 
 bool is_tracked(const Plan& plan) { return plan.tracking.kind != Tracking::kNone; }
+
+/// Nothing that chains have to do with.
+bool is_exact(const Assessment& found) { return found.log_partition.standard_error == 0.0; }
 
 /// Whether the tracker has a ladder of its own.
 template <EnergyModel M>
@@ -246,8 +249,10 @@ void LogZAudit<M>::weigh(Assessment& found, const TrainState<M>& s) {
         "log Z is too low, distinct cases would have more than probability 1: the chains have lost what "
         "the model likes best (--jump may help); such reports are never taken as the best");
   }
+  const bool stands_still = found.doubt == LogZDoubt::kReplicas || found.doubt == LogZDoubt::kEnsembles;
   found.doubt = !possible                                     ? LogZDoubt::kData
                 : is_refuted_by_modes(found.log_partition, s) ? LogZDoubt::kBound
+                : stands_still && !is_exact(found)            ? found.doubt
                                                               : LogZDoubt::kNone;
 }
 
@@ -328,8 +333,17 @@ std::optional<LogPartition> LogZAudit<M>::independent(const TrainState<M>& s, do
   };
   Tracker<M> own = s.tracker;
   track(apart, s.result(), own);
-  refresh(apart, most_rounds / kSettling, own, progress);
-  forget(own);
+  // Replicas that have all come from the same training may have lost the same modes: half of the ensembles
+  // begin anew, at data.
+  const TemperatureLadder& ladder = own.ladder;
+  const Chains<M> warm = warm_chains(apart, s.result(), data_.train, ladder.n_ensembles / 2 * ladder.n_rungs);
+  for (std::uint64_t i = 0; i < warm.n_chains; ++i) {
+    const std::uint64_t chain = ladder.chains[static_cast<std::size_t>(i)];
+    copy_chain(warm, i, own.population.chains, chain);
+    own.accumulated_log_weight[static_cast<std::size_t>(chain)] = 0.0;
+  }
+  own.current = false;
+  settle(apart, most_rounds, own, progress);
   LogPartition z;
   for (std::uint64_t done = 0; done < most_rounds && !stopped; done += kSettledRounds) {
     refresh(apart, kSettledRounds, own, progress);
@@ -366,23 +380,26 @@ Assessment LogZAudit<M>::concluded(const Assessment& found, const TrainState<M>&
   if (!has_ladder(s) || memory_.missed != 0.0 || settled_log_partition(s)) return found;
   const double round =
       static_cast<double>(s.tracker.population.chains.n_chains) * sweep_operations(engine_.model);
-  const auto rounds = static_cast<std::uint64_t>(
-      std::clamp(kConclusion / round, static_cast<double>(kLeastRounds), static_cast<double>(kMostRounds)));
-  const LogPartition& tracked = found.log_partition;
-  const auto z = independent(s, tracked.standard_error, rounds);
-  if (!z) return found;
+  const double rounds =
+      std::clamp(kConclusion / round, static_cast<double>(kLeastRounds), static_cast<double>(kMostRounds));
   Assessment result = found;
-  if (z->standard_error <= kLessKnown * tracked.standard_error) {
-    result.log_partition = *z;
+  const auto conclude = [&](const LogPartition& z) {
+    result.log_partition = z;
     weigh(result, s);
-    conclusion_ = {s.update, *z};
-  }
-  const double error = std::hypot(z->standard_error, tracked.standard_error);
-  if (result.trusted() && std::abs(z->value - tracked.value) > kMovedErrors * error) {
-    result.doubt = LogZDoubt::kRefresh;
-    warn_once(LogZDoubt::kRefresh, s.update,
-              format("independent rounds give log Z %.3f (%.3f), and not %.3f (%.3f)", z->value,
-                     z->standard_error, tracked.value, tracked.standard_error));
+    conclusion_ = {s.update, z};
+  };
+  const LogPartition& tracked = found.log_partition;
+  if (plan_.tracking.enumerate && enumeration_operations(engine_.model) <= rounds * round) {
+    conclude(exact_log_partition(engine_, s.result(), {}));
+  } else if (const auto z = independent(s, tracked.standard_error, static_cast<std::uint64_t>(rounds))) {
+    if (z->standard_error <= kLessKnown * tracked.standard_error) conclude(*z);
+    const double error = std::hypot(z->standard_error, tracked.standard_error);
+    if (result.trusted() && std::abs(z->value - tracked.value) > kMovedErrors * error) {
+      result.doubt = LogZDoubt::kRefresh;
+      warn_once(LogZDoubt::kRefresh, s.update,
+                format("independent rounds give log Z %.3f (%.3f), and not %.3f (%.3f)", z->value,
+                       z->standard_error, tracked.value, tracked.standard_error));
+    }
   }
   memory_.doubt = static_cast<std::uint64_t>(result.doubt);
   return result;
@@ -403,11 +420,14 @@ std::optional<LogPartition> LogZAudit<M>::tracked(const TrainState<M>& s) {
 }
 
 std::optional<double> EarlyStopping::gain(const Assessment& found) const {
-  const bool effective = found.log_partition.effective_fraction >= kLowEffectiveFraction;
-  if (!found.trusted() || !(found.log_partition.standard_error <= kLargestError) || !effective ||
-      !(found.validation.log_likelihood > memory_.best_validation))
+  const LogPartition& z = found.log_partition;
+  if (!found.trusted() || !(z.standard_error <= kLargestError) ||
+      z.effective_fraction < kLowEffectiveFraction)
     return std::nullopt;
-  return found.validation.log_likelihood - memory_.best_validation;
+  const double gain = found.validation.log_likelihood - memory_.best_validation;
+  // What log Z's own error may have made is no gain.
+  if (!(gain > z.standard_error)) return std::nullopt;
+  return gain;
 }
 
 bool EarlyStopping::is_best(const Assessment& found, std::uint64_t update) {

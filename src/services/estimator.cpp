@@ -32,10 +32,11 @@ constexpr double kMostDifferences = 1e8;
 constexpr double kLargestError = 0.5;
 /// Estimates that differ by more standard errors than this disagree.
 constexpr double kDisagreement = 3.0;
-/// A tracker's chains settle for one round in so many before those that count.
-constexpr std::uint64_t kSettling = 10;
 /// R-hat of the draws of a rung that says that they stay where they are.
 constexpr double kLargestRHat = 1.15;
+/// Rounds of a tempering run at least, and how often it is doubled where its replicas have not mixed.
+constexpr std::uint64_t kLeastRounds = 2;
+constexpr int kMostDoublings = 3;
 /// Times that an estimate is continued to reach an error bar.
 constexpr std::uint64_t kMostBatches = 1000;
 
@@ -284,7 +285,7 @@ LogPartitionEstimate Estimator<M>::mode_ais() {
 /// From draws of the model at beta = 1, as far apart as the tempering run says.
 template <EnergyModel M>
 LogPartitionEstimate Estimator<M>::reverse_ais() {
-  TemperingRun& run = tempering(2);
+  TemperingRun& run = tempering();
   const auto spacing = static_cast<std::uint64_t>(
       std::min(std::ceil(run.mixing().autocorrelation_time), static_cast<double>(options_.rounds)));
   const LogPartition z = annealed(
@@ -342,10 +343,7 @@ LogPartitionEstimate Estimator<M>::tracked() {
   if (!equal_fields(tracker->theta, file_.theta)) track(engine(), file_.theta, *tracker);
   LogPartition z;
   const bool tempered = tracker->ladder.n_rungs > 0;
-  if (tempered) {
-    refresh(engine(), as_count(options_.rounds) / kSettling, *tracker, stage(listener_, "settling"));
-    forget(*tracker);
-  }
+  if (tempered) settle(engine(), as_count(options_.rounds), *tracker, stage(listener_, "settling"));
   for (std::uint64_t batch = 0; batch < kMostBatches; ++batch) {
     if (tempered) refresh(engine(), as_count(options_.rounds), *tracker, stage(listener_, "tracked"));
     z = tracked_log_partition(engine(), file_.theta, *tracker);
@@ -354,33 +352,45 @@ LogPartitionEstimate Estimator<M>::tracked() {
   return {LikelihoodMethod::kTracked, z, stored_doubt(Hdf5Reader(file_.path))};
 }
 
-/// The tempering run, of at least as many rounds as the options ask for and `least` of them.
+/// The tempering run, of as many rounds as the options ask for. Where its replicas stay where they are it
+/// goes on, and what counts is the second half alone.
 template <EnergyModel M>
-typename Estimator<M>::TemperingRun& Estimator<M>::tempering(std::uint64_t least) {
-  if (!run_) {
-    const LadderRequest request{options_.rungs, ensembles(), 1,
-                                cases_.train.n_cases() > 0 ? ensembles() / 2 : 0};
-    run_.emplace();
-    run_->replicas = place_ladder(engine(), file_.theta, request, cases_.train, listener_);
-    run_->differences.resize(run_->replicas.ladder.rejections.size());
+typename Estimator<M>::TemperingRun& Estimator<M>::tempering() {
+  if (run_) return *run_;
+  const LadderRequest request{options_.rungs, ensembles(), 1,
+                              cases_.train.n_cases() > 0 ? ensembles() / 2 : 0};
+  run_.emplace();
+  run_->replicas = place_ladder(engine(), file_.theta, request, cases_.train, listener_);
+  run_->differences.resize(run_->replicas.ladder.rejections.size());
+  continue_run(std::max(as_count(options_.rounds), kLeastRounds), "tempering");
+  for (int doubling = 0; doubling < kMostDoublings && can_continue() && !run_->doubt().empty(); ++doubling) {
+    run_->forget();
+    continue_run(2 * run_->rounds, "tempering, replicas have not mixed");
   }
-  continue_run(std::max(as_count(options_.rounds), least));
   return *run_;
+}
+
+/// Whether memory allows for twice as many rounds.
+template <EnergyModel M>
+bool Estimator<M>::can_continue() const {
+  return static_cast<double>(run_->differences.size()) * static_cast<double>(options_.ensembles) *
+             static_cast<double>(run_->rounds) <
+         kMostDifferences;
 }
 
 /// Until there have been this many rounds.
 template <EnergyModel M>
-void Estimator<M>::continue_run(std::uint64_t rounds) {
+void Estimator<M>::continue_run(std::uint64_t rounds, const char* label) {
   TemperingRun& run = *run_;
   const auto rungs = static_cast<double>(run.replicas.ladder.n_rungs);
   const auto stored = static_cast<std::uint64_t>(
       std::max(1.0, kMostEnergies / (rungs * rungs * static_cast<double>(options_.ensembles))));
-  const std::uint64_t stride = (as_count(options_.rounds) + stored - 1) / stored;
-  const Progress progress = stage(listener_, "tempering");
   const std::uint64_t begin = run.rounds;
+  const std::uint64_t stride = (rounds - begin + stored - 1) / stored;
+  const Progress progress = stage(listener_, label);
   for (; run.rounds < rounds; ++run.rounds) {
     round(run);
-    if (keeps_energies_ && run.rounds % stride == 0 && run.energies.size() < stored) {
+    if (keeps_energies_ && (run.rounds - begin) % stride == 0 && run.energies.size() < stored) {
       run.energies.push_back(
           rung_energies(engine(), file_.theta, run.replicas.ladder, run.replicas.population));
     }
@@ -413,7 +423,7 @@ Chains<M> Estimator<M>::draws(TemperingRun& run, std::uint64_t spacing) {
 
 template <EnergyModel M>
 LogPartitionEstimate Estimator<M>::along_ladder(LikelihoodMethod method) {
-  TemperingRun& run = tempering(2);
+  TemperingRun& run = tempering();
   const auto now = [&] {
     const double reference = file_.model.reference_log_partition();
     const std::vector<LogWeightPair> path = log_weight_path(run.differences);
@@ -423,13 +433,9 @@ LogPartitionEstimate Estimator<M>::along_ladder(LikelihoodMethod method) {
     return mbar_log_partition(stacked(run.energies), bennett_path(reference, path), ensembles());
   };
   LogPartition z = now();
-  const double per_round =
-      static_cast<double>(run.differences.size()) * static_cast<double>(options_.ensembles);
-  for (std::uint64_t batch = 2;
-       !reached(z) && std::isfinite(z.standard_error) && batch <= kMostBatches &&
-       method != LikelihoodMethod::kMbar && per_round * static_cast<double>(run.rounds) < kMostDifferences;
-       ++batch) {
-    continue_run(2 * run.rounds);  // estimates begin anew each time
+  while (!reached(z) && std::isfinite(z.standard_error) && method != LikelihoodMethod::kMbar &&
+         can_continue()) {
+    continue_run(2 * run.rounds, "tempering, error too large");  // estimates begin anew each time
     z = now();
   }
   if (!std::isfinite(z.standard_error))

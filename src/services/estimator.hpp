@@ -39,6 +39,12 @@ class Estimator {
     [[nodiscard]] MixingReport mixing() const { return assess_mixing(trace, replicas.n_warm); }
     /// Why what it measures is not to be trusted, or empty.
     [[nodiscard]] std::string doubt() const;
+    /// What was measured so far; replicas and rounds stay.
+    void forget() {
+      for (EnergyDifferences& pair : differences) pair = {};
+      energies.clear();
+      trace = {};
+    }
   };
 
   [[nodiscard]] std::uint64_t seed() const { return static_cast<std::uint64_t>(options_.seed); }
@@ -66,8 +72,9 @@ class Estimator {
   LogPartitionEstimate tracked();
   LogPartitionEstimate along_ladder(LikelihoodMethod method);
 
-  TemperingRun& tempering(std::uint64_t least);
-  void continue_run(std::uint64_t rounds);
+  TemperingRun& tempering();
+  [[nodiscard]] bool can_continue() const;
+  void continue_run(std::uint64_t rounds, const char* label);
   void round(TemperingRun& run);
   Chains<M> draws(TemperingRun& run, std::uint64_t spacing);
 

@@ -87,8 +87,8 @@ class LogZAudit {
   /// alone, with draws of their own, until its error is at most this. Without a ladder of its own, or where
   /// so many rounds would be too much work, it stays as it is.
   Assessment settled(Assessment found, const TrainState<M>& s, double largest_error);
-  /// The assessment of the last state: settled where that leaves log Z as well known as it was, and held
-  /// against it otherwise.
+  /// The assessment of the last state: exact where enumeration is no more work than rounds that settle, else
+  /// settled where that leaves log Z as well known as it was, and held against it otherwise.
   Assessment concluded(const Assessment& found, const TrainState<M>& s);
   /// The tracked log Z of a state, for its checkpoint; nothing where it is not tracked.
   std::optional<LogPartition> tracked(const TrainState<M>& s);

@@ -21,7 +21,9 @@ constexpr double kMemory = 0.98;
 /// The filter takes increments for this many times as variable as draws say: chains that lag make them err
 /// the same way step after step, while errors of ratios are new each time.
 constexpr double kIncrementDoubt = 8.0;
-/// What was measured before a forgetting counts this much less than what is measured after it.
+/// Chains settle for one round in so many before those that count.
+constexpr std::uint64_t kSettling = 10;
+/// What was measured while they settled, and before, counts so much less.
 constexpr double kForgetting = 1e4;
 /// Least weights of the newest in the running means of variances and of correlations.
 constexpr double kNewestVariance = 0.05;
@@ -450,7 +452,9 @@ void refresh(const Engine<M>& engine, std::uint64_t rounds, Tracker<M>& tracker,
 }
 
 template <EnergyModel M>
-void forget(Tracker<M>& tracker) {
+void settle(const Engine<M>& engine, std::uint64_t rounds_to_follow, Tracker<M>& tracker,
+            const Progress& progress) {
+  refresh(engine, rounds_to_follow / kSettling, tracker, progress);
   tracker.belief.covariance *= kForgetting;
 }
 
@@ -529,7 +533,7 @@ void track_shared(const Engine<M>& engine, const typename M::Params& theta, cons
   template const char* tracker_fault(const Tracker<M>&);                                                   \
   template void track(const Engine<M>&, const M::Params&, Tracker<M>&);                                    \
   template void refresh(const Engine<M>&, std::uint64_t, Tracker<M>&, const Progress&);                    \
-  template void forget(Tracker<M>&);                                                                       \
+  template void settle(const Engine<M>&, std::uint64_t, Tracker<M>&, const Progress&);                     \
   template std::vector<double> coldest_energies(const Engine<M>&, const Tracker<M>&);                      \
   template LogPartition tracked_log_partition(const Engine<M>&, const M::Params&, const Tracker<M>&);      \
   template void track_shared(const Engine<M>&, const M::Params&, const TemperatureLadder&, Population<M>&, \

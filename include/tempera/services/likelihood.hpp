@@ -62,7 +62,9 @@ struct EstimateOptions {
       s.betas...);
     f(OptionText{"rungs", "rungs of the tempering run; auto takes 2 Lambda + 1"}, s.rungs...);
     f(OptionText{"ensembles", "ensembles of the tempering run, at least 4"}, s.ensembles...);
-    f(OptionText{"rounds", "rounds of the tempering run"}, s.rounds...);
+    f(OptionText{"rounds",
+                 "rounds of the tempering run; where replicas do not mix, up to eight times as many"},
+      s.rounds...);
     f(OptionText{"target-se", "continue until the standard error of log Z is at most this", false, "none"},
       s.target_se...);
     f(OptionText{"seed", "seed", true}, s.seed...);

@@ -89,10 +89,11 @@ template <EnergyModel M>
 void refresh(const Engine<M>& engine, std::uint64_t rounds, Tracker<M>& tracker,
              const Progress& progress = {});
 
-/// Lets only what is measured from here on count, all but: log Z is then independent of how training went.
-/// Expects rounds to follow, and chains that have had some at the machine where they are.
+/// Begins an estimate that is independent of how training went: a tenth as many rounds as are to follow let
+/// the replicas settle, and what was measured up to their end counts for nothing. Expects rungs.
 template <EnergyModel M>
-void forget(Tracker<M>& tracker);
+void settle(const Engine<M>& engine, std::uint64_t rounds_to_follow, Tracker<M>& tracker,
+            const Progress& progress = {});
 
 /// Free energies of the coldest replica of every ensemble, at the tracker's machine.
 template <EnergyModel M>
