@@ -41,6 +41,16 @@ std::vector<Index> BinaryData::distinct_cases() const {
   return order;
 }
 
+RealData::RealData(Matrix rows, const Standardisation& units, bool exact_zeros)
+    : values_(units.standardised(std::move(rows))) {
+  if (units.empty()) return;
+  if (!exact_zeros) {
+    log_volumes_.assign(static_cast<std::size_t>(n_cases()), units.log_volume());
+    return;
+  }
+  for (Index n = 0; n < n_cases(); ++n) log_volumes_.push_back(units.log_volume_of_others(row(n)));
+}
+
 Eigen::VectorXd RealData::means() const { return values_.cast<double>().colwise().mean(); }
 
 Eigen::VectorXd RealData::variances() const {

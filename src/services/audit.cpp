@@ -91,6 +91,7 @@ Cases<M>::Cases(const Engine<M>& engine, const typename M::Data& data, Index mos
     if (uniform_53(random) * static_cast<double>(data.n_cases() - row) < wanted) which.push_back(row);
   }
   for (Index i = 0; i < n_; ++i) {
+    log_volumes_.push_back(data.log_volume(which[static_cast<std::size_t>(i)]));
     const auto row = data.row(which[static_cast<std::size_t>(i)]);
     if (M::kDiscrete && seen.insert({row.begin(), row.end()}).second)
       distinct_.push_back(static_cast<std::size_t>(i));
@@ -116,7 +117,8 @@ Likelihood Cases<M>::likelihood(const Engine<M>& engine, const typename M::Param
       const auto b = static_cast<std::size_t>(block);
       case_free_energy(engine.model, theta, panel.blocks[b], caches_.blocks[b], found.blocks[b]);
     });
-    for (std::uint64_t c = 0; c < panel.n_chains; ++c) energies.push_back(found[c]);
+    for (std::uint64_t c = 0; c < panel.n_chains; ++c)
+      energies.push_back(found[c] + log_volumes_[energies.size()]);
   }
   std::vector<double> distinct;
   for (const std::size_t i : distinct_) distinct.push_back(energies[i]);
@@ -127,11 +129,12 @@ Likelihood Cases<M>::likelihood(const Engine<M>& engine, const typename M::Param
 }
 
 template <EnergyModel M>
-LogZAudit<M>::LogZAudit(const Engine<M>& engine, const Plan& plan, Data data, AuditMemory& memory,
-                        Listener& listener)
+LogZAudit<M>::LogZAudit(const Engine<M>& engine, const Plan& plan, Data data, const Standardisation& units,
+                        AuditMemory& memory, Listener& listener)
     : engine_(engine),
       plan_(plan),
       data_(data),
+      units_(units),
       memory_(memory),
       listener_(listener),
       train_(engine, data.train, is_tracked(plan) ? kReportedCases : 0),
@@ -215,7 +218,7 @@ bool LogZAudit<M>::is_refuted_by_modes(const LogPartition& z, const TrainState<M
   const double bound = log_weight_of(*engine_.model.collapsed(s.result()), remembered());
   if (!std::isfinite(bound) || !is_refuted(z, bound)) return false;
   warn_once(LogZDoubt::kBound, s.update,
-            words_of_refutation(z, bound) +
+            words_of_refutation(moved(z, shift(s)), bound + shift(s)) +
                 " (--jump, or a lower --lr, may help); such reports are never "
                 "taken as the best");
   return true;
@@ -240,6 +243,7 @@ LogPartition LogZAudit<M>::estimated(const typename M::Params& theta) {
 
 template <EnergyModel M>
 void LogZAudit<M>::weigh(Assessment& found, const TrainState<M>& s) {
+  found.shift = shift(s);
   bool possible = true;
   if (is_tracked(plan_)) found.train = train_.likelihood(engine_, s.result(), found.log_partition, possible);
   found.validation = valid_.likelihood(engine_, s.result(), found.log_partition, possible);
@@ -397,8 +401,8 @@ Assessment LogZAudit<M>::concluded(const Assessment& found, const TrainState<M>&
     if (result.trusted() && std::abs(z->value - tracked.value) > kMovedErrors * error) {
       result.doubt = LogZDoubt::kRefresh;
       warn_once(LogZDoubt::kRefresh, s.update,
-                format("independent rounds give log Z %.3f (%.3f), and not %.3f (%.3f)", z->value,
-                       z->standard_error, tracked.value, tracked.standard_error));
+                format("independent rounds give log Z %.3f (%.3f), and not %.3f (%.3f)", z->value + shift(s),
+                       z->standard_error, tracked.value + shift(s), tracked.standard_error));
     }
   }
   memory_.doubt = static_cast<std::uint64_t>(result.doubt);
@@ -407,6 +411,13 @@ Assessment LogZAudit<M>::concluded(const Assessment& found, const TrainState<M>&
 
 template <EnergyModel M>
 std::optional<LogPartition> LogZAudit<M>::tracked(const TrainState<M>& s) {
+  const auto z = known(s);
+  if (!z) return z;
+  return moved(*z, shift(s));
+}
+
+template <EnergyModel M>
+std::optional<LogPartition> LogZAudit<M>::known(const TrainState<M>& s) {
   if (!is_tracked(plan_) || s.update == 0) return std::nullopt;
   if (const auto z = settled_log_partition(s)) return z;
   try {

@@ -46,6 +46,7 @@ std::vector<double> free_energies(const Engine<M>& engine, const typename M::Par
     for (std::size_t n = first; n < first + count; ++n)
       values[n] = engine.model.free_energy(theta, data.row(static_cast<Index>(n)));
   });
+  for (std::size_t n = 0; n < values.size(); ++n) values[n] += data.log_volume(static_cast<Index>(n));
   return values;
 }
 

@@ -282,9 +282,9 @@ template <EnergyModel M>
 void write_checkpoint(const fs::path& path, const M& model, const TrainState<M>& state,
                       const ObserverMemory& observers, const CheckpointNotes& notes) {
   Hdf5Writer file("checkpoint", kFormatVersion);
-  write_machine(file, model, {notes.visible_shape, notes.binarization, notes.preprocessing});
-  write_params(file, model, state.result());
-  file.fields("/model/reference", model.reference());
+  write_machine(file, model, {notes.visible_shape, notes.binarization, notes.preprocessing, notes.units});
+  write_params(file, model, state.result(), notes.units);
+  write_reference(file, model, notes.units);
   if (notes.log_partition) {
     file.attribute("/log_partition", "value", notes.log_partition->value);
     file.attribute("/log_partition", "standard_error", notes.log_partition->standard_error);
@@ -311,9 +311,9 @@ void read_checkpoint(const fs::path& path, const M& model, TrainState<M>& state,
               "a checkpoint of format version 1 cannot be resumed; its model is read by every "
               "other command, and tempera train --config " +
                   (path.parent_path() / "config.toml").string() + " --out DIR repeats the run");
-  if (!(read_machine<M>(file).model == model))
-    file.fail("/model", "does not fit the configuration and data of this run");
-  read_params(file, model);  // refused where damaged, although training goes on from /state
+  const StoredMachine<M> machine = read_machine<M>(file);
+  if (!(machine.model == model)) file.fail("/model", "does not fit the configuration and data of this run");
+  read_params(file, model, machine.units);  // refused where damaged, although training goes on from /state
   LadderReader<M> ladder(file, model, state);
   ladder.prepare();
   const bool has_tracker = state.tracker.population.chains.n_chains > 0;

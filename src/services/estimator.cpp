@@ -121,17 +121,19 @@ LogPartitionEstimate Estimator<M>::estimate(LikelihoodMethod method) {
 
 template <EnergyModel M>
 void Estimator<M>::hold(LogPartitionEstimate& estimate) {
+  LogPartition& z = estimate.log_partition;
+  z.value += shift_;
   if (estimate.method == LikelihoodMethod::kExact) return;
-  estimate.lower_bound = lower_bound();
-  estimate.probable_lower_bound = probable_bound_;
-  const LogPartition& z = estimate.log_partition;
+  if (estimate.lower_bound = lower_bound(); estimate.lower_bound) estimate.lower_bound->value += shift_;
+  if (estimate.probable_lower_bound = probable_bound_; probable_bound_)
+    *estimate.probable_lower_bound += shift_;
   const auto doubt = [&](const std::string& why) {
     estimate.doubt += (estimate.doubt.empty() ? "" : "; ") + why;
   };
-  if (bound_ && is_refuted(z, bound_->value)) {
-    doubt(words_of_refutation(z, bound_->value));
-  } else if (probable_bound_ && is_refuted(z, *probable_bound_)) {
-    doubt(words_of_probable_refutation(z, *probable_bound_));
+  if (estimate.lower_bound && is_refuted(z, estimate.lower_bound->value)) {
+    doubt(words_of_refutation(z, estimate.lower_bound->value));
+  } else if (estimate.probable_lower_bound && is_refuted(z, *estimate.probable_lower_bound)) {
+    doubt(words_of_probable_refutation(z, *estimate.probable_lower_bound));
   }
   if (z.standard_error > kLargestError)
     doubt(format("an error bar above %g nats leaves log Z unknown", kLargestError));
@@ -167,7 +169,7 @@ LogPartitionEstimate Estimator<M>::automatic() {
   const double error = std::hypot(from_reference.standard_error, from_modes.standard_error);
   if (!(from_modes.value > from_reference.value + kDisagreement * error)) return first;
   second.reason = format("annealing from the reference machine misses mass, it gives %.3f (%.3f)",
-                         from_reference.value, from_reference.standard_error);
+                         from_reference.value + shift_, from_reference.standard_error);
   return second;
 }
 

@@ -19,12 +19,13 @@ class Estimator {
         cases_(cases),
         options_(options),
         keeps_energies_(keeps_energies),
+        shift_(file.log_partition_shift()),
         executor_(executor),
         listener_(listener) {}
 
   /// By one method.
   LogPartitionEstimate estimate(LikelihoodMethod method);
-  /// Holds an estimate against what the modes and the annealing runs so far prove.
+  /// An estimate in the data's units, held against what the modes and the annealing runs so far prove.
   void hold(LogPartitionEstimate& estimate);
 
  private:
@@ -82,6 +83,7 @@ class Estimator {
   const LikelihoodCases<M>& cases_;
   const EstimateOptions& options_;
   const bool keeps_energies_;
+  const double shift_;  // of log Z in the data's units
   const Executor& executor_;
   Listener& listener_;
   std::vector<double> betas_;

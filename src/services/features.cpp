@@ -64,7 +64,8 @@ std::vector<Responses> responses_of(const ModelFile<M>& file, const FeatureOptio
   const Matrix filters = M::filters(file.theta);
   std::vector<Responses> all = {fit_responses("data", filters, rows_of(numbers))};
   if (!options.samples.empty()) {
-    all.push_back(fit_responses("samples", filters, read_samples(options.samples, numbers.n_visible())));
+    all.push_back(fit_responses("samples", filters,
+                                file.units.standardised(read_samples(options.samples, numbers.n_visible()))));
   }
   return all;
 }
@@ -87,12 +88,18 @@ bool is_hdf5_name(const std::filesystem::path& path) { return path.extension() =
 
 std::string name_of_sort(const FeatureResult& features) { return std::string(name_of(features.sort)); }
 
+/// Filters of standardised values, one a row, as those of the data's units.
+Matrix filters_in_units(Matrix filters, const Standardisation& units) {
+  if (units.empty()) return filters;
+  return filters.array().rowwise() / units.scale.cast<float>().transpose().array();
+}
+
 }  // namespace
 
 template <EnergyModel M>
 FeatureResult features_of(const ModelFile<M>& file) {
   FeatureResult features;
-  const Matrix filters = M::filters(file.theta).transpose();
+  const Matrix filters = filters_in_units(M::filters(file.theta).transpose(), file.units);
   features.filters = file.preprocessing.empty() ? filters : file.preprocessing.invert(filters, false);
   features.importance = M::filters(file.theta).colwise().norm();
   features.grid = file.model.filter_grid();

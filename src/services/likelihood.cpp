@@ -75,15 +75,15 @@ void warn_of_doubts(const std::vector<LogPartitionEstimate>& estimates, const Es
 
 /// The likelihood of these cases, with what estimates from below and from above say of it.
 template <EnergyModel M>
-SplitLikelihood likelihood_of(const Engine<M>& engine, const typename M::Params& theta,
+SplitLikelihood likelihood_of(const ModelFile<M>& file, const Executor& executor,
                               const typename M::Data& cases,
                               const std::vector<LogPartitionEstimate>& estimates) {
   const LogPartition& z = estimates.front().log_partition;
-  const std::vector<double> energies = free_energies(engine, theta, cases);
+  const std::vector<double> energies = free_energies_in_units(file, executor, cases);
   require_possible<M>(cases, energies, z);
   SplitLikelihood found;
   found.likelihood = mean_log_likelihood(energies, z);
-  found.variational = is_bound(engine.model);
+  found.variational = is_bound(file.model);
   for (const LogPartitionEstimate& estimate : estimates) {
     const double bound = found.likelihood.log_likelihood + z.value - estimate.log_partition.value;
     if (estimate.method == LikelihoodMethod::kAis || estimate.method == LikelihoodMethod::kModeAis)
@@ -112,7 +112,7 @@ LikelihoodResult estimate_for(ModelFile<M>& file, const LikelihoodOptions& optio
   result.disagreements = disagreements(result.estimates);
   if (!options.estimate.target_se) result.chains = options.estimate.chains;
   if (!options.data.empty()) {
-    result.data = likelihood_of(Engine{file.model, {}, executor}, file.theta, cases.cases, result.estimates);
+    result.data = likelihood_of(file, executor, cases.cases, result.estimates);
     result.data->split = options.split;
   }
   return result;

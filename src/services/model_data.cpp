@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "tempera/core/format.hpp"
+#include "tempera/services/cases.hpp"
 #include "tempera/services/model_io.hpp"
 
 namespace tempera {
@@ -14,8 +15,8 @@ std::string grey_level(double value) {
 }
 
 /// Real values for a model with a preprocessing of its own.
-RealData prepared(const Preprocessing& own, Index n_visible, const DataFile& data, const std::string& split,
-                  Listener& listener) {
+Matrix prepared(const Preprocessing& own, Index n_visible, const DataFile& data, const std::string& split,
+                Listener& listener) {
   const Table& table = data.split(split);
   if (!data.preprocessing.empty() && !(data.preprocessing == own)) {
     throw DataError(
@@ -33,7 +34,7 @@ RealData prepared(const Preprocessing& own, Index n_visible, const DataFile& dat
     listener.warn(data.name +
                   ": raw grey levels, where the model was trained on dequantised ones; "
                   "likelihoods need 'tempera data --dequantise' and the model's other steps");
-  return RealData(raw ? own.apply(std::move(rows)) : std::move(rows));
+  return raw ? own.apply(std::move(rows)) : rows;
 }
 
 /// Bits by the rule that is asked for, or by the model's own.
@@ -72,7 +73,8 @@ typename M::Data data_for_model(const ModelFile<M>& file, const DataFile& data, 
   if constexpr (std::is_same_v<typename M::Data, RealData>) {
     if (request.method != BinarizeMethod::kNone)
       throw UsageError("--binarize means nothing with " + std::string(M::kKind));
-    RealData values = prepared(file.preprocessing, file.model.n_visible(), data, request.split, listener);
+    RealData values = standardised<M>(
+        prepared(file.preprocessing, file.model.n_visible(), data, request.split, listener), file.units);
     require_possible_values(file.model, values, data.name + ", " + request.split);
     return values;
   } else {
@@ -80,9 +82,19 @@ typename M::Data data_for_model(const ModelFile<M>& file, const DataFile& data, 
   }
 }
 
-#define TEMPERA_INSTANTIATE(M)                                                         \
-  template void require_possible_values(const M&, const M::Data&, const std::string&); \
-  template M::Data data_for_model(const ModelFile<M>&, const DataFile&, const SplitRequest&, Listener&);
+template <EnergyModel M>
+std::vector<double> free_energies_in_units(const ModelFile<M>& file, const Executor& executor,
+                                           const typename M::Data& cases) {
+  std::vector<double> values = free_energies(Engine<M>{file.model, {}, executor}, file.theta, cases);
+  const double shift = file.log_partition_shift();
+  for (double& value : values) value -= shift;
+  return values;
+}
+
+#define TEMPERA_INSTANTIATE(M)                                                                           \
+  template void require_possible_values(const M&, const M::Data&, const std::string&);                   \
+  template M::Data data_for_model(const ModelFile<M>&, const DataFile&, const SplitRequest&, Listener&); \
+  template std::vector<double> free_energies_in_units(const ModelFile<M>&, const Executor&, const M::Data&);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 

@@ -12,12 +12,14 @@ struct MachineNotes {
   const std::vector<std::int64_t>& visible_shape;
   const Binarization& binarization;
   const Preprocessing& preprocessing;
+  const Standardisation& units;
 };
 
 template <EnergyModel M>
 struct StoredMachine {
   M model;
   bool has_reference = false;
+  Standardisation units;
 };
 
 /// The machine of a file, of the kind that is expected. Throws DataError.
@@ -26,11 +28,14 @@ StoredMachine<M> read_machine(const Hdf5Reader& file);
 template <EnergyModel M>
 void write_machine(Hdf5Writer& file, const M& model, const MachineNotes& notes);
 
-/// Parameters with the axes that the format names. Throws DataError.
+/// Parameters with the axes that the format names: files hold those of the data's units. Throws DataError.
 template <EnergyModel M>
-typename M::Params read_params(const Hdf5Reader& file, const M& model);
+typename M::Params read_params(const Hdf5Reader& file, const M& model, const Standardisation& units);
 template <EnergyModel M>
-void write_params(Hdf5Writer& file, const M& model, const typename M::Params& theta);
+void write_params(Hdf5Writer& file, const M& model, const typename M::Params& theta,
+                  const Standardisation& units);
+template <EnergyModel M>
+void write_reference(Hdf5Writer& file, const M& model, const Standardisation& units);
 
 /// Refuses parameters that no machine of this kind can have; `group` is where they stand.
 template <EnergyModel M>

@@ -17,6 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kStandardisation = "/model/standardisation";
+
 std::string kind_of(const Hdf5Reader& file) {
   if (!file.has("/model")) file.fail("/model", "expected a model, found nothing");
   const auto kind = file.text_attribute("/model", "kind");
@@ -45,7 +47,7 @@ Binarization read_binarization(const Hdf5Reader& file) {
 AnyModelFile converted(const fs::path& path, ForeignModel foreign) {
   using M = ForeignModel::Machine;
   M model = with_standard_reference<M>({foreign.theta.weights.rows(), foreign.theta.weights.cols()});
-  return ModelFile<M>{path, std::move(model), std::move(foreign.theta), false, {}, {}, {}};
+  return ModelFile<M>{path, std::move(model), std::move(foreign.theta), false, {}, {}, {}, {}};
 }
 
 /// The words of this process' command line.
@@ -59,6 +61,26 @@ std::string command_line() {
   return text;
 }
 
+/// Shape of a field of a struct, by its name.
+template <Fielded T>
+Shape shape_in(const T& value, std::string_view name) {
+  Shape shape;
+  for_each_field(
+      [&](std::string_view field_name, const auto& field) {
+        if (field_name == name) shape = shape_of(field);
+      },
+      value);
+  return shape;
+}
+
+/// Fields of the machine of standardised values as those of the data's units, in double.
+template <EnergyModel M, Fielded T>
+DoubleFields in_units(const T& value, const Standardisation& units) {
+  DoubleFields fields = doubles_of(value);
+  if constexpr (HasUnits<M>) M::change_units(units.inverse(), fields);
+  return fields;
+}
+
 }  // namespace
 
 template <EnergyModel M>
@@ -68,16 +90,22 @@ void require_sound_params(const Hdf5Reader& file, const std::string& group, cons
 }
 
 template <EnergyModel M>
-typename M::Params read_params(const Hdf5Reader& file, const M& model) {
+typename M::Params read_params(const Hdf5Reader& file, const M& model, const Standardisation& units) {
   typename M::Params theta = model.zero_params();
-  for_each_field(
-      [&](std::string_view name, auto& field) {
-        const std::string path = kParamsGroup + std::string(name);
-        if (field.size() == 0 || (M::is_optional_field(name) && !file.has(path))) return;
-        const Shape shape = model.file_shape(name);
-        file.dataset(path, shape.empty() ? shape_of(field) : shape, field.data());
-      },
-      theta);
+  const auto read = [&](std::string_view name, const Shape& own, auto& field) {
+    const std::string path = kParamsGroup + std::string(name);
+    if (field.size() == 0 || (M::is_optional_field(name) && !file.has(path))) return;
+    const Shape shape = model.file_shape(name);
+    file.dataset(path, shape.empty() ? own : shape, field.data());
+  };
+  if constexpr (HasUnits<M>) {
+    DoubleFields fields = doubles_of(theta);
+    for (auto& [name, field] : fields) read(name, shape_in(theta, name), field);
+    if (!units.empty()) M::change_units(units, fields);
+    set_fields(fields, theta);
+  } else {
+    for_each_field([&](std::string_view name, auto& field) { read(name, shape_of(field), field); }, theta);
+  }
   require_sound_params<M>(file, kParamsGroup, theta);
   return theta;
 }
@@ -99,11 +127,16 @@ StoredMachine<M> read_machine(const Hdf5Reader& file) {
         if (first.empty()) first = name;
       },
       reference);
-  const bool has_reference = file.has("/model/reference/" + first);
-  if (has_reference) file.fields("/model/reference", reference);
+  Standardisation units;
+  if constexpr (HasUnits<M>)
+    units = read_standardisation(file, kStandardisation, with_standard_reference<M>(shape).n_visible());
+  // The reference of standardised values stands beside the transform, since both may cancel to little.
+  const std::string group = units.empty() ? "/model/reference" : std::string(kStandardisation) + "/reference";
+  const bool has_reference = file.has(group + "/" + first);
+  if (has_reference) file.fields(group, reference);
   if (const std::string_view wrong = M::reference_fault(reference); !wrong.empty())
     file.fail("/model/reference/" + std::string(wrong), "precisions must be positive");
-  return {M(shape, std::move(reference)), has_reference};
+  return {M(shape, std::move(reference)), has_reference, std::move(units)};
 }
 
 template <EnergyModel M>
@@ -112,6 +145,7 @@ void write_machine(Hdf5Writer& file, const M& model, const MachineNotes& notes) 
   if (M::kHiddenUnits != kUsualHiddenUnits)
     file.attribute("/model", "hidden_units", std::string(M::kHiddenUnits));
   write_preprocessing(file, "/model/preprocessing", notes.preprocessing);
+  write_standardisation(file, kStandardisation, notes.units);
   for (const ShapeAttribute& attribute : model.shape_attributes())
     std::visit([&](const auto value) { file.attribute("/model", attribute.name, value); }, attribute.value);
   if (!notes.visible_shape.empty()) file.attribute("/model", "visible_shape", notes.visible_shape);
@@ -121,14 +155,34 @@ void write_machine(Hdf5Writer& file, const M& model, const MachineNotes& notes) 
 }
 
 template <EnergyModel M>
-void write_params(Hdf5Writer& file, const M& model, const typename M::Params& theta) {
-  for_each_field(
-      [&](std::string_view name, const auto& field) {
-        if (field.size() == 0) return;
-        const Shape shape = model.file_shape(name);
-        file.dataset(kParamsGroup + std::string(name), shape.empty() ? shape_of(field) : shape, field.data());
-      },
-      theta);
+void write_params(Hdf5Writer& file, const M& model, const typename M::Params& theta,
+                  const Standardisation& units) {
+  const auto write = [&](std::string_view name, const Shape& own, const auto* values) {
+    const Shape shape = model.file_shape(name);
+    file.dataset(kParamsGroup + std::string(name), shape.empty() ? own : shape, values);
+  };
+  if (units.empty()) {
+    for_each_field(
+        [&](std::string_view name, const auto& field) {
+          if (field.size() > 0) write(name, shape_of(field), field.data());
+        },
+        theta);
+    return;
+  }
+  for (const auto& [name, field] : in_units<M>(theta, units)) {
+    if (field.size() > 0) write(name, shape_in(theta, name), field.data());
+  }
+}
+
+template <EnergyModel M>
+void write_reference(Hdf5Writer& file, const M& model, const Standardisation& units) {
+  if (units.empty()) {
+    file.fields("/model/reference", model.reference());
+    return;
+  }
+  file.fields(std::string(kStandardisation) + "/reference", model.reference());
+  for (const auto& [name, field] : in_units<M>(model.reference(), units))
+    file.dataset("/model/reference/" + name, shape_in(model.reference(), name), field.data());
 }
 
 fs::path resolve_model(const fs::path& argument) {
@@ -143,7 +197,7 @@ template <EnergyModel M>
 ModelFile<M> read_model_as(const fs::path& argument) {
   const Hdf5Reader file(resolve_model(argument));
   StoredMachine<M> machine = read_machine<M>(file);
-  typename M::Params theta = read_params(file, machine.model);
+  typename M::Params theta = read_params(file, machine.model, machine.units);
   Preprocessing steps = read_preprocessing(file, "/model/preprocessing");
   if (!steps.empty() && steps.n_outputs() != machine.model.n_visible())
     file.fail("/model/preprocessing", "does not fit the visibles of the model");
@@ -153,7 +207,7 @@ ModelFile<M> read_model_as(const fs::path& argument) {
   if (!is_shape_of(shape, n_raw)) shape.clear();
   return {
       resolve_model(argument), std::move(machine.model), std::move(theta), machine.has_reference, shape, rule,
-      std::move(steps)};
+      std::move(steps),        std::move(machine.units)};
 }
 
 AnyModelFile read_model(const fs::path& argument) {
@@ -196,10 +250,11 @@ void write_provenance(Hdf5Writer& file, std::int64_t seed) {
 template <EnergyModel M>
 void write_model(const fs::path& path, const ModelFile<M>& model, const std::string& origin) {
   Hdf5Writer file("model", M::kHiddenUnits == kUsualHiddenUnits ? 1 : 2);
-  write_machine(file, model.model, {model.visible_shape, model.binarization, model.preprocessing});
+  write_machine(file, model.model,
+                {model.visible_shape, model.binarization, model.preprocessing, model.units});
   file.attribute("/model", "converted_from", origin);
-  write_params(file, model.model, model.theta);
-  if (model.has_reference) file.fields("/model/reference", model.model.reference());
+  write_params(file, model.model, model.theta, model.units);
+  if (model.has_reference) write_reference(file, model.model, model.units);
   write_provenance(file, 0);
   file.write(path);
 }
@@ -238,10 +293,11 @@ std::vector<std::int64_t> parse_shape(const std::string& text, Index n_visible) 
 
 #define TEMPERA_INSTANTIATE(M)                                                                      \
   template void require_sound_params<M>(const Hdf5Reader&, const std::string&, const M::Params&);   \
-  template M::Params read_params(const Hdf5Reader&, const M&);                                      \
+  template M::Params read_params(const Hdf5Reader&, const M&, const Standardisation&);              \
   template StoredMachine<M> read_machine(const Hdf5Reader&);                                        \
   template void write_machine(Hdf5Writer&, const M&, const MachineNotes&);                          \
-  template void write_params(Hdf5Writer&, const M&, const M::Params&);                              \
+  template void write_params(Hdf5Writer&, const M&, const M::Params&, const Standardisation&);      \
+  template void write_reference(Hdf5Writer&, const M&, const Standardisation&);                     \
   template ModelFile<M> read_model_as(const std::filesystem::path&);                                \
   template void write_model(const std::filesystem::path&, const ModelFile<M>&, const std::string&); \
   template void require_law(const ModelFile<M>&, Listener&);                                        \

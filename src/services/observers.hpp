@@ -9,6 +9,7 @@
 #include "tempera/services/checkpoint.hpp"
 #include "tempera/services/run_directory.hpp"
 #include "tempera/services/training_run.hpp"
+#include "tempera/services/units.hpp"
 #include "tempera/train/trainer.hpp"
 
 namespace tempera {
@@ -57,6 +58,7 @@ class Cases {
 
  private:
   Index n_;
+  std::vector<double> log_volumes_;  // what their log densities exceed those in their own units by
   std::vector<std::size_t> distinct_;
   std::vector<Chains<M>> panels_;
   Caches<M> caches_;
@@ -77,7 +79,9 @@ class LogZAudit {
     const typename M::Data& train;
     const typename M::Data& valid;
   };
-  LogZAudit(const Engine<M>& engine, const Plan& plan, Data data, AuditMemory& memory, Listener& listener);
+  /// `units`: of the data, in which it speaks.
+  LogZAudit(const Engine<M>& engine, const Plan& plan, Data data, const Standardisation& units,
+            AuditMemory& memory, Listener& listener);
 
   /// At updates of a fixed schedule, searches for modes that chains may have lost. Their budget is a part of
   /// the work of the updates since the last search, counted and not clocked.
@@ -90,7 +94,7 @@ class LogZAudit {
   /// The assessment of the last state: exact where enumeration is no more work than rounds that settle, else
   /// settled where that leaves log Z as well known as it was, and held against it otherwise.
   Assessment concluded(const Assessment& found, const TrainState<M>& s);
-  /// The tracked log Z of a state, for its checkpoint; nothing where it is not tracked.
+  /// The tracked log Z of a state, in the data's units, for its checkpoint; nothing where it is not tracked.
   std::optional<LogPartition> tracked(const TrainState<M>& s);
   /// Whether there is a log Z to be trusted: it is tracked, or estimated at validations.
   [[nodiscard]] bool estimates() const;
@@ -103,6 +107,12 @@ class LogZAudit {
   std::optional<LogPartition> compare_with_exact(const LogPartition& tracked, const TrainState<M>& s);
   [[nodiscard]] SearchBudget search_budget() const;
   [[nodiscard]] std::vector<PackedState> remembered() const;
+  /// What log Z in the data's units exceeds that of the machine of standardised values by.
+  [[nodiscard]] double shift(const TrainState<M>& s) const {
+    return log_partition_shift<M>(s.result(), units_);
+  }
+  /// The tracked log Z of the machine of standardised values.
+  std::optional<LogPartition> known(const TrainState<M>& s);
   /// Whether the remembered modes contradict the estimate; then warns.
   bool is_refuted_by_modes(const LogPartition& z, const TrainState<M>& s);
   /// Likelihoods that follow from the assessment's log Z, and what speaks against it.
@@ -121,6 +131,7 @@ class LogZAudit {
   const Engine<M>& engine_;
   const Plan& plan_;
   Data data_;
+  const Standardisation& units_;
   AuditMemory& memory_;
   std::optional<SearchBudget> budget_;  // nothing where no search is made
   Listener& listener_;

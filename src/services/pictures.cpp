@@ -14,6 +14,7 @@ TilePicture picture_of_chains(const ModelFile<M>& file, const Chains<M>& chains,
     if (n % kLanes == 0)
       file.model.mean_visible(file.theta, chains.blocks[static_cast<std::size_t>(n / kLanes)], scratch, mean);
     Matrix tile = mean.col(n % kLanes).transpose();
+    tile = file.units.raw(std::move(tile));
     if (!file.preprocessing.empty()) tile = file.preprocessing.invert(tile, true);
     picture.tiles.emplace_back(tile.data(), tile.data() + tile.size());
   }

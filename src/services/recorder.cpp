@@ -39,9 +39,9 @@ std::string step_cells(const UpdateReport& report) {
 
 std::string likelihood_cells(const Assessment& found) {
   std::string all;
-  for (const double value :
-       {found.train.log_likelihood, found.train.standard_error, found.validation.log_likelihood,
-        found.validation.standard_error, found.log_partition.value, found.log_partition.standard_error})
+  for (const double value : {found.train.log_likelihood, found.train.standard_error,
+                             found.validation.log_likelihood, found.validation.standard_error,
+                             found.log_partition.value + found.shift, found.log_partition.standard_error})
     all += cell("%.6f", value) + ",";
   return all + cell("%.4f", found.log_partition.effective_fraction);
 }
@@ -121,7 +121,7 @@ void Recorder<M>::write(const UpdateReport& report, const Assessment& found, con
 std::string Assessment::words() const {
   std::string all;
   if (!std::isnan(log_partition.value))
-    all += format(", log Z %.2f (%.2f)", log_partition.value, log_partition.standard_error);
+    all += format(", log Z %.2f (%.2f)", log_partition.value + shift, log_partition.standard_error);
   if (!std::isnan(train.log_likelihood)) all += format(", train %.2f", train.log_likelihood);
   if (!std::isnan(validation.log_likelihood))
     all += format(", validation %.3f nats", validation.log_likelihood);

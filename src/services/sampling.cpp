@@ -28,6 +28,17 @@ void require_memory_for(const SamplingOptions& options, const M& model) {
 
 std::vector<double> numbers_of(const Eigen::VectorXd& values) { return {values.begin(), values.end()}; }
 
+/// What takes visibles of the machine to the units that samples are given in.
+template <HasUnits M>
+Standardisation units_of_samples(const ModelFile<M>& file) {
+  Standardisation units = file.units;
+  if (!file.preprocessing.only_centres()) return units;
+  if (units.empty())
+    units = {Eigen::VectorXd::Zero(file.model.n_visible()), Eigen::VectorXd::Ones(file.model.n_visible())};
+  units.centre += file.preprocessing.mean.template cast<double>();
+  return units;
+}
+
 template <EnergyModel M>
 SampleResult result_of(const ModelFile<M>& file, const SamplingOptions& options, Drawn<M> drawn) {
   SampleResult result;
@@ -36,7 +47,8 @@ SampleResult result_of(const ModelFile<M>& file, const SamplingOptions& options,
   result.start = options.start;
   result.seed = options.seed;
   result.visible_shape = file.visible_shape;
-  result.preprocessing = file.preprocessing;
+  // A mean can be given back.
+  if (!file.preprocessing.only_centres()) result.preprocessing = file.preprocessing;
   result.mixing = assess_mixing(drawn.trace, drawn.n_warm);
   result.traced_draws = drawn.trace.draws() * drawn.trace.free_energy.size();
   const bool in_rounds = options.ladder == SampleLadder::kTemperature;
@@ -45,12 +57,21 @@ SampleResult result_of(const ModelFile<M>& file, const SamplingOptions& options,
   result.independent =
       std::min(count, count * static_cast<double>(drawn.rounds) / result.mixing.autocorrelation_time);
   result.report = std::move(drawn.report);
+  if (result.report && result.report->log_partition) {
+    const double shift = file.log_partition_shift();
+    result.report->log_partition->value += shift;
+    if (result.report->lower_bound) result.report->lower_bound->value += shift;
+  }
   if (result.mixing.occupancy.size() > 0) {
     result.clusters = {numbers_of(drawn.clusters.occupancy), numbers_of(result.mixing.occupancy),
                        cluster_variation(drawn.clusters, result.mixing.occupancy)};
   }
   result.picture = picture_of_chains(file, drawn.samples);
   file.model.unstandardise(file.theta, drawn.samples.blocks);
+  if constexpr (HasUnits<M>) {
+    if (const Standardisation raw = units_of_samples(file); !raw.empty())
+      M::unstandardise_visibles(raw, drawn.samples.blocks);
+  }
   result.layers = layers_of(drawn.samples);
   return result;
 }

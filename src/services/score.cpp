@@ -64,7 +64,7 @@ ScoreResult score_for(ModelFile<M>& file, const ScoreOptions& options, const Exe
   }
   if (const auto names = data.names.find(options.split); names != data.names.end())
     result.names = names->second;
-  result.free_energies = free_energies(Engine{file.model, {}, executor}, file.theta, cases.cases);
+  result.free_energies = free_energies_in_units(file, executor, cases.cases);
   if (result.log_partition)
     require_possible<M>(cases.cases, result.free_energies, result.log_partition->value);
   return result;

@@ -49,18 +49,51 @@ template <EnergyModel M>
 struct RunData {
   DataFile file;
   Binarization rule;
+  Preprocessing steps;  // of the machine, and the coordinates that it sees their outcome in: of real values
+  Standardisation units;
   typename M::Data train;
   typename M::Data valid;  // no cases where none are needed
 };
 
-/// Values of a split as a machine takes them, unseen: bits by a rule, or real numbers.
+/// Rows of a split, raw ones with the machine's own steps applied.
 template <EnergyModel M>
-typename M::Data values_of(const DataFile& data, const std::string& split, const Binarization& rule) {
-  if constexpr (std::is_same_v<typename M::Data, BinaryData>) {
-    return binarize(data, split, rule);
+Matrix prepared_rows(const RunData<M>& data, const std::string& split) {
+  Matrix rows = real_rows(data.file.split(split));
+  return data.file.preprocessing.empty() && !data.steps.empty() ? data.steps.apply(std::move(rows)) : rows;
+}
+
+/// Values of a split as a machine takes them, unseen: bits by a rule, or real numbers, standardised.
+template <EnergyModel M>
+typename M::Data values_of(const RunData<M>& data, const std::string& split) {
+  if constexpr (HasUnits<M>) {
+    return standardised<M>(prepared_rows(data, split), data.units);
   } else {
-    return RealData(real_rows(data.split(split)));
+    return binarize(data.file, split, data.rule);
   }
+}
+
+/// The steps and coordinates that a machine is to see real values in; those of its checkpoint where it goes
+/// on. Values whose machines know no centre are centred by a step, unless there are steps or exact zeros.
+template <HasUnits M>
+void fit_coordinates(const RunDirectory& run, const TrainOptions& options, Start start, RunData<M>& data,
+                     Listener& listener) {
+  data.steps = data.file.preprocessing;
+  if (start == Start::kCheckpoint) {
+    const ModelFile<M> file = read_model_as<M>(run.latest());
+    if (data.steps.empty()) data.steps = file.preprocessing;
+    data.units = file.units;
+    return;
+  }
+  const Matrix rows = real_rows(data.file.split("train"));
+  const UnitFreedom freedom =
+      with_standard_reference<M>(M::shape_from(options.machine, rows.cols())).unit_freedom();
+  if (freedom == UnitFreedom::kScale && !M::kExactZeros && data.steps.empty()) {
+    PreprocessingRequest request;
+    request.centre = true;
+    data.steps = fit_preprocessing(rows, request);
+    listener.note("the mean of the train split is subtracted from every case; it stays in the model");
+  }
+  data.units = fit_standardisation(prepared_rows(data, "train"), freedom, M::kExactZeros);
 }
 
 Index constant_columns(const BinaryData& data) {
@@ -70,7 +103,7 @@ Index constant_columns(const BinaryData& data) {
 Index constant_columns(const RealData& data) { return (data.variances().array() == 0.0).count(); }
 
 template <EnergyModel M>
-RunData<M> read_data(const TrainOptions& options, Listener& listener) {
+RunData<M> read_data(const RunDirectory& run, const TrainOptions& options, Start start, Listener& listener) {
   RunData<M> data;
   data.file = load_data(options.data.data);
   const Table& table = data.file.split("train");
@@ -79,7 +112,8 @@ RunData<M> read_data(const TrainOptions& options, Listener& listener) {
   if (M::kFeatures.has(Feature::kBinarize))
     data.rule =
         binarization_for(data.file, options.data.binarize, static_cast<std::uint64_t>(options.run.seed));
-  data.train = values_of<M>(data.file, "train", data.rule);
+  if constexpr (HasUnits<M>) fit_coordinates(run, options, start, data, listener);
+  data.train = values_of<M>(data, "train");
   const bool has_valid = data.file.splits.count("valid") > 0;
   if (options.run.validate_every && !has_valid) {
     throw ConfigError(
@@ -88,8 +122,7 @@ RunData<M> read_data(const TrainOptions& options, Listener& listener) {
   const bool tracks = options.tracking.track_log_z.value_or(is_tempered(options.chains.trainer)
                                                                 ? Tracking::kLattice
                                                                 : Tracking::kNone) != Tracking::kNone;
-  if (has_valid && (tracks || options.run.validate_every))
-    data.valid = values_of<M>(data.file, "valid", data.rule);
+  if (has_valid && (tracks || options.run.validate_every)) data.valid = values_of<M>(data, "valid");
   if (const Index constant = constant_columns(data.train); constant > 0)
     listener.warn(std::to_string(constant) + " of " + std::to_string(data.train.n_visible()) +
                   " columns are constant");
@@ -219,7 +252,8 @@ TrainingResult Run<M>::operator()(Start start) {
   Checkpointer<M> checkpointer(engine_.model, run_, options_.run,
                                {data_.file.visible_shape,
                                 data_.rule,
-                                data_.file.preprocessing,
+                                data_.steps,
+                                data_.units,
                                 options_.run.seed,
                                 {},
                                 LogZDoubt::kNone},
@@ -231,7 +265,7 @@ TrainingResult Run<M>::operator()(Start start) {
 
   const Stopwatch watch(begin_metrics(run_.metrics(), state.update));
   Recorder<M> recorder(run_.metrics(), memory_.recorder);
-  LogZAudit<M> audit(engine_, plan_, {data_.train, data_.valid}, memory_.audit, listener_);
+  LogZAudit<M> audit(engine_, plan_, {data_.train, data_.valid}, data_.units, memory_.audit, listener_);
   EarlyStopping stopping(options_.run, memory_.early_stopping, listener_);
   const double first = static_cast<double>(state.update) / static_cast<double>(plan_.rate.total);
 
@@ -278,14 +312,14 @@ TrainingResult Run<M>::operator()(Start start) {
 template <EnergyModel M>
 TrainingResult run_training_of(const std::filesystem::path& directory, const TrainOptions& options,
                                Start start, const Executor& executor, Listener& listener) {
-  const RunData<M> data = read_data<M>(options, listener);
+  const RunDirectory run(directory);
+  const RunData<M> data = read_data<M>(run, options, start, listener);
   const TrainOptions resolved = resolve<M>(options, data.train.n_visible(), data.train.n_cases());
   const M model(M::shape_from(resolved.machine, data.train.n_visible()), M::fit_reference(data.train));
   require_possible_values(model, data.train, data.file.name + ", train");
   if (data.valid.n_cases() > 0) require_possible_values(model, data.valid, data.file.name + ", valid");
   check_frozen(resolved.gradient.freeze, model);
   const Engine<M> engine{model, StreamFactory{static_cast<std::uint64_t>(resolved.run.seed)}, executor};
-  const RunDirectory run(directory);
   if (listener.progress("training", 0.0, "") == Control::kStop) throw Interrupted();
   return Run<M>(engine, run, resolved, data, listener)(start);
 }

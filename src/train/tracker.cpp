@@ -13,6 +13,9 @@ namespace {
 constexpr double kLeastFraction = 0.5;
 /// A step is at least this part of the way that is left.
 constexpr double kLeastPart = 1.0 / 4.0;
+/// Steps at most on the way to a machine. The last one goes all the way, however few draws then count: their
+/// doubt is in the error bar, and a tracker whose work has no bound would hold up training.
+constexpr std::uint64_t kMostPasses = 8;
 /// Rounds after a step, and where chains lag.
 constexpr std::uint64_t kLeastRounds = 2;
 constexpr std::uint64_t kMostRounds = 3;
@@ -413,7 +416,9 @@ void track(const Engine<M>& engine, const typename M::Params& theta, Tracker<M>&
   const std::vector<double> goal = place_rungs(engine.model, tracker);
   make_current(engine, tracker);
   const bool particles_alone = tracker.ladder.n_rungs == 0;
+  std::uint64_t passes = 0;
   for (bool there = false; !there;) {
+    ++passes;
     const std::vector<double> before = own_energies(engine, tracker.theta, tracker.population);
     const typename M::Params from = std::move(tracker.theta);
     const std::vector<double> from_betas = tracker.ladder.betas;
@@ -427,7 +432,8 @@ void track(const Engine<M>& engine, const typename M::Params& theta, Tracker<M>&
       log_weights = own_energies(engine, tracker.theta, tracker.population);
       for (std::size_t c = 0; c < before.size(); ++c) log_weights[c] = before[c] - log_weights[c];
       there = part == 1.0;
-      if (part <= kLeastPart || least_fraction(log_weights, tracker, particles_alone) >= kLeastFraction)
+      if (passes == kMostPasses || part <= kLeastPart ||
+          least_fraction(log_weights, tracker, particles_alone) >= kLeastFraction)
         break;
     }
     move_belief(log_weights, tracker);

@@ -7,29 +7,60 @@ import numpy as np
 
 from harness import CliTest, run, run_json
 
-# Machines of real values: about one seed in four grows a mode that no chain visits, tens of nats above the others.
+# Training hardly moves them, so that what is planted stays.
 GREY = ["--data", "digits", "--model", "gaussian-rbm", "--hidden", 20, "--threads", 2]
+TOGETHER = 8
+
+
+def plant_mode(path):
+    """Eight hidden units that are worth some 40 nats together and a loss of a hundred by fours: no chain gets there.
+
+    They are planted in the state of training, whose coordinates are standardised, among the modes that it remembers, and in the
+    model beside it, whose units are those of the data. The tracker believes to be there already.
+    """
+    with h5py.File(path, "r+") as file:
+        centre, scale = (file[f"model/standardisation/{name}"][...] for name in ("centre", "scale"))
+        direction = np.random.default_rng(1).normal(size=len(scale))
+        direction *= 4 / np.linalg.norm(direction)
+        bias = (40 - 0.5 * (4 * TOGETHER) ** 2) / TOGETHER
+        for group in ("state/theta", "state/average", "state/tracker/theta"):
+            weights, biases = file[f"{group}/weights"], file[f"{group}/hidden_bias"]
+            weights[:, :TOGETHER] = direction[:, None]
+            biases[:TOGETHER] = bias
+            precision = file[f"{group}/visible_precision"]
+            precision[...] = np.minimum(precision[...], 1)  # the gain above is that of unit precisions
+        modes = file["state/observers/audit/modes"]
+        rows = np.unique(np.concatenate([[[2 ** TOGETHER - 1]], modes[...]]).astype(modes.dtype), axis=0)
+        del file["state/observers/audit/modes"]
+        file["state/observers/audit/modes"] = rows
+        average = {name: file[f"state/average/{name}"][...].astype(float)
+                   for name in ("weights", "hidden_bias", "visible_bias", "visible_precision")}
+        params = file["model/params"]
+        params["weights"][...] = average["weights"] / scale[:, None]
+        params["hidden_bias"][...] = average["hidden_bias"] - (centre / scale) @ average["weights"]
+        params["visible_precision"][...] = average["visible_precision"] / scale ** 2
+        params["visible_bias"][...] = (average["visible_bias"] + average["visible_precision"] * centre / scale) / scale
 
 
 class LostMode(CliTest):
     def lost(self):
-        """A run that lost a mode, what it said, and the exact value. Runs that did not are trusted."""
-        for seed in range(1, 13):
-            out = self.dir / f"run-{seed}"
-            told = run("train", *GREY, "--seed", seed, "--out", out, timeout=300).stderr
-            exact = run_json("loglik", out, "--method", "exact", "--quiet")
-            with h5py.File(out / "checkpoint.h5") as file:
-                stored = dict(file["log_partition"].attrs)
-                modes = file["state/observers/audit/modes"][...]
-            self.assertEqual(len(np.unique(modes)), len(modes))
-            off = abs(stored["value"] - exact["log_partition"])
-            self.assertEqual(stored["trusted"], int(off < 0.5), f"seed {seed}: off by {off}")
-            if not stored["trusted"]:
-                self.assertIn("log Z is at least", told)
-                self.assertIn("lost what the model likes best", told)
-                return out, exact
-        # Where training no longer loses modes, another machine has to be planted here.
-        self.fail("no run has lost a mode")
+        """A run that has lost a planted mode, and the exact value. Before it was planted it was trusted."""
+        out = self.dir / "run"
+        run("train", *GREY, "--lr", 1e-6, "--updates", 300, "--out", out, timeout=300)
+        with h5py.File(out / "checkpoint.h5") as file:
+            self.assertEqual(file["log_partition"].attrs["trusted"], 1)
+        plant_mode(out / "checkpoint.h5")
+        told = run("resume", out, "--updates", 500, timeout=300).stderr
+        exact = run_json("loglik", out, "--method", "exact", "--quiet")
+        with h5py.File(out / "checkpoint.h5") as file:
+            stored = dict(file["log_partition"].attrs)
+            modes = file["state/observers/audit/modes"][...]
+        self.assertEqual(len(np.unique(modes)), len(modes))
+        self.assertGreater(abs(stored["value"] - exact["log_partition"]), 5)
+        self.assertEqual(stored["trusted"], 0)
+        self.assertIn("log Z is at least", told)
+        self.assertIn("lost what the model likes best", told)
+        return out, exact
 
     def test_training_and_every_estimate_are_held_against_it(self):
         out, exact = self.lost()
@@ -43,16 +74,18 @@ class LostMode(CliTest):
         for method in ("ais", "tracked"):
             with self.subTest(method=method):
                 found = run_json("loglik", out, "--method", method, "--quiet")
+                self.assertFalse(found["trusted"])
                 self.assertLessEqual(found["log_partition_at_least"], exact["log_partition"] + 1e-6)
                 self.assertGreater(found["log_partition_at_least"], exact["log_partition"] - 1)
                 self.assertEqual(found["trusted"], abs(found["log_partition"] - exact["log_partition"]) < 0.5)
-                if not found["trusted"]:
+                if found["log_partition"] < exact["log_partition"] - 0.5:
                     self.assertIn("log Z is at least", found["doubt"])
         told = run_json("sample", out, "--ladder", "trajectory", "--count", 8, "--out", self.dir / "s.h5", "--quiet")
         self.assertFalse(told["log_partition_trusted"])
         self.assertGreater(told["log_partition_at_least"], exact["log_partition"] - 1)
+        # Rounds over a first-order transition may be too high, which no bound tells: what training knew does.
         told = run("loglik", out, "--method", "tracked").stderr
-        self.assertIn("log Z is at least", told)
+        self.assertIn("training did not trust it: a search of modes proves", told)
 
     def test_modes_of_a_checkpoint_are_distinct(self):
         out = self.dir / "run"

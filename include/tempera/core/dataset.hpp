@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tempera/core/names.hpp"
+#include "tempera/core/standardisation.hpp"
 #include "tempera/core/types.hpp"
 
 namespace tempera {
@@ -36,6 +37,8 @@ class BinaryData {
     return {words_.data() + n * words_per_case_, static_cast<std::size_t>(words_per_case_)};
   }
   [[nodiscard]] bool value(Index n, Index i) const { return is_on(row(n), i); }
+  /// Bits have no unit.
+  [[nodiscard]] static double log_volume(Index) { return 0.0; }
 
   /// Mean of each value over the cases, double.
   [[nodiscard]] Eigen::VectorXd means() const;
@@ -50,11 +53,13 @@ class BinaryData {
   std::vector<Word> words_;
 };
 
-/// n_cases vectors of n_visible real numbers, C order.
+/// n_cases vectors of n_visible real numbers, C order, perhaps in standardised coordinates.
 class RealData {
  public:
   RealData() = default;
   explicit RealData(Matrix values) : values_(std::move(values)) {}
+  /// The rows in standardised coordinates.
+  RealData(Matrix rows, const Standardisation& units, bool exact_zeros);
 
   [[nodiscard]] Index n_cases() const { return values_.rows(); }
   [[nodiscard]] Index n_visible() const { return values_.cols(); }
@@ -62,6 +67,10 @@ class RealData {
     return {values_.data() + n * values_.cols(), static_cast<std::size_t>(values_.cols())};
   }
   [[nodiscard]] float value(Index n, Index i) const { return values_(n, i); }
+  /// What the log density of a case in these coordinates exceeds that in its own units by.
+  [[nodiscard]] double log_volume(Index n) const {
+    return log_volumes_.empty() ? 0.0 : log_volumes_[static_cast<std::size_t>(n)];
+  }
 
   /// Mean and variance of each value over the cases, double.
   [[nodiscard]] Eigen::VectorXd means() const;
@@ -69,6 +78,7 @@ class RealData {
 
  private:
   Matrix values_;
+  std::vector<double> log_volumes_;  // empty where the values are as they were given
 };
 
 /// Whether `shape` has positive sizes whose product is n: the shape of a case as a picture, say.

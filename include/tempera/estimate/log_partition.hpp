@@ -19,6 +19,12 @@ struct LogPartition {
   double effective_fraction = 1.0;
 };
 
+/// The same estimate of a machine whose log Z is larger by this.
+[[nodiscard]] inline LogPartition moved(LogPartition z, double by) {
+  z.value += by;
+  return z;
+}
+
 /// Below this fraction of effective samples an AIS estimate is dominated by few chains and flatters the
 /// model.
 inline constexpr double kLowEffectiveFraction = 0.05;

@@ -26,6 +26,10 @@ struct Preprocessing {
   [[nodiscard]] Index n_outputs() const {
     return whiten.size() > 0 ? whiten.cols() : static_cast<Index>(n_inputs);
   }
+  /// Whether it subtracts the mean of the data and nothing else.
+  [[nodiscard]] bool only_centres() const {
+    return mean.size() > 0 && whiten.size() == 0 && !dequantised && !remove_mean && !contrast;
+  }
   /// Rows of raw cases to rows of outputs. Throws std::invalid_argument where the widths differ.
   [[nodiscard]] Matrix apply(Matrix cases) const;
   /// Rows of outputs (or filters on outputs) to rows of inputs; `with_mean` adds the mean of the data. What

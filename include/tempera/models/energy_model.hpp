@@ -357,6 +357,21 @@ concept HasDataNoise = EnergyModel<M> &&
   m.add_noise(standard_deviation, stream, lanes, x);
 };
 
+/// Values of a case are real, and may be measured in other units: a machine of v = centre + scale u is one of
+/// its kind in u as well.
+template <class M>
+concept HasUnits = EnergyModel<M> && requires(const M m, const Standardisation& units, DoubleFields& fields,
+                                              std::vector<typename M::State>& blocks) {
+  // What changes leave it one of its kind; and whether values of 0 have a probability of their own.
+  { m.unit_freedom() } -> std::same_as<UnitFreedom>;
+  { M::kExactZeros } -> std::convertible_to<bool>;
+  // Parameters, or the fields of a reference, of the machine of v become those of the machine of u. Returns
+  // E(v) - E(u), which depends on no variable.
+  { M::change_units(units, fields) } -> std::same_as<double>;
+  // Visibles of blocks: u becomes v.
+  M::unstandardise_visibles(units, blocks);
+};
+
 /// Filters are cells of tables, and a machine of simpler latents, `Simpler`, can find them first.
 template <class M>
 concept HasFilterTable = HasProjection<M> && HasProjection<typename M::Simpler> && requires(const M m) {

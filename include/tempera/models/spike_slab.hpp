@@ -315,6 +315,16 @@ class SpikeSlab {
   [[nodiscard]] std::vector<ShapeAttribute> shape_attributes() const;
   /// Slabs of blocks as themselves, no longer in standard deviations of their prior.
   void unstandardise(const Params& theta, std::vector<State>& blocks) const;
+  /// HasUnits. A scale changes no machine's kind; a box has one width for all columns, and stays in the
+  /// data's units. A centre does so without slabs: with them it would be a product of spikes and visibles.
+  static constexpr bool kExactZeros = !V::kDiscrete && !V::kGaussian;
+  [[nodiscard]] UnitFreedom unit_freedom() const requires(!V::kDiscrete) {
+    if (shape_.box > 0.0) return UnitFreedom::kNone;
+    return V::kGaussian && !L::kSlabs ? UnitFreedom::kAffine : UnitFreedom::kScale;
+  }
+  static double change_units(const Standardisation& units, DoubleFields& fields) requires(!V::kDiscrete);
+  static void unstandardise_visibles(const Standardisation& units,
+                                     std::vector<State>& blocks) requires(!V::kDiscrete);
   static const Matrix& filters(const Params& theta) { return theta.weights; }
   static Matrix& filters(Params& theta) { return theta.weights; }
   [[nodiscard]] FilterGrid filter_grid() const { return L::filter_grid(shape_.latents); }

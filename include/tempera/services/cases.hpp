@@ -18,7 +18,9 @@ bool is_bound(const M& model) {
   return model.case_units() > kExactCaseUnits;
 }
 
-/// Free energies of every case, in parallel: exact, in double, or upper bounds (is_bound).
+/// Free energies of every case, in parallel: exact, in double, or upper bounds (is_bound). Of standardised
+/// cases with what their log density in these coordinates exceeds that in their own units by: likelihoods are
+/// then those of the data's units, log Z is the machine's own.
 template <EnergyModel M>
 std::vector<double> free_energies(const Engine<M>& engine, const typename M::Params& theta,
                                   const typename M::Data& data);

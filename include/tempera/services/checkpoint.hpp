@@ -93,6 +93,7 @@ struct CheckpointNotes {
   std::vector<std::int64_t> visible_shape;
   Binarization binarization;
   Preprocessing preprocessing;
+  Standardisation units;
   std::int64_t seed = 0;
   std::optional<LogPartition> log_partition;  // where it is tracked
   LogZDoubt log_partition_doubt = LogZDoubt::kNone;

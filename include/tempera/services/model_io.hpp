@@ -12,6 +12,7 @@
 #include "tempera/models/all_models.hpp"
 #include "tempera/parallel/tasks.hpp"
 #include "tempera/services/listener.hpp"
+#include "tempera/services/units.hpp"
 #include "tempera/train/tracker.hpp"
 
 namespace tempera {
@@ -26,7 +27,10 @@ struct ModelFile {
   std::vector<std::int64_t> visible_shape;  // of pictures, else empty
   Binarization binarization;
   Preprocessing preprocessing;
+  Standardisation units;  // of what the preprocessing gives, which the machine sees standardised
 
+  /// log Z in the data's units less log Z of the machine as it is here.
+  [[nodiscard]] double log_partition_shift() const { return tempera::log_partition_shift<M>(theta, units); }
   /// Values of a raw case.
   [[nodiscard]] Index n_raw() const {
     return preprocessing.empty() ? model.n_visible() : static_cast<Index>(preprocessing.n_inputs);
@@ -88,6 +92,11 @@ struct SplitRequest {
 template <EnergyModel M>
 typename M::Data data_for_model(const ModelFile<M>& file, const DataFile& data, const SplitRequest& request,
                                 Listener& listener);
+
+/// Free energies of every case in the data's units, as `free_energies` gives them for the machine's own.
+template <EnergyModel M>
+std::vector<double> free_energies_in_units(const ModelFile<M>& file, const Executor& executor,
+                                           const typename M::Data& cases);
 
 /// Refuses values that the model says are impossible, such as those outside of its box. Throws DataError,
 /// which begins with `split`.

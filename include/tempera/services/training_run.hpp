@@ -22,7 +22,8 @@ enum class Start {
 struct Assessment {
   Likelihood train{kUnknown, kUnknown, 0};
   Likelihood validation{kUnknown, kUnknown, 0};
-  LogPartition log_partition{kUnknown, kUnknown, kUnknown};
+  LogPartition log_partition{kUnknown, kUnknown, kUnknown};  // of the machine of standardised values
+  double shift = 0.0;                                        // what log Z in the data's units exceeds it by
   LogZDoubt doubt = LogZDoubt::kNone;
 
   [[nodiscard]] bool trusted() const { return doubt == LogZDoubt::kNone; }

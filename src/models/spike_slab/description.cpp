@@ -107,6 +107,37 @@ void SpikeSlab<V, L>::unstandardise(const Params& theta, std::vector<State>& blo
 }
 
 template <VisibleUnits V, LatentUnits L>
+double SpikeSlab<V, L>::change_units(const Standardisation& units,
+                                     DoubleFields& fields) requires(!V::kDiscrete) {
+  double constant = 0.0;
+  if (!units.centre.isZero(0.0)) constant = V::move_origin(units.centre, fields);
+  const auto weights = fields.find("weights");
+  if (weights != fields.end()) {
+    if (const auto bias = fields.find("hidden_bias"); bias != fields.end() && !units.centre.isZero(0.0))
+      bias->second.matrix() += weights->second.matrix().transpose() * units.centre;
+    weights->second.colwise() *= units.scale.array();
+  }
+  if (const auto precision = fields.find("spike_precision");
+      precision != fields.end() && precision->second.size() > 0)
+    precision->second.colwise() *= units.scale.array().square();
+  V::change_scale(units.scale, fields);
+  return constant;
+}
+
+template <VisibleUnits V, LatentUnits L>
+void SpikeSlab<V, L>::unstandardise_visibles(const Standardisation& units,
+                                             std::vector<State>& blocks) requires(!V::kDiscrete) {
+  for (State& x : blocks) {
+    for (Index d = 0; d < units.scale.size(); ++d) {
+      for (Index c = 0; c < kLanes; ++c) {
+        float& value = x.visible(d, c);
+        value = static_cast<float>(units.centre[d] + units.scale[d] * static_cast<double>(value));
+      }
+    }
+  }
+}
+
+template <VisibleUnits V, LatentUnits L>
 ArrayShape SpikeSlab<V, L>::file_shape(std::string_view field) const {
   return L::file_shape(shape_.latents, n_visible(), field);
 }

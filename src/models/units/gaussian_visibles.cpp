@@ -1,5 +1,8 @@
 #include "tempera/models/units/gaussian_visibles.hpp"
 
+#include <algorithm>
+#include <vector>
+
 #include "real_layer.hpp"
 #include "tempera/core/truncated_normal.hpp"
 #include "tempera/kernels/sampling.hpp"
@@ -7,8 +10,9 @@
 namespace tempera {
 namespace {
 
-/// Variances of a reference machine are at least this part of the largest one.
-constexpr double kLeastVariance = 1e-8;
+/// Variance of a column that does not vary, in the median one of the others: what its likelihood means is
+/// this floor alone.
+constexpr double kConstantVariance = 1e-4;
 
 /// A box around the mean of a normal law, in its standard deviations.
 struct Bounds {
@@ -40,9 +44,14 @@ void draw_again_outside(float box, const Lanes& mean, const Lanes& precision, In
 
 /// Variances of which none is 0.
 Eigen::VectorXd floored(const Eigen::VectorXd& variances) {
-  const double largest = variances.maxCoeff();
-  return largest > 0 ? Eigen::VectorXd(variances.cwiseMax(kLeastVariance * largest))
-                     : Eigen::VectorXd::Ones(variances.size());
+  std::vector<double> varying;
+  for (const double variance : variances) {
+    if (variance > 0.0) varying.push_back(variance);
+  }
+  if (varying.empty()) return Eigen::VectorXd::Ones(variances.size());
+  const auto middle = varying.begin() + static_cast<std::ptrdiff_t>(varying.size() / 2);
+  std::nth_element(varying.begin(), middle, varying.end());
+  return (variances.array() > 0.0).select(variances, kConstantVariance * *middle);
 }
 
 }  // namespace
@@ -169,6 +178,22 @@ void GaussianVisibles::mixture_terms(const Reference& reference, const Params& o
     precision[d] = mixed(reference.visible_precision[d], own.visible_precision[d], beta);
     linear[d] = mixed(reference.visible_bias[d], own.visible_bias[d], beta);
   }
+}
+
+double GaussianVisibles::move_origin(const Eigen::VectorXd& centre, DoubleFields& fields) {
+  DoubleArray& bias = fields.at("visible_bias");
+  const DoubleArray& precision = fields.at("visible_precision");
+  double constant = 0.0;
+  for (Index d = 0; d < centre.size(); ++d) {
+    constant += centre[d] * (0.5 * precision(d) * centre[d] - bias(d));
+    bias(d) -= precision(d) * centre[d];
+  }
+  return constant;
+}
+
+void GaussianVisibles::change_scale(const Eigen::VectorXd& scale, DoubleFields& fields) {
+  fields.at("visible_bias").colwise() *= scale.array();
+  fields.at("visible_precision").colwise() *= scale.array().square();
 }
 
 GaussianVisibles::Params GaussianVisibles::sums(const Params&, const LaneMatrix& v,

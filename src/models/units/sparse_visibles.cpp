@@ -135,6 +135,11 @@ void SparseVisibles::mixture_terms(const Reference& reference, const Params& own
   }
 }
 
+void SparseVisibles::change_scale(const Eigen::VectorXd& scale, DoubleFields& fields) {
+  fields.at("visible_slab_mean").colwise() /= scale.array();
+  fields.at("visible_slab_precision").colwise() *= scale.array().square();
+}
+
 SparseVisibles::Params SparseVisibles::sums(const Params& own, const LaneMatrix& v,
                                             const Eigen::Ref<const Vector>& weight) {
   const Eigen::ArrayXXf x = v.leftCols(weight.size()).array();

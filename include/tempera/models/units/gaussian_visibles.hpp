@@ -70,6 +70,11 @@ struct GaussianVisibles {
                             std::span<const Word> state, Eigen::VectorXd& precision, Eigen::VectorXd& linear,
                             Eigen::VectorXd& seen, double& log_weight);
 
+  /// Of the fields of the machine of v those of the machine of v - centre, and what its energy is less by.
+  static double move_origin(const Eigen::VectorXd& centre, DoubleFields& fields);
+  /// The same of v / scale.
+  static void change_scale(const Eigen::VectorXd& scale, DoubleFields& fields);
+
   static Params sums(const Params& own, const LaneMatrix& v, const Eigen::Ref<const Vector>& weight);
   static float scale(const Reference& reference, Index d) {
     return std::sqrt(reference.visible_precision[d]);

@@ -72,6 +72,11 @@ struct SparseVisibles {
                             std::span<const Word> state, Eigen::VectorXd& precision, Eigen::VectorXd& linear,
                             Eigen::VectorXd& seen, double& log_weight);
 
+  /// Values of 0 are exact: they have no other origin.
+  static double move_origin(const Eigen::VectorXd&, DoubleFields&) { return 0.0; }
+  /// Of the fields of the machine of v those of the machine of v / scale.
+  static void change_scale(const Eigen::VectorXd& scale, DoubleFields& fields);
+
   static Params sums(const Params& own, const LaneMatrix& v, const Eigen::Ref<const Vector>& weight);
   static float scale(const Reference& reference, Index d) {
     return std::sqrt(reference.visible_slab_precision[d]);
