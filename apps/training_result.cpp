@@ -19,6 +19,7 @@ int train_and_print(const std::filesystem::path& directory, const TrainOptions& 
   Json json = {{"out", directory.string()}, {"updates", result.updates}, {"seconds", result.seconds}};
   if (result.trusted) json["trusted"] = *result.trusted;
   if (result.validates) json["best_validation_log_likelihood"] = result.best_validation;
+  json["verdict"] = result.verdict.words();
   print_result(common, json, result.words());
   return 0;
 }

@@ -7,6 +7,7 @@
 #include "tempera/diagnostics/convergence.hpp"
 #include "tempera/mcmc/annealing.hpp"
 #include "tempera/mcmc/mode_search.hpp"
+#include "tempera/services/baselines.hpp"
 #include "tempera/services/bound.hpp"
 #include "tempera/services/cases.hpp"
 #include "tempera/services/tempered_population.hpp"
@@ -48,6 +49,13 @@ constexpr double kMovedErrors = 4.0;
 constexpr std::uint64_t kTravelRounds = 300;
 constexpr double kLargestRHat = 2.0;
 constexpr std::size_t kLeastReports = 8;
+/// Training has diverged where its cases are less likely than by independent units by so many errors, after
+/// one part in so many of its updates.
+constexpr double kDivergedErrors = 10.0;
+constexpr std::uint64_t kWarmUp = 10;
+/// It has at two such reports in a row whose log Z is trusted. Where a bound alone says so, chains may yet
+/// find the mode that it comes from: a report then counts a fifth.
+constexpr std::uint64_t kSeenBelow = 5;
 /// A report whose log Z has a larger error bar, in nats, decides nothing.
 constexpr double kLargestError = 1.0;
 /// Training cases at most whose likelihood is reported.
@@ -324,6 +332,57 @@ Assessment LogZAudit<M>::assess(const UpdateReport& report, const TrainState<M>&
   if (result.trusted() && memory_.missed == 0.0) result.doubt = replicas;
   memory_.doubt = static_cast<std::uint64_t>(result.doubt);
   return result;
+}
+
+template <EnergyModel M>
+std::optional<double> LogZAudit<M>::largest_likelihood(const Assessment& found,
+                                                       const TrainState<M>& s) const {
+  if (std::isnan(found.train.log_likelihood)) return std::nullopt;
+  if (found.trusted()) return found.train.log_likelihood;
+  if (memory_.modes.rows() == 0) return std::nullopt;
+  const double bound = log_weight_of(*engine_.model.collapsed(s.result()), remembered());
+  return found.train.log_likelihood + found.log_partition.value - bound;
+}
+
+template <EnergyModel M>
+void LogZAudit<M>::require_sense(const Assessment& found, const TrainState<M>& s) {
+  const auto likelihood = largest_likelihood(found, s);
+  if (!likelihood || s.update * kWarmUp < plan_.rate.total) {
+    memory_.below = 0;
+    return;
+  }
+  if (!independent_) {
+    bool possible = true;
+    independent_ = train_
+                       .likelihood(engine_, engine_.model.reference_params(),
+                                   {engine_.model.reference_log_partition(), 0.0, 1.0}, possible)
+                       .log_likelihood;
+  }
+  const bool below = *likelihood < *independent_ - kDivergedErrors * found.train.standard_error;
+  memory_.below = below ? memory_.below + (found.trusted() ? kSeenBelow : 1) : 0;
+  if (memory_.below < kMostBelow) return;
+  throw NumericalError(
+      format("update %llu: training has diverged: the training cases have %.6g nats at most, and %.6g by "
+             "independent units; the last good checkpoint is kept (a smaller --lr may help)",
+             static_cast<unsigned long long>(s.update), *likelihood, *independent_));
+}
+
+template <EnergyModel M>
+bool LogZAudit<M>::may_have_diverged() const {
+  return memory_.below >= kSeenBelow;
+}
+
+template <EnergyModel M>
+void LogZAudit<M>::compare(const Assessment& found, TrainingVerdict& verdict) const {
+  verdict.of_validation = data_.valid.n_cases() > 0 && !std::isnan(found.validation.log_likelihood);
+  const Likelihood& own = verdict.of_validation ? found.validation : found.train;
+  if (std::isnan(own.log_likelihood)) return;
+  const typename M::Data& cases = verdict.of_validation ? data_.valid : data_.train;
+  verdict.likelihood = own.log_likelihood;
+  verdict.likelihood_error = found.log_partition.standard_error;
+  verdict.independent = independent_likelihood(engine_, cases).log_likelihood;
+  if (const auto gaussian = gaussian_likelihood<M>(data_.train, cases))
+    verdict.gaussian = gaussian->log_likelihood;
 }
 
 template <EnergyModel M>

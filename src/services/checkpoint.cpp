@@ -233,7 +233,7 @@ void size_audit(const Hdf5Reader& file, const M& model, AuditMemory& audit) {
 
 /// Fails where an audit remembers what cannot be.
 void require_sound_audit(const Hdf5Reader& file, const AuditMemory& audit) {
-  if (audit.doubt >= Names<LogZDoubt>::table.size() || !audit.ranks.allFinite() ||
+  if (audit.doubt >= Names<LogZDoubt>::table.size() || audit.below > kMostBelow || !audit.ranks.allFinite() ||
       !(audit.settled_error >= 0.0) || !std::isfinite(audit.settled_value))
     file.fail("/state/observers/audit", "out of range or inconsistent");
 }
@@ -298,6 +298,7 @@ void write_checkpoint(const fs::path& path, const M& model, const TrainState<M>&
   file.fields("/state", state);
   file.fields("/state/observers", observers);
   write_provenance(file, notes.seed);
+  if (!notes.verdict.empty()) file.attribute("/provenance", "verdict", notes.verdict);
   file.write(path);
 }
 

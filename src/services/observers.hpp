@@ -10,6 +10,7 @@
 #include "tempera/services/run_directory.hpp"
 #include "tempera/services/training_run.hpp"
 #include "tempera/services/units.hpp"
+#include "tempera/services/verdict.hpp"
 #include "tempera/train/trainer.hpp"
 
 namespace tempera {
@@ -31,6 +32,9 @@ class Stopwatch {
 /// Begins metrics.csv, or drops its rows after `update`: they belong to work that the checkpoint does not
 /// hold. Returns the seconds so far.
 double begin_metrics(const std::filesystem::path& path, std::uint64_t update);
+
+/// What metrics.csv says of likelihoods.
+std::vector<CurvePoint> read_curve(const std::filesystem::path& path);
 
 /// Writes the rows of metrics.csv.
 template <EnergyModel M>
@@ -96,6 +100,14 @@ class LogZAudit {
   Assessment concluded(const Assessment& found, const TrainState<M>& s);
   /// The tracked log Z of a state, in the data's units, for its checkpoint; nothing where it is not tracked.
   std::optional<LogPartition> tracked(const TrainState<M>& s);
+  /// Throws NumericalError where training has diverged beyond doubt: at two reports in a row (of ten, where a
+  /// bound alone says so) after the first tenth of the updates, training cases are less likely than by
+  /// independent units.
+  void require_sense(const Assessment& found, const TrainState<M>& s);
+  /// Whether that was so at the last report, by a log Z that is trusted: no state to keep.
+  [[nodiscard]] bool may_have_diverged() const;
+  /// Likelihoods of the baselines on validation cases, or on training cases where there are none.
+  void compare(const Assessment& found, TrainingVerdict& verdict) const;
   /// Whether there is a log Z to be trusted: it is tracked, or estimated at validations.
   [[nodiscard]] bool estimates() const;
   [[nodiscard]] LogZDoubt doubt() const {
@@ -124,6 +136,10 @@ class LogZAudit {
                                           std::uint64_t most_rounds);
   /// What independent rounds have given for this state.
   std::optional<LogPartition> settled_log_partition(const TrainState<M>& s) const;
+  /// The largest likelihood that training cases can have: by a log Z that is trusted, or by the certain lower
+  /// bound of the modes; nothing where neither is known.
+  [[nodiscard]] std::optional<double> largest_likelihood(const Assessment& found,
+                                                         const TrainState<M>& s) const;
   void warn_once(LogZDoubt doubt, std::uint64_t update, const std::string& why);
   /// Without a tracker: exact, or annealed.
   LogPartition estimated(const typename M::Params& theta);
@@ -135,6 +151,7 @@ class LogZAudit {
   AuditMemory& memory_;
   std::optional<SearchBudget> budget_;  // nothing where no search is made
   Listener& listener_;
+  std::optional<double> independent_;  // likelihood of training cases by independent units
   Cases<M> train_;
   Cases<M> valid_;
   std::set<LogZDoubt> warned_;
@@ -158,6 +175,11 @@ class Checkpointer {
   void write_latest(const TrainState<M>& s, LogZAudit<M>* audit);
   /// The latest one, and one for the history.
   void save(const TrainState<M>& s, LogZAudit<M>& audit);
+  /// The same of the end of a run.
+  void save_last(const TrainState<M>& s, LogZAudit<M>& audit, const std::string& verdict) {
+    notes_.verdict = verdict;
+    save(s, audit);
+  }
   /// One for the history that stays while it is the best.
   void save_best(const TrainState<M>& s, LogZAudit<M>& audit);
   [[nodiscard]] bool is_due(std::uint64_t update) const {

@@ -106,6 +106,24 @@ double begin_metrics(const std::filesystem::path& path, std::uint64_t update) {
   return seconds;
 }
 
+std::vector<CurvePoint> read_curve(const std::filesystem::path& path) {
+  std::istringstream lines(read_file(path));
+  std::vector<CurvePoint> curve;
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line)) {
+    std::istringstream cells(line);
+    std::vector<std::string> row;
+    for (std::string cell; std::getline(cells, cell, ',');) row.push_back(cell);
+    const auto number = [&row](std::size_t column) {
+      return column < row.size() && !row[column].empty() ? std::strtod(row[column].c_str(), nullptr)
+                                                         : std::numeric_limits<double>::quiet_NaN();
+    };
+    curve.push_back({static_cast<std::uint64_t>(number(0)), number(8), number(10), number(13)});
+  }
+  return curve;
+}
+
 template <EnergyModel M>
 void Recorder<M>::write(const UpdateReport& report, const Assessment& found, const TrainState<M>& s,
                         double seconds) {
@@ -132,7 +150,7 @@ std::string Assessment::words() const {
 std::string TrainingResult::words() const {
   return format("trained %s for %llu updates in %.1f s: %s", kind.c_str(),
                 static_cast<unsigned long long>(updates), seconds, directory.c_str()) +
-         score;
+         score + "\nverdict: " + verdict.words();
 }
 
 #define TEMPERA_INSTANTIATE(M) template class Recorder<M>;

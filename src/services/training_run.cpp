@@ -241,6 +241,7 @@ class Run {
   Listener& listener_;
   ObserverMemory memory_;
   std::string score_;
+  TrainingVerdict verdict_;
   bool stopped_ = false;
 };
 
@@ -255,6 +256,7 @@ TrainingResult Run<M>::operator()(Start start) {
                                 data_.steps,
                                 data_.units,
                                 options_.run.seed,
+                                {},
                                 {},
                                 LogZDoubt::kNone},
                                memory_);
@@ -281,18 +283,31 @@ TrainingResult Run<M>::operator()(Start start) {
       last = found;
       score_ = found.words();
       recorder.write(report, found, s, watch.total());
+      verdict_.r_hat = report.r_hat;
+      verdict_.effective_draws = report.effective_sample_size;
+      verdict_.cluster_variation = report.cluster_variation;
+      audit.require_sense(found, s);
       if (is_validated(plan_, report.update) && stopping.is_best(found, s.update) && options_.run.patience)
         checkpointer.save_best(s, audit);
     }
     show(report, first, watch.here());
     const bool ends = stopped_ || stopping.stops() || report.update == report.total;
-    if (!ends && checkpointer.is_due(report.update)) checkpointer.save(s, audit);
+    if (!ends && checkpointer.is_due(report.update) && !audit.may_have_diverged())
+      checkpointer.save(s, audit);
     return stopped_ || stopping.stops() ? Control::kStop : Control::kContinue;
   });
-  if (last && !stopped_ && !stopping.stops()) score_ = audit.concluded(*last, state).words();
-  checkpointer.save(state, audit);
+  if (last && !stopped_ && !stopping.stops()) {
+    last = audit.concluded(*last, state);
+    score_ = last->words();
+  }
+  if (last) audit.compare(*last, verdict_);
+  if (audit.estimates()) verdict_.trusted = audit.doubt() == LogZDoubt::kNone;
+  verdict_.watched = data_.valid.n_cases() > 0;
+  read_curves(read_curve(run_.metrics()), verdict_);
+  checkpointer.save_last(state, audit, stopped_ ? "" : verdict_.words());
 
   TrainingResult result;
+  result.verdict = verdict_;
   result.kind = M::kKind;
   result.directory = run_.path();
   result.updates = state.update;

@@ -191,7 +191,10 @@ class SpikeSlab {
   // --- MachineOptionsKnown (description.cpp) -----------------------------------------------------------
   static Shape shape_from(const MachineOptions& options, Index n_visible);
   static std::vector<Violation> check(const MachineOptions& options, const InitialValues& initial);
-  static MachineDefaults defaults() { return {0.003, 0.03, FirstOrder::kAdam, Inference::kExact}; }
+  /// Slabs turn steps of filters into steps of precisions: they want a smaller rate.
+  static MachineDefaults defaults() {
+    return {L::kSlabs || !V::kGaussian ? 0.003 : 0.02, 0.03, FirstOrder::kAdam, Inference::kExact};
+  }
   static std::string_view law_field(const MachineOptions& options);
   /// 0.01; where spikes have a precision, what takes 0.8 of it along each filter, since weights of 0 are a
   /// saddle there.

@@ -41,10 +41,15 @@ inline constexpr std::size_t kRememberedModes = 32;
 /// Reports that the places of a tracker's ensembles are remembered for.
 inline constexpr std::size_t kRememberedReports = 16;
 
+/// The most that an audit counts of reports that speak of divergence before it ends the run.
+inline constexpr std::uint64_t kMostBelow = 10;
+
 /// What speaks against the tracked log Z.
 struct AuditMemory {
   std::uint64_t doubt = 0;  // a LogZDoubt: of the last report
   double missed = 0.0;      // what the exact log Z has beyond the tracked one, where that matters
+  std::uint64_t below =
+      0;  // counts reports in a row whose training cases were less likely than by independent units
   // Of an update, the log Z that independent rounds have given.
   std::uint64_t settled_update = 0;
   double settled_value = 0.0;
@@ -63,6 +68,7 @@ struct AuditMemory {
   static void visit(F&& f, S&&... s) {
     f("doubt", s.doubt...);
     f("missed", s.missed...);
+    f("below", s.below...);
     f("settled_update", s.settled_update...);
     f("settled_value", s.settled_value...);
     f("settled_error", s.settled_error...);
@@ -95,6 +101,7 @@ struct CheckpointNotes {
   Preprocessing preprocessing;
   Standardisation units;
   std::int64_t seed = 0;
+  std::string verdict;                        // of a run that has ended
   std::optional<LogPartition> log_partition;  // where it is tracked
   LogZDoubt log_partition_doubt = LogZDoubt::kNone;
 };

@@ -9,6 +9,7 @@
 #include "tempera/parallel/tasks.hpp"
 #include "tempera/services/listener.hpp"
 #include "tempera/services/log_z_doubt.hpp"
+#include "tempera/services/verdict.hpp"
 #include "tempera/train/options.hpp"
 
 namespace tempera {
@@ -46,6 +47,7 @@ struct TrainingResult {
   double best_validation = -std::numeric_limits<double>::infinity();
   std::uint64_t best_update = 0;
   std::string score;  // of the model that is offered, in words
+  TrainingVerdict verdict;
 
   [[nodiscard]] std::string words() const;
 };

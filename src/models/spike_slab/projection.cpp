@@ -31,9 +31,13 @@ void SpikeSlab<V, L>::clamp_precisions(Params& theta) const {
       },
       theta.latent);
   if constexpr (!V::kAlwaysProper) {
-    for (Index d = 0; d < n_visible(); ++d)
-      V::precision(theta.visible)[d] =
-          bounded_precision(V::precision(theta.visible)[d], V::precision(reference_)[d]);
+    // The bound from above is that of the column that varies most: one that does not vary stays at its floor.
+    const Vector& own = V::precision(reference_);
+    const float largest = kLargestPrecision * own.minCoeff();
+    for (Index d = 0; d < n_visible(); ++d) {
+      float& x = V::precision(theta.visible)[d];
+      x = std::clamp(x, kLeastPrecision * own[d], std::max(largest, own[d]));
+    }
   }
 }
 

@@ -1,0 +1,75 @@
+"""The line that ends every run, and runs that are ended because they have diverged."""
+
+import unittest
+
+import h5py
+import numpy as np
+
+from harness import CliTest, read_metrics, run, run_json
+
+DIGITS = ["--data", "digits", "--threads", 1, "--quiet"]
+
+
+class Verdict(CliTest):
+    def test_a_good_run_is_better_than_independent_units(self):
+        out = self.dir / "run"
+        told = run_json("train", *DIGITS, "--binarize", "threshold", "--hidden", 12, "--updates", 1000, "--out", out)["verdict"]
+        self.assertIn("log Z trusted", told)
+        with h5py.File(out / "checkpoint.h5") as file:
+            self.assertEqual(file["provenance"].attrs["verdict"], told)
+        gain = float(told.split(" nats above independent units")[0])
+        # The same from outside: the reference machine is independent units.
+        with h5py.File(out / "checkpoint.h5") as file, h5py.File(self.dir / "reference.h5", "w") as other:
+            other.create_group("model").attrs["kind"] = "bernoulli-rbm"
+            bias = file["model/reference/visible_bias"][...]
+            other["model/params/visible_bias"] = bias
+            other["model/params/weights"] = np.zeros((len(bias), 1), np.float32)
+            other["model/params/hidden_bias"] = np.zeros(1, np.float32)
+        ask = lambda model: run_json("loglik", model, "--data", "digits", "--binarize", "threshold", "--split", "valid", "--method", "exact",
+                                     "--quiet")["log_likelihood"]
+        self.assertAlmostEqual(gain, ask(out) - ask(self.dir / "reference.h5"), delta=0.02)
+
+    def test_real_values_are_held_against_a_full_gaussian(self):
+        told = run("train", *DIGITS, "--model", "gaussian-rbm", "--hidden", 4, "--updates", 300, "--out", self.dir / "run").stdout
+        self.assertIn("verdict: ", told)
+        self.assertIn("BELOW a full Gaussian", told)
+
+    def test_nothing_watches_without_validation_cases(self):
+        data = self.dir / "data.npy"
+        np.save(data, (np.random.default_rng(1).random((300, 20)) < 0.3).astype(np.uint8))
+        told = run("train", "--data", data, "--hidden", 4, "--updates", 200, "--out", self.dir / "run", "--quiet").stdout
+        self.assertIn("nothing watches for overfitting", told)
+        self.assertIn("(training)", told)
+
+    def test_overfitting_is_told(self):
+        random = np.random.default_rng(2)
+        data = self.dir / "data.h5"
+        with h5py.File(data, "w") as file:
+            file["train/x"] = (random.random((40, 60)) < 0.5).astype(np.uint8)
+            file["valid/x"] = (random.random((200, 60)) < 0.5).astype(np.uint8)
+        out = self.dir / "run"
+        told = run("train", "--data", data, "--hidden", 20, "--updates", 2000, "--out", out, "--quiet").stdout
+        self.assertIn("OVERFITTING", told)
+        rows = read_metrics(out)
+        best = max(rows, key=lambda row: float(row["validation_log_likelihood"]))
+        self.assertIn(f"since update {best['update']}", told)
+
+
+class Diverged(CliTest):
+    def test_a_run_that_has_diverged_ends_and_leaves_a_checkpoint_to_go_on_from(self):
+        out = self.dir / "run"
+        words = [*DIGITS, "--binarize", "threshold", "--hidden", 20, "--no-average", "--checkpoint-every", 100]
+        told = run("train", *words, "--updates", 3000, "--lr", 30, "--out", out, expect=70).stderr
+        self.assertIn("training has diverged", told)
+        self.assertLess(int(read_metrics(out)[-1]["update"]), 3000)
+        with h5py.File(out / "checkpoint.h5") as file:
+            for name, array in file["model/params"].items():
+                self.assertTrue(np.isfinite(array[...]).all(), name)
+        # It is read and gone on from; it diverges again, at the same rate.
+        self.assertIn("training has diverged", run("resume", out, "--quiet", expect=70).stderr)
+        # A rate that is only high is none of that.
+        run("train", *words, "--lr", 1, "--updates", 500, "--force", "--out", out)
+
+
+if __name__ == "__main__":
+    unittest.main()
