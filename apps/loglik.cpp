@@ -47,6 +47,8 @@ Json to_json(const LikelihoodResult& result) {
   if (result.data->upper) json["upper"] = *result.data->upper;
   if (result.data->lower) json["lower"] = *result.data->lower;
   json["variational"] = result.data->variational;
+  if (result.data->independent) json["independent_log_likelihood"] = *result.data->independent;
+  if (result.data->gaussian) json["gaussian_log_likelihood"] = *result.data->gaussian;
   return json;
 }
 

@@ -5,6 +5,7 @@
 
 #include "estimator.hpp"
 #include "tempera/core/format.hpp"
+#include "tempera/services/baselines.hpp"
 #include "tempera/services/cases.hpp"
 #include "tempera/services/data_kind.hpp"
 #include "tempera/services/limits.hpp"
@@ -114,6 +115,11 @@ LikelihoodResult estimate_for(ModelFile<M>& file, const LikelihoodOptions& optio
   if (!options.data.empty()) {
     result.data = likelihood_of(file, executor, cases.cases, result.estimates);
     result.data->split = options.split;
+    if (file.has_reference || cases.train.n_cases() > 0)
+      result.data->independent =
+          independent_likelihood(Engine<M>{file.model, {}, executor}, cases.cases).log_likelihood;
+    if (const auto gaussian = gaussian_likelihood<M>(cases.train, cases.cases))
+      result.data->gaussian = gaussian->log_likelihood;
   }
   return result;
 }
@@ -238,6 +244,10 @@ std::string words(const LikelihoodResult& result) {
                    result.data->variational ? "variational bound" : "log-likelihood",
                    likelihood.log_likelihood, likelihood.standard_error,
                    static_cast<unsigned long long>(likelihood.n_cases), result.data->split.c_str());
+    if (result.data->independent)
+      text += format("\nindependent units %.5f nats per case", *result.data->independent);
+    if (result.data->gaussian)
+      text += format("\nfull Gaussian    %.5f nats per case", *result.data->gaussian);
   }
   return text;
 }

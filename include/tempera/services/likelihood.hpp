@@ -110,6 +110,10 @@ struct SplitLikelihood {
   bool variational = false;     // whether free energies, and so likelihoods, are bounds
   std::optional<double> upper;  // from the estimate of log Z that tends to be too small
   std::optional<double> lower;  // and from those that tend to be too large
+  // Of the same cases by what any model should beat: independent units, where the file or the training cases
+  // tell of them; and a full Gaussian, for real values with training cases.
+  std::optional<double> independent;
+  std::optional<double> gaussian;
 };
 
 struct LikelihoodResult {
