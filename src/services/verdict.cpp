@@ -1,5 +1,6 @@
 #include "tempera/services/verdict.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -11,6 +12,9 @@ namespace {
 /// Differences of likelihoods count from so many standard errors of log Z on, and so many nats.
 constexpr double kErrors = 3.0;
 constexpr double kNats = 0.1;
+/// Below this many nats models are no different; above this many their number is told by its size.
+constexpr double kNoDifference = 0.01;
+constexpr double kMany = 1e5;
 /// R-hat of chains that mix, and of those that stay where they are. It is that of a hundred updates or so, in
 /// which chains of a sound machine may not have been everywhere.
 constexpr double kMixed = 1.05;
@@ -25,8 +29,9 @@ void add(std::string& text, const std::string& more) { text += (text.empty() ? "
 /// "0.31 nats above independent units", or below them, or no different.
 std::string compared(double likelihood, double baseline, double error, const char* with) {
   const double gain = likelihood - baseline;
-  if (std::abs(gain) <= kErrors * error) return format("no different from %s", with);
-  return format("%.2f nats %s %s", std::abs(gain), gain > 0 ? "above" : "BELOW", with);
+  if (std::abs(gain) <= std::max(kNoDifference, kErrors * error)) return format("no different from %s", with);
+  return format(std::abs(gain) < kMany ? "%.2f nats %s %s" : "%.3g nats %s %s", std::abs(gain),
+                gain > 0 ? "above" : "BELOW", with);
 }
 
 }  // namespace

@@ -318,6 +318,18 @@ std::vector<double> place_rungs(const M& model, Tracker<M>& tracker) {
   return goal;
 }
 
+/// What is far beyond any machine of use overflows where it is squared.
+template <EnergyModel M>
+void require_finite(const Tracker<M>& tracker) {
+  const auto finite = [](const std::vector<double>& values) {
+    return std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); });
+  };
+  if (!finite(tracker.increment_variance) || !finite(tracker.increment_correlation) ||
+      !finite(tracker.ratio_variance) || !finite(tracker.ratio_correlation) || !finite(tracker.influences) ||
+      !tracker.belief.mean.allFinite() || !tracker.belief.covariance.allFinite())
+    throw NumericalError("log Z tracking: an error bar is not finite");
+}
+
 /// Part of the way from a to b.
 template <EnergyModel M>
 typename M::Params part_way(const typename M::Params& a, const typename M::Params& b, double part) {
@@ -445,6 +457,7 @@ void track(const Engine<M>& engine, const typename M::Params& theta, Tracker<M>&
       round(engine, tracker);
     forget_lag(tracker);
   }
+  require_finite(tracker);
 }
 
 template <EnergyModel M>

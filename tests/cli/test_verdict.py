@@ -71,5 +71,40 @@ class Diverged(CliTest):
         run("train", *words, "--lr", 1, "--updates", 500, "--force", "--out", out)
 
 
+class Absurd(CliTest):
+    """Settings that nobody should choose: a run ends with 0 or 70, and leaves nothing that `resume` refuses."""
+
+    def holds(self, *words, expect=(0, 70)):
+        out = self.dir / "run"
+        with self.subTest(words=words):
+            run("train", *words, "--updates", 300, "--checkpoint-every", 50, "--threads", 1, "--quiet", "--force", "--out", out, expect=expect)
+            run("resume", out, "--updates", 320, "--threads", 1, "--quiet", expect=(0, 70))
+
+    def test_rates_first_weights_and_batches(self):
+        for base in (["--binarize", "threshold"], ["--model", "gaussian-rbm"], ["--model", "ssrbm"]):
+            words = ["--data", "digits", *base, "--hidden", 6]
+            self.holds(*words, "--lr", 1e8, expect=70)
+            self.holds(*words, "--lr", 1e-8, expect=0)
+            self.holds(*words, "--lr", 100, expect=70)
+            self.holds(*words, "--init", 1e6)
+            self.holds(*words, "--init", 0, expect=0)
+            self.holds(*words, "--batch", 1)
+        for metric in ("sample", "kfac", "diagonal"):
+            self.holds("--data", "digits", "--binarize", "threshold", "--hidden", 6, "--metric", metric, "--lr", 1e4, expect=70)
+
+    def test_data_of_one_case_without_variation_or_of_absurd_size(self):
+        random = np.random.default_rng(1)
+        sets = {"one": (random.random((1, 20)) < 0.5).astype(np.uint8), "constant": np.ones((50, 20), np.uint8)}
+        real = {"real-one": random.normal(size=(1, 8)), "real-constant": np.full((40, 8), 3.0), "huge": random.normal(size=(100, 8)) * 1e30,
+                "tiny": random.normal(size=(100, 8)) * 1e-30}
+        for name, values in sets.items():
+            np.save(self.dir / f"{name}.npy", values)
+            self.holds("--data", self.dir / f"{name}.npy", "--hidden", 4, expect=0)
+        for name, values in real.items():
+            np.save(self.dir / f"{name}.npy", values.astype(np.float32))
+            for kind in ("gaussian-rbm", "ssrbm", "sparse-ssrbm"):
+                self.holds("--data", self.dir / f"{name}.npy", "--model", kind, "--hidden", 4, expect=0)
+
+
 if __name__ == "__main__":
     unittest.main()
