@@ -36,6 +36,7 @@ Json to_json(const LikelihoodResult& result) {
   }
   json["trusted"] = first.trusted();
   if (!first.trusted()) json["doubt"] = first.doubt;
+  if (!first.confirmation.empty()) json["confirmed_because"] = first.confirmation;
   if (!first.reason.empty()) json["chosen_because"] = first.reason;
   if (first.lower_bound) json["log_partition_at_least"] = first.lower_bound->value;
   if (first.probable_lower_bound) json["log_partition_probably_at_least"] = *first.probable_lower_bound;

@@ -32,6 +32,8 @@ constexpr double kMostDifferences = 1e8;
 constexpr double kLargestError = 0.5;
 /// Estimates that differ by more standard errors than this disagree.
 constexpr double kDisagreement = 3.0;
+/// What is under suspicion is confirmed within fewer.
+constexpr double kConfirmation = 2.0;
 /// R-hat of the draws of a rung that says that they stay where they are.
 constexpr double kLargestRHat = 1.15;
 /// Rounds of a tempering run at least, and how often it is doubled where its replicas have not mixed.
@@ -299,7 +301,27 @@ LogPartitionEstimate Estimator<M>::reverse_ais() {
         return down;
       });
   std::string doubt = doubt_of(z, "too high and the likelihood too low");
-  return {LikelihoodMethod::kReverseAis, z, doubt.empty() ? run.doubt() : doubt};
+  if (!doubt.empty()) return {LikelihoodMethod::kReverseAis, z, doubt};
+  return after_tempering(LikelihoodMethod::kReverseAis, z);
+}
+
+/// An estimate of the tempering run. Where its replicas have not mixed, annealing from around the modes,
+/// which needs no replica to travel, may confirm it.
+template <EnergyModel M>
+LogPartitionEstimate Estimator<M>::after_tempering(LikelihoodMethod method, const LogPartition& z) {
+  LogPartitionEstimate estimate{method, z, run_->doubt()};
+  if (estimate.doubt.empty() || !modes()) return estimate;
+  if (!second_opinion_) second_opinion_ = mode_ais();
+  const LogPartition& second = second_opinion_->log_partition;
+  const double error = std::hypot(z.standard_error, second.standard_error);
+  if (second_opinion_->doubt.empty() && error <= kLargestError &&
+      std::abs(z.value - second.value) <= kConfirmation * error) {
+    estimate.confirmation = format("annealing from the modes gives %.3f (%.3f), though ",
+                                   second.value + shift_, second.standard_error) +
+                            estimate.doubt;
+    estimate.doubt.clear();
+  }
+  return estimate;
 }
 
 /// log Z that RAISE's conservative log-likelihood of some cases implies.
@@ -442,7 +464,7 @@ LogPartitionEstimate Estimator<M>::along_ladder(LikelihoodMethod method) {
   }
   if (!std::isfinite(z.standard_error))
     return {method, z, "draws of some neighbours do not overlap: use more --rungs"};
-  return {method, z, run.doubt()};
+  return after_tempering(method, z);
 }
 
 #define TEMPERA_INSTANTIATE(M) template class Estimator<M>;

@@ -72,6 +72,7 @@ class Estimator {
   LogPartitionEstimate raise();
   LogPartitionEstimate tracked();
   LogPartitionEstimate along_ladder(LikelihoodMethod method);
+  LogPartitionEstimate after_tempering(LikelihoodMethod method, const LogPartition& z);
 
   TemperingRun& tempering();
   [[nodiscard]] bool can_continue() const;
@@ -89,6 +90,7 @@ class Estimator {
   std::vector<double> betas_;
   std::optional<TemperingRun> run_;
   std::optional<ModeSearch> modes_;
+  std::optional<LogPartitionEstimate> second_opinion_;
   std::optional<LogPartitionBound> bound_;
   std::optional<double> probable_bound_;
   bool searched_ = false;

@@ -227,6 +227,7 @@ std::string words(const LikelihoodResult& result) {
                                    static_cast<long long>(*result.chains))
                           : format("\neffective chains %.1f %%", 100.0 * z.effective_fraction);
   }
+  if (!first.confirmation.empty()) text += "\nconfirmed        " + first.confirmation;
   if (!first.reason.empty())
     text += "\nchosen           " + text_of_method(result.method) + ": " + first.reason;
   if (first.lower_bound) {

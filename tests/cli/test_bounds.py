@@ -1,11 +1,16 @@
 """Certified lower bounds of log Z: what they refute is not trusted, wherever it is told."""
 
+import pathlib
+import sys
 import unittest
 
 import h5py
 import numpy as np
 
 from harness import CliTest, run, run_json
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
+import trust_table  # noqa: E402
 
 # Training hardly moves them, so that what is planted stays.
 GREY = ["--data", "digits", "--model", "gaussian-rbm", "--hidden", 20, "--threads", 2]
@@ -114,6 +119,27 @@ class Honest(CliTest):
                 found = run_json("loglik", out, "--method", method, "--quiet")
                 self.assertTrue(found["trusted"], found)
                 self.assertLessEqual(found["log_partition_at_least"], exact + 1e-6)
+
+
+class Confirmed(CliTest):
+    """Estimates of a tempering run whose replicas do not mix, and annealing from the modes."""
+
+    def estimates(self, seed):
+        path = self.dir / f"{seed}.h5"
+        trust_table.write(path, "bernoulli-rbm", trust_table.machine("bernoulli-rbm", seed))
+        exact = run_json("loglik", path, "--method", "exact", "--quiet")["log_partition"]
+        return exact, run_json("loglik", path, "--method", "bar", "--rounds", 500, "--ensembles", 16, "--threads", 2, "--quiet")
+
+    def test_a_right_one_is_confirmed_and_a_wrong_one_is_not(self):
+        exact, right = self.estimates(105)
+        self.assertLess(abs(right["log_partition"] - exact), 3 * right["log_partition_se"])
+        self.assertTrue(right["trusted"])
+        self.assertIn("replicas", right["confirmed_because"])
+        # Planted: a phase that replicas leave and do not come back to.
+        exact, wrong = self.estimates(111)
+        self.assertGreater(abs(wrong["log_partition"] - exact), 5 * wrong["log_partition_se"])
+        self.assertFalse(wrong["trusted"])
+        self.assertNotIn("confirmed_because", wrong)
 
 
 if __name__ == "__main__":

@@ -99,6 +99,8 @@ struct LogPartitionEstimate {
   std::optional<LogPartitionBound> lower_bound = std::nullopt;
   std::optional<double> probable_lower_bound = std::nullopt;  // of annealing, with a probability of 0.999
   std::string reason = {};                                    // why auto took it, or empty
+  // What it is trusted for where its own run would not be, or empty.
+  std::string confirmation = {};
 
   [[nodiscard]] bool trusted() const { return doubt.empty(); }
 };
