@@ -67,6 +67,16 @@ class LostMode(CliTest):
         self.assertIn("lost what the model likes best", told)
         return out, exact
 
+    def test_runs_at_the_defaults_are_trusted_where_they_are_right_and_nowhere_else(self):
+        for seed in range(1, 5):
+            out = self.dir / f"run-{seed}"
+            run("train", *GREY, "--no-enumerate", "--seed", seed, "--out", out, timeout=300)
+            exact = run_json("loglik", out, "--method", "exact", "--quiet")["log_partition"]
+            with h5py.File(out / "checkpoint.h5") as file:
+                stored = dict(file["log_partition"].attrs)
+            off = abs(stored["value"] - exact)
+            self.assertEqual(stored["trusted"], int(off < 0.5), f"seed {seed}: off by {off}")
+
     def test_training_and_every_estimate_are_held_against_it(self):
         out, exact = self.lost()
 
@@ -91,6 +101,11 @@ class LostMode(CliTest):
         # Rounds over a first-order transition may be too high, which no bound tells: what training knew does.
         told = run("loglik", out, "--method", "tracked").stderr
         self.assertIn("training did not trust it: a search of modes proves", told)
+        # A few rounds have not reached it: too low, and refuted.
+        short = run_json("loglik", out, "--method", "tracked", "--rounds", 16, "--quiet")
+        self.assertLess(short["log_partition"], exact["log_partition"] - 5)
+        told = run("loglik", out, "--method", "tracked", "--rounds", 16).stderr
+        self.assertIn("log Z is at least", told)
 
     def test_modes_of_a_checkpoint_are_distinct(self):
         out = self.dir / "run"

@@ -355,7 +355,8 @@ class Training(CliTest):
         for rate, seed in [(2, 1), (2, 2), (2, 3), (0.003, 1)]:
             path = self.dir / f"{rate}-{seed}"
             err = run("train", "--data", data, "--model", "ssrbm", "--hidden", 12, *SHORT[:2], "--report-every", 50, "--checkpoint-every", 100, "--trainer",
-                      "sml-apt", "--lr", rate, "--schedule", "constant", "--updates", 200, "--seed", seed, "--out", path, expect=(0, 70)).stderr
+                      "sml-apt", "--lr", rate, "--schedule", "constant", "--updates", 200, "--seed", seed, "--out", path,
+                      expect=0 if rate < 1 else (0, 70)).stderr
             told[rate, seed] = "exact log Z" in err
             exact = run_json("loglik", path, "--method", "exact")["log_partition"]
             for updates in (200, 200):
@@ -363,7 +364,7 @@ class Training(CliTest):
                     note = dict(file["log_partition"].attrs)
                 wrong = abs(note["value"] - exact) > 0.5 + 5 * note["standard_error"]
                 self.assertEqual(bool(note["trusted"]), not wrong, (rate, seed, note, exact))
-                run("resume", path, "--updates", updates, "--quiet", expect=(0, 70))
+                run("resume", path, "--updates", updates, "--quiet", expect=0 if rate < 1 else (0, 70))
         self.assertFalse(told.pop((0.003, 1)))
         self.assertTrue(any(told.values()), told)
 
