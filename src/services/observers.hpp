@@ -175,11 +175,8 @@ class Checkpointer {
   void write_latest(const TrainState<M>& s, LogZAudit<M>* audit);
   /// The latest one, and one for the history.
   void save(const TrainState<M>& s, LogZAudit<M>& audit);
-  /// The same of the end of a run.
-  void save_last(const TrainState<M>& s, LogZAudit<M>& audit, const std::string& verdict) {
-    notes_.verdict = verdict;
-    save(s, audit);
-  }
+  /// What checkpoints from here on say of the run.
+  void note_verdict(const std::string& verdict) { notes_.verdict = verdict; }
   /// One for the history that stays while it is the best.
   void save_best(const TrainState<M>& s, LogZAudit<M>& audit);
   [[nodiscard]] bool is_due(std::uint64_t update) const {

@@ -226,6 +226,13 @@ class Run {
     }
     if (best.best_update == state.update) return;
     read_checkpoint(run_.kept(best.best_update), engine_.model, state, memory_);
+    // The verdict is of the model that is offered, which is no longer the last.
+    verdict_.likelihood = best.best_validation;
+    verdict_.likelihood_error = memory_.audit.settled_error;
+    verdict_.trusted = true;
+    verdict_.overfitting.reset();
+    verdict_.rising.reset();
+    checkpointer.note_verdict(verdict_.words());
     checkpointer.write_latest(state, &audit);
     score_ = format(", validation %.3f nats", best.best_validation);
     result.updates = state.update;
@@ -304,10 +311,10 @@ TrainingResult Run<M>::operator()(Start start) {
   if (audit.estimates()) verdict_.trusted = audit.doubt() == LogZDoubt::kNone;
   verdict_.watched = data_.valid.n_cases() > 0;
   read_curves(read_curve(run_.metrics()), verdict_);
-  checkpointer.save_last(state, audit, stopped_ ? "" : verdict_.words());
+  if (!stopped_) checkpointer.note_verdict(verdict_.words());
+  checkpointer.save(state, audit);
 
   TrainingResult result;
-  result.verdict = verdict_;
   result.kind = M::kKind;
   result.directory = run_.path();
   result.updates = state.update;
@@ -320,6 +327,7 @@ TrainingResult Run<M>::operator()(Start start) {
   result.best_validation = memory_.early_stopping.best_validation;
   result.best_update = memory_.early_stopping.best_update;
   result.score = score_;
+  result.verdict = verdict_;
   if (!stopped_) draw_pictures(engine_, run_, state);
   return result;
 }

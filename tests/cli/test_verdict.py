@@ -53,6 +53,12 @@ class Verdict(CliTest):
         rows = read_metrics(out)
         best = max(rows, key=lambda row: float(row["validation_log_likelihood"]))
         self.assertIn(f"since update {best['update']}", told)
+        # The model that early stopping offers is not the one that has lost.
+        offered = run_json("train", "--data", data, "--hidden", 20, "--updates", 2000, "--validate-every", 100, "--patience", 4, "--out", out,
+                           "--force", "--quiet")["verdict"]
+        self.assertNotIn("OVERFITTING", offered)
+        with h5py.File(out / "checkpoint.h5") as file:
+            self.assertEqual(file["provenance"].attrs["verdict"], offered)
 
 
 class Diverged(CliTest):
