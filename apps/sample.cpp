@@ -28,8 +28,9 @@ void require_used(const CLI::App& app, SampleLadder ladder) {
                        std::string(name_of(ladder)));
     }
   };
-  refuse("--rungs", ladder == SampleLadder::kTemperature);
-  refuse("--swap-every", ladder == SampleLadder::kTemperature);
+  const bool open = ladder == SampleLadder::kAuto;
+  refuse("--rungs", open || ladder == SampleLadder::kTemperature);
+  refuse("--swap-every", open || ladder == SampleLadder::kTemperature);
   refuse("--ensembles", ladder != SampleLadder::kNone);
 }
 

@@ -99,6 +99,15 @@ double improve(const Eigen::MatrixXf& points, Eigen::MatrixXf& centres, Eigen::V
 
 }  // namespace
 
+double largest_variance(const BinaryData& data, StreamEngine random) {
+  if (data.n_cases() == 0) return 0.0;
+  Eigen::MatrixXf x = some_cases(data, random);
+  const Eigen::RowVectorXf mean = x.colwise().mean();
+  x.rowwise() -= mean;
+  const Eigen::MatrixXf along = x * principal_axes(x, 1, random);
+  return static_cast<double>(along.squaredNorm()) / static_cast<double>(x.rows());
+}
+
 DataClusters find_clusters(const BinaryData& data, Index k, StreamEngine random) {
   DataClusters clusters;
   if (data.n_cases() == 0) return clusters;

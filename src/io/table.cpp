@@ -24,6 +24,23 @@ const Table& DataFile::split(const std::string& wanted) const {
   throw DataError(name + ": has no split '" + wanted + "', only " + names);
 }
 
+Table rows_of(const Table& table, std::span<const Index> rows) {
+  Table part;
+  part.rows = static_cast<Index>(rows.size());
+  part.columns = table.columns;
+  for (const Index n : rows) {
+    const Index first = n * table.columns;
+    if (table.is_bytes()) {
+      part.bytes.insert(part.bytes.end(), table.bytes.begin() + first,
+                        table.bytes.begin() + first + table.columns);
+    } else {
+      part.floats.insert(part.floats.end(), table.floats.begin() + first,
+                         table.floats.begin() + first + table.columns);
+    }
+  }
+  return part;
+}
+
 Matrix real_rows(const Table& table) {
   Matrix rows(table.rows, table.columns);
   for (Index k = 0; k < rows.size(); ++k) rows.data()[k] = static_cast<float>(table.at(k));

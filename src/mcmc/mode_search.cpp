@@ -199,6 +199,19 @@ double log_weight_of(CollapsedMachine& machine, std::span<const PackedState> dis
   return sum.value();
 }
 
+PackedRows rows_of(std::span<const PackedState> states, Index units) {
+  PackedRows rows(static_cast<Index>(states.size()), words_for(units));
+  for (std::size_t k = 0; k < states.size(); ++k)
+    std::copy(states[k].begin(), states[k].end(), rows.row(static_cast<Index>(k)).begin());
+  return rows;
+}
+
+std::vector<PackedState> states_of(const PackedRows& rows) {
+  std::vector<PackedState> states;
+  for (Index k = 0; k < rows.rows(); ++k) states.emplace_back(rows.row(k).begin(), rows.row(k).end());
+  return states;
+}
+
 std::vector<Index> spread_cases(Index n_cases, Index most, std::uint64_t shift) {
   const Index n = std::min(most, n_cases);
   std::vector<Index> which;

@@ -221,6 +221,15 @@ void mean_field([[maybe_unused]] const Engine<M>& engine, [[maybe_unused]] const
 }
 
 template <EnergyModel M>
+double sweep_operations(const M& model) {
+  double operations = 0.0;
+  for_each_field(
+      [&](std::string_view, const auto& field) { operations += static_cast<double>(field.size()); },
+      model.zero_params());
+  return operations;
+}
+
+template <EnergyModel M>
 void infer_cases(const Engine<M>& engine, const typename M::Params& theta, Index sweeps,
                  std::vector<typename M::State>& blocks, Caches<M>& caches) {
   latent_input(engine, theta, blocks, caches);
@@ -284,6 +293,7 @@ typename M::Params combined(std::vector<StatisticsNode<M>> nodes) {
                            M::Params&);                                                                      \
   template struct Caches<M>;                                                                                 \
   template void mean_field(const Engine<M>&, const M::Params&, Index, bool, Caches<M>&);                     \
+  template double sweep_operations(const M&);                                                                \
   template void infer_cases(const Engine<M>&, const M::Params&, Index, std::vector<M::State>&, Caches<M>&);  \
   template void case_free_energy(const M&, const M::Params&, const M::State&, const M::BlockCache&,          \
                                  LaneDoubles&);                                                              \

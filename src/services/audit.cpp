@@ -25,15 +25,6 @@ constexpr double kCheckedErrors = 5.0;
 constexpr double kCheckedNats = 0.5;
 /// What rounding of free energies may add to the log of a total probability.
 constexpr double kProbabilityRounding = 1e-4;
-/// Part of the work of training that searches of modes may take.
-constexpr double kSearchShare = 0.02;
-/// Ascents of a round, cases that they may begin at, and sweeps of each that a search must be able to pay.
-constexpr Index kSearchRound = 16;
-constexpr Index kSearchedCases = 16;
-constexpr double kSearchSweeps = 8.0;
-/// Updates between searches are at least these, and this part of those so far.
-constexpr std::uint64_t kLeastUpdates = 16;
-constexpr std::uint64_t kSearchGrowth = 8;
 /// Rounds of a copy of the tracker between looks at its error.
 constexpr std::uint64_t kSettledRounds = 50;
 /// Rounds at most where a model is chosen; at the end as many as these operations pay for, between these.
@@ -53,9 +44,14 @@ constexpr std::size_t kLeastReports = 8;
 /// one part in so many of its updates.
 constexpr double kDivergedErrors = 10.0;
 constexpr std::uint64_t kWarmUp = 10;
+/// It has too where log Z is so large that single precision knows it to a hundred nats at best.
+constexpr double kLargestLogZ = 1e9;
 /// It has at two such reports in a row whose log Z is trusted. Where a bound alone says so, chains may yet
 /// find the mode that it comes from: a report then counts a fifth.
 constexpr std::uint64_t kSeenBelow = 5;
+/// Validation is said to fall after so many validations below the best, and so many nats.
+constexpr std::uint64_t kFalling = 5;
+constexpr double kFallenNats = 0.5;
 /// A report whose log Z has a larger error bar, in nats, decides nothing.
 constexpr double kLargestError = 1.0;
 /// Training cases at most whose likelihood is reported.
@@ -72,16 +68,6 @@ bool is_exact(const Assessment& found) { return found.log_partition.standard_err
 template <EnergyModel M>
 bool has_ladder(const TrainState<M>& s) {
   return s.tracker.ladder.n_rungs > 0 && s.tracker.population.chains.n_chains > 0;
-}
-
-/// Updates since the search before, where there is one at this update, else 0; `least` between searches.
-std::uint64_t updates_to_search(std::uint64_t update, std::uint64_t least) {
-  std::uint64_t before = 0;
-  for (std::uint64_t at = least; at <= update; at += std::max(least, at / kSearchGrowth)) {
-    if (at == update) return at - before;
-    before = at;
-  }
-  return 0;
 }
 
 }  // namespace
@@ -146,9 +132,7 @@ LogZAudit<M>::LogZAudit(const Engine<M>& engine, const Plan& plan, Data data, co
       memory_(memory),
       listener_(listener),
       train_(engine, data.train, is_tracked(plan) ? kReportedCases : 0),
-      valid_(engine, data.valid, data.valid.n_cases()) {
-  if (estimates() && engine.model.why_not_collapsible().empty()) budget_ = search_budget();
-}
+      valid_(engine, data.valid, data.valid.n_cases()) {}
 
 template <EnergyModel M>
 std::optional<LogPartition> LogZAudit<M>::compare_with_exact(const LogPartition& tracked,
@@ -174,56 +158,10 @@ bool LogZAudit<M>::estimates() const {
   return is_tracked(plan_) || plan_.report.validate_every != ReportPlan().validate_every;
 }
 
-/// Of a model whose modes can be searched: operations that an update may add to the budget of searches, and
-/// updates until they pay for one. Counted from sizes alone.
-template <EnergyModel M>
-SearchBudget LogZAudit<M>::search_budget() const {
-  SearchBudget budget;
-  budget.operations =
-      kSearchShare * sweep_operations(engine_.model) * static_cast<double>(plan_.batch + plan_.start.chains);
-  const double search = static_cast<double>(kSearchRound) * kSearchSweeps *
-                        static_cast<double>(collapsed_units(engine_.model)) *
-                        engine_.model.collapsed(engine_.model.zero_params())->cost();
-  budget.updates = std::max(kLeastUpdates, static_cast<std::uint64_t>(std::ceil(search / budget.operations)));
-  return budget;
-}
-
-template <EnergyModel M>
-void LogZAudit<M>::search(const TrainState<M>& s) {
-  if (!budget_) return;
-  const std::uint64_t updates = updates_to_search(s.update, budget_->updates);
-  if (updates == 0) return;
-  const typename M::Params& theta = s.result();
-  std::vector<PackedState> starts = remembered();
-  const std::vector<Index> which = spread_cases(data_.train.n_cases(), kSearchedCases, s.update);
-  for (PackedState& state : states_of_cases(engine_, theta, data_.train, which, kMeanFieldSweeps))
-    starts.push_back(std::move(state));
-  ModeSearchOptions options;
-  options.step = s.update;
-  options.round = kSearchRound;
-  options.operations = budget_->operations * static_cast<double>(updates);
-  const ModeSearch found = search_modes([&] { return engine_.model.collapsed(theta); }, engine_.streams,
-                                        engine_.executor, starts, options);
-  const std::size_t n = std::min(kRememberedModes, found.modes.size());
-  memory_.modes.resize(static_cast<Index>(n), words_for(collapsed_units(engine_.model)));
-  for (std::size_t k = 0; k < n; ++k) {
-    const PackedState& state = found.modes[k].state;
-    std::copy(state.begin(), state.end(), memory_.modes.row(static_cast<Index>(k)).begin());
-  }
-}
-
-template <EnergyModel M>
-std::vector<PackedState> LogZAudit<M>::remembered() const {
-  std::vector<PackedState> states;
-  for (Index k = 0; k < memory_.modes.rows(); ++k)
-    states.emplace_back(memory_.modes.row(k).begin(), memory_.modes.row(k).end());
-  return states;
-}
-
 template <EnergyModel M>
 bool LogZAudit<M>::is_refuted_by_modes(const LogPartition& z, const TrainState<M>& s) {
-  if (memory_.modes.rows() == 0) return false;
-  const double bound = log_weight_of(*engine_.model.collapsed(s.result()), remembered());
+  if (s.modes.rows() == 0) return false;
+  const double bound = log_weight_of(*engine_.model.collapsed(s.result()), states_of(s.modes));
   if (!std::isfinite(bound) || !is_refuted(z, bound)) return false;
   warn_once(LogZDoubt::kBound, s.update,
             words_of_refutation(moved(z, shift(s)), bound + shift(s)) +
@@ -339,15 +277,17 @@ std::optional<double> LogZAudit<M>::largest_likelihood(const Assessment& found,
                                                        const TrainState<M>& s) const {
   if (std::isnan(found.train.log_likelihood)) return std::nullopt;
   if (found.trusted()) return found.train.log_likelihood;
-  if (memory_.modes.rows() == 0) return std::nullopt;
-  const double bound = log_weight_of(*engine_.model.collapsed(s.result()), remembered());
+  if (s.modes.rows() == 0) return std::nullopt;
+  const double bound = log_weight_of(*engine_.model.collapsed(s.result()), states_of(s.modes));
   return found.train.log_likelihood + found.log_partition.value - bound;
 }
 
 template <EnergyModel M>
 void LogZAudit<M>::require_sense(const Assessment& found, const TrainState<M>& s) {
+  const bool absurd = std::abs(found.log_partition.value) > kLargestLogZ;
+  absurd_ = absurd;
   const auto likelihood = largest_likelihood(found, s);
-  if (!likelihood || s.update * kWarmUp < plan_.rate.total) {
+  if ((!likelihood && !absurd) || s.update * kWarmUp < plan_.rate.total) {
     memory_.below = 0;
     return;
   }
@@ -358,9 +298,15 @@ void LogZAudit<M>::require_sense(const Assessment& found, const TrainState<M>& s
                                    {engine_.model.reference_log_partition(), 0.0, 1.0}, possible)
                        .log_likelihood;
   }
-  const bool below = *likelihood < *independent_ - kDivergedErrors * found.train.standard_error;
-  memory_.below = below ? memory_.below + (found.trusted() ? kSeenBelow : 1) : 0;
+  const bool below = absurd || *likelihood < *independent_ - kDivergedErrors * found.train.standard_error;
+  memory_.below = below ? memory_.below + (absurd || found.trusted() ? kSeenBelow : 1) : 0;
   if (memory_.below < kMostBelow) return;
+  if (absurd) {
+    throw NumericalError(
+        format("update %llu: training has diverged: log Z is %.3g nats, of which single precision "
+               "leaves nothing; the last good checkpoint is kept (a smaller --lr may help)",
+               static_cast<unsigned long long>(s.update), found.log_partition.value));
+  }
   throw NumericalError(
       format("update %llu: training has diverged: the training cases have %.6g nats at most, and %.6g by "
              "independent units; the last good checkpoint is kept (a smaller --lr may help)",
@@ -369,7 +315,7 @@ void LogZAudit<M>::require_sense(const Assessment& found, const TrainState<M>& s
 
 template <EnergyModel M>
 bool LogZAudit<M>::may_have_diverged() const {
-  return memory_.below >= kSeenBelow;
+  return absurd_ || memory_.below >= kSeenBelow;
 }
 
 template <EnergyModel M>
@@ -395,7 +341,8 @@ std::optional<LogPartition> LogZAudit<M>::independent(const TrainState<M>& s, do
     return stopped ? Control::kStop : Control::kContinue;
   };
   Tracker<M> own = s.tracker;
-  track(apart, s.result(), own);
+  const Jumps jumps = jumps_of(engine_.model, plan_.sampling, s);
+  track(apart, s.result(), own, jumps);
   // Replicas that have all come from the same training may have lost the same modes: half of the ensembles
   // begin anew, at data.
   const TemperatureLadder& ladder = own.ladder;
@@ -406,10 +353,10 @@ std::optional<LogPartition> LogZAudit<M>::independent(const TrainState<M>& s, do
     own.accumulated_log_weight[static_cast<std::size_t>(chain)] = 0.0;
   }
   own.current = false;
-  settle(apart, most_rounds, own, progress);
+  settle(apart, most_rounds, own, progress, jumps);
   LogPartition z;
   for (std::uint64_t done = 0; done < most_rounds && !stopped; done += kSettledRounds) {
-    refresh(apart, kSettledRounds, own, progress);
+    refresh(apart, kSettledRounds, own, progress, jumps);
     z = tracked_log_partition(apart, s.result(), own);
     if (z.standard_error <= largest_error) break;
   }
@@ -509,7 +456,17 @@ bool EarlyStopping::is_best(const Assessment& found, std::uint64_t update) {
                static_cast<unsigned long long>(update), 100.0 * found.log_partition.effective_fraction));
     warned_ = true;
   }
-  if (!gain(found)) return false;
+  if (!gain(found)) {
+    if (memory_.best_update > 0 && memory_.validations_since_best == kFalling && found.trusted() &&
+        found.validation.log_likelihood < memory_.best_validation - kFallenNats) {
+      listener_.note(
+          format("validation falls: %.3f nats at update %llu, %.3f at update %llu; the machine "
+                 "begins to overfit, and that model is kept",
+                 memory_.best_validation, static_cast<unsigned long long>(memory_.best_update),
+                 found.validation.log_likelihood, static_cast<unsigned long long>(update)));
+    }
+    return false;
+  }
   memory_ = {found.validation.log_likelihood, update, 0};
   return true;
 }

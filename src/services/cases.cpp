@@ -59,15 +59,6 @@ double enumeration_operations(const M& model) {
 }
 
 template <EnergyModel M>
-double sweep_operations(const M& model) {
-  double operations = 0.0;
-  for_each_field(
-      [&](std::string_view, const auto& field) { operations += static_cast<double>(field.size()); },
-      model.zero_params());
-  return operations;
-}
-
-template <EnergyModel M>
 double annealing_operations(const M& model, std::uint64_t chains, std::uint64_t betas) {
   return static_cast<double>(chains) * static_cast<double>(betas) * sweep_operations(model);
 }
@@ -93,7 +84,6 @@ LogPartition exact_log_partition(const Engine<M>& engine, const typename M::Para
   template std::vector<double> free_energies(const Engine<M>&, const M::Params&, const M::Data&); \
   template double enumeration_operations(const M&);                                               \
   template double annealing_operations(const M&, std::uint64_t, std::uint64_t);                   \
-  template double sweep_operations(const M&);                                                     \
   template LogPartition exact_log_partition(const Engine<M>&, const M::Params&, const Progress&);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)

@@ -30,6 +30,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kTracker = "/state/tracker";
 constexpr const char* kLadder = "/state/ladder";
+constexpr const char* kModes = "/state/modes";
 
 /// Where the trajectory of an sml-ptt run stands: in files of version 1 and in those of today.
 std::string trajectory_group(const Hdf5Reader& file) {
@@ -215,20 +216,22 @@ std::optional<Tracker<M>> read_tracker(const ModelFile<M>& model_file) {
   return tracker;
 }
 
-/// Memory for what an audit has remembered in a file.
+/// Memory for an array of as many rows and columns as a file has, within limits; none where it has none.
+template <class Rows>
+void size_rows(const Hdf5Reader& file, const std::string& path, std::uint64_t most_rows,
+               std::uint64_t most_columns, Rows& rows) {
+  rows.resize(0, 0);
+  if (!file.has(path)) return;
+  const Shape shape = file.shape(path);
+  if (shape.size() != 2 || shape[0] > most_rows || shape[1] > most_columns)
+    file.fail(path, "does not fit the machine");
+  rows.resize(static_cast<Index>(shape[0]), static_cast<Index>(shape[1]));
+}
+
 template <EnergyModel M>
-void size_audit(const Hdf5Reader& file, const M& model, AuditMemory& audit) {
-  const auto size = [&](const char* name, auto& array, std::uint64_t most_rows, std::uint64_t most_columns) {
-    const std::string path = std::string("/state/observers/audit/") + name;
-    array.resize(0, 0);
-    if (!file.has(path)) return;
-    const Shape shape = file.shape(path);
-    if (shape.size() != 2 || shape[0] > most_rows || shape[1] > most_columns)
-      file.fail(path, "does not fit the machine");
-    array.resize(static_cast<Index>(shape[0]), static_cast<Index>(shape[1]));
-  };
-  size("ranks", audit.ranks, kRememberedReports, kMaxEnsembles);
-  size("modes", audit.modes, kRememberedModes, static_cast<std::uint64_t>(words_for(collapsed_units(model))));
+void size_modes(const Hdf5Reader& file, const M& model, PackedRows& modes) {
+  size_rows(file, kModes, kRememberedModes, static_cast<std::uint64_t>(words_for(collapsed_units(model))),
+            modes);
 }
 
 /// Fails where an audit remembers what cannot be.
@@ -248,15 +251,13 @@ bool is_state(std::span<const Word> state, Index units) {
 
 /// Fails where modes are no states of the machine, or are there twice: a bound would count them twice.
 template <EnergyModel M>
-void require_distinct_modes(const Hdf5Reader& file, const M& model, const AuditMemory& audit) {
+void require_distinct_modes(const Hdf5Reader& file, const M& model, const PackedRows& modes) {
   std::set<PackedState> seen;
   const Index units = collapsed_units(model);
-  if (audit.modes.rows() > 0 && audit.modes.cols() != words_for(units))
-    file.fail("/state/observers/audit/modes", "does not fit the machine");
-  for (Index k = 0; k < audit.modes.rows(); ++k) {
-    const PackedState state(audit.modes.row(k).begin(), audit.modes.row(k).end());
+  if (modes.rows() > 0 && modes.cols() != words_for(units)) file.fail(kModes, "does not fit the machine");
+  for (const PackedState& state : states_of(modes)) {
     if (!is_state(state, units) || !seen.insert(state).second)
-      file.fail("/state/observers/audit/modes", "row " + std::to_string(k) + " is no mode of its own");
+      file.fail(kModes, "holds a row that is no mode of its own");
   }
 }
 
@@ -264,14 +265,13 @@ template <EnergyModel M>
 std::vector<PackedState> read_modes(const ModelFile<M>& model_file) {
   if (!is_hdf5(model_file.path)) return {};  // a model of another toolkit
   const Hdf5Reader file(model_file.path);
-  if (!model_file.model.why_not_collapsible().empty() || !file.has("/state/observers/audit/modes")) return {};
-  AuditMemory audit;
-  size_audit(file, model_file.model, audit);
-  file.field("/state/observers/audit", "modes", audit.modes);
+  if (!model_file.model.why_not_collapsible().empty() || !file.has(kModes)) return {};
+  PackedRows modes;
+  size_modes(file, model_file.model, modes);
+  file.field("/state", "modes", modes);
   const Index units = collapsed_units(model_file.model);
   std::vector<PackedState> states;
-  for (Index k = 0; k < audit.modes.rows(); ++k) {
-    PackedState state(audit.modes.row(k).begin(), audit.modes.row(k).end());
+  for (PackedState& state : states_of(modes)) {
     if (static_cast<Index>(state.size()) == words_for(units) && is_state(state, units))
       states.push_back(std::move(state));
   }
@@ -330,11 +330,12 @@ void read_checkpoint(const fs::path& path, const M& model, TrainState<M>& state,
   const std::vector<std::uint64_t> tracked = sizes_of(state.tracker);
   const LayerShape statistics = Coordinates<M>::shape(model, state.theta);
   const typename M::Params configured = state.theta;
+  size_modes(file, model, state.modes);
   file.fields("/state", state);
-  size_audit(file, model, observers.audit);
+  size_rows(file, "/state/observers/audit/ranks", kRememberedReports, kMaxEnsembles, observers.audit.ranks);
   file.fields("/state/observers", observers);
   require_sound_audit(file, observers.audit);
-  require_distinct_modes(file, model, observers.audit);
+  require_distinct_modes(file, model, state.modes);
   // What a metric remembers has this shape.
   if (Coordinates<M>::shape(model, state.theta).coupled != statistics.coupled)
     file.fail("/state/theta",

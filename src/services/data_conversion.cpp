@@ -11,24 +11,6 @@
 namespace tempera {
 namespace {
 
-/// Cases of a table, in the order given.
-Table rows_of(const Table& table, std::span<const Index> rows) {
-  Table part;
-  part.rows = static_cast<Index>(rows.size());
-  part.columns = table.columns;
-  for (const Index n : rows) {
-    const Index first = n * table.columns;
-    if (table.is_bytes()) {
-      part.bytes.insert(part.bytes.end(), table.bytes.begin() + first,
-                        table.bytes.begin() + first + table.columns);
-    } else {
-      part.floats.insert(part.floats.end(), table.floats.begin() + first,
-                         table.floats.begin() + first + table.columns);
-    }
-  }
-  return part;
-}
-
 /// Deals the cases of the only split at random into train, valid and test.
 void deal(DataFile& data, double valid, double test, std::uint64_t seed) {
   if (data.splits.size() != 1 || data.splits.count("train") == 0)

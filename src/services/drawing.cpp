@@ -43,7 +43,8 @@ struct Drawing {
   Listener& listener;
   std::optional<typename M::Data> data;  // train cases, where there are any
   DataClusters clusters;                 // of these
-  JumpMemory jumps;                      // of these; empty without jumps
+  std::vector<PackedState> modes;        // the heaviest; none where nothing asks for them
+  JumpMemory jumps;                      // of cases and modes; empty without jumps
 
   [[nodiscard]] Engine<M> engine() const {
     return {file.model, {static_cast<std::uint64_t>(options.seed)}, executor};
@@ -56,20 +57,41 @@ struct Drawing {
   }
 };
 
-/// What jumps propose: the latents of cases of the data. Empty without jumps.
+/// Whether jumps mean something with a machine.
+template <EnergyModel M>
+bool can_jump(const M& model) {
+  return M::kFeatures.has(Feature::kJump) && model.why_not_collapsible().empty();
+}
+
+/// What jumps propose: the latents of cases of the data, and modes. Empty without jumps.
 template <EnergyModel M>
 JumpMemory jump_memory(const Drawing<M>& d) {
-  if (d.options.jump <= 0) return {};
-  if (!M::kFeatures.has(Feature::kJump))
-    throw UsageError("sample: --jump means nothing with " + std::string(M::kKind));
-  if (!d.data) throw UsageError("sample: --jump needs --data, whose cases it proposes");
+  if (d.options.jump.value_or(0.0) <= 0.0) return {};
+  if (!can_jump(d.file.model)) throw UsageError("sample: --jump means nothing with " + std::string(M::kKind));
   JumpMemory memory = empty_memory(d.file.model.latents());
+  set_modes(d.engine(), d.theta(), d.modes, memory);
+  if (!d.data) return memory;
   const auto n = std::min<std::uint64_t>(kJumpCases, static_cast<std::uint64_t>(d.data->n_cases()));
   Population<M> cases(warm_chains(d.engine(), d.theta(), *d.data, n));
   cases.fit(d.engine());
   latent_input(d.engine(), d.theta(), cases.chains.blocks, cases.caches);
-  add_cases(d.file.model, cases.caches, memory);
+  for (const auto& cache : cases.caches.blocks) add_cases(d.file.model, d.theta(), cache, memory);
   return memory;
+}
+
+/// The heaviest modes, where jumps may lead to them or a ladder may start at them.
+template <EnergyModel M>
+std::vector<PackedState> modes_for(const Drawing<M>& d) {
+  const bool wanted = d.options.ladder == SampleLadder::kTemperature || d.options.jump.value_or(0.0) > 0.0;
+  if (!wanted || !can_jump(d.file.model)) return {};
+  const typename M::Data none;
+  const auto search = modes_of(d.engine(), d.theta(), d.data ? *d.data : none, read_modes(d.file),
+                               stage(d.listener, "searching modes"));
+  std::vector<PackedState> states;
+  if (!search) return states;
+  for (std::size_t k = 0; k < std::min(kRememberedModes, search->modes.size()); ++k)
+    states.push_back(search->modes[k].state);
+  return states;
 }
 
 /// Clusters whose occupancy is reported; none where the data are not bits.
@@ -82,19 +104,20 @@ DataClusters clusters_of(const Drawing<M>& d) {
 
 /// Without a ladder data are read only where something asks for them.
 bool needs_data(const SamplingOptions& options) {
-  return options.ladder != SampleLadder::kNone || options.start == SampleStart::kData || options.jump > 0 ||
+  return options.ladder != SampleLadder::kNone || options.start == SampleStart::kData || options.jump > 0.0 ||
          !options.data.empty();
 }
 
 template <EnergyModel M>
 Drawing<M> prepare(ModelFile<M>& file, const SamplingOptions& options, const Executor& executor,
                    Listener& listener) {
-  Drawing<M> d{file, options, executor, listener, {}, {}, {}};
+  Drawing<M> d{file, options, executor, listener, {}, {}, {}, {}};
   if (needs_data(options)) d.data = starting_cases(file, options, listener);
   if (!d.data && options.start == SampleStart::kData) throw UsageError("sample: --start data needs --data");
   if (d.data && options.ladder != SampleLadder::kNone && !file.has_reference)
     fit_reference(file, *d.data, listener);
   d.clusters = clusters_of(d);
+  d.modes = modes_for(d);
   d.jumps = jump_memory(d);
   return d;
 }
@@ -115,7 +138,7 @@ class FreeChains {
 
   /// One sweep.
   void round(const Drawing<M>& d) {
-    jump_now_and_then(d.engine(), d.theta(), d.options.jump, d.jumps, population_);
+    jump_now_and_then(d.engine(), d.theta(), *d.options.jump, d.jumps, population_);
     advance(d.engine(), d.theta(), 1, Purpose::kSampling, population_);
   }
 
@@ -132,13 +155,16 @@ class TemperedReplicas {
   explicit TemperedReplicas(const Drawing<M>& d) {
     const SamplingOptions& o = d.options;
     const std::uint64_t ensembles = as_count(o.ensembles);
-    const LadderRequest request{o.rungs, ensembles, as_count(o.swap_every), d.warm_of(ensembles)};
+    const std::size_t n_warm = d.warm_of(ensembles);
+    // Of those that do not start at data, half start at modes.
+    const std::size_t n_modes = d.modes.empty() ? 0 : (static_cast<std::size_t>(ensembles) - n_warm) / 2;
+    const LadderRequest request{o.rungs, ensembles, as_count(o.swap_every), n_warm, n_modes, d.modes};
     replicas_ = place_ladder(d.engine(), d.theta(), request, d.data.value_or(typename M::Data()), d.listener);
   }
 
   /// Sweeps and swaps; the coldest replicas add a draw each to the trace.
   void round(const Drawing<M>& d, Trace& trace) {
-    jump_now_and_then(d.engine(), d.theta(), d.options.jump, d.jumps, replicas_.population);
+    jump_now_and_then(d.engine(), d.theta(), *d.options.jump, d.jumps, replicas_.population);
     temper(d.engine(), d.theta(), replicas_);
     if (trace.draws() < kMostTraced)
       record(d.engine(), d.theta(), replicas_.population, coldest_of(replicas_.ladder), d.clusters, trace);
@@ -197,7 +223,7 @@ template <EnergyModel M>
 class TrajectoryReplicas {
  public:
   explicit TrajectoryReplicas(const Drawing<M>& d)
-      : round_{{Purpose::kSampling, Purpose::kSamplingSwaps}, d.options.jump} {
+      : round_{{Purpose::kSampling, Purpose::kSamplingSwaps}, *d.options.jump} {
     trajectory_ = reference_trajectory(d.engine(), as_count(d.options.ensembles), Purpose::kSampling);
     n_warm_ = d.warm_of(ensembles());
     insert_rungs(d);
@@ -281,6 +307,7 @@ Sampler<M> sampler_of(const Drawing<M>& d) {
       return TemperedReplicas<M>(d);
     case SampleLadder::kTrajectory:
       return TrajectoryReplicas<M>(d);
+    case SampleLadder::kAuto:
     case SampleLadder::kNone:
       break;
   }
@@ -351,6 +378,24 @@ std::optional<std::uint64_t> sweeps_of(const SamplingOptions& options) {
 }
 
 template <EnergyModel M>
+SamplingOptions with_ladder(const ModelFile<M>& file, SamplingOptions options, Listener& listener) {
+  if (options.ladder == SampleLadder::kAuto) {
+    if (sweeps_of(options)) {
+      options.ladder = SampleLadder::kNone;
+    } else if (!options.rungs && !read_snapshots<M>(file).empty()) {
+      options.ladder = SampleLadder::kTrajectory;
+      listener.note("sampling along the trajectory of the model's training");
+    } else {
+      options.ladder = SampleLadder::kTemperature;
+      listener.note("sampling with a temperature ladder; --ladder none is plain Gibbs sampling");
+    }
+  }
+  if (!options.jump)
+    options.jump = options.ladder != SampleLadder::kNone && can_jump(file.model) ? kUsualJump : 0.0;
+  return options;
+}
+
+template <EnergyModel M>
 std::optional<typename M::Data> starting_cases(const ModelFile<M>& file, const SamplingOptions& options,
                                                Listener& listener) {
   const std::string data =
@@ -371,6 +416,7 @@ Drawn<M> draw(ModelFile<M>& file, const SamplingOptions& options, const Executor
 }
 
 #define TEMPERA_INSTANTIATE(M)                                                                            \
+  template SamplingOptions with_ladder(const ModelFile<M>&, SamplingOptions, Listener&);                  \
   template std::optional<M::Data> starting_cases(const ModelFile<M>&, const SamplingOptions&, Listener&); \
   template Drawn<M> draw(ModelFile<M>&, const SamplingOptions&, const Executor&, Listener&);
 

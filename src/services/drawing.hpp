@@ -20,6 +20,10 @@ struct Drawn {
 /// Sweeps that the options ask for; nothing where they leave them open.
 std::optional<std::uint64_t> sweeps_of(const SamplingOptions& options);
 
+/// The options with the ladder and the jumps that they leave open.
+template <EnergyModel M>
+SamplingOptions with_ladder(const ModelFile<M>& file, SamplingOptions options, Listener& listener);
+
 /// Train cases of the options' data, or of the run's own; nothing where there is neither.
 template <EnergyModel M>
 std::optional<typename M::Data> starting_cases(const ModelFile<M>& file, const SamplingOptions& options,

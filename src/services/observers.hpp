@@ -68,12 +68,6 @@ class Cases {
   Caches<M> caches_;
 };
 
-/// What searches of modes may cost a training run, counted and not clocked.
-struct SearchBudget {
-  double operations = 0.0;    // for every update
-  std::uint64_t updates = 0;  // between searches, at least
-};
-
 /// What is known of log Z and of likelihoods at a report, and whether it is to be trusted: the tracked value
 /// is held against what the cases say and, where that is cheap, against the exact one.
 template <EnergyModel M>
@@ -87,9 +81,6 @@ class LogZAudit {
   LogZAudit(const Engine<M>& engine, const Plan& plan, Data data, const Standardisation& units,
             AuditMemory& memory, Listener& listener);
 
-  /// At updates of a fixed schedule, searches for modes that chains may have lost. Their budget is a part of
-  /// the work of the updates since the last search, counted and not clocked.
-  void search(const TrainState<M>& s);
   Assessment assess(const UpdateReport& report, const TrainState<M>& s);
   /// The assessment of a state whose model is to be chosen: log Z is that of rounds of a copy of the tracker
   /// alone, with draws of their own, until its error is at most this. Without a ladder of its own, or where
@@ -104,7 +95,7 @@ class LogZAudit {
   /// bound alone says so) after the first tenth of the updates, training cases are less likely than by
   /// independent units.
   void require_sense(const Assessment& found, const TrainState<M>& s);
-  /// Whether that was so at the last report, by a log Z that is trusted: no state to keep.
+  /// Whether that was so at the last report, by a log Z that is trusted or absurd: no state to keep.
   [[nodiscard]] bool may_have_diverged() const;
   /// Likelihoods of the baselines on validation cases, or on training cases where there are none.
   void compare(const Assessment& found, TrainingVerdict& verdict) const;
@@ -117,8 +108,6 @@ class LogZAudit {
  private:
   /// The exact log Z where it is cheap; notes and warns where the tracked one is not it.
   std::optional<LogPartition> compare_with_exact(const LogPartition& tracked, const TrainState<M>& s);
-  [[nodiscard]] SearchBudget search_budget() const;
-  [[nodiscard]] std::vector<PackedState> remembered() const;
   /// What log Z in the data's units exceeds that of the machine of standardised values by.
   [[nodiscard]] double shift(const TrainState<M>& s) const {
     return log_partition_shift<M>(s.result(), units_);
@@ -149,7 +138,6 @@ class LogZAudit {
   Data data_;
   const Standardisation& units_;
   AuditMemory& memory_;
-  std::optional<SearchBudget> budget_;  // nothing where no search is made
   Listener& listener_;
   std::optional<double> independent_;  // likelihood of training cases by independent units
   Cases<M> train_;
@@ -160,6 +148,7 @@ class LogZAudit {
     std::uint64_t update;
     LogPartition log_partition;
   };
+  bool absurd_ = false;  // log Z of the last report
   std::optional<Conclusion> conclusion_;
 };
 
@@ -173,6 +162,8 @@ class Checkpointer {
 
   /// The latest checkpoint alone: at the start of a run, or where an early stop goes back.
   void write_latest(const TrainState<M>& s, LogZAudit<M>* audit);
+  /// The last one of a run that offers another.
+  void write_last(const TrainState<M>& s);
   /// The latest one, and one for the history.
   void save(const TrainState<M>& s, LogZAudit<M>& audit);
   /// What checkpoints from here on say of the run.
@@ -185,9 +176,7 @@ class Checkpointer {
 
  private:
   void note(const TrainState<M>& s, LogZAudit<M>& audit);
-  [[nodiscard]] std::uint64_t best() const {
-    return options_.patience ? memory_.early_stopping.best_update : 0;
-  }
+  [[nodiscard]] std::uint64_t best() const { return memory_.early_stopping.best_update; }
 
   const M& model_;
   const RunDirectory& run_;
@@ -207,7 +196,7 @@ class EarlyStopping {
   /// Whether this is the best so far. Estimates that are not to be trusted never are.
   bool is_best(const Assessment& found, std::uint64_t update);
   [[nodiscard]] bool stops() const {
-    return options_.patience &&
+    return options_.patience > 0 &&
            memory_.validations_since_best >= static_cast<std::uint64_t>(*options_.patience);
   }
 

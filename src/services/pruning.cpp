@@ -167,16 +167,18 @@ class Pruner {
   Eigen::MatrixXd latent_inputs() requires HasRemovableLatents<M> {
     const auto n = static_cast<Index>(population_.chains.n_chains);
     Eigen::MatrixXd inputs(file_.model.latents(), n * static_cast<Index>(kInputSets));
+    LaneMatrix logits;
     population_.caches = {};
     population_.fit(engine());
     for (std::uint64_t set = 0; set < kInputSets; ++set) {
       advance(engine(), file_.theta, kInputSweeps, Purpose::kChains, population_);
       latent_input(engine(), file_.theta, population_.chains.blocks, population_.caches);
-      for (Index c = 0; c < n; ++c)
-        inputs.col(static_cast<Index>(set) * n + c) =
-            file_.model
-                .latent_logits(population_.caches.blocks[static_cast<std::size_t>(c / kLanes)], c % kLanes)
-                .template cast<double>();
+      for (Index c = 0; c < n; ++c) {
+        if (c % kLanes == 0)
+          file_.model.latent_logits(file_.theta,
+                                    population_.caches.blocks[static_cast<std::size_t>(c / kLanes)], logits);
+        inputs.col(static_cast<Index>(set) * n + c) = logits.col(c % kLanes).template cast<double>();
+      }
     }
     return inputs;
   }

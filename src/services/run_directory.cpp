@@ -70,9 +70,13 @@ RunDirectory::RunDirectory(fs::path directory) : directory_(std::move(directory)
 
 fs::path RunDirectory::kept(std::uint64_t update) const { return checkpoint_of(directory_, update); }
 
+fs::path RunDirectory::resumable() const { return fs::exists(last()) ? last() : latest(); }
+
+void RunDirectory::remove_last() const { remove_file(last()); }
+
 void RunDirectory::remove_products() const {
   for (const std::uint64_t update : checkpoint_updates(history_of(directory_))) remove_file(kept(update));
-  for (const fs::path& path : {metrics(), features(), samples()}) remove_file(path);
+  for (const fs::path& path : {last(), metrics(), features(), samples()}) remove_file(path);
 }
 
 void RunDirectory::prune(std::uint64_t keep, std::uint64_t best) const {

@@ -128,8 +128,8 @@ std::vector<Violation> check(const SamplingOptions& options) {
     require_between(violations, "sweeps", *sweeps, 0, std::int64_t{1} << 53);
   if (options.rungs)
     require_between(violations, "rungs", *options.rungs, 2, static_cast<std::int64_t>(kMostRungs));
-  if (!(options.jump >= 0 && options.jump <= 1))
-    violations.push_back({"jump", format("%g", options.jump), "must be in [0, 1]"});
+  if (options.jump && !(*options.jump >= 0 && *options.jump <= 1))
+    violations.push_back({"jump", format("%g", *options.jump), "must be in [0, 1]"});
   require_between(violations, "clusters", options.clusters, 0, 1024);
   require_between(violations, "swap-every", options.swap_every, 1, 1 << 20);
   require_between(violations, "ensembles", options.ensembles, 2, 1024);
@@ -143,8 +143,9 @@ SampleResult draw_samples(AnyModelFile model, const SamplingOptions& options, co
       [&](auto& file) {
         require_law(file, listener);
         if (!options.shape.empty()) file.visible_shape = parse_shape(options.shape, file.n_raw());
-        require_memory_for(options, file.model);
-        return result_of(file, options, draw(file, options, executor, listener));
+        const SamplingOptions settled = with_ladder(file, options, listener);
+        require_memory_for(settled, file.model);
+        return result_of(file, settled, draw(file, settled, executor, listener));
       },
       model);
 }

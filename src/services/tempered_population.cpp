@@ -28,6 +28,11 @@ TemperedPopulation<M> place_ladder(const Engine<M>& engine, const typename M::Pa
     const Chains<M> warm = warm_chains(engine, theta, data, request.n_warm * ladder.n_rungs);
     for (std::uint64_t c = 0; c < warm.n_chains; ++c) copy_chain(warm, c, chains, c);
   }
+  if (request.n_modes > 0) {
+    const std::uint64_t first = request.n_warm * ladder.n_rungs;
+    const Chains<M> at_modes = mode_chains(engine, theta, request.modes, request.n_modes * ladder.n_rungs);
+    for (std::uint64_t c = 0; c < at_modes.n_chains; ++c) copy_chain(at_modes, c, chains, first + c);
+  }
   const RungLimits limits = request.rungs ? RungLimits{rungs, rungs} : RungLimits{2, kMostRungs};
   tune(engine, theta, replicas.round, limits, ladder, replicas.population, stage(listener, "placing rungs"));
   return replicas;

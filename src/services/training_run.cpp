@@ -1,9 +1,12 @@
 #include "tempera/services/training_run.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "observers.hpp"
 #include "tempera/core/format.hpp"
+#include "tempera/core/permutation.hpp"
+#include "tempera/diagnostics/clusters.hpp"
 #include "tempera/services/config_file.hpp"
 #include "tempera/services/features.hpp"
 #include "tempera/services/pictures.hpp"
@@ -29,6 +32,12 @@ void Checkpointer<M>::save(const TrainState<M>& s, LogZAudit<M>& audit) {
   if (options_.keep > 0) write_checkpoint(run_.kept(s.update), model_, s, memory_, notes_);
   run_.prune(static_cast<std::uint64_t>(options_.keep), best());
   write_checkpoint(run_.latest(), model_, s, memory_, notes_);
+  run_.remove_last();
+}
+
+template <EnergyModel M>
+void Checkpointer<M>::write_last(const TrainState<M>& s) {
+  write_checkpoint(run_.last(), model_, s, memory_, notes_);
 }
 
 template <EnergyModel M>
@@ -96,6 +105,23 @@ void fit_coordinates(const RunDirectory& run, const TrainOptions& options, Start
   data.units = fit_standardisation(prepared_rows(data, "train"), freedom, M::kExactZeros);
 }
 
+/// Draws the valid split of data that have none from the training cases.
+void hold_out(double part, std::uint64_t seed, DataFile& data) {
+  if (part <= 0.0) return;
+  if (data.splits.count("valid") > 0)
+    throw ConfigError({{"holdout", format("%g", part), "means nothing where the data has a valid split"}});
+  const Table all = std::move(data.splits.at("train"));
+  const auto n = static_cast<Index>(std::llround(part * static_cast<double>(all.rows)));
+  if (n == 0 || n == all.rows)
+    throw ConfigError({{"holdout", format("%g", part), "must leave cases in both splits"}});
+  std::vector<Index> order = permutation(all.rows, StreamFactory{seed}.engine(Purpose::kHoldout, 0));
+  std::sort(order.begin(), order.begin() + n);
+  std::sort(order.begin() + n, order.end());
+  const std::span<const Index> rows(order);
+  data.splits["valid"] = rows_of(all, rows.first(static_cast<std::size_t>(n)));
+  data.splits["train"] = rows_of(all, rows.subspan(static_cast<std::size_t>(n)));
+}
+
 Index constant_columns(const BinaryData& data) {
   const Eigen::VectorXd means = data.means();
   return ((means.array() == 0.0) || (means.array() == 1.0)).count();
@@ -106,6 +132,8 @@ template <EnergyModel M>
 RunData<M> read_data(const RunDirectory& run, const TrainOptions& options, Start start, Listener& listener) {
   RunData<M> data;
   data.file = load_data(options.data.data);
+  static_cast<void>(data.file.split("train"));  // which there must be
+  hold_out(options.data.holdout, static_cast<std::uint64_t>(options.run.seed), data.file);
   const Table& table = data.file.split("train");
   if (const auto violations = check(options, table.columns, table.rows); !violations.empty())
     throw ConfigError(violations);
@@ -115,14 +143,15 @@ RunData<M> read_data(const RunDirectory& run, const TrainOptions& options, Start
   if constexpr (HasUnits<M>) fit_coordinates(run, options, start, data, listener);
   data.train = values_of<M>(data, "train");
   const bool has_valid = data.file.splits.count("valid") > 0;
-  if (options.run.validate_every && !has_valid) {
-    throw ConfigError(
-        {{"validate-every", text_of(*options.run.validate_every), "the data has no valid split"}});
+  for (const auto& [field, value] : {std::pair{"validate-every", options.run.validate_every},
+                                     std::pair{"patience", options.run.patience}}) {
+    if (value > 0 && !has_valid)
+      throw ConfigError({{field, text_of(*value), "the data has no valid split; --holdout 0.1 makes one"}});
   }
   const bool tracks = options.tracking.track_log_z.value_or(is_tempered(options.chains.trainer)
                                                                 ? Tracking::kLattice
                                                                 : Tracking::kNone) != Tracking::kNone;
-  if (has_valid && (tracks || options.run.validate_every)) data.valid = values_of<M>(data, "valid");
+  if (has_valid && (tracks || options.run.validate_every > 0)) data.valid = values_of<M>(data, "valid");
   if (const Index constant = constant_columns(data.train); constant > 0)
     listener.warn(std::to_string(constant) + " of " + std::to_string(data.train.n_visible()) +
                   " columns are constant");
@@ -170,8 +199,8 @@ void resume_state(const std::filesystem::path& latest, const M& model, const Tra
                     " rungs, the configuration " + text_of(options.ladder.rungs) +
                     "; the ladder of sml-pt is fixed");
   }
-  if (state.update > static_cast<std::uint64_t>(options.rate.updates)) {
-    throw ConfigError({{"updates", text_of(options.rate.updates),
+  if (state.update > static_cast<std::uint64_t>(*options.rate.updates)) {
+    throw ConfigError({{"updates", text_of(*options.rate.updates),
                         "must be at least " + std::to_string(state.update) + ", the updates already made"}});
   }
 }
@@ -190,6 +219,12 @@ void draw_pictures(const Engine<M>& engine, const RunDirectory& run, const Train
   }
   write_picture(picture_of_chains(result, population.chains), run.samples());
 }
+
+/// Variance along the direction in which cases vary most; known of bits alone.
+double variance_of(const BinaryData& data) {
+  return largest_variance(data, StreamFactory().engine(Purpose::kClusters, 0));
+}
+double variance_of(const RealData&) { return 0.0; }
 
 /// One run, from what is there to what is left: the observers and the loop that they see.
 template <EnergyModel M>
@@ -216,15 +251,20 @@ class Run {
         listener_.progress("training", done, format("%.0f updates/s", speed) + score_) == Control::kStop;
   }
 
-  /// Early stopping offers the model of the best validation.
+  /// Whether the run chooses among its models by validations.
+  [[nodiscard]] bool chooses() const { return *options_.run.validate_every > 0; }
+
+  /// The model of the best validation is offered; the last one stays beside it, to go on from.
   void go_back(Checkpointer<M>& checkpointer, LogZAudit<M>& audit, TrainState<M>& state,
                TrainingResult& result) {
     const EarlyStoppingMemory best = memory_.early_stopping;
     if (best.best_update == 0) {
-      listener_.warn("early stopping: no validation was to be trusted; the last model is kept");
+      listener_.warn("no validation was to be trusted; the last model is kept");
       return;
     }
     if (best.best_update == state.update) return;
+    memory_.early_stopping.validations_since_best = 0;
+    checkpointer.write_last(state);
     read_checkpoint(run_.kept(best.best_update), engine_.model, state, memory_);
     // The verdict is of the model that is offered, which is no longer the last.
     verdict_.likelihood = best.best_validation;
@@ -232,12 +272,13 @@ class Run {
     verdict_.trusted = true;
     verdict_.overfitting.reset();
     verdict_.rising.reset();
+    verdict_.offered_update = best.best_update;
     checkpointer.note_verdict(verdict_.words());
     checkpointer.write_latest(state, &audit);
     score_ = format(", validation %.3f nats", best.best_validation);
     result.updates = state.update;
-    listener_.note("early stopping: back to the best validation likelihood, at update " +
-                   std::to_string(state.update));
+    listener_.note("the model of the best validation likelihood is offered, that of update " +
+                   std::to_string(state.update) + "; the last one is " + run_.last().string());
   }
 
   const Engine<M>& engine_;
@@ -256,7 +297,7 @@ template <EnergyModel M>
 TrainingResult Run<M>::operator()(Start start) {
   const bool goes_on = start == Start::kCheckpoint;
   TrainState<M> state = starting_state(engine_, options_, plan_, data_.train, start, listener_);
-  if (goes_on) resume_state(run_.latest(), engine_.model, options_, state, memory_);
+  if (goes_on) resume_state(run_.resumable(), engine_.model, options_, state, memory_);
   Checkpointer<M> checkpointer(engine_.model, run_, options_.run,
                                {data_.file.visible_shape,
                                 data_.rule,
@@ -280,12 +321,11 @@ TrainingResult Run<M>::operator()(Start start) {
 
   std::optional<Assessment> last;
   train<M>(engine_, plan_, data_.train, state, [&](const UpdateReport& report, const TrainState<M>& s) {
-    audit.search(s);
     if (is_reported(plan_, report.update)) {
       Assessment found = audit.assess(report, s);
       const auto gain = stopping.gain(found);
       // Of many noisy reports the luckiest would be chosen.
-      if (gain && options_.run.patience && is_validated(plan_, report.update))
+      if (gain && chooses() && is_validated(plan_, report.update))
         found = audit.settled(std::move(found), s, std::min(*gain / kChoiceErrors, kChoiceNats));
       last = found;
       score_ = found.words();
@@ -294,7 +334,7 @@ TrainingResult Run<M>::operator()(Start start) {
       verdict_.effective_draws = report.effective_sample_size;
       verdict_.cluster_variation = report.cluster_variation;
       audit.require_sense(found, s);
-      if (is_validated(plan_, report.update) && stopping.is_best(found, s.update) && options_.run.patience)
+      if (is_validated(plan_, report.update) && stopping.is_best(found, s.update))
         checkpointer.save_best(s, audit);
     }
     show(report, first, watch.here());
@@ -320,9 +360,9 @@ TrainingResult Run<M>::operator()(Start start) {
   result.updates = state.update;
   result.seconds = watch.total();
   result.stopped_by_listener = stopped_;
-  result.validates = options_.run.validate_every.has_value();
+  result.validates = chooses();
   result.stopped_early = stopping.stops();
-  if (!stopped_ && stopping.stops()) go_back(checkpointer, audit, state, result);
+  if (!stopped_ && chooses()) go_back(checkpointer, audit, state, result);
   if (audit.estimates()) result.trusted = audit.doubt() == LogZDoubt::kNone;
   result.best_validation = memory_.early_stopping.best_validation;
   result.best_update = memory_.early_stopping.best_update;
@@ -337,7 +377,8 @@ TrainingResult run_training_of(const std::filesystem::path& directory, const Tra
                                Start start, const Executor& executor, Listener& listener) {
   const RunDirectory run(directory);
   const RunData<M> data = read_data<M>(run, options, start, listener);
-  const TrainOptions resolved = resolve<M>(options, data.train.n_visible(), data.train.n_cases());
+  const TrainOptions resolved = resolve<M>(options, data.train.n_visible(), data.train.n_cases(),
+                                           variance_of(data.train), data.file.splits.count("valid") > 0);
   const M model(M::shape_from(resolved.machine, data.train.n_visible()), M::fit_reference(data.train));
   require_possible_values(model, data.train, data.file.name + ", train");
   if (data.valid.n_cases() > 0) require_possible_values(model, data.valid, data.file.name + ", valid");

@@ -57,7 +57,11 @@ std::string TrainingVerdict::words() const {
   } else if (rising) {
     add(text, format("still rising (%.2f nats in the last quarter of the updates)", *rising));
   }
-  if (!watched) add(text, "nothing watches for overfitting");
+  if (offered_update) {
+    add(text, format("the model of update %llu, the best validated, is offered",
+                     static_cast<unsigned long long>(*offered_update)));
+  }
+  if (!watched) add(text, "nothing watches for overfitting (--holdout 0.1 would)");
   return text;
 }
 

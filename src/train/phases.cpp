@@ -6,6 +6,9 @@
 namespace tempera {
 namespace {
 
+/// Updates between those of which a block of cases becomes components of the jumps' proposal.
+constexpr std::uint64_t kRememberEvery = 8;
+
 constexpr Draws kTrainingDraws{Purpose::kChains, Purpose::kSwaps};
 
 /// Noise on the visibles of cases; nothing for machines that take none.
@@ -58,12 +61,21 @@ void restart_at_data(const Engine<M>& engine, const Plan& plan, const Population
   ++population.chains.sweeps;
 }
 
+/// Jumps of the chains of the gradient, now and then.
+template <EnergyModel M>
+void offer_jumps(const Engine<M>& engine, const SamplingPlan& plan, TrainState<M>& s,
+                 Population<M>& population) {
+  const double rate = jumps_of(engine.model, plan, s).rate;
+  if (const auto accepted = jump_now_and_then(engine, s.theta, rate, s.jumps, population))
+    note_acceptance(*accepted, s.jumps);
+}
+
 /// Sweeps without a ladder.
 template <EnergyModel M>
-void sweep(const Engine<M>& engine, const SamplingPlan& plan, Purpose purpose, const TrainState<M>& s,
+void sweep(const Engine<M>& engine, const SamplingPlan& plan, Purpose purpose, TrainState<M>& s,
            Population<M>& population) {
   for (std::uint64_t k = 0; k < plan.sweeps; ++k) {
-    jump_now_and_then(engine, s.theta, plan.jump_rate, s.jumps, population);
+    if (plan.jumps()) offer_jumps(engine, plan, s, population);
     advance(engine, s.theta, 1, purpose, population);
   }
 }
@@ -84,7 +96,7 @@ struct LadderSweeps {
     s.population.fit(engine);
     place(ladder, s.population);
     for (std::uint64_t k = 0; k < plan.sweeps; ++k) {
-      jump_now_and_then(engine, s.theta, plan.jump_rate, s.jumps, s.population);
+      if (plan.jumps()) offer_jumps(engine, plan, s, s.population);
       temper(engine, s.theta, {1, kTrainingDraws}, ladder, s.population);
     }
     exchange_with_free_chains(engine.streams, ladder);
@@ -125,7 +137,8 @@ Phase<M> positive_phase(const Engine<M>& engine, const Plan& plan, const Batch<M
       latent_input(engine, s.theta, cases.chains.blocks, cases.caches);
       mean_latents(engine, s.theta, cases.chains.blocks, cases.caches);
   }
-  if (plan.sampling.jump_rate > 0) add_cases(engine.model, cases.caches, s.jumps);
+  if (plan.sampling.jumps() && s.update % kRememberEvery == 0)
+    add_cases(engine.model, s.theta, cases.caches.blocks.front(), s.jumps);
   return {cases, gradient_chains(NoLadder(), batch.cases.size()), mean_weights(batch.cases.size())};
 }
 

@@ -81,6 +81,45 @@ InitialValues InitOptions::values() const {
   return values;
 }
 
+namespace {
+
+/// Updates of machines of the usual size, and of very small ones.
+constexpr double kUsualUpdates = 5000.0;
+constexpr double kMostUsualUpdates = 20000.0;
+constexpr double kRounding = 500.0;
+
+/// A machine of a quarter of the parameters gets twice the updates, in about half of the time.
+std::int64_t usual_updates(double parameters) {
+  const double updates = kUsualUpdates * std::sqrt(kUsualParameters / std::max(1.0, parameters));
+  return static_cast<std::int64_t>(
+      kRounding * std::round(std::clamp(updates, kUsualUpdates, kMostUsualUpdates) / kRounding));
+}
+
+/// The rate that does well for pictures, whose largest variance is about 5, is too large for cases that lie
+/// in a few clusters, where one direction has nearly all of the variance: the masses of the clusters then
+/// swing. Between the two the rate falls faster than the variance grows (docs/results.md).
+constexpr double kUsualVariance = 5.5;
+constexpr double kVarianceOrder = 1.5;
+double rate_factor(double variance) {
+  return variance <= kUsualVariance ? 1.0 : std::pow(kUsualVariance / variance, kVarianceOrder);
+}
+
+/// Validations of a run that looks for them by itself, without improvement until it stops, and updates at
+/// least.
+constexpr std::int64_t kValidations = 20;
+constexpr std::int64_t kPatience = 6;
+constexpr std::int64_t kLeastUpdates = 1000;
+
+void resolve_validation(bool validates, TrainOptions& options) {
+  const bool by_itself =
+      validates && *options.tracking.track_log_z != Tracking::kNone && *options.rate.updates >= kLeastUpdates;
+  const bool asked = options.run.validate_every.has_value();
+  if (!asked) options.run.validate_every = by_itself ? *options.rate.updates / kValidations : 0;
+  if (!options.run.patience) options.run.patience = by_itself && !asked ? kPatience : 0;
+}
+
+}  // namespace
+
 TrainOptions resolve(TrainOptions options, const MachinePreferences& preferences, Index n_cases) {
   const MachineDefaults& defaults = preferences.defaults;
   const std::int64_t batch = std::min<std::int64_t>(options.chains.batch, n_cases);
@@ -93,9 +132,18 @@ TrainOptions resolve(TrainOptions options, const MachinePreferences& preferences
     options.rate.updates = *options.rate.epochs * ((n_cases + batch - 1) / batch);
     options.rate.epochs.reset();
   }
-  if (!options.rate.lr) options.rate.lr = natural ? defaults.natural_learning_rate : defaults.learning_rate;
+  if (!options.rate.updates) options.rate.updates = usual_updates(preferences.parameters);
   if (!options.first_order.optimizer)
     options.first_order.optimizer = natural ? FirstOrder::kSgd : defaults.first_order;
+  if (!options.rate.lr) {
+    options.rate.lr = natural ? defaults.natural_learning_rate
+                      : *options.first_order.optimizer == FirstOrder::kSgd
+                          ? defaults.learning_rate * rate_factor(preferences.variance)
+                          : defaults.learning_rate;
+  }
+  if (!options.chains.jump && (!preferences.jumps || options.chains.trainer == Trainer::kCd))
+    options.chains.jump = 0.0;
+  resolve_validation(preferences.validates, options);
   if (!options.natural.damping) {
     options.natural.damping = natural ? damping_of(default_options(*options.natural.metric)) : kFisherDamping;
   }
@@ -113,7 +161,7 @@ Plan plan_of(const TrainOptions& options, Index n_cases) {
   plan.sampling = {options.chains.trainer != Trainer::kCd, count(options.chains.sweeps), options.chains.jump};
   plan.ladder = {motion_of(options), options.ladder.beta_lr};
   plan.rate = {*options.rate.lr, options.rate.schedule, options.rate.decay_updates,
-               count(options.rate.warmup), count(options.rate.updates)};
+               count(options.rate.warmup), count(*options.rate.updates)};
   if (is_natural(options)) {
     plan.rule = natural_plan(options);
   } else {
@@ -128,7 +176,8 @@ Plan plan_of(const TrainOptions& options, Index n_cases) {
   plan.average = options.gradient.average;
   plan.tracking = {*options.tracking.track_log_z, options.tracking.every, options.tracking.enumerate};
   plan.report.every = count(options.run.report_every);
-  if (options.run.validate_every) plan.report.validate_every = count(*options.run.validate_every);
+  if (options.run.validate_every.value_or(0) > 0)
+    plan.report.validate_every = count(*options.run.validate_every);
   plan.start = {options.init.values(),
                 count(*options.chains.chains),
                 count(options.natural.metric ? options.natural.chains.value_or(0) : 0),

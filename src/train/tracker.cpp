@@ -37,6 +37,8 @@ constexpr RungLimits kRungs{3, 100};
 /// Standard deviation of a step of the bias of shared chains (docs/mathematics/log-partition.md 3.17).
 constexpr double kBiasStep = 1e-3;
 constexpr Draws kDraws{Purpose::kTracking, Purpose::kTrackingSwaps};
+constexpr JumpDraws kJumpDraws{Purpose::kTrackingJumpStep, Purpose::kTrackingJumpChoice,
+                               Purpose::kTrackingJump};
 
 std::size_t at(std::uint64_t n) { return static_cast<std::size_t>(n); }
 
@@ -242,7 +244,9 @@ void measure_pairs(const TemperatureLadder& before, const std::vector<EnergyDiff
 
 /// A round of sweeps and swaps where the tracker is, and what it measures.
 template <EnergyModel M>
-void round(const Engine<M>& engine, Tracker<M>& tracker) {
+void round(const Engine<M>& engine, const Jumps& jumps, Tracker<M>& tracker) {
+  if (jumps.memory != nullptr)
+    jump_now_and_then(engine, tracker.theta, jumps.rate, *jumps.memory, tracker.population, kJumpDraws);
   if (tracker.ladder.n_rungs == 0) {
     advance(engine, tracker.theta, 1, kDraws.sweeps, tracker.population);
     ++tracker.rounds;
@@ -424,7 +428,8 @@ const char* tracker_fault(const Tracker<M>& tracker) {
 }
 
 template <EnergyModel M>
-void track(const Engine<M>& engine, const typename M::Params& theta, Tracker<M>& tracker) {
+void track(const Engine<M>& engine, const typename M::Params& theta, Tracker<M>& tracker,
+           const Jumps& jumps) {
   const std::vector<double> goal = place_rungs(engine.model, tracker);
   make_current(engine, tracker);
   const bool particles_alone = tracker.ladder.n_rungs == 0;
@@ -450,21 +455,22 @@ void track(const Engine<M>& engine, const typename M::Params& theta, Tracker<M>&
     }
     move_belief(log_weights, tracker);
     resample_particles(engine.model, engine.streams, tracker);
-    for (std::uint64_t r = 0; r < kLeastRounds; ++r) round(engine, tracker);
+    for (std::uint64_t r = 0; r < kLeastRounds; ++r) round(engine, jumps, tracker);
     for (std::uint64_t r = kLeastRounds;
          r < kMostRounds && least_fraction(tracker.accumulated_log_weight, tracker, false) < kLeastFraction;
          ++r)
-      round(engine, tracker);
+      round(engine, jumps, tracker);
     forget_lag(tracker);
   }
   require_finite(tracker);
 }
 
 template <EnergyModel M>
-void refresh(const Engine<M>& engine, std::uint64_t rounds, Tracker<M>& tracker, const Progress& progress) {
+void refresh(const Engine<M>& engine, std::uint64_t rounds, Tracker<M>& tracker, const Progress& progress,
+             const Jumps& jumps) {
   make_current(engine, tracker);
   for (std::uint64_t r = 0; r < rounds; ++r) {
-    round(engine, tracker);
+    round(engine, jumps, tracker);
     if (progress && progress(static_cast<double>(r + 1) / static_cast<double>(rounds)) == Control::kStop)
       return;
   }
@@ -472,8 +478,8 @@ void refresh(const Engine<M>& engine, std::uint64_t rounds, Tracker<M>& tracker,
 
 template <EnergyModel M>
 void settle(const Engine<M>& engine, std::uint64_t rounds_to_follow, Tracker<M>& tracker,
-            const Progress& progress) {
-  refresh(engine, rounds_to_follow / kSettling, tracker, progress);
+            const Progress& progress, const Jumps& jumps) {
+  refresh(engine, rounds_to_follow / kSettling, tracker, progress, jumps);
   tracker.belief.covariance *= kForgetting;
 }
 
@@ -550,9 +556,9 @@ void track_shared(const Engine<M>& engine, const typename M::Params& theta, cons
   template Tracker<M> initial_tracker(const Engine<M>&, const TrackerShape&);                              \
   template Tracker<M> shared_tracker(const M&, const TemperatureLadder&);                                  \
   template const char* tracker_fault(const Tracker<M>&);                                                   \
-  template void track(const Engine<M>&, const M::Params&, Tracker<M>&);                                    \
-  template void refresh(const Engine<M>&, std::uint64_t, Tracker<M>&, const Progress&);                    \
-  template void settle(const Engine<M>&, std::uint64_t, Tracker<M>&, const Progress&);                     \
+  template void track(const Engine<M>&, const M::Params&, Tracker<M>&, const Jumps&);                      \
+  template void refresh(const Engine<M>&, std::uint64_t, Tracker<M>&, const Progress&, const Jumps&);      \
+  template void settle(const Engine<M>&, std::uint64_t, Tracker<M>&, const Progress&, const Jumps&);       \
   template std::vector<double> coldest_energies(const Engine<M>&, const Tracker<M>&);                      \
   template LogPartition tracked_log_partition(const Engine<M>&, const M::Params&, const Tracker<M>&);      \
   template void track_shared(const Engine<M>&, const M::Params&, const TemperatureLadder&, Population<M>&, \

@@ -115,7 +115,7 @@ TrainState<M> initial_state(const Engine<M>& engine, const Plan& plan, const typ
   TrainState<M> s;
   begin_at(engine.model, plan, engine.model.initial_params(engine.streams, plan.start.init), s);
   s.offsets = plan.centring ? engine.model.initial_offsets(data.means()) : engine.model.zero_offsets();
-  if (plan.sampling.jump_rate > 0) s.jumps = empty_memory(engine.model.latents());
+  if (plan.sampling.jumps()) s.jumps = empty_memory(engine.model.latents());
   start_rule(engine, plan, s);
   start_chains(engine, plan, s);
   start_tracker(engine, plan, s);
@@ -128,6 +128,7 @@ void train(const Engine<M>& engine, const Plan& plan, const typename M::Data& da
   Memory<M> memory;
   memory.gradient = engine.model.zero_params();
   if (plan.sampling.persistent) memory.clusters = clusters_of(data, engine.streams);
+  memory.searches = search_budget(engine.model, plan);
   Batches<M> batches(data, plan, engine.streams);
   while (s.update < plan.rate.total) {
     const UpdateReport report = update(engine, plan, batches.at(s.update), s, memory);

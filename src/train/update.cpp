@@ -109,7 +109,7 @@ struct LadderAdaptation {
   /// A snapshot where the chains have come away from the last one, or the way back to it where the machine
   /// has.
   void operator()(Snapshots<M>& snapshots) const {
-    const SnapshotStep step{s.update, plan.sampling.jump_rate, s.jumps};
+    const SnapshotStep step{s.update, jumps_of(engine.model, plan.sampling, s).rate, s.jumps};
     if (!is_due(snapshots)) {
       refresh_reservoir(engine, step, snapshots, memory.phases.snapshots);
       return;
@@ -162,7 +162,7 @@ void follow_log_z(const Engine<M>& engine, const Plan& plan, TrainState<M>& s, U
     if (plan.tracking.kind == Tracking::kShared) {
       track_shared(engine, s.theta, std::get<TemperatureLadder>(s.ladder), s.population, s.tracker);
     } else if (s.update % track_every(plan, s) == 0) {
-      track(engine, s.result(), s.tracker);
+      track(engine, s.result(), s.tracker, jumps_of(engine.model, plan.sampling, s));
     }
     if (is_reported(plan, s.update))
       report.log_partition = tracked_log_partition(engine, s.result(), s.tracker);
@@ -221,6 +221,7 @@ UpdateReport update(const Engine<M>& engine, const Plan& plan, const Batch<M>& b
   hold(plan.mask, s);
 
   adapt_ladder(engine, plan, s, memory);
+  if (memory.searches) search(engine, *memory.searches, batch.data, s);
   follow_log_z(engine, plan, s, report);
   return finished(std::move(report), plan, batch, step, s);
 }

@@ -178,9 +178,9 @@ def fill_disk(path):
 
 
 def train_args(data, out, *more, hidden=6, trainer="sml", updates=60, batch=50, seed=1):
-    """A short training run; an option that is in `more` takes the place of the one here: none may be given twice."""
+    """A short training run, without a horizon: a longer one continues a shorter one. An option that is in `more` takes the place of the one here: none may be given twice."""
     given = {"--data": data, "--hidden": hidden, "--trainer": trainer, "--batch": batch, "--updates": updates,
-             "--seed": seed, "--out": out}
+             "--seed": seed, "--out": out, "--schedule": "inverse"}
     return ("train", *(part for option, value in given.items() if option not in more for part in (option, value)),
             *more)
 

@@ -17,7 +17,7 @@ class PicturesAndFilters(CliTest):
         cls.rbm = random_rbm(2, 16, 5)
         cls.model = cls.rbm.write(cls.folder / "model.h5")
         cls.run_dir = cls.folder / "run"
-        run(*train_args("digits", cls.run_dir, "--binarize", "threshold", hidden=8))
+        run(*train_args("digits", cls.run_dir, "--binarize", "threshold", hidden=8, updates=900))
 
     def aspect(self, *args):
         """width / height of the picture that a command writes."""

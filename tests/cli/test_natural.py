@@ -18,7 +18,7 @@ def states(n):
 
 class Deep(CliTest):
     def train(self, *more, name="run", updates=30):
-        run("train", *SMALL, "--updates", updates, "--model", "dbm", "--hidden", "6,4", "--force", "--out", self.dir / name, *more)
+        run("train", *SMALL, "--schedule", "inverse", "--updates", updates, "--model", "dbm", "--hidden", "6,4", "--force", "--out", self.dir / name, *more)
         return self.dir / name
 
     def brute(self, path):
@@ -114,7 +114,7 @@ class Deep(CliTest):
 
 class Metrics(CliTest):
     def train(self, metric, *more, name="run", updates=30):
-        run("train", *SMALL, "--updates", updates, "--hidden", "6", "--trainer", "sml", "--lr", "0.05" if "kl" not in more else "0.2", "--metric", metric, "--force", "--out", self.dir / name, *more)
+        run("train", *SMALL, "--schedule", "inverse", "--updates", updates, "--hidden", "6", "--trainer", "sml", "--lr", "0.05" if "kl" not in more else "0.2", "--metric", metric, "--force", "--out", self.dir / name, *more)
         return self.dir / name
 
     def test_every_metric_learns_and_says_what_it_did(self):

@@ -142,7 +142,10 @@ class Tempering(CliTest):
         samples, told = self.sample("--ladder", "none", "--sweeps", 500, "--jump", 0.3, "--data", data)
         self.assertLess(self.deviation(samples, told), STANDARD_ERRORS)
         self.assertTrue(told["mixed"], told["verdict"])
-        run("sample", self.model, "--out", self.dir / "s.h5", "--jump", 0.3, expect=64)
+        # Without cases they lead to the modes that a search finds.
+        samples, told = self.sample("--ladder", "none", "--sweeps", 500, "--jump", 0.3)
+        self.assertLess(self.deviation(samples, told), STANDARD_ERRORS)
+        self.assertTrue(told["mixed"], told["verdict"])
         run("sample", self.model, "--out", self.dir / "s.h5", "--jump", 1.5, "--data", data, expect=78)
 
     def test_warm_and_cold_starts_are_compared(self):
@@ -154,7 +157,7 @@ class Tempering(CliTest):
     def test_a_reference_far_from_one_mode_is_not_mixed(self):
         """Fitted to cases of one mode alone, beta = 0 never meets the other: warm and cold chains stay apart."""
         one = np.tile((self.rows > 0).astype(np.uint8), (50, 1))
-        _, told = self.sample("--ladder", "temperature", "--data", write_data(self.dir / "one.h5", train=one), count=100)
+        _, told = self.sample("--ladder", "temperature", "--jump", 0, "--data", write_data(self.dir / "one.h5", train=one), count=100)
         self.assertFalse(told["mixed"], told["verdict"])
 
     def test_distance_rungs_and_threads(self):

@@ -163,7 +163,7 @@ class Training(CliTest):
         return path
 
     def train(self, kind, name, *more, updates=30):
-        run("train", "--data", self.data(kind), "--model", kind, *KINDS[kind], *SHORT, "--updates", updates, "--force", "--out", self.dir / name,
+        run("train", "--data", self.data(kind), "--model", kind, *KINDS[kind], *SHORT, "--schedule", "inverse", "--updates", updates, "--force", "--out", self.dir / name,
             *more)
         return self.dir / name
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from harness import FULL, CliTest, benchmark_data, compare_datasets, read_metrics, run, run_json
 
-SMALL = ["--data", "digits", "--binarize", "threshold", "--hidden", "12", "--batch", "100", "--threads", "1"]
+SMALL = ["--data", "digits", "--binarize", "threshold", "--hidden", "12", "--batch", "100", "--threads", "1", "--schedule", "inverse", "--validate-every", "0"]
 
 
 def train(out, *words, timeout=60):
@@ -163,7 +163,7 @@ class Commands(CliTest):
         x[:80] = generator.random(200) < 0.5
         path = self.dir / "data.npy"
         np.save(path, x)
-        words = ["--data", path, "--hidden", 40, "--batch", 100, "--updates", 3000, "--schedule", "constant", "--threads", 1,
+        words = ["--data", path, "--jump", 0, "--hidden", 40, "--batch", 100, "--updates", 3000, "--schedule", "constant", "--threads", 1,
                  "--out", out, "--force", "--lr"]
         # Two chains are so few that training diverges, and is ended for it.
         told = run("train", *words, 0.1, "--trainer", "sml", "--chains", 2, "--track-log-z", "smc", expect=70).stderr

@@ -58,7 +58,8 @@ class EarlyStopping(CliTest):
             with self.subTest(patience=name):
                 run(*overfit_args(self.data, self.dir / name, *more, updates=last + 100))
                 self.assertEqual(int(read_metrics(self.dir / name)[-1]["update"]), last + 100)
-        self.assertEqual(state(self.dir / "none" / "checkpoint.h5")["update"], last + 100)
+        self.assertEqual(state(self.dir / "none" / "last.h5")["update"], last + 100)
+        self.assertEqual(state(self.dir / "none" / "checkpoint.h5")["update"], self.best_update(self.dir / "none"))
 
     def test_the_checkpoint_is_the_best_one(self):
         found = state(self.run_dir / "checkpoint.h5")
@@ -178,7 +179,7 @@ class Updates(CliTest):
 
     def test_planted_defaults_have_none(self):
         for more in (("--centering", "--average", "--momentum", 0, "--sweeps", 1, "--l1", 0, "--l2", 0, "--clip", 0,
-                      "--init", 0.01, "--optimizer", "sgd", "--chains", 0),
+                      "--init", 0.05, "--optimizer", "sgd", "--chains", 0),
                      ("--clip", 1000), ("--keep", 1), ("--checkpoint-every", 7)):
             with self.subTest(option=more):
                 self.assertEqual(self.changed(*more), [])

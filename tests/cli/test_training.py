@@ -23,7 +23,9 @@ def train_args(out, *more, trainer="sml", updates=200, seed=1, rungs=4):
     chains = ("--chains", 100) if trainer != "cd" else ()
     if trainer in ("sml-pt", "sml-apt"):
         chains += ("--rungs", rungs, "--ensembles", 3)
-    return ("train", "--data", "digits", "--binarize", "threshold", "--model", "bernoulli-rbm", "--hidden", 12,
+    # A schedule without a horizon: a longer run continues a shorter one.
+    schedule = () if "--schedule" in more else ("--schedule", "inverse")
+    return ("train", "--data", "digits", "--binarize", "threshold", "--model", "bernoulli-rbm", "--hidden", 12, *schedule,
             "--trainer", trainer, *chains, "--batch", 100, "--updates", updates, "--seed", seed, "--out", out, *more)
 
 
@@ -118,7 +120,7 @@ class RunDirectory(CliTest):
 
 class SameBytes(CliTest):
     def test_stop_and_resume(self):
-        """The first 100 of 200 updates are a run of 100 updates: no default has a horizon."""
+        """The first 100 of 200 updates are a run of 100 updates: nothing but the schedule of the rate has a horizon."""
         jumps = [(t, "sgd", ("--jump", 0.3)) for t in TRAINERS if t != "cd"]
         jumps.append(("sml-apt", "sgd", ("--ladder", "desjardins2010", "--beta-lr", 0.01)))
         for trainer, optimizer, more in [(t, o, m) for t in TRAINERS for o in OPTIMIZERS
@@ -152,8 +154,9 @@ class SameBytes(CliTest):
     def test_snapshots_resume(self):
         """A machine that has come away from its last snapshot is frozen, some hundreds of updates apart."""
         whole, parts = self.dir / "whole", self.dir / "parts"
-        run(*train_args(whole, "--lr", 0.5, trainer="sml-ptt", updates=800))
-        run(*train_args(parts, "--lr", 0.5, trainer="sml-ptt", updates=75))
+        words = ("--lr", 0.5, "--init", 0.01, "--jump", 0)
+        run(*train_args(whole, *words, trainer="sml-ptt", updates=800))
+        run(*train_args(parts, *words, trainer="sml-ptt", updates=75))
         rungs = []
         for updates in (80, 100, 300, 800):
             run("resume", parts, "--updates", updates)

@@ -81,9 +81,10 @@ class Units(CliTest):
         self.assertLess(abs(raw - stored), 1e-5 * abs(stored) + 1)
 
     def test_a_run_goes_on_in_its_own_coordinates(self):
-        path, whole, _ = self.trained("whole", clouds(900, 4) * 5 + 20, kind="ssrbm")
+        path, whole, _ = self.trained("whole", clouds(900, 4) * 5 + 20, "--schedule", "inverse", kind="ssrbm")
         parts = self.dir / "parts"
-        run("train", "--data", path, "--model", "ssrbm", "--hidden", 4, "--updates", 100, "--threads", 1, "--out", parts, "--quiet")
+        run("train", "--data", path, "--model", "ssrbm", "--hidden", 4, "--updates", 100, "--schedule", "inverse", "--threads", 1, "--out", parts,
+            "--quiet")
         run("resume", parts, "--updates", UPDATES, "--threads", 1, "--quiet")
         with h5py.File(whole / "checkpoint.h5") as a, h5py.File(parts / "checkpoint.h5") as b:
             for field in a["state/theta"]:

@@ -30,7 +30,7 @@ struct Machine {
     Caches<BernoulliRbm> caches;
     caches.fit(model, 7, executor);
     latent_input(Engine{model, {}, executor}, theta, blocks, caches);
-    add_cases(model, caches, memory);
+    add_cases(model, theta, caches.blocks.front(), memory);
   }
 
   /// log p_beta(h) without its constant, by brute force in double.
@@ -81,7 +81,7 @@ TEST(Jump, MemoryIsARingOfCases) {
   for (int k = 0; k < 6; ++k) {
     caches.blocks[0].hidden_input.setConstant(static_cast<float>(100 * k));
     caches.blocks[1].hidden_input.setConstant(static_cast<float>(k));
-    add_cases(m.model, caches, memory);
+    for (const auto& cache : caches.blocks) add_cases(m.model, m.theta, cache, memory);
   }
   EXPECT_EQ(memory.filled, static_cast<std::uint64_t>(kJumpCases));
   EXPECT_EQ(memory.next, 600U - kJumpCases);

@@ -49,7 +49,7 @@ TEST(Verdict, SaysWhereABaselineIsBetter) {
   EXPECT_EQ(
       verdict.words(),
       "3.00 nats above independent units, 1.00 nats BELOW a full Gaussian (training), nothing watches for "
-      "overfitting");
+      "overfitting (--holdout 0.1 would)");
   verdict.gaussian = -12.2;
   EXPECT_NE(verdict.words().find("no different from a full Gaussian"), std::string::npos);
 }

@@ -29,7 +29,7 @@ Texts written(const TrainOptions& options) {
 TrainOptions read_into(TrainOptions options, const Texts& texts) {
   TrainOptions::visit(
       [&texts](const OptionText& text, auto& field) {
-        EXPECT_TRUE(assign(field, texts.at(text.name), text.none)) << text.name;
+        EXPECT_TRUE(assign(field, texts.at(text.name), text)) << text.name;
       },
       options);
   return options;
@@ -72,7 +72,7 @@ class Words {
  public:
   explicit Words(const Plan& p) {
     add(p.batch, p.inference.kind, p.inference.sweeps, p.inference.data_noise, p.sampling.persistent,
-        p.sampling.sweeps, p.sampling.jump_rate, p.ladder.motion, p.ladder.beta_lr, p.rate.lr,
+        p.sampling.sweeps, p.sampling.jump_rate.value_or(-1.0), p.ladder.motion, p.ladder.beta_lr, p.rate.lr,
         p.rate.schedule, p.rate.decay_updates, p.rate.warmup, p.rate.total, p.rule.index());
     std::visit([this](const auto& rule) { add_rule(rule); }, p.rule);
     add(p.projection.filter_norm, p.projection.filters_shrink, p.centring, p.average, p.tracking.kind,
@@ -162,14 +162,16 @@ TEST(TrainOptions, WhatIsWrittenIsReadBack) {
 
 TEST(Resolve, LeavesNothingOpenForAnyKindAndTrainer) {
   EXPECT_EQ(open_options(TrainOptions()),
-            (std::set<std::string>{"chains", "damping", "inference", "init", "lr", "optimizer", "track-every",
-                                   "track-log-z"}));
+            (std::set<std::string>{"chains", "damping", "inference", "init", "jump", "lr", "optimizer",
+                                   "patience", "track-every", "track-log-z", "updates", "validate-every"}));
   for_each_kind([]<class M>(std::type_identity<M>) {
     for_each_way([](const TrainOptions& options) {
       const TrainOptions resolved = resolve<M>(options, kVisible, kCases);
-      // How often the tracker steps follows from the chains that a run has, whose number may change.
-      EXPECT_EQ(open_options(resolved), (std::set<std::string>{"track-every"}))
-          << M::kKind << " " << name_of(options.chains.trainer);
+      // How often the tracker steps follows from the chains that a run has, whose number may change, and how
+      // often chains jump from how many do.
+      std::set<std::string> open = {"track-every"};
+      if (HasLatentMarginal<M> && options.chains.trainer != Trainer::kCd) open.insert("jump");
+      EXPECT_EQ(open_options(resolved), open) << M::kKind << " " << name_of(options.chains.trainer);
       EXPECT_EQ(written(resolve<M>(resolved, kVisible, kCases)), written(resolved))
           << "nothing is left to do";
     });
@@ -183,7 +185,7 @@ TEST(Resolve, KeepsWhatIsSaid) {
     const TrainOptions resolved = resolve<M>(said, kVisible, kCases);
     // Passes over the data become updates.
     expected["epochs"] = "none";
-    expected["updates"] = text_of(resolved.rate.updates);
+    expected["updates"] = text_of(*resolved.rate.updates);
     EXPECT_EQ(written(resolved), expected);
   });
 }
@@ -200,6 +202,34 @@ TEST(Resolve, TakesWhatTheKindPrefers) {
     options.natural.metric = MetricKind::kKfac;
     EXPECT_EQ((resolve<M>(options, kVisible, kCases).rate.lr), M::defaults().natural_learning_rate);
   });
+}
+
+TEST(Resolve, LengthRateAndValidationFollowTheMachineAndItsData) {
+  const auto resolved = [](const MachinePreferences& preferences, TrainOptions options = {}) {
+    return resolve(options, preferences, kCases);
+  };
+  MachinePreferences preferences;
+  EXPECT_EQ(resolved(preferences).rate.updates, 5000);
+  preferences.parameters = kUsualParameters / 4.0;
+  EXPECT_EQ(resolved(preferences).rate.updates, 10000);
+  preferences.parameters = 100.0;
+  EXPECT_EQ(resolved(preferences).rate.updates, 20000);
+  EXPECT_EQ(resolved(preferences).rate.lr, 0.3);
+  EXPECT_EQ(resolved(preferences).run.validate_every, 0);
+  EXPECT_EQ(resolved(preferences).run.patience, 0);
+  preferences.variance = 22.0;
+  preferences.validates = true;
+  EXPECT_NEAR(*resolved(preferences).rate.lr, 0.3 / 8.0, 1e-12);
+  EXPECT_EQ(resolved(preferences).run.validate_every, 1000);
+  EXPECT_EQ(resolved(preferences).run.patience, 6);
+  TrainOptions options;
+  options.rate.updates = 100;
+  EXPECT_EQ(resolved(preferences, options).run.validate_every, 0) << "too short to be worth it";
+  options.run.validate_every = 10;
+  EXPECT_EQ(resolved(preferences, options).run.patience, 0) << "asked for validations, not for a stop";
+  options = {};
+  options.first_order.optimizer = FirstOrder::kAdam;
+  EXPECT_EQ(resolved(preferences, options).rate.lr, 0.3) << "adam's steps have no unit";
 }
 
 TEST(Resolve, AStagedStartStaysARule) {
@@ -342,6 +372,10 @@ TEST(Plan, OfWrittenOptionsDoesNotKnowTheDefaults) {
       const Words plan(plan_of(resolved, kCases));
       // Every default of an option, and all that a kind prefers, are others when the run goes on.
       MachinePreferences preferences{M::defaults(), 0.5};
+      preferences.jumps = HasLatentMarginal<M>;  // what a machine can do is no default
+      preferences.parameters = 1.0;
+      preferences.variance = 100.0;
+      preferences.validates = true;
       preferences.defaults.learning_rate *= 2.0;
       preferences.defaults.natural_learning_rate *= 2.0;
       preferences.defaults.first_order =
@@ -376,7 +410,7 @@ TEST(Training, EpochsCountTheShortLastBatch) {
   options.rate.epochs = 2;
   const auto total = [&options](Index n_cases) {
     const TrainOptions resolved = resolve(options, MachinePreferences(), n_cases);
-    EXPECT_EQ(plan_of(resolved, n_cases).rate.total, static_cast<std::uint64_t>(resolved.rate.updates));
+    EXPECT_EQ(plan_of(resolved, n_cases).rate.total, static_cast<std::uint64_t>(*resolved.rate.updates));
     return plan_of(resolved, n_cases).rate.total;
   };
   EXPECT_EQ(total(300), 6U);

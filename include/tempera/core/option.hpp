@@ -30,6 +30,7 @@ struct OptionText {
   bool common = false;        // whether most runs need it
   const char* none = "auto";  // what nothing is called where the field is optional
   const char* old = nullptr;  // a name that it had before, which is still understood
+  bool zero = false;          // whether 0 is a value of an optional number, and not another word for nothing
 };
 
 /// The shortest text that is read back as the same number.
@@ -90,18 +91,19 @@ bool assign(std::variant<E, Number>& field, std::string_view text) {
   return true;
 }
 
-/// The same where `none` is what nothing is called. "auto", "none" and 0 are understood as nothing too: no
-/// optional number of this program may be 0.
+/// The same of the field of an option. Of an optional one "auto", "none" and, unless it is a value, 0 are
+/// understood as nothing too.
 template <class T>
-bool assign(T& field, std::string_view text, const char*) {
+bool assign(T& field, std::string_view text, const OptionText&) {
   return assign(field, text);
 }
 template <class T>
-bool assign(std::optional<T>& field, std::string_view text, const char* none) {
+bool assign(std::optional<T>& field, std::string_view text, const OptionText& option) {
   T value{};
   const bool is_value = assign(value, text);
-  bool is_nothing = text == none || (!is_value && (text == "auto" || text == "none"));
-  if constexpr (std::is_arithmetic_v<T>) is_nothing = is_nothing || (is_value && value == T{0});
+  bool is_nothing = text == option.none || (!is_value && (text == "auto" || text == "none"));
+  if constexpr (std::is_arithmetic_v<T>)
+    is_nothing = is_nothing || (is_value && value == T{0} && !option.zero);
   if (is_nothing) {
     field.reset();
   } else if (is_value) {

@@ -55,6 +55,10 @@ enum class Purpose : std::uint8_t {
   kModeSearch = 26,        // where ascents begin (step = update, chain = start)
   kReportedCases = 27,     // which cases of a large split the reports are about
   kModeAnnealing = 28,     // annealing from around modes (step 0: components; step 1: chains)
+  kTrackingJump = 29,      // jumps of the tracker's chains, as kJump, kJumpChoice and kJumpStep
+  kTrackingJumpChoice = 30,
+  kTrackingJumpStep = 31,
+  kHoldout = 32,  // training cases that become a valid split
 };
 
 /// Bit of counter word 0 that is set where draws are normal deviates.

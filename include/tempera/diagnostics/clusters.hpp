@@ -25,6 +25,10 @@ struct DataClusters {
 /// cases have fewer places there. Cost: about 300 products of these cases with a vector.
 DataClusters find_clusters(const BinaryData& data, Index k, StreamEngine random);
 
+/// Variance of up to 4000 cases along their leading principal component. Cost: about 300 products of these
+/// cases with a vector.
+double largest_variance(const BinaryData& data, StreamEngine random);
+
 /// Cluster whose centre is nearest, for each chain of a block. Cost: a product with the components.
 std::array<Index, kLanes> nearest_clusters(const DataClusters& clusters, const BitBlock& visible,
                                            ProductScratch& scratch);

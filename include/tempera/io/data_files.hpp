@@ -61,6 +61,9 @@ bool load_builtin(const std::string& name, DataFile& data);
 /// Labels of an IDX file of one axis with `rows` values, plain or gzip.
 std::vector<std::int64_t> load_idx_labels(const std::string& name, Index rows);
 
+/// Cases of a table, in the order given.
+Table rows_of(const Table& table, std::span<const Index> rows);
+
 /// A table as rows of real numbers.
 Matrix real_rows(const Table& table);
 

@@ -29,6 +29,9 @@ struct ModeSearchOptions {
   std::uint64_t step = 0;   // of the random draws
 };
 
+/// Modes at most that training remembers.
+inline constexpr std::size_t kRememberedModes = 32;
+
 struct ModeSearch {
   std::vector<Mode> modes;  // distinct, the heaviest first
   Index starts = 0;
@@ -70,6 +73,11 @@ Index collapsed_units(const M& model) {
 
 /// Log of the summed weights of distinct states of a machine, which moves to the last of them.
 double log_weight_of(CollapsedMachine& machine, std::span<const PackedState> distinct);
+
+/// Packed states as the rows of an array, and back.
+using PackedRows = Eigen::Matrix<Word, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+PackedRows rows_of(std::span<const PackedState> states, Index units);
+std::vector<PackedState> states_of(const PackedRows& rows);
 
 /// At most `most` of so many cases, evenly spread and then moved on by `shift`: rows may have a period.
 std::vector<Index> spread_cases(Index n_cases, Index most, std::uint64_t shift);

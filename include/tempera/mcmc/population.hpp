@@ -192,6 +192,15 @@ template <EnergyModel M>
 void mean_field(const Engine<M>& engine, const typename M::Params& theta, Index sweeps, bool odd_update,
                 Caches<M>& caches);
 
+/// Floating-point operations of a sweep of one chain, on one scale with those of enumeration. The kernels of
+/// sweeps are so much faster than softplus in double that an operation for each parameter is what they take
+/// (docs/performance.md).
+template <EnergyModel M>
+double sweep_operations(const M& model);
+
+/// Sweeps of the mean field of cases where it stands for exact latents.
+inline constexpr Index kMeanFieldSweeps = 50;
+
 /// Expected latents of blocks of cases given their visibles: exact, or where the model has none the mean
 /// field after this many sweeps.
 template <EnergyModel M>

@@ -118,7 +118,8 @@ class BernoulliRbm {
   static std::vector<Violation> check(const MachineOptions& options, const InitialValues& initial);
   static MachineDefaults defaults() { return {}; }
   static std::string_view law_field(const MachineOptions&) { return {}; }
-  static double default_weight_scale(const InitialValues&, Index) { return 0.01; }
+  /// Where units are few, those that begin alike stay alike for long.
+  static double default_weight_scale(const InitialValues&, Index) { return 0.05; }
   /// W ~ N(0, scale^2), hidden biases 0, visible biases those of the reference (the best independent model).
   [[nodiscard]] Params initial_params(const StreamFactory& streams, const InitialValues& values) const;
   /// Offsets at the start: the mean of the data, and 1/2 for the hidden units.
@@ -196,10 +197,13 @@ class BernoulliRbm {
   [[nodiscard]] Params reference_params() const;
 
   // --- HasLatentMarginal -------------------------------------------------------------------------
-  /// c + W'v of one chain.
-  [[nodiscard]] Vector latent_logits(const BlockCache& cache, Index lane) const {
-    return cache.hidden_input.col(lane);
+  /// c + W'v.
+  void latent_logits(const Params&, const BlockCache& cache, LaneMatrix& logits) const {
+    logits = cache.hidden_input;
   }
+  /// There is nothing else.
+  void draw_given_latents(const Params&, const LaneFloats&, State&, Index, Scratch&,
+                          const LaneStream&) const {}
   static BitLayer& latents_of(State& x) { return x.hidden; }
   static const BitLayer& latents_of(const State& x) { return x.hidden; }
   /// F_beta(h) = -beta c'h - sum_i softplus(beta (a_i + W_i h) + (1 - beta) r_i); float inputs, double sums.

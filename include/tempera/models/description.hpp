@@ -22,6 +22,7 @@ struct MachineDefaults {
   double natural_learning_rate = 0.3;  // of metrics
   FirstOrder first_order = FirstOrder::kSgd;
   Inference inference = Inference::kExact;
+  double most_jumps = 0.5;  // probability of a jump at most where nobody says how many: what they cost
 };
 
 /// Numbers that a machine of some shape takes, for estimates of memory. Doubles: a shape may be absurd.

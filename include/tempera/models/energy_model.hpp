@@ -315,19 +315,21 @@ concept HasReference = EnergyModel<M> &&
   { m.reference_params() } -> std::same_as<typename M::Params>;
 };
 
-/// The latents given the visibles are independent bits, and the visibles given the latents can be summed out:
-/// what jumps need.
+/// The latents given the visibles are independent bits, and everything else can be summed or integrated out
+/// (unless why_not_collapsible says otherwise): what jumps need.
 template <class M>
 concept HasLatentMarginal = EnergyModel<M> &&
     requires(const M m, const typename M::Params& theta, const LaneFloats& beta, typename M::State& x,
-             const typename M::State& fixed, const typename M::BlockCache& cache, Index lane,
-             typename M::Scratch& scratch, LaneDoubles& out) {
-  // Logits of each latent given the visibles of one chain, from the cache.
-  { m.latent_logits(cache, lane) } -> std::same_as<Vector>;
+             const typename M::State& fixed, const typename M::BlockCache& cache, Index lanes,
+             typename M::Scratch& scratch, const LaneStream& stream, LaneMatrix& logits, LaneDoubles& out) {
+  // Logits at beta = 1 of each latent given the visibles of every lane, from the cache.
+  m.latent_logits(theta, cache, logits);
   { M::latents_of(x) } -> std::same_as<BitLayer&>;
   { M::latents_of(fixed) } -> std::same_as<const BitLayer&>;
-  // out[c] = -log sum_visibles exp(-E_beta). One product.
-  m.latent_free_energy(theta, beta, fixed, lane, scratch, out);
+  // out[c] = -log of the sum or integral of exp(-E_beta) over all but the latents.
+  m.latent_free_energy(theta, beta, fixed, lanes, scratch, out);
+  // Draws what a state holds beside latents and visibles given the latents, the visibles summed out.
+  m.draw_given_latents(theta, beta, x, lanes, scratch, stream);
 };
 
 /// Latents can be taken out one by one: pruning of units.

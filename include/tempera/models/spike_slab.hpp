@@ -99,6 +99,8 @@ class SpikeSlab {
   static constexpr bool kCanBeImproper = L::kSlabs && !V::kAlwaysProper;
   /// Whether slabs can be drawn with the visibles integrated out.
   static constexpr bool kJointSlabs = L::kSlabs && V::kGaussian;
+  /// Whether latents are independent bits given the visibles, and all else is Gaussian given them.
+  static constexpr bool kLatentMarginal = IndependentUnits<L> && V::kGaussian;
   /// Spikes whose every state is_improper looks at, at most.
   static constexpr Index kMaxSeenSpikes = 12;
   static constexpr Index kMaxEnumeratedUnits = 20;
@@ -106,7 +108,8 @@ class SpikeSlab {
       V::kFeatures | L::kFeatures | FeatureSet{Feature::kFilterNorm, Feature::kFreeze} |
       (L::kSlabs ? FeatureSet{Feature::kInitialSlabMean, Feature::kInitialSlabPrecision} : FeatureSet{}) |
       (kSpikePrecision ? FeatureSet{Feature::kInitialSpikePrecision} : FeatureSet{}) |
-      (kJointSlabs ? FeatureSet{Feature::kTwoBlockGibbs} : FeatureSet{});
+      (kJointSlabs ? FeatureSet{Feature::kTwoBlockGibbs} : FeatureSet{}) |
+      (kLatentMarginal ? FeatureSet{Feature::kJump} : FeatureSet{});
 
   struct Shape {
     Index n_visible = 0;
@@ -193,7 +196,7 @@ class SpikeSlab {
   static std::vector<Violation> check(const MachineOptions& options, const InitialValues& initial);
   /// Slabs turn steps of filters into steps of precisions: they want a smaller rate.
   static MachineDefaults defaults() {
-    return {L::kSlabs || !V::kGaussian ? 0.003 : 0.02, 0.03, FirstOrder::kAdam, Inference::kExact};
+    return {L::kSlabs || !V::kGaussian ? 0.003 : 0.02, 0.03, FirstOrder::kAdam, Inference::kExact, 0.05};
   }
   static std::string_view law_field(const MachineOptions& options);
   /// 0.01; where spikes have a precision, what takes 0.8 of it along each filter, since weights of 0 are a
@@ -236,6 +239,23 @@ class SpikeSlab {
                   Scratch& scratch) const requires L::kMeanField;
   void variational_free_energy(const Params& theta, const State& x, const BlockCache& cache,
                                LaneDoubles& out) const requires L::kMeanField;
+
+  // --- HasLatentMarginal -------------------------------------------------------------------------------
+  void latent_logits(const Params& theta, const BlockCache& cache,
+                     LaneMatrix& logits) const requires kLatentMarginal {
+    L::fill_logits(shape_.latents, theta.latent, input_of(cache), logits);
+  }
+  static BitLayer& latents_of(State& x) requires kLatentMarginal { return L::bits(x.latent); }
+  static const BitLayer& latents_of(const State& x) requires kLatentMarginal { return L::bits(x.latent); }
+  /// Minus the log-weight of the Gaussian of each chain's latents, in double. Cost: for a chain of r active
+  /// filters n_visible r, with slabs n_visible r^2 + r^3.
+  void latent_free_energy(const Params& theta, const LaneFloats& beta, const State& x, Index lanes, Scratch&,
+                          LaneDoubles& out) const requires kLatentMarginal;
+  /// The slabs.
+  void draw_given_latents(const Params& theta, const LaneFloats& beta, State& x, Index lanes,
+                          Scratch& scratch, const LaneStream& stream) const requires kLatentMarginal {
+    draw_slabs_jointly(theta, beta, x, lanes, scratch, stream);
+  }
 
   // --- HasReference ------------------------------------------------------------------------------------
   void sample_reference(Index lanes, State& x, const LaneStream& stream) const;

@@ -322,6 +322,17 @@ concept LatentUnits = Fielded<typename L::Params> && Fielded<typename L::State> 
        L::add_bound(p, input, means.gate, means.units, kLanes, bound);
      });
 
+/// Latents all of whose groups are one binary unit.
+template <class L>
+concept IndependentUnits = LatentUnits<L> &&
+    requires(const typename L::Shape& shape, const typename L::Params& p, typename L::State& x,
+             const typename L::State& fixed, const LatentInput& input, LaneMatrix& logits) {
+  { L::bits(x) } -> std::same_as<BitLayer&>;
+  { L::bits(fixed) } -> std::same_as<const BitLayer&>;
+  // Logits of all units given the visibles, at beta = 1.
+  L::fill_logits(shape, p, input, logits);
+};
+
 /// Bounds of precisions; those of the visibles times the reference's.
 inline constexpr float kLeastPrecision = 1e-4F;
 inline constexpr float kLargestPrecision = 1e4F;

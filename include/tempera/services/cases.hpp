@@ -8,9 +8,8 @@
 namespace tempera {
 
 /// Units above the latents of a deep machine that are enumerated for the likelihood of each case; beyond, a
-/// mean field bounds it, after this many sweeps.
+/// mean field bounds it.
 inline constexpr Index kExactCaseUnits = 10;
-inline constexpr Index kMeanFieldSweeps = 50;
 
 /// Whether free energies of cases are bounds: mean fields of machines with too many latents to enumerate.
 template <EnergyModel M>
@@ -25,14 +24,10 @@ template <EnergyModel M>
 std::vector<double> free_energies(const Engine<M>& engine, const typename M::Params& theta,
                                   const typename M::Data& data);
 
-/// Floating-point operations of enumeration, about; infinite where there is none.
+/// Floating-point operations of enumeration, about, on the scale of sweep_operations; infinite where there is
+/// none.
 template <EnergyModel M>
 double enumeration_operations(const M& model);
-
-/// The same of a sweep of one chain, on the same scale. The kernels of sweeps are so much faster than
-/// softplus in double that an operation for each parameter is what they take (docs/performance.md).
-template <EnergyModel M>
-double sweep_operations(const M& model);
 
 /// The same of annealing: a sweep for each chain and beta.
 template <EnergyModel M>

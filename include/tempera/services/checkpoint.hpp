@@ -35,9 +35,6 @@ struct EarlyStoppingMemory {
   }
 };
 
-/// States at most that an audit remembers.
-inline constexpr std::size_t kRememberedModes = 32;
-
 /// Reports that the places of a tracker's ensembles are remembered for.
 inline constexpr std::size_t kRememberedReports = 16;
 
@@ -61,8 +58,6 @@ struct AuditMemory {
   std::uint64_t standing = 0;
   // Reports x ensembles: the rank that the coldest replica of each had in free energy among all.
   Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> ranks;
-  // The heaviest distinct states that searches of modes have found, one a row, packed as cases are.
-  Eigen::Matrix<Word, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> modes;
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
@@ -76,7 +71,6 @@ struct AuditMemory {
     f("rounds", s.rounds...);
     f("standing", s.standing...);
     f("ranks", s.ranks...);
-    f("modes", s.modes...);
   }
 };
 

@@ -16,11 +16,13 @@
 
 namespace tempera {
 
-enum class SampleLadder { kNone, kTemperature, kTrajectory };
+enum class SampleLadder { kAuto, kNone, kTemperature, kTrajectory };
 template <>
 struct Names<SampleLadder> {
-  static constexpr std::array<NamedValue<SampleLadder>, 3> table = {
-      {{SampleLadder::kNone, "none", "plain Gibbs"},
+  static constexpr std::array<NamedValue<SampleLadder>, 4> table = {
+      {{SampleLadder::kAuto, "auto",
+        "none where --sweeps is given, trajectory for an sml-ptt run, else temperature"},
+       {SampleLadder::kNone, "none", "plain Gibbs"},
        {SampleLadder::kTemperature, "temperature",
         "replicas at several inverse temperatures that change places"},
        {SampleLadder::kTrajectory, "trajectory",
@@ -42,13 +44,14 @@ struct Names<SweepRule> {
       {{SweepRule::kAuto, "auto", "1000 without a ladder, the measured autocorrelation time with one"}}};
 };
 inline constexpr std::int64_t kPlainSweeps = 1000;
+inline constexpr double kUsualJump = 0.2;
 
 struct SamplingOptions {
   std::int64_t count = 100;
   std::variant<SweepRule, std::int64_t> sweeps = SweepRule::kAuto;
-  SampleLadder ladder = SampleLadder::kNone;
+  SampleLadder ladder = SampleLadder::kAuto;
   std::optional<std::int64_t> rungs;  // nothing: as the barrier asks
-  double jump = 0.0;
+  std::optional<double> jump;         // nothing: kUsualJump with a ladder, where the machine can
   std::int64_t swap_every = 1;
   std::int64_t ensembles = 8;
   SampleStart start = SampleStart::kReference;
@@ -67,9 +70,13 @@ struct SamplingOptions {
     f(OptionText{"ladder", "replicas that help chains to mix", true}, s.ladder...);
     f(OptionText{"rungs", "rungs of the temperature ladder; auto takes 2 Lambda + 1 for a barrier of Lambda"},
       s.rungs...);
-    f(OptionText{"jump",
-                 "probability that a sweep begins with a jump of every chain towards the latents of a case"},
-      s.jump...);
+    f(
+        OptionText{
+            "jump",
+            "probability that a sweep begins with a jump of every chain towards the latents of a case, or a "
+            "mode that a search finds; auto: 0.2 with a ladder, where the machine can, else 0",
+            false, "auto", nullptr, true},
+        s.jump...);
     f(OptionText{"swap-every", "sweeps in a round of the ladder, before its swaps"}, s.swap_every...);
     f(OptionText{"ensembles", "ladders side by side, at least 2; a trajectory takes the next multiple of 64"},
       s.ensembles...);

@@ -6,6 +6,7 @@
 
 #include <optional>
 
+#include "tempera/mcmc/jump.hpp"
 #include "tempera/mcmc/ladder.hpp"
 #include "tempera/services/listener.hpp"
 
@@ -20,6 +21,8 @@ struct LadderRequest {
   std::uint64_t ensembles = 8;
   std::uint64_t sweeps = 1;  // in a round, before its swaps
   std::size_t n_warm = 0;    // the first ensembles, which start at data
+  std::size_t n_modes = 0;   // the next ones, which start at modes, one after another
+  std::span<const PackedState> modes = {};
 };
 
 template <EnergyModel M>
@@ -35,8 +38,9 @@ template <EnergyModel M>
 Chains<M> warm_chains(const Engine<M>& engine, const typename M::Params& theta, const typename M::Data& data,
                       std::uint64_t n);
 
-/// Starts the ensembles at the reference machine, the first n_warm at `data`, and places the rungs. Expects
-/// data where n_warm > 0. Throws Interrupted. Cost: 1500 to 5000 rounds of every replica.
+/// Starts the ensembles at the reference machine, the first n_warm at `data` and the next n_modes at modes,
+/// and places the rungs. Expects data where n_warm > 0, and modes of a machine that can jump where n_modes
+/// is. Throws Interrupted. Cost: 1500 to 5000 rounds of every replica.
 template <EnergyModel M>
 TemperedPopulation<M> place_ladder(const Engine<M>& engine, const typename M::Params& theta,
                                    const LadderRequest& request, const typename M::Data& data,

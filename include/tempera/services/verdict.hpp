@@ -25,6 +25,7 @@ struct TrainingVerdict {
   std::uint64_t best_update = 0;        // of the best validation
   std::optional<double> rising;         // what the last quarter of the updates has gained
   bool watched = false;                 // by validation cases
+  std::optional<std::uint64_t> offered_update;  // of the model that is offered where it is not the last one
 
   /// "32.1 nats above independent units (validation), log Z trusted, chains mixed, still rising (0.3 nats
   /// ...)".

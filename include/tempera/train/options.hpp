@@ -66,11 +66,19 @@ struct InitOptions {
 struct DataOptions {
   std::string data;
   BinarizeMethod binarize = BinarizeMethod::kNone;
+  double holdout = 0.0;
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
     f(OptionText{"data", "data set: a built-in name or a file", true}, s.data...);
     f(OptionText{"binarize", "how grey data becomes binary", true}, s.binarize...);
+    f(
+        OptionText{
+            "holdout",
+            "part of the training cases, drawn by the seed, that becomes the valid split of data without "
+            "one",
+            true},
+        s.holdout...);
   }
 };
 
@@ -99,7 +107,7 @@ struct ChainOptions {
   std::int64_t batch = 500;
   std::optional<std::int64_t> chains;
   std::int64_t sweeps = 1;
-  double jump = 0.0;
+  std::optional<double> jump;
   std::optional<Inference> inference;
   std::int64_t inference_sweeps = 5;
   double data_noise = 0.0;
@@ -116,7 +124,9 @@ struct ChainOptions {
         OptionText{
             "jump",
             "probability that a sweep begins with a jump of every chain towards the latents of a case seen "
-            "lately"},
+            "lately, or a mode that a search has found; auto: 0.02 to 0.5, as many as chains accept, 0 where "
+            "the machine cannot",
+            false, "auto", nullptr, true},
         s.jump...);
     f(OptionText{"inference", "latents given the data; auto is exact where the machine allows it", false,
                  "auto", "positive"},
@@ -196,24 +206,27 @@ struct Names<Schedule> {
 
 /// How long, and how fast.
 struct RateOptions {
-  std::int64_t updates = 5000;
+  std::optional<std::int64_t> updates;
   std::optional<std::int64_t> epochs;
   std::optional<double> lr;
-  Schedule schedule = Schedule::kInverse;
+  Schedule schedule = Schedule::kLinear;
   double decay_updates = 2500.0;
   std::int64_t warmup = 0;
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
-    f(OptionText{"updates", "parameter updates in total", true}, s.updates...);
+    f(OptionText{"updates",
+                 "parameter updates in total; auto is 5000, and up to 20000 for machines of fewer parameters "
+                 "than 784 x 500, whose updates are faster",
+                 true},
+      s.updates...);
     f(OptionText{"epochs", "passes over the data, in place of --updates", true, "none"}, s.epochs...);
-    f(
-        OptionText{
-            "lr",
-            "learning rate at the start; auto is 0.3, for the models with real values or slabs 0.003, or "
-            "0.03 with a metric",
-            true},
-        s.lr...);
+    f(OptionText{"lr",
+                 "learning rate at the start; auto is 0.3, or less where the cases vary much along one "
+                 "direction; for "
+                 "real values 0.02, with slabs or exact zeros 0.003, and 0.03 of either with a metric",
+                 true},
+      s.lr...);
     f(OptionText{"schedule", "how the learning rate goes on", true}, s.schedule...);
     f(OptionText{"decay-updates", "updates after which the inverse schedule has halved the rate"},
       s.decay_updates...);
@@ -352,9 +365,15 @@ struct RunOptions {
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
-    f(OptionText{"validate-every", "updates between validation likelihoods", true, "none"},
+    f(OptionText{"validate-every",
+                 "updates between validation likelihoods, the best of which is of the model that is offered; "
+                 "auto: a twentieth of them all where there is a valid split and log Z is tracked; 0: never",
+                 true, "auto", nullptr, true},
       s.validate_every...);
-    f(OptionText{"patience", "stop after this many validations without improvement", true, "none"},
+    f(OptionText{"patience",
+                 "stop after this many validations without improvement; auto: 6, or 0 (never) where "
+                 "--validate-every is given",
+                 true, "auto", nullptr, true},
       s.patience...);
     f(OptionText{"report-every", "updates between rows of metrics.csv"}, s.report_every...);
     f(OptionText{"checkpoint-every", "updates between checkpoints"}, s.checkpoint_every...);

@@ -19,7 +19,8 @@ struct InferencePlan {
 struct SamplingPlan {
   bool persistent = true;  // else they begin at the data in every update
   std::uint64_t sweeps = 1;
-  double jump_rate = 0.0;
+  std::optional<double> jump_rate = 0.0;  // nothing: as many as chains accept
+  [[nodiscard]] bool jumps() const { return jump_rate != 0.0; }
 };
 
 /// How the ladder beside the chains follows the machine.
@@ -106,18 +107,29 @@ struct Plan {
   Mask mask;
 };
 
-/// What a machine of some size prefers where the options leave it open.
+/// Parameters of 784 x 500 units: the machine that the default length of a run was found for.
+inline constexpr double kUsualParameters = 784.0 * 500.0;
+
+/// What a machine of some size, and its data, prefer where the options leave it open.
 struct MachinePreferences {
   MachineDefaults defaults;
   double weight_scale = 0.01;
+  double parameters = kUsualParameters;
+  bool jumps = false;      // whether it can
+  double variance = 0.0;   // of bits along the direction in which they vary most
+  bool validates = false;  // whether there is a valid split
 };
 
 /// The options with everything decided that they leave open, for so many training cases: what config.toml
 /// holds. `epochs` becomes `updates`.
 TrainOptions resolve(TrainOptions options, const MachinePreferences& preferences, Index n_cases);
 template <EnergyModel M>
-TrainOptions resolve(const TrainOptions& options, Index n_visible, Index n_cases) {
-  return resolve(options, {M::defaults(), M::default_weight_scale(options.init.values(), n_visible)},
+TrainOptions resolve(const TrainOptions& options, Index n_visible, Index n_cases, double variance = 0.0,
+                     bool validates = false) {
+  return resolve(options,
+                 {M::defaults(), M::default_weight_scale(options.init.values(), n_visible),
+                  M::memory(M::shape_from(options.machine, n_visible)).parameters,
+                  HasLatentMarginal<M> && !options.machine.box, variance, validates},
                  n_cases);
 }
 

@@ -43,6 +43,7 @@ struct TrainState {
   Population<M> population;  // persistent chains; none for cd
   Ladder<M> ladder;          // of these chains
   JumpMemory jumps;          // empty without jumps
+  PackedRows modes;          // the heaviest distinct ones that searches have found, of the collapsed machine
   Tracker<M> tracker;        // of log Z of result()
   NaturalState natural;
   Population<M> metric_population;  // where the metric has chains of its own
@@ -58,6 +59,7 @@ struct TrainState {
     f("chains", s.population...);
     f("ladder", s.ladder...);
     f("jumps", s.jumps...);
+    f("modes", s.modes...);
     f("tracker", s.tracker...);
     f("natural", s.natural...);
     f("metric_chains", s.metric_population...);
@@ -68,6 +70,16 @@ struct TrainState {
   /// The model that training offers for use: the average where there is one.
   [[nodiscard]] const typename M::Params& result() const { return size_of(average) > 0 ? average : theta; }
 };
+
+/// Jumps that chains make; none where the plan has none. Machines of few visibles, whose sweeps cost less
+/// than a look at all components of the proposal, make fewer by themselves.
+template <EnergyModel M>
+Jumps jumps_of(const M& model, const SamplingPlan& plan, const TrainState<M>& s) {
+  if (!plan.jumps()) return {};
+  const auto visibles = static_cast<double>(model.n_visible());
+  const double most = M::defaults().most_jumps * visibles / (visibles + static_cast<double>(kJumpCases));
+  return {jump_rate(plan.jump_rate, s.jumps, most), &s.jumps};
+}
 
 /// Chains at beta = 1 that give the gradient, in the order in which they are counted.
 std::vector<std::uint64_t> gradient_chains(const NoLadder& ladder, std::uint64_t n_chains);

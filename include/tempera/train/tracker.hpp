@@ -13,6 +13,7 @@
 
 #include "tempera/core/observer.hpp"
 #include "tempera/estimate/lattice.hpp"
+#include "tempera/mcmc/jump.hpp"
 #include "tempera/mcmc/ladder.hpp"
 
 namespace tempera {
@@ -82,18 +83,19 @@ const char* tracker_fault(const Tracker<M>& tracker);
 /// that less than half of them would count. Cost, for one step and round: three products, four softplus
 /// passes.
 template <EnergyModel M>
-void track(const Engine<M>& engine, const typename M::Params& theta, Tracker<M>& tracker);
+void track(const Engine<M>& engine, const typename M::Params& theta, Tracker<M>& tracker,
+           const Jumps& jumps = {});
 
 /// Rounds at the machine where the tracker is: log Z gets better known. Expects rungs.
 template <EnergyModel M>
 void refresh(const Engine<M>& engine, std::uint64_t rounds, Tracker<M>& tracker,
-             const Progress& progress = {});
+             const Progress& progress = {}, const Jumps& jumps = {});
 
 /// Begins an estimate that is independent of how training went: a tenth as many rounds as are to follow let
 /// the replicas settle, and what was measured up to their end counts for nothing. Expects rungs.
 template <EnergyModel M>
 void settle(const Engine<M>& engine, std::uint64_t rounds_to_follow, Tracker<M>& tracker,
-            const Progress& progress = {});
+            const Progress& progress = {}, const Jumps& jumps = {});
 
 /// Free energies of the coldest replica of every ensemble, at the tracker's machine.
 template <EnergyModel M>

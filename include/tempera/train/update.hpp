@@ -11,6 +11,7 @@
 #include "tempera/train/coordinates.hpp"
 #include "tempera/train/phases.hpp"
 #include "tempera/train/report.hpp"
+#include "tempera/train/searching.hpp"
 
 namespace tempera {
 
@@ -19,10 +20,11 @@ template <EnergyModel M>
 struct Memory {
   PhaseMemory<M> phases;
   typename M::Params gradient;
-  Caches<M> probe;         // of the Fisher matrix of the gradient's chains
-  Caches<M> metric_probe;  // and of the metric's own
-  DataClusters clusters;   // whose occupancy by the chains is followed
-  Trace trace;             // of some chains since the last report
+  Caches<M> probe;                       // of the Fisher matrix of the gradient's chains
+  Caches<M> metric_probe;                // and of the metric's own
+  DataClusters clusters;                 // whose occupancy by the chains is followed
+  Trace trace;                           // of some chains since the last report
+  std::optional<SearchBudget> searches;  // nothing where modes are not searched
 };
 
 /// Data mean minus model mean of the statistics, and where the offsets go.

@@ -43,18 +43,20 @@ double SpikeSlab<V, L>::log_component(const Params& theta, double beta, std::spa
     for (const Index i : latent.spikes)
       precision += beta * theta.latent.spike_precision.col(i).template cast<double>();
   }
-  const auto r = static_cast<Index>(latent.active.size());
-  Eigen::MatrixXd filters(n_visible(), r);
-  for (Index k = 0; k < r; ++k)
-    filters.col(k) = theta.weights.col(latent.active[static_cast<std::size_t>(k)])
-                         .template cast<double>()
-                         .cwiseProduct(seen);
-  if constexpr (!L::kSlabs) linear += beta * filters.rowwise().sum();
+  const auto filter = [&](Index m) {
+    return theta.weights.col(m).template cast<double>().cwiseProduct(seen).eval();
+  };
+  if constexpr (!L::kSlabs) {
+    for (const Index m : latent.active) linear += beta * filter(m);
+  }
   // The visibles, given the slabs, then the active slabs.
   sum += 0.5 * (kTwoPi / precision.array()).log().sum() +
          0.5 * (linear.array().square() / precision.array()).sum();
   if constexpr (L::kSlabs) {
+    const auto r = static_cast<Index>(latent.active.size());
     if (r == 0) return sum;
+    Eigen::MatrixXd filters(n_visible(), r);
+    for (Index k = 0; k < r; ++k) filters.col(k) = filter(latent.active[static_cast<std::size_t>(k)]);
     Eigen::VectorXd alpha(r);
     Eigen::VectorXd mean(r);
     for (Index k = 0; k < r; ++k) {
@@ -71,6 +73,23 @@ double SpikeSlab<V, L>::log_component(const Params& theta, double beta, std::spa
            0.5 * drive.dot(factor.solve(drive)) - 0.5 * beta * (alpha.array() * mean.array().square()).sum();
   }
   return sum;
+}
+
+template <VisibleUnits V, LatentUnits L>
+void SpikeSlab<V, L>::latent_free_energy(const Params& theta, const LaneFloats& beta, const State& x,
+                                         Index lanes, Scratch&,
+                                         LaneDoubles& out) const requires kLatentMarginal {
+  const BitLayer& bits = L::bits(x.latent);
+  const auto units = static_cast<Index>(bits.size());
+  out.fill(0.0);
+  for (Index c = 0; c < lanes; ++c) {
+    PackedState state(static_cast<std::size_t>(words_for(units)), Word{0});
+    for (Index i = 0; i < units; ++i) {
+      if ((bits[static_cast<std::size_t>(i)] >> c & 1) != 0) flip_bit(state, i);
+    }
+    const auto cold = static_cast<double>(beta[static_cast<std::size_t>(c)]);
+    out[static_cast<std::size_t>(c)] = -log_state_weight(theta, cold, state);
+  }
 }
 
 template <VisibleUnits V, LatentUnits L>

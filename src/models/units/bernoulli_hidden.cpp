@@ -54,6 +54,11 @@ void BernoulliHidden::add_log_weights(const Shape& s, const Params& p, const Lat
   add_unit_log_weights(s.n_hidden, logits_of(p, input, betas), lanes, out);
 }
 
+void BernoulliHidden::fill_logits(const Shape& s, const Params& p, const LatentInput& input,
+                                  LaneMatrix& out) {
+  fill_unit_logits(s.n_hidden, logits_of(p, input, ones()), out);
+}
+
 double BernoulliHidden::log_weight(const Shape& s, const Params& p, double beta, const Eigen::VectorXd& x,
                                    const Eigen::VectorXd&) {
   double sum = 0.0;

@@ -21,6 +21,13 @@ void add_unit_log_weights(Index units, Logits&& logits_of, Index lanes, LaneDoub
   }
 }
 
+/// Logits of all units.
+template <class Logits>
+void fill_unit_logits(Index units, Logits&& logits_of, LaneMatrix& out) {
+  out.resize(units, kLanes);
+  for (Index i = 0; i < units; ++i) out.row(i) = logits_of(i).matrix();
+}
+
 /// Expected units of some groups, and gates of their filters, `each` of every group.
 template <class Logits>
 void fill_unit_means(UnitRange groups, Index each, Logits&& logits_of, const LatentMeans& means) {

@@ -93,6 +93,10 @@ void PooledSpikes::add_log_weights(const Shape& s, const Params& p, const Latent
   add_unit_log_weights(s.n_spikes, logits_of(s, p, input, betas), lanes, out);
 }
 
+void PooledSpikes::fill_logits(const Shape& s, const Params& p, const LatentInput& input, LaneMatrix& out) {
+  fill_unit_logits(s.n_spikes, logits_of(s, p, input, ones()), out);
+}
+
 double PooledSpikes::log_weight(const Shape& s, const Params& p, double beta, const Eigen::VectorXd& x,
                                 const Eigen::VectorXd& quadratic) {
   double sum = 0.0;

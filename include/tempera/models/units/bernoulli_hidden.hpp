@@ -60,6 +60,9 @@ struct BernoulliHidden {
     p.hidden_bias.setConstant(static_cast<float>(values.spike_bias));
   }
   static void set_reference(Params&) {}
+  /// The units of a state, which are independent bits given the visibles.
+  static BitLayer& bits(State& x) { return x.hidden; }
+  static const BitLayer& bits(const State& x) { return x.hidden; }
   static Lanes amplitude(const Shape& s, const Params&, const State& x, Index m) {
     return natural_amplitude(s, x, m);
   }
@@ -76,6 +79,8 @@ struct BernoulliHidden {
   static double reference_log_partition(const Shape& s);
   static void add_log_weights(const Shape& s, const Params& p, const LatentInput& input,
                               const LaneFloats& betas, Index lanes, LaneDoubles& out);
+  /// Logits of all units at beta = 1.
+  static void fill_logits(const Shape& s, const Params& p, const LatentInput& input, LaneMatrix& out);
   static double log_weight(const Shape& s, const Params& p, double beta, const Eigen::VectorXd& x,
                            const Eigen::VectorXd& quadratic);
   static double log_constant(const Params&) { return 0.0; }

@@ -73,6 +73,9 @@ struct PooledSpikes {
     return x.spikes[static_cast<std::size_t>(m / s.n_slabs)];
   }
   static Lanes amplitude(const Shape& s, const Params& p, const State& x, Index m);
+  /// The units of a state, which are independent bits given the visibles.
+  static BitLayer& bits(State& x) { return x.spikes; }
+  static const BitLayer& bits(const State& x) { return x.spikes; }
   static Lanes natural_amplitude(const Shape& s, const State& x, Index m);
   static void unstandardise(const Params& p, State& x);
   static void fill_units(const State& x, LaneMatrix& out);
@@ -86,6 +89,8 @@ struct PooledSpikes {
   static double reference_log_partition(const Shape& s);
   static void add_log_weights(const Shape& s, const Params& p, const LatentInput& input,
                               const LaneFloats& betas, Index lanes, LaneDoubles& out);
+  /// Logits of all units at beta = 1.
+  static void fill_logits(const Shape& s, const Params& p, const LatentInput& input, LaneMatrix& out);
   static double log_weight(const Shape& s, const Params& p, double beta, const Eigen::VectorXd& x,
                            const Eigen::VectorXd& quadratic);
   static double log_constant(const Params& p);
