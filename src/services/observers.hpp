@@ -196,7 +196,7 @@ class EarlyStopping {
   /// Whether this is the best so far. Estimates that are not to be trusted never are.
   bool is_best(const Assessment& found, std::uint64_t update);
   [[nodiscard]] bool stops() const {
-    return options_.patience > 0 &&
+    return options_.patience > 0 && memory_.best_update > 0 &&
            memory_.validations_since_best >= static_cast<std::uint64_t>(*options_.patience);
   }
 

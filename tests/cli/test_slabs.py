@@ -361,6 +361,9 @@ class Training(CliTest):
             exact = run_json("loglik", path, "--method", "exact")["log_partition"]
             for updates in (200, 200):
                 with h5py.File(path / "checkpoint.h5") as file:
+                    if file["state"].attrs["update"] == 0:
+                        self.assertNotIn("log_partition", file)  # diverged before there was a state to keep
+                        break
                     note = dict(file["log_partition"].attrs)
                 wrong = abs(note["value"] - exact) > 0.5 + 5 * note["standard_error"]
                 self.assertEqual(bool(note["trusted"]), not wrong, (rate, seed, note, exact))

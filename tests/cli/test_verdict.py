@@ -64,7 +64,7 @@ class Verdict(CliTest):
 class Diverged(CliTest):
     def test_a_run_that_has_diverged_ends_and_leaves_a_checkpoint_to_go_on_from(self):
         out = self.dir / "run"
-        words = [*DIGITS, "--binarize", "threshold", "--hidden", 20, "--no-average", "--checkpoint-every", 100]
+        words = [*DIGITS, "--binarize", "threshold", "--hidden", 20, "--no-average", "--checkpoint-every", 100, "--jump", 0, "--schedule", "constant"]
         told = run("train", *words, "--updates", 3000, "--lr", 30, "--out", out, expect=70).stderr
         self.assertIn("training has diverged", told)
         self.assertLess(int(read_metrics(out)[-1]["update"]), 3000)
