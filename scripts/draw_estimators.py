@@ -15,7 +15,7 @@ import lab
 
 SETS = {"modes": ["--data", "modes"], "digits": ["--data", "digits", "--binarize", "threshold"]}
 TRAINING = {"modes": ["--hidden", 10, "--trainer", "sml", "--jump", 1, "--schedule", "linear", "--lr", 0.1],
-            "digits": ["--hidden", 20, "--schedule", "constant", "--lr", 0.3]}
+            "digits": ["--hidden", 20, "--jump", 0, "--schedule", "constant", "--lr", 0.3]}
 BETAS = [10, 30, 100, 300, 1000, 3000]
 RUNGS = [2, 3, 4, 6, 10, 16]
 CHECKPOINTS = 20

@@ -24,13 +24,13 @@ FLIPS = np.array([.0001, .0137, .0215, .0223, .0544])
 CEILING = -78.826
 PLAIN = ["--no-centering", "--no-average", "--schedule", "constant"]
 TRAINERS = {
-    "SML": ["--trainer", "sml", "--chains", "10"],
-    "SML-PT 10": ["--trainer", "sml-pt", "--rungs", "10", "--chains", "10"],
-    "SML-PT 50": ["--trainer", "sml-pt", "--rungs", "50", "--chains", "10"],
-    "SML-APT": ["--trainer", "sml-apt", "--rungs", "10", "--chains", "10"],
-    "SML-APT, paper mode": ["--trainer", "sml-apt", "--rungs", "10", "--chains", "10", "--ladder", "desjardins2010"],
+    "SML": ["--trainer", "sml", "--chains", "10", "--jump", "0"],
+    "SML-PT 10": ["--trainer", "sml-pt", "--rungs", "10", "--chains", "10", "--jump", "0"],
+    "SML-PT 50": ["--trainer", "sml-pt", "--rungs", "50", "--chains", "10", "--jump", "0"],
+    "SML-APT": ["--trainer", "sml-apt", "--rungs", "10", "--chains", "10", "--jump", "0"],
+    "SML-APT, paper mode": ["--trainer", "sml-apt", "--rungs", "10", "--chains", "10", "--jump", "0", "--ladder", "desjardins2010"],
     "SML-APT, 10 % jumps": ["--trainer", "sml-apt", "--rungs", "10", "--chains", "10", "--jump", "0.1"],
-    "SML-PTT": ["--trainer", "sml-ptt", "--chains", "10"],
+    "SML-PTT": ["--trainer", "sml-ptt", "--chains", "10", "--jump", "0"],
     "SML-PTT, 10 % jumps": ["--trainer", "sml-ptt", "--chains", "10", "--jump", "0.1"],
 }
 

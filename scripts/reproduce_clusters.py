@@ -18,11 +18,11 @@ import lab
 
 SETS = [("clusters_2d3c", 10, 3, 10000, 0.02), ("clusters_2d3c", 50, 3, 10000, 0.02), ("mickey", 50, 3, 10000, 0.02),
         ("hgd_1000g_805", 100, 8, 20000, 0.01)]
-METHODS = {"PCD-10, plain": ["--trainer", "sml", "--sweeps", "10", "--no-centering", "--no-average", "--schedule", "constant"],
-           "PCD-10": ["--trainer", "sml", "--sweeps", "10", "--schedule", "linear"],
-           "sml-apt": ["--trainer", "sml-apt", "--schedule", "linear"],
+METHODS = {"PCD-10, plain": ["--trainer", "sml", "--sweeps", "10", "--jump", "0", "--no-centering", "--no-average", "--schedule", "constant"],
+           "PCD-10": ["--trainer", "sml", "--sweeps", "10", "--jump", "0", "--schedule", "linear"],
+           "sml-apt": ["--trainer", "sml-apt", "--jump", "0", "--schedule", "linear"],
            "jumps": ["--trainer", "sml", "--jump", "1", "--schedule", "linear"],
-           "sml-ptt": ["--trainer", "sml-ptt", "--schedule", "linear"]}
+           "sml-ptt": ["--trainer", "sml-ptt", "--jump", "0", "--schedule", "linear"]}
 COMMON = ["--batch", "200", "--chains", "200", "--init", "0.05", "--checkpoint-every", "500", "--keep", "40"]
 
 

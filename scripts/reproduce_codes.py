@@ -17,7 +17,7 @@ import numpy as np
 
 import lab
 
-COMMON = "--trainer sml --batch 100 --chains 100 --schedule half-linear --report-every 5000 --keep 0 --checkpoint-every 100000"
+COMMON = "--trainer sml --jump 0 --batch 100 --chains 100 --schedule half-linear --report-every 5000 --keep 0 --checkpoint-every 100000"
 MACHINES = {
     "Gaussian RBM": ("--model gaussian-rbm --hidden 100 --init 0.05 --updates 10000", ["hidden"]),
     "ssRBM": ("--model ssrbm --hidden 100 --init 0.05 --init-spike-precision 0.01 --init-slab-mean 1 --updates 10000", ["spikes", "spike_slab"]),

@@ -15,7 +15,7 @@ import numpy as np
 
 import lab
 
-COMMON = ("--batch 100 --chains 100 --updates 20000 --lr 0.003 --schedule half-linear "
+COMMON = ("--jump 0 --batch 100 --chains 100 --updates 20000 --lr 0.003 --schedule half-linear "
           "--init-spike-bias -1 --init-slab-precision 10 --report-every 1000 --keep 0 "
           "--checkpoint-every 20000")
 PHI = "--model ssrbm --hidden 12 --init-spike-precision 0.3 --init-visible-precision 0.1"

@@ -25,7 +25,7 @@ VALIDATIONS = 60
 def measure(tempera, folder, data, name, seed, more):
     file, hidden, updates, options, _ = SETS[name]
     path, run = lab.published(file, data), folder / f"{name}-{seed}"
-    told = tempera("train", "--data", path, "--hidden", hidden, "--updates", updates, *options.split(), "--schedule", "linear",
+    told = tempera("train", "--data", path, "--hidden", hidden, "--updates", updates, *options.split(), *([] if "--jump" in options else ["--jump", 0]), "--schedule", "linear",
                 "--validate-every", updates // VALIDATIONS, "--patience", VALIDATIONS, "--report-every", updates // VALIDATIONS,
                 "--checkpoint-every", updates, "--keep", 1, "--seed", seed, "--out", run, *more)
     result = {"set": name, "seed": seed, "hidden": hidden, "seconds": told["seconds"], "update": told["updates"],
