@@ -56,8 +56,9 @@ void bind_plain(CLI::App& app, const OptionText& text, T& field) {
 template <class T>
 void bind_text(CLI::App& app, const OptionText& text, T& field, std::vector<Violation>* bad_choices) {
   const std::string name = text.name;
-  const auto set = [&field, name, text, bad_choices](const std::string& given) {
-    if (assign(field, given, text)) return;
+  const char* const none = text.none;
+  const auto set = [&field, name, none, bad_choices](const std::string& given) {
+    if (assign(field, given, none)) return;
     const std::string constraint = "must be " + OptionKind<T>::words();
     if (!kIsChoice<T> || bad_choices == nullptr)
       throw CLI::ValidationError("--" + name, "'" + given + "' " + constraint);
@@ -65,7 +66,7 @@ void bind_text(CLI::App& app, const OptionText& text, T& field, std::vector<Viol
   };
   CLI::Option* const option =
       app.add_option_function<std::string>(flags_of(text), set, help_of(text, Choices<T>::words()));
-  option->default_str(text_of(field, text.none));
+  option->default_str(text_of(field, none));
 }
 
 }  // namespace detail

@@ -85,7 +85,7 @@ def main():
                     told = arguments.tempera("train", "--data", patches, *COMMON.split(), *trainer, *MACHINES[name].split(), "--seed", seed,
                                 "--out", run, "--force")
                     found.append(arguments.tempera("loglik", run, "--data", patches, "--method", "exact")["log_likelihood"])
-                    acted.append((run / "metrics.csv").read_text().strip().rsplit(",", 1)[-1])
+                    acted.append(lab.metrics(run)[-1]["projections"])
                 print(f"  {name:26} {' '.join(f'{x:8.2f}' for x in found)}   projections {' '.join(acted)}   {told['seconds']:.0f} s",
                       flush=True)
 

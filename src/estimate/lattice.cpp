@@ -240,9 +240,8 @@ BridgeRatio bridge_ratio(const LogWeightPair& pair, std::span<const double> carr
   const Mean mean_0(log_bridge(pair.forward, expected), weights_0);
   const Mean mean_1(log_bridge(pair.reverse, -expected), weights_1);
   BridgeRatio ratio;
-  // The logarithm of a mean is too low by half its relative variance.
-  ratio.value =
-      expected + mean_0.value - mean_1.value + 0.5 * (mean_0.relative_variance - mean_1.relative_variance);
+  ratio.value = expected + (mean_0.value - log_mean_bias(mean_0.relative_variance)) -
+                (mean_1.value - log_mean_bias(mean_1.relative_variance));
   ratio.variance = mean_0.relative_variance + mean_1.relative_variance;
   const auto unweighted = [&](std::span<const double> log_weights, double shift) {
     return Mean(log_bridge(log_weights, shift), weights_of({}, log_weights.size())).value;

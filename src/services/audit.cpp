@@ -47,13 +47,12 @@ constexpr std::uint64_t kWarmUp = 10;
 /// It has too where log Z is so large that single precision knows it to a hundred nats at best.
 constexpr double kLargestLogZ = 1e9;
 /// It has at two such reports in a row whose log Z is trusted. Where a bound alone says so, chains may yet
-/// find the mode that it comes from: a report then counts a fifth.
+/// find the mode that it comes from: a report then counts a fifth, and those whose bound says nothing do not
+/// end the row.
 constexpr std::uint64_t kSeenBelow = 5;
 /// Validation is said to fall after so many validations below the best, and so many nats.
 constexpr std::uint64_t kFalling = 5;
 constexpr double kFallenNats = 0.5;
-/// A report whose log Z has a larger error bar, in nats, decides nothing.
-constexpr double kLargestError = 1.0;
 /// Training cases at most whose likelihood is reported.
 constexpr Index kReportedCases = 10000;
 /// Chains whose caches are in memory at a time.
@@ -200,10 +199,12 @@ void LogZAudit<M>::weigh(Assessment& found, const TrainState<M>& s) {
         "the model likes best (--jump may help); such reports are never taken as the best");
   }
   const bool stands_still = found.doubt == LogZDoubt::kReplicas || found.doubt == LogZDoubt::kEnsembles;
+  const bool is_known = found.log_partition.standard_error <= kLargestTrustedError;
   found.doubt = !possible                                     ? LogZDoubt::kData
                 : is_refuted_by_modes(found.log_partition, s) ? LogZDoubt::kBound
                 : stands_still && !is_exact(found)            ? found.doubt
-                                                              : LogZDoubt::kNone;
+                : is_known                                    ? LogZDoubt::kNone
+                                                              : LogZDoubt::kError;
 }
 
 template <EnergyModel M>
@@ -273,13 +274,19 @@ Assessment LogZAudit<M>::assess(const UpdateReport& report, const TrainState<M>&
 }
 
 template <EnergyModel M>
-std::optional<double> LogZAudit<M>::largest_likelihood(const Assessment& found,
-                                                       const TrainState<M>& s) const {
+std::optional<Likelihood> LogZAudit<M>::largest_likelihood(const Assessment& found,
+                                                           const TrainState<M>& s) const {
   if (std::isnan(found.train.log_likelihood)) return std::nullopt;
-  if (found.trusted()) return found.train.log_likelihood;
+  if (found.trusted()) return found.train;
   if (s.modes.rows() == 0) return std::nullopt;
   const double bound = log_weight_of(*engine_.model.collapsed(s.result()), states_of(s.modes));
-  return found.train.log_likelihood + found.log_partition.value - bound;
+  // That rests on no log Z, and so not on its error.
+  Likelihood largest = found.train;
+  largest.log_likelihood += found.log_partition.value - bound;
+  const double of_all = found.train.standard_error;
+  const double of_log_z = found.log_partition.standard_error;
+  largest.standard_error = std::sqrt(std::max(0.0, of_all * of_all - of_log_z * of_log_z));
+  return largest;
 }
 
 template <EnergyModel M>
@@ -287,10 +294,7 @@ void LogZAudit<M>::require_sense(const Assessment& found, const TrainState<M>& s
   const bool absurd = std::abs(found.log_partition.value) > kLargestLogZ;
   absurd_ = absurd;
   const auto likelihood = largest_likelihood(found, s);
-  if ((!likelihood && !absurd) || s.update * kWarmUp < plan_.rate.total) {
-    memory_.below = 0;
-    return;
-  }
+  if ((!likelihood && !absurd) || s.update * kWarmUp < plan_.rate.total) return;
   if (!independent_) {
     bool possible = true;
     independent_ = train_
@@ -298,8 +302,13 @@ void LogZAudit<M>::require_sense(const Assessment& found, const TrainState<M>& s
                                    {engine_.model.reference_log_partition(), 0.0, 1.0}, possible)
                        .log_likelihood;
   }
-  const bool below = absurd || *likelihood < *independent_ - kDivergedErrors * found.train.standard_error;
-  memory_.below = below ? memory_.below + (absurd || found.trusted() ? kSeenBelow : 1) : 0;
+  const bool below =
+      absurd || likelihood->log_likelihood < *independent_ - kDivergedErrors * likelihood->standard_error;
+  if (below) {
+    memory_.below += absurd || found.trusted() ? kSeenBelow : 1;
+  } else if (found.trusted()) {
+    memory_.below = 0;  // what only a bound does not tell is not known
+  }
   if (memory_.below < kMostBelow) return;
   if (absurd) {
     throw NumericalError(
@@ -310,7 +319,7 @@ void LogZAudit<M>::require_sense(const Assessment& found, const TrainState<M>& s
   throw NumericalError(
       format("update %llu: training has diverged: the training cases have %.6g nats at most, and %.6g by "
              "independent units; the last good checkpoint is kept (a smaller --lr may help)",
-             static_cast<unsigned long long>(s.update), *likelihood, *independent_));
+             static_cast<unsigned long long>(s.update), likelihood->log_likelihood, *independent_));
 }
 
 template <EnergyModel M>
@@ -438,9 +447,7 @@ std::optional<LogPartition> LogZAudit<M>::known(const TrainState<M>& s) {
 
 std::optional<double> EarlyStopping::gain(const Assessment& found) const {
   const LogPartition& z = found.log_partition;
-  if (!found.trusted() || !(z.standard_error <= kLargestError) ||
-      z.effective_fraction < kLowEffectiveFraction)
-    return std::nullopt;
+  if (!found.trusted() || z.effective_fraction < kLowEffectiveFraction) return std::nullopt;
   const double gain = found.validation.log_likelihood - memory_.best_validation;
   // What log Z's own error may have made is no gain.
   if (!(gain > z.standard_error)) return std::nullopt;

@@ -31,6 +31,7 @@ namespace fs = std::filesystem;
 constexpr const char* kTracker = "/state/tracker";
 constexpr const char* kLadder = "/state/ladder";
 constexpr const char* kModes = "/state/modes";
+constexpr const char* kOffered = "offered";
 
 /// Where the trajectory of an sml-ptt run stands: in files of version 1 and in those of today.
 std::string trajectory_group(const Hdf5Reader& file) {
@@ -278,6 +279,10 @@ std::vector<PackedState> read_modes(const ModelFile<M>& model_file) {
   return states;
 }
 
+bool is_offered(const fs::path& checkpoint) {
+  return Hdf5Reader(checkpoint).number_attribute("/provenance", kOffered).value_or(0.0) != 0.0;
+}
+
 template <EnergyModel M>
 void write_checkpoint(const fs::path& path, const M& model, const TrainState<M>& state,
                       const ObserverMemory& observers, const CheckpointNotes& notes) {
@@ -298,6 +303,7 @@ void write_checkpoint(const fs::path& path, const M& model, const TrainState<M>&
   file.fields("/state", state);
   file.fields("/state/observers", observers);
   write_provenance(file, notes.seed);
+  if (!notes.is_last) file.attribute("/provenance", kOffered, std::int64_t{1});
   if (!notes.verdict.empty()) file.attribute("/provenance", "verdict", notes.verdict);
   file.write(path);
 }

@@ -57,7 +57,7 @@ void read_value(const std::string& key, const toml::value& value, TrainOptions& 
         const auto words = plain_text(value);
         if (!words || !has_type(field, value)) {
           violations.push_back({key, one_line(toml::format(value)), "has the wrong type"});
-        } else if (!assign(field, *words, text)) {
+        } else if (!assign(field, *words, text.none)) {
           violations.push_back({key, "'" + *words + "'", "must be " + OptionKind<Field>::words()});
         }
       },

@@ -44,7 +44,8 @@ struct Drawing {
   std::optional<typename M::Data> data;  // train cases, where there are any
   DataClusters clusters;                 // of these
   std::vector<PackedState> modes;        // the heaviest; none where nothing asks for them
-  JumpMemory jumps;                      // of cases and modes; empty without jumps
+  double jump_rate = 0.0;
+  JumpMemory jumps;  // of cases and modes; empty without jumps
 
   [[nodiscard]] Engine<M> engine() const {
     return {file.model, {static_cast<std::uint64_t>(options.seed)}, executor};
@@ -57,6 +58,12 @@ struct Drawing {
   }
 };
 
+/// Of options that leave nothing open.
+double jump_rate_of(const SamplingOptions& options) {
+  const double* const rate = std::get_if<double>(&options.jump);
+  return rate != nullptr ? *rate : 0.0;
+}
+
 /// Whether jumps mean something with a machine.
 template <EnergyModel M>
 bool can_jump(const M& model) {
@@ -66,7 +73,7 @@ bool can_jump(const M& model) {
 /// What jumps propose: the latents of cases of the data, and modes. Empty without jumps.
 template <EnergyModel M>
 JumpMemory jump_memory(const Drawing<M>& d) {
-  if (d.options.jump.value_or(0.0) <= 0.0) return {};
+  if (d.jump_rate <= 0.0) return {};
   if (!can_jump(d.file.model)) throw UsageError("sample: --jump means nothing with " + std::string(M::kKind));
   JumpMemory memory = empty_memory(d.file.model.latents());
   set_modes(d.engine(), d.theta(), d.modes, memory);
@@ -82,7 +89,7 @@ JumpMemory jump_memory(const Drawing<M>& d) {
 /// The heaviest modes, where jumps may lead to them or a ladder may start at them.
 template <EnergyModel M>
 std::vector<PackedState> modes_for(const Drawing<M>& d) {
-  const bool wanted = d.options.ladder == SampleLadder::kTemperature || d.options.jump.value_or(0.0) > 0.0;
+  const bool wanted = d.options.ladder == SampleLadder::kTemperature || d.jump_rate > 0.0;
   if (!wanted || !can_jump(d.file.model)) return {};
   const typename M::Data none;
   const auto search = modes_of(d.engine(), d.theta(), d.data ? *d.data : none, read_modes(d.file),
@@ -104,14 +111,14 @@ DataClusters clusters_of(const Drawing<M>& d) {
 
 /// Without a ladder data are read only where something asks for them.
 bool needs_data(const SamplingOptions& options) {
-  return options.ladder != SampleLadder::kNone || options.start == SampleStart::kData || options.jump > 0.0 ||
-         !options.data.empty();
+  return options.ladder != SampleLadder::kNone || options.start == SampleStart::kData ||
+         jump_rate_of(options) > 0.0 || !options.data.empty();
 }
 
 template <EnergyModel M>
 Drawing<M> prepare(ModelFile<M>& file, const SamplingOptions& options, const Executor& executor,
                    Listener& listener) {
-  Drawing<M> d{file, options, executor, listener, {}, {}, {}, {}};
+  Drawing<M> d{file, options, executor, listener, {}, {}, {}, jump_rate_of(options), {}};
   if (needs_data(options)) d.data = starting_cases(file, options, listener);
   if (!d.data && options.start == SampleStart::kData) throw UsageError("sample: --start data needs --data");
   if (d.data && options.ladder != SampleLadder::kNone && !file.has_reference)
@@ -138,7 +145,7 @@ class FreeChains {
 
   /// One sweep.
   void round(const Drawing<M>& d) {
-    jump_now_and_then(d.engine(), d.theta(), *d.options.jump, d.jumps, population_);
+    jump_now_and_then(d.engine(), d.theta(), d.jump_rate, d.jumps, population_);
     advance(d.engine(), d.theta(), 1, Purpose::kSampling, population_);
   }
 
@@ -164,7 +171,7 @@ class TemperedReplicas {
 
   /// Sweeps and swaps; the coldest replicas add a draw each to the trace.
   void round(const Drawing<M>& d, Trace& trace) {
-    jump_now_and_then(d.engine(), d.theta(), *d.options.jump, d.jumps, replicas_.population);
+    jump_now_and_then(d.engine(), d.theta(), d.jump_rate, d.jumps, replicas_.population);
     temper(d.engine(), d.theta(), replicas_);
     if (trace.draws() < kMostTraced)
       record(d.engine(), d.theta(), replicas_.population, coldest_of(replicas_.ladder), d.clusters, trace);
@@ -223,7 +230,7 @@ template <EnergyModel M>
 class TrajectoryReplicas {
  public:
   explicit TrajectoryReplicas(const Drawing<M>& d)
-      : round_{{Purpose::kSampling, Purpose::kSamplingSwaps}, *d.options.jump} {
+      : round_{{Purpose::kSampling, Purpose::kSamplingSwaps}, d.jump_rate} {
     trajectory_ = reference_trajectory(d.engine(), as_count(d.options.ensembles), Purpose::kSampling);
     n_warm_ = d.warm_of(ensembles());
     insert_rungs(d);
@@ -390,7 +397,7 @@ SamplingOptions with_ladder(const ModelFile<M>& file, SamplingOptions options, L
       listener.note("sampling with a temperature ladder; --ladder none is plain Gibbs sampling");
     }
   }
-  if (!options.jump)
+  if (std::holds_alternative<JumpRule>(options.jump))
     options.jump = options.ladder != SampleLadder::kNone && can_jump(file.model) ? kUsualJump : 0.0;
   return options;
 }

@@ -14,6 +14,7 @@
 #include "tempera/services/cases.hpp"
 #include "tempera/services/checkpoint.hpp"
 #include "tempera/services/limits.hpp"
+#include "tempera/services/log_z_doubt.hpp"
 #include "tempera/train/snapshots.hpp"
 
 namespace tempera {
@@ -28,8 +29,6 @@ constexpr Index kRaiseChains = 10;
 constexpr double kMostEnergies = 2e7;
 /// Differences of free energies, two for each, that a run to reach an error bar keeps.
 constexpr double kMostDifferences = 1e8;
-/// An error bar above this, in nats, says that log Z is not known.
-constexpr double kLargestError = 0.5;
 /// Estimates that differ by more standard errors than this disagree.
 constexpr double kDisagreement = 3.0;
 /// What is under suspicion is confirmed within fewer.
@@ -137,8 +136,7 @@ void Estimator<M>::hold(LogPartitionEstimate& estimate) {
   } else if (estimate.probable_lower_bound && is_refuted(z, *estimate.probable_lower_bound)) {
     doubt(words_of_probable_refutation(z, *estimate.probable_lower_bound));
   }
-  if (z.standard_error > kLargestError)
-    doubt(format("an error bar above %g nats leaves log Z unknown", kLargestError));
+  if (z.standard_error > kLargestTrustedError) doubt(std::string(help_of(LogZDoubt::kError)));
 }
 
 /// Whether enumeration is less work than annealing, a search of modes, its bounds and annealing from the
@@ -314,7 +312,7 @@ LogPartitionEstimate Estimator<M>::after_tempering(LikelihoodMethod method, cons
   if (!second_opinion_) second_opinion_ = mode_ais();
   const LogPartition& second = second_opinion_->log_partition;
   const double error = std::hypot(z.standard_error, second.standard_error);
-  if (second_opinion_->doubt.empty() && error <= kLargestError &&
+  if (second_opinion_->doubt.empty() && error <= kLargestTrustedError &&
       std::abs(z.value - second.value) <= kConfirmation * error) {
     estimate.confirmation = format("annealing from the modes gives %.3f (%.3f), though ",
                                    second.value + shift_, second.standard_error) +

@@ -33,7 +33,7 @@ class Stopwatch {
 /// hold. Returns the seconds so far.
 double begin_metrics(const std::filesystem::path& path, std::uint64_t update);
 
-/// What metrics.csv says of likelihoods.
+/// What metrics.csv says of likelihoods that are trusted.
 std::vector<CurvePoint> read_curve(const std::filesystem::path& path);
 
 /// Writes the rows of metrics.csv.
@@ -127,8 +127,8 @@ class LogZAudit {
   std::optional<LogPartition> settled_log_partition(const TrainState<M>& s) const;
   /// The largest likelihood that training cases can have: by a log Z that is trusted, or by the certain lower
   /// bound of the modes; nothing where neither is known.
-  [[nodiscard]] std::optional<double> largest_likelihood(const Assessment& found,
-                                                         const TrainState<M>& s) const;
+  [[nodiscard]] std::optional<Likelihood> largest_likelihood(const Assessment& found,
+                                                             const TrainState<M>& s) const;
   void warn_once(LogZDoubt doubt, std::uint64_t update, const std::string& why);
   /// Without a tracker: exact, or annealed.
   LogPartition estimated(const typename M::Params& theta);
@@ -168,6 +168,8 @@ class Checkpointer {
   void save(const TrainState<M>& s, LogZAudit<M>& audit);
   /// What checkpoints from here on say of the run.
   void note_verdict(const std::string& verdict) { notes_.verdict = verdict; }
+  /// Checkpoints from here on are of a model that is offered, and not of the last state.
+  void note_offer() { notes_.is_last = false; }
   /// One for the history that stays while it is the best.
   void save_best(const TrainState<M>& s, LogZAudit<M>& audit);
   [[nodiscard]] bool is_due(std::uint64_t update) const {
@@ -196,8 +198,8 @@ class EarlyStopping {
   /// Whether this is the best so far. Estimates that are not to be trusted never are.
   bool is_best(const Assessment& found, std::uint64_t update);
   [[nodiscard]] bool stops() const {
-    return options_.patience > 0 && memory_.best_update > 0 &&
-           memory_.validations_since_best >= static_cast<std::uint64_t>(*options_.patience);
+    const auto patience = static_cast<std::uint64_t>(number_of(options_.patience));
+    return patience > 0 && memory_.best_update > 0 && memory_.validations_since_best >= patience;
   }
 
  private:

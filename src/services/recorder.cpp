@@ -2,6 +2,8 @@
 #include <cstdlib>
 #include <sstream>
 
+#include <algorithm>
+
 #include "observers.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/io/files.hpp"
@@ -15,7 +17,7 @@ constexpr const char* kHeader =
     "log_partition,log_partition_standard_error,"
     "effective_fraction,rungs,barrier,rejection,round_trip_rate,round_trip_optimum,flow,r_hat,"
     "autocorrelation_time,effective_sample_size,cluster_variation,predicted_kl,predicted_gain,cosine,"
-    "solver_iterations,live_units,projections";
+    "solver_iterations,live_units,projections,trusted";
 
 /// A number, or nothing where it is none.
 std::string cell(const char* form, double value) { return std::isnan(value) ? "" : format(form, value); }
@@ -44,6 +46,11 @@ std::string likelihood_cells(const Assessment& found) {
                              found.log_partition.value + found.shift, found.log_partition.standard_error})
     all += cell("%.6f", value) + ",";
   return all + cell("%.4f", found.log_partition.effective_fraction);
+}
+
+/// 1 or 0; empty where log Z is not known.
+std::string trust_cell(const Assessment& found) {
+  return std::isnan(found.log_partition.value) ? "" : found.trusted() ? "1" : "0";
 }
 
 /// What metrics.csv says of a ladder; round trips count from one report to the next.
@@ -107,19 +114,29 @@ double begin_metrics(const std::filesystem::path& path, std::uint64_t update) {
 }
 
 std::vector<CurvePoint> read_curve(const std::filesystem::path& path) {
-  std::istringstream lines(read_file(path));
-  std::vector<CurvePoint> curve;
-  std::string line;
-  std::getline(lines, line);
-  while (std::getline(lines, line)) {
+  const auto cells_of = [](const std::string& line) {
     std::istringstream cells(line);
     std::vector<std::string> row;
     for (std::string cell; std::getline(cells, cell, ',');) row.push_back(cell);
-    const auto number = [&row](std::size_t column) {
+    return row;
+  };
+  std::istringstream lines(read_file(path));
+  std::string line;
+  std::getline(lines, line);
+  const std::vector<std::string> names = cells_of(line);
+  std::vector<CurvePoint> curve;
+  while (std::getline(lines, line)) {
+    const std::vector<std::string> row = cells_of(line);
+    const auto number = [&](std::string_view name) {
+      const auto column =
+          static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
       return column < row.size() && !row[column].empty() ? std::strtod(row[column].c_str(), nullptr)
                                                          : std::numeric_limits<double>::quiet_NaN();
     };
-    curve.push_back({static_cast<std::uint64_t>(number(0)), number(8), number(10), number(13)});
+    // What is not trusted tells nothing; rows of an earlier version do not say.
+    if (number("trusted") == 0.0) continue;
+    curve.push_back({static_cast<std::uint64_t>(number("update")), number("train_log_likelihood"),
+                     number("validation_log_likelihood"), number("log_partition_standard_error")});
   }
   return curve;
 }
@@ -133,7 +150,7 @@ void Recorder<M>::write(const UpdateReport& report, const Assessment& found, con
              static_cast<unsigned long long>(report.epoch), seconds, report.learning_rate,
              report.gradient_norm, report.step_norm, report.data_free_energy, report.chain_free_energy) +
           likelihood_cells(found) + "," + std::visit(LadderCells{memory_}, s.ladder) + "," +
-          mixing_cells(report) + "," + step_cells(report));
+          mixing_cells(report) + "," + step_cells(report) + "," + trust_cell(found));
 }
 
 std::string Assessment::words() const {

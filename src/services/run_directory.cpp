@@ -70,8 +70,6 @@ RunDirectory::RunDirectory(fs::path directory) : directory_(std::move(directory)
 
 fs::path RunDirectory::kept(std::uint64_t update) const { return checkpoint_of(directory_, update); }
 
-fs::path RunDirectory::resumable() const { return fs::exists(last()) ? last() : latest(); }
-
 void RunDirectory::remove_last() const { remove_file(last()); }
 
 void RunDirectory::remove_products() const {

@@ -128,8 +128,8 @@ std::vector<Violation> check(const SamplingOptions& options) {
     require_between(violations, "sweeps", *sweeps, 0, std::int64_t{1} << 53);
   if (options.rungs)
     require_between(violations, "rungs", *options.rungs, 2, static_cast<std::int64_t>(kMostRungs));
-  if (options.jump && !(*options.jump >= 0 && *options.jump <= 1))
-    violations.push_back({"jump", format("%g", *options.jump), "must be in [0, 1]"});
+  if (const double* jump = std::get_if<double>(&options.jump); jump != nullptr && !(*jump >= 0 && *jump <= 1))
+    violations.push_back({"jump", format("%g", *jump), "must be in [0, 1]"});
   require_between(violations, "clusters", options.clusters, 0, 1024);
   require_between(violations, "swap-every", options.swap_every, 1, 1 << 20);
   require_between(violations, "ensembles", options.ensembles, 2, 1024);

@@ -145,13 +145,15 @@ RunData<M> read_data(const RunDirectory& run, const TrainOptions& options, Start
   const bool has_valid = data.file.splits.count("valid") > 0;
   for (const auto& [field, value] : {std::pair{"validate-every", options.run.validate_every},
                                      std::pair{"patience", options.run.patience}}) {
-    if (value > 0 && !has_valid)
-      throw ConfigError({{field, text_of(*value), "the data has no valid split; --holdout 0.1 makes one"}});
+    if (number_of(value) > 0 && !has_valid)
+      throw ConfigError(
+          {{field, text_of(number_of(value)), "the data has no valid split; --holdout 0.1 makes one"}});
   }
   const bool tracks = options.tracking.track_log_z.value_or(is_tempered(options.chains.trainer)
                                                                 ? Tracking::kLattice
                                                                 : Tracking::kNone) != Tracking::kNone;
-  if (has_valid && (tracks || options.run.validate_every > 0)) data.valid = values_of<M>(data, "valid");
+  if (has_valid && (tracks || number_of(options.run.validate_every) > 0))
+    data.valid = values_of<M>(data, "valid");
   if (const Index constant = constant_columns(data.train); constant > 0)
     listener.warn(std::to_string(constant) + " of " + std::to_string(data.train.n_visible()) +
                   " columns are constant");
@@ -186,6 +188,11 @@ TrainState<M> starting_state(const Engine<M>& engine, const TrainOptions& option
     begin_at(engine.model, plan, starting_params(engine, options, train, stage(listener, "finding filters")),
              state);
   return state;
+}
+
+/// Where a run goes on. A checkpoint that somebody has put in the place of the offered one is no offer.
+std::filesystem::path end_of(const RunDirectory& run) {
+  return std::filesystem::exists(run.last()) && is_offered(run.latest()) ? run.last() : run.latest();
 }
 
 template <EnergyModel M>
@@ -252,7 +259,7 @@ class Run {
   }
 
   /// Whether the run chooses among its models by validations.
-  [[nodiscard]] bool chooses() const { return *options_.run.validate_every > 0; }
+  [[nodiscard]] bool chooses() const { return number_of(options_.run.validate_every) > 0; }
 
   /// The model of the best validation is offered; the last one stays beside it, to go on from.
   void go_back(Checkpointer<M>& checkpointer, LogZAudit<M>& audit, TrainState<M>& state,
@@ -274,6 +281,7 @@ class Run {
     verdict_.rising.reset();
     verdict_.offered_update = best.best_update;
     checkpointer.note_verdict(verdict_.words());
+    checkpointer.note_offer();
     checkpointer.write_latest(state, &audit);
     score_ = format(", validation %.3f nats", best.best_validation);
     result.updates = state.update;
@@ -297,7 +305,7 @@ template <EnergyModel M>
 TrainingResult Run<M>::operator()(Start start) {
   const bool goes_on = start == Start::kCheckpoint;
   TrainState<M> state = starting_state(engine_, options_, plan_, data_.train, start, listener_);
-  if (goes_on) resume_state(run_.resumable(), engine_.model, options_, state, memory_);
+  if (goes_on) resume_state(end_of(run_), engine_.model, options_, state, memory_);
   Checkpointer<M> checkpointer(engine_.model, run_, options_.run,
                                {data_.file.visible_shape,
                                 data_.rule,

@@ -42,6 +42,12 @@ class Checker {
   std::vector<Violation> violations;
 };
 
+/// Jumps that are asked for; 0 where that is left open.
+double jump_of(const TrainOptions& o) {
+  const double* const rate = std::get_if<double>(&o.chains.jump);
+  return rate != nullptr ? *rate : 0.0;
+}
+
 std::string quoted(std::string_view word) { return "'" + std::string(word) + "'"; }
 
 void check_numbers(const TrainOptions& o, Checker& check) {
@@ -59,7 +65,7 @@ void check_numbers(const TrainOptions& o, Checker& check) {
   check.within("batch", o.chains.batch, 1, kMany);
   check.within("chains", o.chains.chains, 1, kMany);
   check.within("sweeps", o.chains.sweeps, 1, kMany);
-  if (const auto jump = o.chains.jump)
+  if (const auto* jump = std::get_if<double>(&o.chains.jump))
     check.that("jump", *jump, *jump >= 0 && *jump <= 1, "must be in [0, 1]");
   check.that("holdout", o.data.holdout, o.data.holdout >= 0 && o.data.holdout < 1, "must be in [0, 1)");
   check.within("inference-sweeps", o.chains.inference_sweeps, 1, kMany);
@@ -79,8 +85,10 @@ void check_numbers(const TrainOptions& o, Checker& check) {
   check.positive("clip", o.gradient.clip);
   const double momentum = o.first_order.momentum;
   check.that("momentum", momentum, momentum >= 0 && momentum < 1, "must be in [0, 1)");
-  check.within("validate-every", o.run.validate_every, 0, kMany);
-  check.within("patience", o.run.patience, 0, kMany);
+  for (const auto& [name, value] :
+       {std::pair{"validate-every", o.run.validate_every}, std::pair{"patience", o.run.patience}}) {
+    if (const auto* number = std::get_if<std::int64_t>(&value)) check.within(name, *number, 1, kMany);
+  }
   check.at_least("report-every", o.run.report_every, 1);
   check.at_least("checkpoint-every", o.run.checkpoint_every, 1);
   check.at_least("keep", o.run.keep, 0);
@@ -122,8 +130,8 @@ void check_natural(const TrainOptions& o, Checker& check) {
 /// What does not go together whatever the machine.
 void check_together(const TrainOptions& o, Checker& check) {
   if (o.data.data.empty()) check.add("data", "''", "must name a data set");
-  if (o.chains.jump > 0.0 && o.chains.trainer == Trainer::kCd)
-    check.add("jump", text_of(*o.chains.jump), "needs a trainer with persistent chains");
+  if (jump_of(o) > 0.0 && o.chains.trainer == Trainer::kCd)
+    check.add("jump", text_of(jump_of(o)), "needs a trainer with persistent chains");
   if (o.tracking.track_log_z == Tracking::kShared) {
     if (o.chains.trainer != Trainer::kSmlPt || o.ladder.ensembles < 4)
       check.add("track-log-z", "'shared'", "needs --trainer sml-pt with at least 4 --ensembles");
@@ -131,17 +139,17 @@ void check_together(const TrainOptions& o, Checker& check) {
       check.add("track-log-z", "'shared'", "follows the machine that the chains sample: --no-average");
   }
   if (o.machine.box && o.init.staged()) check.add("box", text_of(*o.machine.box), "means no --init staged");
-  if (o.machine.box && o.chains.jump > 0.0)
-    check.add("jump", text_of(*o.chains.jump),
-              "means nothing in a box, where visibles cannot be integrated out");
+  if (o.machine.box && jump_of(o) > 0.0)
+    check.add("jump", text_of(jump_of(o)), "means nothing in a box, where visibles cannot be integrated out");
   if (o.machine.box && o.chains.data_noise > 0)
     check.add("data-noise", text_of(o.chains.data_noise), "takes cases out of the box: means --box none");
   const auto& freeze = o.gradient.freeze;
   if (o.gradient.filter_norm != FilterNorm::kFree &&
       std::find(freeze.begin(), freeze.end(), "weights") != freeze.end())
     check.add("filter-norm", quoted(name_of(o.gradient.filter_norm)), "contradicts --freeze weights");
-  if (o.run.patience > 0 && o.run.validate_every == 0)
-    check.add("patience", text_of(*o.run.patience), "needs validate-every above 0");
+  if (number_of(o.run.patience) > 0 &&
+      o.run.validate_every == decltype(o.run.validate_every)(WatchRule::kNone))
+    check.add("patience", text_of(number_of(o.run.patience)), "needs validate-every above 0");
 }
 
 /// Something that only some kinds of machines can do, and the option that asks for it.
@@ -180,7 +188,7 @@ std::vector<Asked> features_asked(const TrainOptions& o) {
   add(o.init.staged(), Feature::kStagedStart, "init", "'staged'");
   add(!o.gradient.freeze.empty(), Feature::kFreeze, "freeze",
       std::to_string(o.gradient.freeze.size()) + " fields");
-  add(o.chains.jump > 0.0, Feature::kJump, "jump", text_of(o.chains.jump.value_or(0.0)));
+  add(jump_of(o) > 0.0, Feature::kJump, "jump", text_of(jump_of(o)));
   add(o.chains.inference == Inference::kMeanField, Feature::kMeanField, "inference", "'mean-field'");
   add(o.chains.inference == Inference::kSampled, Feature::kSampledLatents, "inference", "'sampled'");
   add(o.natural.metric == MetricKind::kFang, Feature::kFangMetric, "metric", "'fang'");

@@ -113,9 +113,18 @@ constexpr std::int64_t kLeastUpdates = 1000;
 void resolve_validation(bool validates, TrainOptions& options) {
   const bool by_itself =
       validates && *options.tracking.track_log_z != Tracking::kNone && *options.rate.updates >= kLeastUpdates;
-  const bool asked = options.run.validate_every.has_value();
-  if (!asked) options.run.validate_every = by_itself ? *options.rate.updates / kValidations : 0;
-  if (!options.run.patience) options.run.patience = by_itself && !asked ? kPatience : 0;
+  const auto open = [](const std::variant<WatchRule, std::int64_t>& value) {
+    return value == std::variant<WatchRule, std::int64_t>(WatchRule::kAuto);
+  };
+  const bool asked = !open(options.run.validate_every);
+  if (!asked) {
+    options.run.validate_every = WatchRule::kNone;
+    if (by_itself) options.run.validate_every = *options.rate.updates / kValidations;
+  }
+  if (open(options.run.patience)) {
+    options.run.patience = WatchRule::kNone;
+    if (by_itself && !asked) options.run.patience = kPatience;
+  }
 }
 
 }  // namespace
@@ -141,7 +150,8 @@ TrainOptions resolve(TrainOptions options, const MachinePreferences& preferences
                           ? defaults.learning_rate * rate_factor(preferences.variance)
                           : defaults.learning_rate;
   }
-  if (!options.chains.jump && (!preferences.jumps || options.chains.trainer == Trainer::kCd))
+  if (std::holds_alternative<JumpRule>(options.chains.jump) &&
+      (!preferences.jumps || options.chains.trainer == Trainer::kCd))
     options.chains.jump = 0.0;
   resolve_validation(preferences.validates, options);
   if (!options.natural.damping) {
@@ -158,7 +168,8 @@ Plan plan_of(const TrainOptions& options, Index n_cases) {
   plan.batch = std::min(count(options.chains.batch), static_cast<std::uint64_t>(n_cases));
   plan.inference = {*options.chains.inference, static_cast<Index>(options.chains.inference_sweeps),
                     options.chains.data_noise};
-  plan.sampling = {options.chains.trainer != Trainer::kCd, count(options.chains.sweeps), options.chains.jump};
+  plan.sampling = {options.chains.trainer != Trainer::kCd, count(options.chains.sweeps), std::nullopt};
+  if (const double* rate = std::get_if<double>(&options.chains.jump)) plan.sampling.jump_rate = *rate;
   plan.ladder = {motion_of(options), options.ladder.beta_lr};
   plan.rate = {*options.rate.lr, options.rate.schedule, options.rate.decay_updates,
                count(options.rate.warmup), count(*options.rate.updates)};
@@ -176,8 +187,8 @@ Plan plan_of(const TrainOptions& options, Index n_cases) {
   plan.average = options.gradient.average;
   plan.tracking = {*options.tracking.track_log_z, options.tracking.every, options.tracking.enumerate};
   plan.report.every = count(options.run.report_every);
-  if (options.run.validate_every.value_or(0) > 0)
-    plan.report.validate_every = count(*options.run.validate_every);
+  if (const std::int64_t every = number_of(options.run.validate_every); every > 0)
+    plan.report.validate_every = count(every);
   plan.start = {options.init.values(),
                 count(*options.chains.chains),
                 count(options.natural.metric ? options.natural.chains.value_or(0) : 0),

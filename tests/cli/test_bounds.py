@@ -7,7 +7,7 @@ import unittest
 import h5py
 import numpy as np
 
-from harness import CliTest, run, run_json
+from harness import CliTest, read_metrics, run, run_json
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
 import trust_table  # noqa: E402
@@ -68,6 +68,25 @@ class LostMode(CliTest):
         self.assertIn("lost what the model likes best", told)
         return out, exact
 
+    def test_chains_that_jump_to_it_do_not_make_a_wrong_value_trusted(self):
+        """By default chains jump to modes that searches find, here to one that only the coldest rung has: no rung below has it."""
+        out = self.dir / "run"
+        run("train", *GREY, "--schedule", "inverse", "--lr", 1e-6, "--updates", 300, "--out", out, timeout=300)
+        plant_mode(out / "checkpoint.h5")
+        exact = run_json("loglik", out, "--method", "exact", "--quiet")["log_partition"]
+        # The planted mode leaves cases far below independent units, and so the run ends before its time.
+        told = run("resume", out, "--updates", 1500, expect=70, timeout=300).stderr
+        self.assertIn("log Z is at least", told)
+        after = run_json("loglik", out, "--method", "exact", "--quiet")["log_partition"]
+        low, high = sorted([exact, after])
+        rows = [row for row in read_metrics(out) if int(row["update"]) > 300]
+        self.assertGreater(len(rows), 8)
+        for row in rows:
+            value = float(row["log_partition"])
+            off = max(low - value, value - high)
+            self.assertTrue(off < 0.5 or row["trusted"] == "0", row)
+            self.assertLess(abs(off), 60, row)  # the mode is worth less than that
+
     def test_runs_at_the_defaults_are_trusted_where_they_are_right_and_nowhere_else(self):
         for seed in range(1, 5):
             out = self.dir / f"run-{seed}"
@@ -110,7 +129,7 @@ class LostMode(CliTest):
 
     def test_modes_of_a_checkpoint_are_distinct(self):
         out = self.dir / "run"
-        words = ["--data", "digits", "--binarize", "threshold", "--hidden", 16, "--updates", 2000, "--threads", 1, "--validate-every", 0]
+        words = ["--data", "digits", "--binarize", "threshold", "--hidden", 16, "--updates", 2000, "--threads", 1, "--validate-every", "none"]
         run("train", *words, "--out", out)
         path = out / "checkpoint.h5"
         with h5py.File(path, "r+") as file:

@@ -159,6 +159,10 @@ class Tempering(CliTest):
         one = np.tile((self.rows > 0).astype(np.uint8), (50, 1))
         _, told = self.sample("--ladder", "temperature", "--jump", 0, "--data", write_data(self.dir / "one.h5", train=one), count=100)
         self.assertFalse(told["mixed"], told["verdict"])
+        # Jumps to modes that a search finds, the default, put that right.
+        samples, told = self.sample("--ladder", "temperature", "--data", self.dir / "one.h5")
+        self.assertLess(self.deviation(samples, told), STANDARD_ERRORS)
+        self.assertTrue(told["mixed"], told["verdict"])
 
     def test_distance_rungs_and_threads(self):
         first, told = self.sample("--ladder", "temperature", "--sweeps", 3, "--rungs", 7, "--threads", 1, count=100)

@@ -362,7 +362,9 @@ class Training(CliTest):
             for updates in (200, 200):
                 with h5py.File(path / "checkpoint.h5") as file:
                     if file["state"].attrs["update"] == 0:
-                        self.assertNotIn("log_partition", file)  # diverged before there was a state to keep
+                        # Diverged before there was a state to keep: nothing is claimed.
+                        self.assertNotIn("log_partition", file)
+                        self.assertIn("training has diverged", err)
                         break
                     note = dict(file["log_partition"].attrs)
                 wrong = abs(note["value"] - exact) > 0.5 + 5 * note["standard_error"]

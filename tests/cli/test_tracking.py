@@ -7,7 +7,7 @@ import numpy as np
 
 from harness import FULL, CliTest, benchmark_data, compare_datasets, read_metrics, run, run_json
 
-SMALL = ["--data", "digits", "--binarize", "threshold", "--hidden", "12", "--batch", "100", "--threads", "1", "--schedule", "inverse", "--validate-every", "0"]
+SMALL = ["--data", "digits", "--binarize", "threshold", "--hidden", "12", "--batch", "100", "--threads", "1", "--schedule", "inverse", "--validate-every", "none"]
 
 
 def train(out, *words, timeout=60):

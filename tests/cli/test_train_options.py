@@ -61,6 +61,24 @@ class EarlyStopping(CliTest):
         self.assertEqual(state(self.dir / "none" / "last.h5")["update"], last + 100)
         self.assertEqual(state(self.dir / "none" / "checkpoint.h5")["update"], self.best_update(self.dir / "none"))
 
+    def test_a_run_goes_on_after_its_last_state_and_not_after_its_best(self):
+        """The schedule has no horizon: a run of 200 updates that is resumed is one of 300."""
+        whole, parts = self.dir / "whole", self.dir / "parts"
+        run(*overfit_args(self.data, whole, updates=300))
+        run(*overfit_args(self.data, parts, updates=200))
+        self.assertLess(state(parts / "checkpoint.h5")["update"], 200)
+        self.assertEqual(state(parts / "last.h5")["update"], 200)
+        kept = parts / "checkpoints" / "100.h5"
+        older = kept.read_bytes() if kept.exists() else None
+        run("resume", parts, "--updates", 300)
+        for name in ("checkpoint.h5", "last.h5"):
+            compare_datasets(whole / name, parts / name)
+        # Planted: a checkpoint that somebody puts in its place is what the run goes on from.
+        self.assertIsNotNone(older)
+        (parts / "checkpoint.h5").write_bytes(older)
+        run("resume", parts, "--updates", 101)
+        self.assertEqual(int(read_metrics(parts)[-1]["update"]), 101)
+
     def test_the_checkpoint_is_the_best_one(self):
         found = state(self.run_dir / "checkpoint.h5")
         self.assertEqual(found["best_update"], found["update"])
@@ -250,6 +268,32 @@ class NotFinite(CliTest):
         run("train", "--data", "digits", "--binarize", "threshold", "--hidden", 20, "--updates", 2, "--lr", 0.1,
             "--out", self.dir / "run")
         self.assertEqual(state(self.dir / "run" / "checkpoint.h5")["update"], 2)
+
+
+class Holdout(CliTest):
+    def test_part_of_the_cases_watches(self):
+        data = self.dir / "data.npy"
+        np.save(data, (np.random.default_rng(1).random((200, 12)) < 0.3).astype(np.uint8))
+        words = ("--trainer", "sml-apt", "--rungs", 3, "--report-every", 10)
+        run(*train_args(data, self.dir / "none", *words))
+        self.assertEqual(read_metrics(self.dir / "none")[-1]["validation_log_likelihood"], "")
+        found = {}
+        for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+            run(*train_args(data, self.dir / name, "--holdout", 0.2, *words, seed=seed))
+            found[name] = read_metrics(self.dir / name)[-1]["validation_log_likelihood"]
+        self.assertNotEqual(found["one"], "")
+        self.assertEqual(found["one"], found["again"])
+        self.assertNotEqual(found["one"], found["other"])
+        # Training does not see them: 160 cases are left, 4 batches of 50 in an epoch, the last one short.
+        self.assertEqual(int(read_metrics(self.dir / "one")[-1]["epoch"]), 59 // 4)
+
+    def test_what_it_cannot_do_is_refused(self):
+        data = self.dir / "data.npy"
+        np.save(data, np.eye(4, dtype=np.uint8))
+        for holdout, source in ((0.01, data), (0.99, data), (1, data), (-0.1, data), (0.1, "digits")):
+            with self.subTest(holdout=holdout, data=source):
+                words = ("--binarize", "threshold") if source == "digits" else ()
+                self.fails(78, *train_args(source, self.dir / "run", "--holdout", holdout, *words), mentions=["holdout"])
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class Verdict(CliTest):
             file["train/x"] = (random.random((40, 60)) < 0.5).astype(np.uint8)
             file["valid/x"] = (random.random((200, 60)) < 0.5).astype(np.uint8)
         out = self.dir / "run"
-        told = run("train", "--data", data, "--hidden", 20, "--updates", 2000, "--validate-every", 0, "--out", out, "--quiet").stdout
+        told = run("train", "--data", data, "--hidden", 20, "--updates", 2000, "--validate-every", "none", "--out", out, "--quiet").stdout
         self.assertIn("OVERFITTING", told)
         rows = read_metrics(out)
         best = max(rows, key=lambda row: float(row["validation_log_likelihood"]))

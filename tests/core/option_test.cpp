@@ -27,13 +27,11 @@ namespace {
 using PaceOrNumber = std::variant<Pace, double>;
 using PaceOrCount = std::variant<Pace, std::int64_t>;
 
-OptionText called(const char* none) { return {"name", "help", false, none}; }
-
 template <class T>
 void expect_back(const T& value, const char* none = "auto") {
   const std::string text = text_of(value, none);
   T read{};
-  EXPECT_TRUE(assign(read, text, called(none))) << text;
+  EXPECT_TRUE(assign(read, text, none)) << text;
   EXPECT_EQ(read, value) << text;
 }
 
@@ -42,14 +40,14 @@ template <class T>
 void expect_refused(const T& before, std::initializer_list<const char*> texts, const char* none = "auto") {
   for (const char* text : texts) {
     T field = before;
-    EXPECT_FALSE(assign(field, text, called(none))) << "'" << text << "'";
+    EXPECT_FALSE(assign(field, text, none)) << "'" << text << "'";
     EXPECT_EQ(field, before) << "'" << text << "'";
   }
 }
 
 template <class T>
 T read_as(const char* text, T before, const char* none = "auto") {
-  EXPECT_TRUE(assign(before, text, called(none))) << text;
+  EXPECT_TRUE(assign(before, text, none)) << text;
   return before;
 }
 
@@ -118,14 +116,11 @@ TEST(Option, TruthsAndNames) {
   expect_refused(Pace::kFast, {"", "Slow", "slow ", "slo", "walk", "auto", "0"});
 }
 
-TEST(Option, ZeroIsAValueWhereAnOptionSaysSo) {
-  OptionText text = called("auto");
-  text.zero = true;
-  std::optional<double> field = 7.0;
-  EXPECT_TRUE(assign(field, "0", text));
-  EXPECT_EQ(field, 0.0);
-  EXPECT_TRUE(assign(field, "auto", text));
-  EXPECT_EQ(field, std::nullopt);
+TEST(Option, ZeroIsTheOldWordForARuleThatIsNone) {
+  using LoadOrCount = std::variant<Load, std::int64_t>;
+  EXPECT_EQ(read_as<LoadOrCount>("0", LoadOrCount(std::int64_t{7})), LoadOrCount(Load::kNone));
+  EXPECT_EQ(read_as<LoadOrCount>("3", LoadOrCount(Load::kNone)), LoadOrCount(std::int64_t{3}));
+  EXPECT_EQ(read_as<PaceOrNumber>("0", PaceOrNumber(Pace::kFast)), PaceOrNumber(0.0)) << "no rule for none";
 }
 
 TEST(Option, NothingHasItsOwnWordAndTheOldOnes) {

@@ -46,6 +46,18 @@ TEST(Lattice, BridgeRatioIsRightWhateverIsExpected) {
   }
 }
 
+TEST(Lattice, BridgeRatioStaysAmongTheDrawsWhereOneChainThatCountsIsFarFromTheOthers) {
+  // Chains of which all but one have come to another mode, where the one that counts has not: the variance is
+  // beyond all measure, and a bias of half of it would be too.
+  const std::vector<double> forward = {-40.0, 2.0, 2.5, 1.5};
+  const std::vector<double> reverse = {-2.0, -1.5, -2.5, -2.0};
+  const std::vector<double> carried = {60.0, 0.0, 0.0, 0.0};
+  const BridgeRatio ratio = bridge_ratio({forward, reverse}, carried, {}, 0.0);
+  EXPECT_GT(ratio.variance, 1e6);
+  EXPECT_GT(ratio.value, -41.0);
+  EXPECT_LT(ratio.value, 3.0);
+}
+
 TEST(Lattice, AShiftOfTheEnergyShiftsIncrementsByIt) {
   const std::vector<double> log_weights = {0.1, -0.4, 0.3, 0.2};
   const std::vector<double> carried = {0.0, 0.5, -0.2, 0.1};

@@ -29,7 +29,7 @@ Texts written(const TrainOptions& options) {
 TrainOptions read_into(TrainOptions options, const Texts& texts) {
   TrainOptions::visit(
       [&texts](const OptionText& text, auto& field) {
-        EXPECT_TRUE(assign(field, texts.at(text.name), text)) << text.name;
+        EXPECT_TRUE(assign(field, texts.at(text.name), text.none)) << text.name;
       },
       options);
   return options;
@@ -215,18 +215,19 @@ TEST(Resolve, LengthRateAndValidationFollowTheMachineAndItsData) {
   preferences.parameters = 100.0;
   EXPECT_EQ(resolved(preferences).rate.updates, 20000);
   EXPECT_EQ(resolved(preferences).rate.lr, 0.3);
-  EXPECT_EQ(resolved(preferences).run.validate_every, 0);
-  EXPECT_EQ(resolved(preferences).run.patience, 0);
+  EXPECT_EQ(number_of(resolved(preferences).run.validate_every), 0);
+  EXPECT_EQ(number_of(resolved(preferences).run.patience), 0);
   preferences.variance = 22.0;
   preferences.validates = true;
   EXPECT_NEAR(*resolved(preferences).rate.lr, 0.3 / 8.0, 1e-12);
-  EXPECT_EQ(resolved(preferences).run.validate_every, 1000);
-  EXPECT_EQ(resolved(preferences).run.patience, 6);
+  EXPECT_EQ(number_of(resolved(preferences).run.validate_every), 1000);
+  EXPECT_EQ(number_of(resolved(preferences).run.patience), 6);
   TrainOptions options;
   options.rate.updates = 100;
-  EXPECT_EQ(resolved(preferences, options).run.validate_every, 0) << "too short to be worth it";
+  EXPECT_EQ(number_of(resolved(preferences, options).run.validate_every), 0) << "too short to be worth it";
   options.run.validate_every = 10;
-  EXPECT_EQ(resolved(preferences, options).run.patience, 0) << "asked for validations, not for a stop";
+  EXPECT_EQ(number_of(resolved(preferences, options).run.patience), 0)
+      << "asked for validations, not for a stop";
   options = {};
   options.first_order.optimizer = FirstOrder::kAdam;
   EXPECT_EQ(resolved(preferences, options).rate.lr, 0.3) << "adam's steps have no unit";

@@ -30,7 +30,6 @@ struct OptionText {
   bool common = false;        // whether most runs need it
   const char* none = "auto";  // what nothing is called where the field is optional
   const char* old = nullptr;  // a name that it had before, which is still understood
-  bool zero = false;          // whether 0 is a value of an optional number, and not another word for nothing
 };
 
 /// The shortest text that is read back as the same number.
@@ -75,7 +74,7 @@ bool assign(E& field, std::string_view text) {
   if (value) field = *value;
   return value.has_value();
 }
-/// "auto" is the first rule.
+/// "auto" is the first rule. Where there is a rule for none, 0 is another word for it.
 template <Named E, class Number>
 bool assign(std::variant<E, Number>& field, std::string_view text) {
   Number number{};
@@ -85,25 +84,27 @@ bool assign(std::variant<E, Number>& field, std::string_view text) {
     field = Names<E>::table.front().value;
   } else if (assign(number, text)) {
     field = number;
+    if constexpr (requires { E::kNone; }) {
+      if (number == Number{0}) field = E::kNone;
+    }
   } else {
     return false;
   }
   return true;
 }
 
-/// The same of the field of an option. Of an optional one "auto", "none" and, unless it is a value, 0 are
-/// understood as nothing too.
+/// The same where `none` is what nothing is called. "auto", "none" and 0 are understood as nothing too: no
+/// optional number of this program may be 0.
 template <class T>
-bool assign(T& field, std::string_view text, const OptionText&) {
+bool assign(T& field, std::string_view text, const char*) {
   return assign(field, text);
 }
 template <class T>
-bool assign(std::optional<T>& field, std::string_view text, const OptionText& option) {
+bool assign(std::optional<T>& field, std::string_view text, const char* none) {
   T value{};
   const bool is_value = assign(value, text);
-  bool is_nothing = text == option.none || (!is_value && (text == "auto" || text == "none"));
-  if constexpr (std::is_arithmetic_v<T>)
-    is_nothing = is_nothing || (is_value && value == T{0} && !option.zero);
+  bool is_nothing = text == none || (!is_value && (text == "auto" || text == "none"));
+  if constexpr (std::is_arithmetic_v<T>) is_nothing = is_nothing || (is_value && value == T{0});
   if (is_nothing) {
     field.reset();
   } else if (is_value) {

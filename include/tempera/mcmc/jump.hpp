@@ -7,9 +7,18 @@
 
 #include <span>
 
+#include "tempera/core/option.hpp"
 #include "tempera/mcmc/mode_search.hpp"
 
 namespace tempera {
+
+/// A rule in the place of the probability of jumps.
+enum class JumpRule { kAuto };
+template <>
+struct Names<JumpRule> {
+  static constexpr std::array<NamedValue<JumpRule>, 1> table = {
+      {{JumpRule::kAuto, "auto", "as many as chains accept, 0 where the machine cannot"}}};
+};
 
 /// The components of the proposal: the laws of the latents given cases seen lately, a ring, and around modes
 /// that a search has found, each by its logits of p(latent = 1). They may be stale, since any law that does

@@ -26,8 +26,6 @@ class RunDirectory {
   [[nodiscard]] std::filesystem::path latest() const { return directory_ / "checkpoint.h5"; }
   /// The last state of a run that has ended and whose latest checkpoint offers an earlier one.
   [[nodiscard]] std::filesystem::path last() const { return directory_ / "last.h5"; }
-  /// Where a run goes on: at the last state where there is one, else at the latest checkpoint.
-  [[nodiscard]] std::filesystem::path resumable() const;
   void remove_last() const;
   [[nodiscard]] std::filesystem::path kept(std::uint64_t update) const;
   [[nodiscard]] std::filesystem::path metrics() const { return directory_ / "metrics.csv"; }

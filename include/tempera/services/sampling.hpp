@@ -9,6 +9,7 @@
 #include "tempera/core/option.hpp"
 #include "tempera/diagnostics/quality.hpp"
 #include "tempera/diagnostics/trace.hpp"
+#include "tempera/mcmc/jump.hpp"
 #include "tempera/services/bound.hpp"
 #include "tempera/services/facts.hpp"
 #include "tempera/services/model_io.hpp"
@@ -51,7 +52,7 @@ struct SamplingOptions {
   std::variant<SweepRule, std::int64_t> sweeps = SweepRule::kAuto;
   SampleLadder ladder = SampleLadder::kAuto;
   std::optional<std::int64_t> rungs;  // nothing: as the barrier asks
-  std::optional<double> jump;         // nothing: kUsualJump with a ladder, where the machine can
+  std::variant<JumpRule, double> jump = JumpRule::kAuto;
   std::int64_t swap_every = 1;
   std::int64_t ensembles = 8;
   SampleStart start = SampleStart::kReference;
@@ -74,8 +75,7 @@ struct SamplingOptions {
         OptionText{
             "jump",
             "probability that a sweep begins with a jump of every chain towards the latents of a case, or a "
-            "mode that a search finds; auto: 0.2 with a ladder, where the machine can, else 0",
-            false, "auto", nullptr, true},
+            "mode that a search finds; auto is 0.2 with a ladder"},
         s.jump...);
     f(OptionText{"swap-every", "sweeps in a round of the ladder, before its swaps"}, s.swap_every...);
     f(OptionText{"ensembles", "ladders side by side, at least 2; a trajectory takes the next multiple of 64"},

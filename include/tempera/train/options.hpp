@@ -3,6 +3,7 @@
 #pragma once
 
 #include "tempera/core/dataset.hpp"
+#include "tempera/mcmc/jump.hpp"
 #include "tempera/models/description.hpp"
 #include "tempera/models/machine_options.hpp"
 #include "tempera/train/metrics/all_metrics.hpp"
@@ -101,13 +102,22 @@ struct Names<Inference> {
        {Inference::kSampled, "sampled", "of machines with several latent layers"}}};
 };
 
+/// Rules in the place of a number of updates or validations.
+enum class WatchRule { kAuto, kNone };
+template <>
+struct Names<WatchRule> {
+  static constexpr std::array<NamedValue<WatchRule>, 2> table = {
+      {{WatchRule::kAuto, "auto", "where there is a valid split and log Z is tracked"},
+       {WatchRule::kNone, "none", "never"}}};
+};
+
 /// Chains of the two phases.
 struct ChainOptions {
   Trainer trainer = Trainer::kSmlApt;
   std::int64_t batch = 500;
   std::optional<std::int64_t> chains;
   std::int64_t sweeps = 1;
-  std::optional<double> jump;
+  std::variant<JumpRule, double> jump = JumpRule::kAuto;
   std::optional<Inference> inference;
   std::int64_t inference_sweeps = 5;
   double data_noise = 0.0;
@@ -124,9 +134,7 @@ struct ChainOptions {
         OptionText{
             "jump",
             "probability that a sweep begins with a jump of every chain towards the latents of a case seen "
-            "lately, or a mode that a search has found; auto: 0.02 to 0.5, as many as chains accept, 0 where "
-            "the machine cannot",
-            false, "auto", nullptr, true},
+            "lately, or a mode that a search has found"},
         s.jump...);
     f(OptionText{"inference", "latents given the data; auto is exact where the machine allows it", false,
                  "auto", "positive"},
@@ -356,8 +364,8 @@ struct NaturalOptions {
 
 /// What a run reports and keeps.
 struct RunOptions {
-  std::optional<std::int64_t> validate_every;
-  std::optional<std::int64_t> patience;
+  std::variant<WatchRule, std::int64_t> validate_every = WatchRule::kAuto;
+  std::variant<WatchRule, std::int64_t> patience = WatchRule::kAuto;
   std::int64_t report_every = 100;
   std::int64_t checkpoint_every = 1000;
   std::int64_t keep = 3;
@@ -367,13 +375,13 @@ struct RunOptions {
   static void visit(F&& f, S&&... s) {
     f(OptionText{"validate-every",
                  "updates between validation likelihoods, the best of which is of the model that is offered; "
-                 "auto: a twentieth of them all where there is a valid split and log Z is tracked; 0: never",
-                 true, "auto", nullptr, true},
+                 "auto: a twentieth of them all",
+                 true},
       s.validate_every...);
     f(OptionText{"patience",
-                 "stop after this many validations without improvement; auto: 6, or 0 (never) where "
+                 "stop after this many validations without improvement; auto: 6, or none where "
                  "--validate-every is given",
-                 true, "auto", nullptr, true},
+                 true},
       s.patience...);
     f(OptionText{"report-every", "updates between rows of metrics.csv"}, s.report_every...);
     f(OptionText{"checkpoint-every", "updates between checkpoints"}, s.checkpoint_every...);
@@ -381,6 +389,12 @@ struct RunOptions {
     f(OptionText{"seed", "seed of every random draw", true}, s.seed...);
   }
 };
+
+/// A number of updates or validations; 0 for none, and where it is left to a rule.
+inline std::int64_t number_of(const std::variant<WatchRule, std::int64_t>& value) {
+  const std::int64_t* const number = std::get_if<std::int64_t>(&value);
+  return number != nullptr ? *number : 0;
+}
 
 struct TrainOptions {
   DataOptions data;
