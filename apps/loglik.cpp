@@ -34,6 +34,7 @@ Json to_json(const LikelihoodResult& result) {
   } else if (first.method != LikelihoodMethod::kExact) {
     json["effective_fraction"] = first.log_partition.effective_fraction;
   }
+  if (result.stopped_by_listener) json["stopped"] = true;
   json["trusted"] = first.trusted();
   if (!first.trusted()) json["doubt"] = first.doubt;
   if (!first.confirmation.empty()) json["confirmed_because"] = first.confirmation;
@@ -62,6 +63,7 @@ int run(const Options& options) {
     result = estimate_likelihood(read_model(options.model), options.likelihood, executor, listener);
   }
   print_result(options.common, to_json(result), words(result));
+  if (result.stopped_by_listener) return static_cast<int>(ExitCode::kInterrupted);
   return 0;
 }
 

@@ -5,6 +5,7 @@
 #include "listener.hpp"
 #include "option_binding.hpp"
 #include "options.hpp"
+#include "tempera/core/format.hpp"
 #include "tempera/services/limits.hpp"
 #include "tempera/services/sampling.hpp"
 
@@ -76,9 +77,14 @@ int run(Options& options) {
   if (!options.png.empty()) write_picture(result.picture, options.png);
   if (!options.out.empty()) write_samples(result, options.out);
   Json json = {{"count", result.count}, {"out", options.out}, {"png", options.png}};
+  if (result.stopped_by_listener) json["stopped"] = true;
   add_facts(json, facts(result));
   print_result(options.common, json, words(result));
-  return 0;
+  if (!result.stopped_by_listener) return 0;
+  ConsoleListener(false).note(tempera::format("stopped by a signal: %lld of %lld samples are written",
+                                              static_cast<long long>(result.count),
+                                              static_cast<long long>(options.sample.count)));
+  return static_cast<int>(ExitCode::kInterrupted);
 }
 
 }  // namespace

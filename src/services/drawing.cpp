@@ -20,6 +20,7 @@ namespace tempera {
 namespace {
 
 /// Chains that are followed without a ladder, and draws that judge how they mix.
+constexpr const char* kSampling = "sampling";
 constexpr std::uint64_t kFollowed = 64;
 constexpr std::uint64_t kTraceDraws = 1000;
 /// Rounds that sampling at the measured distance may take.
@@ -186,7 +187,7 @@ class TemperedReplicas {
   [[nodiscard]] std::size_t n_warm() const { return replicas_.n_warm; }
   [[nodiscard]] std::uint64_t sweeps_in_round() const { return replicas_.round.sweeps; }
 
-  [[nodiscard]] LadderReport report(const Drawing<M>&) const {
+  [[nodiscard]] LadderReport report(const Drawing<M>&, bool /*finished*/) const {
     const TemperatureLadder& ladder = replicas_.ladder;
     LadderReport report{ladder.n_ensembles,      ladder.n_rungs, ladder.rejections, ladder.round_trips,
                         round_trip_rate(ladder), ladder.betas,   flow(ladder),      {}};
@@ -257,7 +258,7 @@ class TrajectoryReplicas {
   [[nodiscard]] std::size_t n_warm() const { return n_warm_; }
   [[nodiscard]] std::uint64_t sweeps_in_round() const { return 1; }
 
-  [[nodiscard]] LadderReport report(const Drawing<M>& d) const {
+  [[nodiscard]] LadderReport report(const Drawing<M>& d, bool finished) const {
     LadderReport report{ensembles(),
                         trajectory_.n_rungs(),
                         trajectory_.rejections,
@@ -266,6 +267,7 @@ class TrajectoryReplicas {
                         {},
                         {},
                         {}};
+    if (!finished) return report;  // no time to hold log Z against a bound
     report.log_partition =
         bennett_log_partition(d.file.model.reference_log_partition(), log_weight_path(differences_),
                               static_cast<std::size_t>(ensembles()));
@@ -330,7 +332,7 @@ void take_samples(FreeChains<M>& chains, const Drawing<M>& d, Drawn<M>& drawn) {
   std::vector<std::uint64_t> followed(std::min<std::uint64_t>(as_count(d.options.count), kFollowed));
   std::iota(followed.begin(), followed.end(), std::uint64_t{0});
   const std::uint64_t stride = std::max<std::uint64_t>(1, drawn.rounds / (2 * kTraceDraws));
-  const Progress progress = stage(d.listener, "sampling");
+  const Progress progress = stage(d.listener, kSampling);
   for (std::uint64_t done = 1; done <= drawn.rounds; ++done) {
     chains.round(d);
     if (2 * done > drawn.rounds && done % stride == 0)
@@ -355,7 +357,7 @@ std::uint64_t rounds_between(const SamplingOptions& options, std::uint64_t sweep
 /// States of the coldest replicas, round after round.
 template <EnergyModel M, class Replicas>
 void take_samples(Replicas& replicas, const Drawing<M>& d, Drawn<M>& drawn) {
-  const Progress progress = stage(d.listener, "sampling");
+  const Progress progress = stage(d.listener, kSampling);
   drawn.n_warm = replicas.n_warm();
   for (std::uint64_t t = 0; t < kTraceDraws; ++t) {
     replicas.round(d, drawn.trace);
@@ -371,9 +373,16 @@ void take_samples(Replicas& replicas, const Drawing<M>& d, Drawn<M>& drawn) {
     const Chains<M> now = replicas.coldest(d);
     for (std::uint64_t e = 0; e < ensembles && n * ensembles + e < count; ++e)
       copy_chain(now, e, drawn.samples, n * ensembles + e);
-    progress(0.3 + 0.7 * static_cast<double>(n + 1) / static_cast<double>(each));
+    const double part = static_cast<double>(n + 1) / static_cast<double>(each);
+    if (d.listener.progress(kSampling, 0.3 + 0.7 * part, "") == Control::kStop && n + 1 < each) {
+      std::vector<std::uint64_t> finished((n + 1) * ensembles);
+      std::iota(finished.begin(), finished.end(), std::uint64_t{0});
+      drawn.samples = select_chains(d.file.model, drawn.samples, finished);
+      drawn.stopped_by_listener = true;
+      break;
+    }
   }
-  drawn.report = replicas.report(d);
+  drawn.report = replicas.report(d, !drawn.stopped_by_listener);
 }
 
 }  // namespace

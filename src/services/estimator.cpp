@@ -121,22 +121,29 @@ LogPartitionEstimate Estimator<M>::estimate(LikelihoodMethod method) {
 }
 
 template <EnergyModel M>
-void Estimator<M>::hold(LogPartitionEstimate& estimate) {
+bool Estimator<M>::hold(LogPartitionEstimate& estimate) {
   LogPartition& z = estimate.log_partition;
   z.value += shift_;
-  if (estimate.method == LikelihoodMethod::kExact) return;
-  if (estimate.lower_bound = lower_bound(); estimate.lower_bound) estimate.lower_bound->value += shift_;
+  if (estimate.method == LikelihoodMethod::kExact) return true;
   if (estimate.probable_lower_bound = probable_bound_; probable_bound_)
     *estimate.probable_lower_bound += shift_;
   const auto doubt = [&](const std::string& why) {
     estimate.doubt += (estimate.doubt.empty() ? "" : "; ") + why;
   };
+  bool held = true;
+  try {
+    if (estimate.lower_bound = lower_bound(); estimate.lower_bound) estimate.lower_bound->value += shift_;
+  } catch (const Interrupted&) {
+    doubt("the work was stopped before it was held against a bound");
+    held = false;
+  }
   if (estimate.lower_bound && is_refuted(z, estimate.lower_bound->value)) {
     doubt(words_of_refutation(z, estimate.lower_bound->value));
   } else if (estimate.probable_lower_bound && is_refuted(z, *estimate.probable_lower_bound)) {
     doubt(words_of_probable_refutation(z, *estimate.probable_lower_bound));
   }
   if (z.standard_error > kLargestTrustedError) doubt(std::string(help_of(LogZDoubt::kError)));
+  return held;
 }
 
 /// Whether enumeration is less work than annealing, a search of modes, its bounds and annealing from the

@@ -25,8 +25,9 @@ class Estimator {
 
   /// By one method.
   LogPartitionEstimate estimate(LikelihoodMethod method);
-  /// An estimate in the data's units, held against what the modes and the annealing runs so far prove.
-  void hold(LogPartitionEstimate& estimate);
+  /// An estimate in the data's units, held against what the modes and the annealing runs so far prove. False
+  /// where the listener stopped the search of modes: the estimate is then not to be trusted, and says so.
+  bool hold(LogPartitionEstimate& estimate);
 
  private:
   /// A run on a temperature ladder, with what it has measured so far.

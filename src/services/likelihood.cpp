@@ -107,12 +107,14 @@ LikelihoodResult estimate_for(ModelFile<M>& file, const LikelihoodOptions& optio
     cases = likelihood_cases(file, load_data(options.data), request, listener);
   }
   LikelihoodResult result;
-  result.estimates =
+  LogPartitionEstimates found =
       estimate_log_partition(file, cases, options.method, options.estimate, executor, listener);
+  result.estimates = std::move(found.finished);
+  result.stopped_by_listener = found.stopped_by_listener;
   result.method = options.method == LikelihoodMethod::kAuto ? result.first().method : options.method;
   result.disagreements = disagreements(result.estimates);
   if (!options.estimate.target_se) result.chains = options.estimate.chains;
-  if (!options.data.empty()) {
+  if (!options.data.empty() && !result.stopped_by_listener) {
     result.data = likelihood_of(file, executor, cases.cases, result.estimates);
     result.data->split = options.split;
     if (file.has_reference || cases.train.n_cases() > 0)
@@ -182,20 +184,24 @@ LikelihoodCases<M> likelihood_cases(ModelFile<M>& file, const DataFile& data, co
 }
 
 template <EnergyModel M>
-std::vector<LogPartitionEstimate> estimate_log_partition(const ModelFile<M>& file,
-                                                         const LikelihoodCases<M>& cases,
-                                                         LikelihoodMethod method,
-                                                         const EstimateOptions& options,
-                                                         const Executor& executor, Listener& listener) {
+LogPartitionEstimates estimate_log_partition(const ModelFile<M>& file, const LikelihoodCases<M>& cases,
+                                             LikelihoodMethod method, const EstimateOptions& options,
+                                             const Executor& executor, Listener& listener) {
   const bool all = method == LikelihoodMethod::kAll;
   Estimator<M> estimator(file, cases, options, all || method == LikelihoodMethod::kMbar, executor, listener);
-  std::vector<LogPartitionEstimate> estimates;
+  LogPartitionEstimates found;
   const std::vector<LikelihoodMethod> methods =
       all ? every_method(file, cases.cases.n_cases() > 0) : std::vector{method};
-  for (const LikelihoodMethod one : methods) estimates.push_back(estimator.estimate(one));
-  for (LogPartitionEstimate& estimate : estimates) estimator.hold(estimate);
-  warn_of_doubts(estimates, options, listener);
-  return estimates;
+  try {
+    for (const LikelihoodMethod one : methods) found.finished.push_back(estimator.estimate(one));
+  } catch (const Interrupted&) {
+    if (found.finished.empty()) throw;
+    found.stopped_by_listener = true;
+  }
+  for (LogPartitionEstimate& estimate : found.finished)
+    found.stopped_by_listener |= !estimator.hold(estimate);
+  warn_of_doubts(found.finished, options, listener);
+  return found;
 }
 
 template <EnergyModel M>
@@ -253,12 +259,12 @@ std::string words(const LikelihoodResult& result) {
   return text;
 }
 
-#define TEMPERA_INSTANTIATE(M)                                                                      \
-  template LikelihoodCases<M> likelihood_cases(ModelFile<M>&, const DataFile&, const SplitRequest&, \
-                                               Listener&);                                          \
-  template std::vector<LogPartitionEstimate> estimate_log_partition(                                \
-      const ModelFile<M>&, const LikelihoodCases<M>&, LikelihoodMethod, const EstimateOptions&,     \
-      const Executor&, Listener&);                                                                  \
+#define TEMPERA_INSTANTIATE(M)                                                                          \
+  template LikelihoodCases<M> likelihood_cases(ModelFile<M>&, const DataFile&, const SplitRequest&,     \
+                                               Listener&);                                              \
+  template LogPartitionEstimates estimate_log_partition(const ModelFile<M>&, const LikelihoodCases<M>&, \
+                                                        LikelihoodMethod, const EstimateOptions&,       \
+                                                        const Executor&, Listener&);                    \
   template void require_possible<M>(const M::Data&, std::span<const double>, const LogPartition&);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)

@@ -42,7 +42,8 @@ Standardisation units_of_samples(const ModelFile<M>& file) {
 template <EnergyModel M>
 SampleResult result_of(const ModelFile<M>& file, const SamplingOptions& options, Drawn<M> drawn) {
   SampleResult result;
-  result.count = options.count;
+  result.count = static_cast<std::int64_t>(drawn.samples.n_chains);
+  result.stopped_by_listener = drawn.stopped_by_listener;
   result.ladder = options.ladder;
   result.start = options.start;
   result.seed = options.seed;
@@ -53,7 +54,7 @@ SampleResult result_of(const ModelFile<M>& file, const SamplingOptions& options,
   result.traced_draws = drawn.trace.draws() * drawn.trace.free_energy.size();
   const bool in_rounds = options.ladder == SampleLadder::kTemperature;
   result.sweeps = drawn.rounds * (in_rounds ? as_count(options.swap_every) : std::uint64_t{1});
-  const auto count = static_cast<double>(options.count);
+  const auto count = static_cast<double>(result.count);
   result.independent =
       std::min(count, count * static_cast<double>(drawn.rounds) / result.mixing.autocorrelation_time);
   result.report = std::move(drawn.report);

@@ -55,9 +55,10 @@ ScoreResult score_for(ModelFile<M>& file, const ScoreOptions& options, const Exe
   LikelihoodCases<M> cases;
   if (estimates) {
     cases = likelihood_cases(file, data, request, listener);
-    const LogPartitionEstimate estimate =
-        estimate_log_partition(file, cases, estimating(options.method), options.estimate, executor, listener)
-            .front();
+    const LogPartitionEstimates found =
+        estimate_log_partition(file, cases, estimating(options.method), options.estimate, executor, listener);
+    if (found.stopped_by_listener) throw Interrupted();
+    const LogPartitionEstimate& estimate = found.finished.front();
     result.log_partition = {std::string(name_of(estimate.method)), estimate.log_partition, estimate.doubt};
   } else {
     cases.cases = data_for_model(file, data, request, listener);

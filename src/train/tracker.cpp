@@ -22,8 +22,10 @@ constexpr std::uint64_t kMostRounds = 3;
 /// What a chain carries fades by this factor in a round; what a ratio's ensembles carry, in two.
 constexpr double kMemory = 0.98;
 /// The filter takes increments for this many times as variable as draws say: chains that lag make them err
-/// the same way step after step, while errors of ratios are new each time.
+/// the same way step after step, while errors of ratios are new each time. More where chains jump: ratios
+/// then soon know of modes whose growth increments have missed.
 constexpr double kIncrementDoubt = 8.0;
+constexpr double kJumpingDoubt = 16.0;
 /// Chains settle for one round in so many before those that count.
 constexpr std::uint64_t kSettling = 10;
 /// What was measured while they settled, and before, counts so much less.
@@ -144,7 +146,7 @@ LatticeMeasurement combine(Increment rung, const Increment& particles) {
 
 /// log Z of every rung has moved, and each chain by its log-weight.
 template <EnergyModel M>
-void move_belief(const std::vector<double>& log_weights, Tracker<M>& tracker) {
+void move_belief(const std::vector<double>& log_weights, double doubt, Tracker<M>& tracker) {
   const std::vector<std::vector<std::uint64_t>> groups = groups_of(tracker);
   std::vector<Increment> moves;
   for (std::size_t g = 0; g < groups.size(); ++g) {
@@ -161,7 +163,7 @@ void move_belief(const std::vector<double>& log_weights, Tracker<M>& tracker) {
     increments.pop_back();
     increments.back() = combine(moves[moves.size() - 2], moves.back());
   }
-  for (LatticeMeasurement& increment : increments) increment.variance *= kIncrementDoubt;
+  for (LatticeMeasurement& increment : increments) increment.variance *= doubt;
   advance_belief(increments, 0.0, tracker.belief);
   // Relative to the rung: replicas that have been at others are to be compared.
   std::size_t group = 0;
@@ -453,7 +455,7 @@ void track(const Engine<M>& engine, const typename M::Params& theta, Tracker<M>&
           least_fraction(log_weights, tracker, particles_alone) >= kLeastFraction)
         break;
     }
-    move_belief(log_weights, tracker);
+    move_belief(log_weights, jumps.rate > 0.0 ? kJumpingDoubt : kIncrementDoubt, tracker);
     resample_particles(engine.model, engine.streams, tracker);
     for (std::uint64_t r = 0; r < kLeastRounds; ++r) round(engine, jumps, tracker);
     for (std::uint64_t r = kLeastRounds;
@@ -505,7 +507,7 @@ LogPartition tracked_log_partition(const Engine<M>& engine, const typename M::Pa
   latent_input(engine, theta, moved.population.chains.blocks, moved.population.caches);
   const std::vector<double> after = own_energies(engine, theta, moved.population);
   for (std::size_t c = 0; c < after.size(); ++c) log_weights[c] -= after[c];
-  move_belief(log_weights, moved);
+  move_belief(log_weights, kIncrementDoubt, moved);
   return moved.belief.at(rung);
 }
 

@@ -26,6 +26,8 @@ constexpr Round kSettlingRound{1, {Purpose::kChains, Purpose::kSwaps}};
 /// Cost of a step of the tracker for a chain, in the cost of an update for a case or chain, over the part of
 /// an update's cost that tracking may take.
 constexpr double kTrackingCost = 11.0;
+/// Cost of a round of the tracker for a chain, in that of an update for a case or chain.
+constexpr double kRoundCost = 1.5;
 
 /// Gradient of the mean log-likelihood.
 template <EnergyModel M>
@@ -143,15 +145,19 @@ void adapt_ladder(const Engine<M>& engine, const Plan& plan, TrainState<M>& s, M
   std::visit(LadderAdaptation<M>{engine, plan, s, memory}, s.ladder);
 }
 
-/// Updates between steps of the tracker.
+/// Whether the tracker makes a step after this update: now and then, as it costs, and not while it has had
+/// half of all work, as where every step takes it many rounds to follow.
 template <EnergyModel M>
-std::uint64_t track_every(const Plan& plan, const TrainState<M>& s) {
-  if (plan.tracking.every) return static_cast<std::uint64_t>(*plan.tracking.every);
+bool is_tracked_now(const Plan& plan, const TrainState<M>& s) {
+  if (plan.tracking.every) return s.update % static_cast<std::uint64_t>(*plan.tracking.every) == 0;
   const double tracked = static_cast<double>(s.tracker.population.chains.n_chains);
   const double trained =
       static_cast<double>(plan.batch) +
       static_cast<double>(plan.sampling.persistent ? s.population.chains.n_chains : plan.batch);
-  return std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ceil(kTrackingCost * tracked / trained)));
+  const double every = std::max(1.0, std::ceil(kTrackingCost * tracked / trained));
+  return s.update % static_cast<std::uint64_t>(every) == 0 &&
+         kRoundCost * static_cast<double>(s.tracker.rounds) * tracked <=
+             trained * static_cast<double>(s.update);
 }
 
 /// log Z of the model that training offers, where it is tracked.
@@ -161,7 +167,7 @@ void follow_log_z(const Engine<M>& engine, const Plan& plan, TrainState<M>& s, U
   try {
     if (plan.tracking.kind == Tracking::kShared) {
       track_shared(engine, s.theta, std::get<TemperatureLadder>(s.ladder), s.population, s.tracker);
-    } else if (s.update % track_every(plan, s) == 0) {
+    } else if (is_tracked_now(plan, s)) {
       track(engine, s.result(), s.tracker, jumps_of(engine.model, plan.sampling, s));
     }
     if (is_reported(plan, s.update))

@@ -88,9 +88,9 @@ def run_json(*args, timeout=60):
     return value
 
 
-def start(*args, stderr=subprocess.DEVNULL):
+def start(*args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
     """Start `tempera ARGS` in the background; the caller ends it."""
-    return subprocess.Popen(command_line(*args), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr)
+    return subprocess.Popen(command_line(*args), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, text=True)
 
 
 def benchmark_data(name):

@@ -1,9 +1,12 @@
 """Training: the run directory, identical bytes across threads, stops and resumes, and survival of any kill."""
 
+import json
 import os
 import random
+import re
 import shutil
 import signal
+import subprocess
 import time
 import tomllib
 import unittest
@@ -338,6 +341,54 @@ class Interruption(CliTest):
         whole = self.dir / "whole"
         run(*train_args(whole, *options, updates=updates))
         compare_datasets(whole / "checkpoint.h5", run_dir / "checkpoint.h5")
+
+
+class Unfinished(CliTest):
+    """A signal while something is estimated or drawn: what is finished is told and kept, and the exit code is 130."""
+
+    def interrupt_in(self, stage, args):
+        """Standard output of a command that was sent SIGINT once it told how far it is in this stage."""
+        process = start(*args, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            for line in process.stderr:
+                if re.match(rf"{stage} +\d+ %", line):
+                    break
+            process.send_signal(signal.SIGINT)
+            told, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
+            process.wait()
+        self.assertEqual(process.returncode, 130)
+        return told
+
+    def setUp(self):
+        super().setUp()
+        self.model = self.dir / "run"
+        run("train", "--data", "digits", "--binarize", "threshold", "--hidden", 30, "--updates", 100, "--out", self.model)
+
+    def test_estimates_that_are_finished_are_told(self):
+        # Annealing is the fourth of the methods, and would take minutes.
+        told = self.interrupt_in("ais", ["loglik", self.model, "--method", "all", "--rounds", 50, "--betas", 3000000, "--data", "digits", "--json"])
+        found = json.loads(told)
+        self.assertTrue(found["stopped"])
+        self.assertEqual([row["method"] for row in found["estimates"]], ["mbar", "bar", "stepping-stone"])
+        self.assertNotIn("log_likelihood", found)
+        # What no bound was there to hold against is not trusted.
+        self.assertEqual(found["trusted"], "log_partition_at_least" in found)
+
+    def test_samples_that_are_finished_are_kept(self):
+        out = self.dir / "samples.h5"
+        told = self.interrupt_in("sampling", ["sample", self.model, "--sweeps", 20, "--ladder", "temperature", "--count", 1000000, "--out", out, "--json"])
+        found = json.loads(told)
+        self.assertTrue(found["stopped"])
+        with h5py.File(out) as file:
+            kept = len(file["samples/visible"])
+        self.assertEqual(kept, found["count"])
+        self.assertTrue(0 < kept < 1000000)
+        whole = self.dir / "whole.h5"
+        run("sample", self.model, "--sweeps", 20, "--ladder", "temperature", "--count", kept, "--out", whole)
+        with h5py.File(out) as file, h5py.File(whole) as other:
+            self.assertTrue(np.array_equal(file["samples/visible"][...], other["samples/visible"][...]))
 
 
 class Kill(CliTest):

@@ -46,6 +46,7 @@ TrainOptions short_run(Tracking how) {
   options.gradient.average = false;
   options.tracking.track_log_z = how;
   options.tracking.every = 1;
+  options.chains.jump = 0.0;
   if (how == Tracking::kShared) {
     options.chains.trainer = Trainer::kSmlPt;
     options.ladder.rungs = 6;
@@ -129,6 +130,16 @@ TEST(Tracker, ErrorBarsAreTrue) {
   EXPECT_LT(std::abs(drifting.z.mean()), 0.3);
   EXPECT_GT(drifting.deviation(), 0.8);
   EXPECT_LT(drifting.deviation(), 1.3);
+}
+
+TEST(Tracker, ErrorBarsAreTrueWhereReplicasJump) {
+  TrainOptions options = short_run(Tracking::kLattice);
+  options.chains.jump = JumpRule::kAuto;
+  const Scores scores = calibrate(options, 100);
+  EXPECT_LT(std::abs(scores.z.mean()), 0.3);
+  EXPECT_GT(scores.deviation(), 0.8);
+  EXPECT_LT(scores.deviation(), 1.3);
+  EXPECT_LT(scores.reported.mean(), 0.03);
 }
 
 TEST(Tracker, ErrorBarsAreTrueOfAveragedModelsAndAtHigherRates) {

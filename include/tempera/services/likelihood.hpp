@@ -105,6 +105,13 @@ struct LogPartitionEstimate {
   [[nodiscard]] bool trusted() const { return doubt.empty(); }
 };
 
+/// Estimates by one method or by all. Where the listener stops, those that are finished; what no bound could
+/// be held against any more is not trusted.
+struct LogPartitionEstimates {
+  std::vector<LogPartitionEstimate> finished;  // one at least
+  bool stopped_by_listener = false;
+};
+
 /// Mean log-likelihood of a split, nats per case.
 struct SplitLikelihood {
   std::string split;
@@ -125,6 +132,7 @@ struct LikelihoodResult {
   std::optional<std::int64_t>
       chains;  // of annealing, where no error bar was asked for; else there may be more
   std::optional<SplitLikelihood> data;
+  bool stopped_by_listener = false;  // estimates are those that were finished; no likelihood
 
   [[nodiscard]] const LogPartitionEstimate& first() const { return estimates.front(); }
 };
@@ -134,7 +142,8 @@ struct LikelihoodResult {
 ///
 /// Throws ConfigError where an option is out of range, or where there is no enumeration; UsageError where the
 /// method means nothing with this model or without data; DataError or NoInputError where the data are not the
-/// model's; NumericalError where the machine has no law or an estimate contradicts itself; Interrupted.
+/// model's; NumericalError where the machine has no law or an estimate contradicts itself; Interrupted where
+/// nothing is finished.
 LikelihoodResult estimate_likelihood(AnyModelFile model, const LikelihoodOptions& options,
                                      const Executor& executor, Listener& listener);
 
@@ -161,11 +170,9 @@ void require_memory_for(const EstimateOptions& options, const std::vector<Index>
 /// log Z by one method or by all that this model has. Expects options that `check` finds nothing in, and a
 /// machine that has a law. Errors as those of estimate_likelihood.
 template <EnergyModel M>
-std::vector<LogPartitionEstimate> estimate_log_partition(const ModelFile<M>& file,
-                                                         const LikelihoodCases<M>& cases,
-                                                         LikelihoodMethod method,
-                                                         const EstimateOptions& options,
-                                                         const Executor& executor, Listener& listener);
+LogPartitionEstimates estimate_log_partition(const ModelFile<M>& file, const LikelihoodCases<M>& cases,
+                                             LikelihoodMethod method, const EstimateOptions& options,
+                                             const Executor& executor, Listener& listener);
 
 /// Throws NumericalError where distinct cases would have more than probability 1. Nothing for densities,
 /// which may be above 1.

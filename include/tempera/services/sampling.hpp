@@ -146,6 +146,7 @@ struct SampleResult {
   std::vector<std::int64_t> visible_shape;
   Preprocessing preprocessing;
   std::int64_t seed = 0;
+  bool stopped_by_listener = false;  // the samples are those that were finished
 };
 
 /// Draws samples. Without a ladder these are the last states of as many chains; with one, states of the
@@ -153,8 +154,9 @@ struct SampleResult {
 ///
 /// Throws ConfigError where an option is out of range or needs more memory than there is; UsageError where an
 /// option means nothing with this model or lacks data, or where there is no trajectory; DataError,
-/// NoInputError; NumericalError where the machine has no law; Interrupted. Cost: without a ladder count x
-/// sweeps sweeps; a temperature ladder takes 1500 to 5000 rounds of every replica before its first sample.
+/// NoInputError; NumericalError where the machine has no law; Interrupted where no sample is finished. Cost:
+/// without a ladder count x sweeps sweeps; a temperature ladder takes 1500 to 5000 rounds of every replica
+/// before its first sample.
 SampleResult draw_samples(AnyModelFile model, const SamplingOptions& options, const Executor& executor,
                           Listener& listener);
 
