@@ -33,6 +33,7 @@ int run(const Options& options) {
   Json json = {{"data", options.data}, {"columns", result.columns}};
   if (!result.visible_shape.empty()) json["visible_shape"] = result.visible_shape;
   for (const SplitSummary& split : result.splits) json["splits"][split.name] = to_json(split);
+  if (!result.remarks.empty()) json["remarks"] = result.remarks;
   if (!result.out.empty()) json["out"] = result.out;
   print_result(options.common, json, result.words());
   return 0;

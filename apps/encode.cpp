@@ -4,6 +4,7 @@
 #include "listener.hpp"
 #include "option_binding.hpp"
 #include "options.hpp"
+#include "tempera/io/tables.hpp"
 #include "tempera/services/encode.hpp"
 
 namespace tempera::apps {
@@ -17,6 +18,7 @@ struct Options {
 };
 
 int run(const Options& options) {
+  require_table(options.out, {options.model, options.encode.data});
   const Executor executor(options.common.threads);
   EncodeResult result;
   {
@@ -45,7 +47,9 @@ void setup_encode(CLI::App& program, int& exit_code) {
   bind_options(app, options->encode);
   app.get_option("--data")->required();
   app.get_option("--seed")->check(CLI::NonNegativeNumber);
-  app.add_option("--out", options->out, "HDF5 file: /<split>/<code> (n, size) float32 and /<split>/y")
+  app.add_option("--out", options->out,
+                 "file of the codes: .h5 with /<split>/<code> (n, size) float32 and /<split>/y, .npz, or of "
+                 "one split .csv, of one array .npy")
       ->required();
   add_common_options(app, options->common);
   app.callback([options, &exit_code] { exit_code = run(*options); });

@@ -1,10 +1,13 @@
 #include "listener.hpp"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <iostream>
 
+#include "options.hpp"
 #include "tempera/core/format.hpp"
 
 namespace tempera::apps {
@@ -12,12 +15,28 @@ namespace {
 
 volatile std::sig_atomic_t g_signal = 0;
 
-/// After this, SIGINT and SIGTERM only set a flag.
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+
+/// After this the first of these signals only sets a flag; the second ends the program at once. One that
+/// whoever started the program has it ignore (nohup) stays ignored.
 void catch_signals() {
   struct sigaction action {};
-  action.sa_handler = [](int number) { g_signal = number; };
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  action.sa_handler = [](int number) {
+    g_signal = number;
+    for (const int other : kSignals) std::signal(other, SIG_DFL);
+  };
+  for (const int number : kSignals) {
+    struct sigaction before {};
+    if (g_signal == 0 && sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
+      sigaction(number, &action, nullptr);
+  }
+}
+
+/// Columns of the terminal that progress is told on.
+std::size_t terminal_width() {
+  constexpr std::size_t kUsual = 80;
+  winsize size{};
+  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsual;
 }
 
 }  // namespace
@@ -28,13 +47,13 @@ ConsoleListener::~ConsoleListener() { end_line(); }
 
 void ConsoleListener::warn(const std::string& words) {
   end_line();
-  std::cerr << "tempera: warning: " << words << '\n';
+  std::cerr << "tempera: warning: " << printable(words) << '\n';
 }
 
 void ConsoleListener::note(const std::string& words) {
   if (quiet_) return;
   end_line();
-  std::cerr << words << '\n';
+  std::cerr << printable(words) << '\n';
 }
 
 Control ConsoleListener::progress(const std::string& stage, double fraction, const std::string& detail) {
@@ -66,14 +85,16 @@ void ConsoleListener::draw(double fraction, const std::string& detail, Clock::ti
     bar = " [" + std::string(static_cast<std::size_t>(full), '#') +
           std::string(static_cast<std::size_t>(kWidth - full), ' ') + "]";
   }
-  const std::string text = stage_ + bar + tempera::format(" %3.0f %%, %.0f s left", 100.0 * fraction, left) +
-                           (detail.empty() ? "" : ", " + detail);
+  std::string text = stage_ + bar + tempera::format(" %3.0f %%, %.0f s left", 100.0 * fraction, left) +
+                     (detail.empty() ? "" : ", " + detail);
+  // A line that wraps cannot be drawn over.
+  if (terminal_) text.resize(std::min(text.size(), terminal_width() - 1));
   std::cerr << (terminal_ ? "\r\033[K" : "") << text << (terminal_ ? "" : "\n") << std::flush;
   drawn_ = true;
 }
 
 void ConsoleListener::end_line() {
-  if (drawn_ && terminal_) std::cerr << '\n';
+  if (drawn_ && terminal_) std::cerr << "\r\033[K";
   drawn_ = false;
 }
 

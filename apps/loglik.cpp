@@ -43,7 +43,8 @@ Json to_json(const LikelihoodResult& result) {
   if (first.probable_lower_bound) json["log_partition_probably_at_least"] = *first.probable_lower_bound;
   if (!result.data) return json;
   json["log_likelihood"] = result.data->likelihood.log_likelihood;
-  json["log_likelihood_se"] = result.data->likelihood.standard_error;
+  json["log_likelihood_se"] =
+      result.data->likelihood.n_cases > 1 ? Json(result.data->likelihood.standard_error) : Json();
   json["n"] = result.data->likelihood.n_cases;
   json["split"] = result.data->split;
   if (result.data->upper) json["upper"] = *result.data->upper;

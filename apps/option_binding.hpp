@@ -31,6 +31,8 @@ struct Choices<E> {
 };
 template <class T>
 struct Choices<std::optional<T>> : Choices<T> {};
+template <Named E>
+struct Choices<Leveled<E>> : Choices<E> {};
 template <Named E, class Number>
 struct Choices<std::variant<E, Number>> {
   static std::string words() { return "a number, or " + all_names_with_help<E>(); }

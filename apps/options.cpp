@@ -14,9 +14,24 @@ void add_common_options(CLI::App& app, CommonOptions& common) {
       ->capture_default_str();
 }
 
+std::string printable(const std::string& text) {
+  std::string shown;
+  for (const char c : text) {
+    const auto code = static_cast<unsigned char>(c);
+    if ((code < 32 && c != '\n' && c != '\t') || code == 127) {
+      constexpr const char* kDigits = "0123456789abcdef";
+      shown += std::string("\\x") + kDigits[code >> 4] + kDigits[code & 15];
+    } else {
+      shown += c;
+    }
+  }
+  return shown;
+}
+
 void print_result(const CommonOptions& common, const Json& json, const std::string& text) {
   // Names of files may hold any bytes; JSON holds UTF-8.
-  std::cout << (common.json ? json.dump(-1, ' ', false, Json::error_handler_t::replace) : text) << std::endl;
+  std::cout << (common.json ? json.dump(-1, ' ', false, Json::error_handler_t::replace) : printable(text))
+            << std::endl;
   if (!std::cout) throw WriteError("standard output: cannot be written");
 }
 

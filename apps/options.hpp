@@ -19,6 +19,9 @@ struct CommonOptions {
 
 void add_common_options(CLI::App& app, CommonOptions& common);
 
+/// Text that may come from a file, without the characters that make a terminal do things.
+std::string printable(const std::string& text);
+
 /// The result of a command: `json` with --json, else `text`, on standard output.
 void print_result(const CommonOptions& common, const Json& json, const std::string& text);
 

@@ -6,6 +6,7 @@
 #include "option_binding.hpp"
 #include "options.hpp"
 #include "tempera/core/format.hpp"
+#include "tempera/io/tables.hpp"
 #include "tempera/services/limits.hpp"
 #include "tempera/services/sampling.hpp"
 
@@ -66,6 +67,8 @@ int run(Options& options) {
     throw UsageError("sample: --diagnose draws no samples, so it takes neither --out nor --png");
   if (!options.diagnose && options.out.empty() && options.png.empty())
     throw UsageError("sample: --out or --png is required");
+  if (!options.out.empty()) require_table(options.out, {options.model, options.sample.data});
+  if (!options.png.empty()) require_output(options.png, {options.model, options.sample.data});
   if (std::filesystem::is_directory(options.model)) options.sample.run = options.model;
   const Executor executor(options.common.threads);
   if (options.diagnose) return diagnose(options, executor);
@@ -100,7 +103,8 @@ void setup_sample(CLI::App& program, int& exit_code) {
       "--diagnose", options->diagnose,
       "no samples, but their quality against sweeps from random starts: whether the model was trained in "
       "equilibrium");
-  app.add_option("--out", options->out, "HDF5 file of the samples");
+  app.add_option("--out", options->out,
+                 "file of the samples: .h5 or .npz of all layers, .csv or .npy of the visibles");
   app.add_option("--png", options->png, "picture of P(v = 1 | h) of the first 100 chains");
   add_common_options(app, options->common);
   app.callback([options, &app, &exit_code] {

@@ -5,6 +5,7 @@
 #include "listener.hpp"
 #include "option_binding.hpp"
 #include "options.hpp"
+#include "tempera/io/tables.hpp"
 #include "tempera/services/limits.hpp"
 #include "tempera/services/score.hpp"
 
@@ -31,9 +32,7 @@ void add_cases(Json& json, const ScoreResult& result) {
 
 int run(const Options& options) {
   require_none(check(options.score.estimate));
-  const std::string ending = std::filesystem::path(options.out).extension().string();
-  if (!options.out.empty() && ending != ".csv" && ending != ".h5")
-    throw UsageError("score: --out " + options.out + ": must end in .csv or .h5");
+  if (!options.out.empty()) require_table(options.out, {options.model, options.score.data});
   const Executor executor(options.common.threads);
   ScoreResult result;
   {

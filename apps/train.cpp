@@ -6,7 +6,6 @@
 #include "options.hpp"
 #include "tempera/io/data_files.hpp"
 #include "tempera/services/config_file.hpp"
-#include "tempera/services/run_directory.hpp"
 #include "training_result.hpp"
 
 namespace tempera::apps {
@@ -36,9 +35,8 @@ TrainOptions combined(const Options& options, const CLI::App& app) {
     throw UsageError("train: --updates and --epochs both say how long; give one");
   if (updates && !epochs) result.rate.epochs.reset();  // also over the file's
   // A run remembers its data wherever it is resumed from.
-  std::string& data = result.data.data;
-  if (std::error_code error; std::filesystem::exists(data, error) && !is_builtin(data))
-    data = std::filesystem::absolute(data).string();
+  result.data.data = absolute_data(result.data.data);
+  result.init.from = absolute_data(result.init.from);
   return result;
 }
 
@@ -47,9 +45,8 @@ int run(const Options& options, const CLI::App& app) {
   std::vector<Violation> violations = options.bad_choices;
   for (const Violation& found : check(training)) violations.push_back(found);
   if (!violations.empty()) throw ConfigError(violations);
-  if (holds_run(options.out) && !options.force)
-    throw WriteError(options.out + ": holds a run already; --force replaces it, tempera resume continues it");
-  return train_and_print(options.out, training, Start::kAnew, options.common);
+  return train_and_print(options.out, training, options.force ? Start::kReplace : Start::kAnew,
+                         options.common);
 }
 
 /// Options stand under their concern; those that few runs need are shown by --help-all alone.

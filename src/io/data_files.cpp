@@ -1,18 +1,18 @@
 #include "tempera/io/data_files.hpp"
 
-#include <zip.h>
-#include <zlib.h>
-
 #include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <cstring>
-#include <sstream>
+#include <cstdio>
+#include <set>
 
+#include "arrays.hpp"
+#include "readers.hpp"
 #include "tempera/core/errors.hpp"
-#include "tempera/core/memory.hpp"
+#include "tempera/core/format.hpp"
+#include "tempera/io/file_kind.hpp"
 #include "tempera/io/files.hpp"
 #include "tempera/io/hdf5.hpp"
+#include "tempera/io/tables.hpp"
 
 namespace tempera {
 namespace {
@@ -23,389 +23,544 @@ namespace fs = std::filesystem;
   throw DataError(name + ": " + problem);
 }
 
-/// rows x columns from a shape of any rank: the first axis counts cases, the others are one case.
-void set_shape(const std::string& name, const Shape& shape, std::size_t least_axes, Table& table) {
-  double total = 1.0;
-  for (const std::uint64_t n : shape) total *= static_cast<double>(n);
-  if (shape.size() < least_axes) bad(name, "expected cases x values, found shape " + to_string(shape));
-  if (total == 0) bad(name, "is empty: shape " + to_string(shape));
-  if (total > 0x1p40) bad(name, "shape " + to_string(shape) + " is too large");
-  table.rows = static_cast<Index>(shape[0]);
-  table.columns = static_cast<Index>(total / static_cast<double>(shape[0]));
-}
+// --- which arrays are the cases ----------------------------------------------------------------------------
 
-/// Floats that are whole numbers in [0, 255] become bytes, so that 0/1 data is the same whatever stored it.
-void compact(Table& table) {
-  if (table.floats.empty()) return;
-  for (const float x : table.floats) {
-    if (!(x >= 0 && x <= 255) || x != std::floor(x)) return;
-  }
-  table.bytes.resize(table.floats.size());
-  std::transform(table.floats.begin(), table.floats.end(), table.bytes.begin(),
-                 [](float x) { return static_cast<std::uint8_t>(x); });
-  table.floats.clear();
-}
+enum class Role { kCases, kLabels, kNames };
 
-/// Everything that read(buffer, size) gives until it returns 0, piece by piece: what an archive claims of its
-/// size is not believed, and one that unpacks to more than a quarter of the memory is refused.
-template <class Read>
-std::string unpack(const std::string& name, Read&& read) {
-  std::string bytes;
-  std::string buffer(std::size_t{1} << 20, '\0');
-  for (;;) {
-    const std::ptrdiff_t n = read(buffer.data(), buffer.size());
-    if (n < 0) bad(name, "truncated or damaged compressed data");
-    if (n == 0) return bytes;
-    bytes.append(buffer, 0, static_cast<std::size_t>(n));
-    if (static_cast<double>(bytes.size()) > 0.25 * physical_memory())
-      bad(name, "unpacks to more than the memory of this machine allows");
-  }
-}
-
-// --- NumPy: magic, version, header length, a Python dictionary, raw numbers ---------------------------
-
-template <class T>
-void append_numbers(std::string_view raw, std::vector<float>& out) {
-  const std::size_t count = raw.size() / sizeof(T);
-  out.resize(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    T value;
-    std::memcpy(&value, raw.data() + i * sizeof(T), sizeof(T));
-    out[i] = static_cast<float>(value);
-  }
-}
-
-Table parse_npy(const std::string& name, std::string_view bytes, std::vector<std::int64_t>& visible_shape,
-                std::size_t least_axes = 2) {
-  if (bytes.size() < 12 || bytes.substr(0, 6) != "\x93NUMPY")
-    bad(name, "expected a NumPy array, found something else");
-  const bool long_header = bytes[6] > 1;
-  const auto byte = [&](std::size_t i) {
-    return static_cast<std::size_t>(static_cast<unsigned char>(bytes[i]));
-  };
-  const std::size_t start = long_header ? 12 : 10;
-  std::size_t length = byte(8) | byte(9) << 8;
-  if (long_header) length |= byte(10) << 16 | byte(11) << 24;
-  if (start + length > bytes.size()) bad(name, "truncated NumPy header");
-  const std::string header(bytes.substr(start, length));
-  const auto value_after = [&](const std::string& key) {
-    const std::size_t at = header.find("'" + key + "'");
-    if (at == std::string::npos) bad(name, "NumPy header lacks '" + key + "'");
-    return header.substr(header.find(':', at) + 1);
-  };
-  std::string type = value_after("descr");
-  type = type.substr(type.find('\'') + 1);
-  type = type.substr(0, type.find('\''));
-  const bool fortran = value_after("fortran_order").find("True") < 3;
-  std::string dims = value_after("shape");
-  dims = dims.substr(dims.find('(') + 1);
-  dims = dims.substr(0, dims.find(')'));
-  Shape shape;
-  std::istringstream in(dims);
-  for (std::string part; std::getline(in, part, ',');) {
-    if (part.find_first_not_of(' ') != std::string::npos)
-      shape.push_back(std::strtoull(part.c_str(), nullptr, 10));
-  }
-  Table table;
-  set_shape(name, shape, least_axes, table);
-  if (shape.size() > 2) visible_shape.assign(shape.begin() + 1, shape.end());
-  const auto count = static_cast<std::size_t>(table.rows * table.columns);
-  const std::size_t item = type.size() == 3 ? static_cast<std::size_t>(type[2] - '0') : 0;
-  const std::string_view raw = bytes.substr(start + length);
-  if (item == 0 || item > 8 || type[0] == '>')
-    bad(name, "numbers of NumPy type '" + type + "' are not supported");
-  if (raw.size() != count * item) {
-    bad(name, "expected " + std::to_string(count * item) + " bytes of numbers, found " +
-                  std::to_string(raw.size()));
-  }
-  const std::string kind = type.substr(1);
-  if (kind == "u1" || kind == "b1") {
-    table.bytes.assign(raw.begin(), raw.end());
-  } else if (kind == "i1") {
-    append_numbers<std::int8_t>(raw, table.floats);
-  } else if (kind == "i2") {
-    append_numbers<std::int16_t>(raw, table.floats);
-  } else if (kind == "u2") {
-    append_numbers<std::uint16_t>(raw, table.floats);
-  } else if (kind == "i4") {
-    append_numbers<std::int32_t>(raw, table.floats);
-  } else if (kind == "u4") {
-    append_numbers<std::uint32_t>(raw, table.floats);
-  } else if (kind == "i8") {
-    append_numbers<std::int64_t>(raw, table.floats);
-  } else if (kind == "f4") {
-    append_numbers<float>(raw, table.floats);
-  } else if (kind == "f8") {
-    append_numbers<double>(raw, table.floats);
-  } else {
-    bad(name, "numbers of NumPy type '" + type + "' are not supported");
-  }
-  if (fortran) {
-    if (shape.size() != 2) bad(name, "Fortran order is supported for two axes only");
-    const auto transpose = [&](auto& values) {
-      auto copy = values;
-      for (Index r = 0; r < table.rows; ++r) {
-        for (Index c = 0; c < table.columns; ++c) {
-          values[static_cast<std::size_t>(r * table.columns + c)] =
-              copy[static_cast<std::size_t>(c * table.rows + r)];
-        }
-      }
-    };
-    if (table.is_bytes()) {
-      transpose(table.bytes);
-    } else {
-      transpose(table.floats);
-    }
-  }
-  compact(table);
-  return table;
-}
-
-/// Calls f(name of the member, its bytes) for every member of a .npz archive that `wanted` accepts; returns
-/// how many there are.
-template <class Wanted, class F>
-zip_int64_t for_each_member(const std::string& name, Wanted&& wanted, F&& f) {
-  int error = 0;
-  const std::unique_ptr<zip_t, int (*)(zip_t*)> archive(zip_open(name.c_str(), ZIP_RDONLY, &error),
-                                                        zip_close);
-  if (!archive) bad(name, "expected a .npz archive, found something else or a truncated one");
-  const zip_int64_t count = zip_get_num_entries(archive.get(), 0);
-  for (zip_int64_t i = 0; i < count; ++i) {
-    zip_stat_t entry;
-    if (zip_stat_index(archive.get(), static_cast<zip_uint64_t>(i), 0, &entry) != 0)
-      bad(name, "damaged archive");
-    const std::string member = entry.name;
-    if (!wanted(member, count)) continue;
-    const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> file(
-        zip_fopen_index(archive.get(), static_cast<zip_uint64_t>(i), 0), zip_fclose);
-    if (!file) bad(name, member + " cannot be unpacked");
-    const std::string bytes = unpack(name, [&file](char* buffer, std::size_t size) {
-      return static_cast<std::ptrdiff_t>(zip_fread(file.get(), buffer, size));
-    });
-    if (bytes.size() != entry.size) bad(name, member + " has not the size that the archive claims");
-    f(member, bytes);
-  }
-  return count;
-}
-
-/// Arrays x, or train_x, valid_x, test_x, or the only one.
-void load_npz(const std::string& name, DataFile& data) {
+struct Meaning {
   std::string split;
-  for_each_member(
-      name,
-      [&split](const std::string& member, zip_int64_t count) {
-        split.clear();
-        for (const char* known : {"train", "valid", "test"}) {
-          if (member == std::string(known) + "_x.npy" || member == std::string(known) + "/x.npy")
-            split = known;
+  Role role = Role::kCases;
+  int rank = 0;  // of several arrays with one meaning the first counts
+};
+
+/// What an array of this name is, in the habits of this program, NumPy, Keras, scikit-learn and AnnData.
+std::optional<Meaning> meaning_of(std::string name) {
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return c == '/' ? '_' : std::tolower(c); });
+  while (!name.empty() && name.front() == '_') name.erase(name.begin());
+  static const std::vector<std::pair<const char*, std::vector<const char*>>> splits = {
+      {"train", {"train", "training", "tr"}},
+      {"valid", {"valid", "validation", "val", "dev"}},
+      {"test", {"test", "testing", "te"}}};
+  static const std::vector<std::pair<Role, std::vector<const char*>>> roles = {
+      {Role::kCases, {"x", "data", "images", "samples", "features", "visible", ""}},
+      {Role::kLabels, {"y", "labels", "label", "targets", "target"}},
+      {Role::kNames, {"name", "names"}}};
+  for (const auto& [split, words] : splits) {
+    for (const char* const word : words) {
+      for (const auto& [role, parts] : roles) {
+        int rank = 0;
+        for (const char* const part : parts) {
+          const std::string first = *part == '\0' ? word : std::string(word) + "_" + part;
+          const std::string last = *part == '\0' ? word : std::string(part) + "_" + word;
+          if (name == first || name == last) return Meaning{split, role, rank};
+          ++rank;
         }
-        if (member == "x.npy" || count == 1) split = "train";
-        return !split.empty();
-      },
-      [&](const std::string& member, const std::string& bytes) {
-        data.splits[split] = parse_npy(name + ":" + member, bytes, data.visible_shape);
-      });
-  if (data.splits.empty()) bad(name, "holds no array named x or train_x");
-}
-
-// --- IDX: two zero bytes, type, rank, big-endian sizes, raw bytes -------------------------------------
-
-std::string gunzip(const std::string& name) {
-  require_exists(name);
-  const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(name.c_str(), "rb"), gzclose);
-  if (!file) bad(name, "cannot be opened");
-  const std::string bytes = unpack(name, [&file](char* buffer, std::size_t size) {
-    return static_cast<std::ptrdiff_t>(gzread(file.get(), buffer, static_cast<unsigned>(size)));
-  });
-  int error = Z_OK;
-  gzerror(file.get(), &error);
-  if ((error != Z_OK && error != Z_STREAM_END)) bad(name, "truncated or damaged gzip data");
-  return bytes;
-}
-
-Table parse_idx(const std::string& name, const std::string& bytes, std::vector<std::int64_t>& visible_shape) {
-  const auto byte = [&](std::size_t i) {
-    return static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[i]));
-  };
-  if (bytes.size() < 4 || byte(0) != 0 || byte(1) != 0 || byte(2) != 8) {
-    bad(name, "expected an IDX file of unsigned bytes, found something else");
-  }
-  const std::size_t rank = byte(3);
-  if (bytes.size() < 4 + 4 * rank) bad(name, "truncated IDX header");
-  Shape shape;
-  for (std::size_t k = 0; k < rank; ++k) {
-    const std::size_t at = 4 + 4 * k;
-    shape.push_back(byte(at) << 24 | byte(at + 1) << 16 | byte(at + 2) << 8 | byte(at + 3));
-  }
-  Table table;
-  set_shape(name, shape, 2, table);
-  if (rank > 2) visible_shape.assign(shape.begin() + 1, shape.end());
-  const auto count = static_cast<std::size_t>(table.rows * table.columns);
-  if (bytes.size() != 4 + 4 * rank + count) {
-    bad(name, "expected " + std::to_string(count) + " values, found " +
-                  std::to_string(bytes.size() - 4 - 4 * rank));
-  }
-  table.bytes.assign(bytes.begin() + static_cast<std::ptrdiff_t>(4 + 4 * rank), bytes.end());
-  return table;
-}
-
-// --- CSV: one case a line; a first line that is no numbers is a header --------------------------------
-
-Table parse_csv(const std::string& name, const std::string& text) {
-  Table table;
-  std::istringstream lines(text.rfind("\xEF\xBB\xBF", 0) == 0 ? text.substr(3) : text);
-  Index number = 0;
-  for (std::string line; std::getline(lines, line);) {
-    ++number;
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (line.empty()) continue;
-    Index count = 0;
-    line += ',';  // so that an empty last cell is a cell
-    std::istringstream cells(line);
-    bool may_be_header = number == 1;
-    Index words = 0;
-    for (std::string cell; std::getline(cells, cell, ',');) {
-      const std::size_t start = cell.find_first_not_of(" \t");
-      const std::size_t end = cell.find_last_not_of(" \t");
-      float value = 0;
-      const char* first = start == std::string::npos ? cell.data() : cell.data() + start;
-      const char* last = start == std::string::npos ? cell.data() : cell.data() + end + 1;
-      const auto [stop, status] = std::from_chars(first, last, value);
-      if (first == last || status != std::errc() || stop != last) {
-        ++words;
-        if (may_be_header && count == 0) continue;  // a header is words alone
-        bad(name, "line " + std::to_string(number) + ": expected a number, found '" + cell + "'");
       }
-      if (words > 0) bad(name, "line 1: words and numbers are mixed: neither a header nor a case");
-      table.floats.push_back(value);
-      ++count;
     }
-    if (words > 0) continue;
-    if (table.columns == 0) table.columns = count;
-    if (count != table.columns) {
-      bad(name, "line " + std::to_string(number) + ": expected " + std::to_string(table.columns) +
-                    " values, found " + std::to_string(count));
-    }
-    ++table.rows;
   }
-  if (table.rows == 0) bad(name, "is empty");
-  compact(table);
-  return table;
+  // Without the name of a split they are of the train split, where nothing else is.
+  static const std::vector<std::pair<Role, std::vector<const char*>>> alone = {
+      {Role::kCases, {"x", "samples", "samples_visible", "data", "images", "arr_0", "sparse matrix"}},
+      {Role::kLabels, {"y", "labels", "label", "targets", "target"}}};
+  constexpr int kAlone = 100;
+  for (const auto& [role, parts] : alone) {
+    int rank = kAlone;
+    for (const char* const part : parts) {
+      if (name == part) return Meaning{"train", role, rank};
+      ++rank;
+    }
+  }
+  return std::nullopt;
 }
 
-// --- HDF5 ----------------------------------------------------------------------------------------------
+/// Labels as they came: numbers, or words.
+struct RawLabels {
+  std::vector<std::int64_t> numbers;
+  std::vector<std::string> words;
+};
 
-Table read_table(const Hdf5Reader& file, const std::string& path, bool allow_non_finite) {
-  Table table;
-  const Shape shape = file.shape(path);
-  set_shape(file.name() + ": " + path, shape, 2, table);
-  const auto count = static_cast<std::size_t>(table.rows * table.columns);
-  if (file.is_byte(path)) {
-    table.bytes.resize(count);
-    file.dataset(path, shape, table.bytes.data());
-  } else if (file.is_integer(path)) {
-    std::vector<std::int64_t> values(count);
-    file.dataset(path, shape, values.data());
-    table.floats.assign(values.begin(), values.end());
-  } else {
-    table.floats.resize(count);
-    file.dataset(path, shape, table.floats.data(), allow_non_finite);
-  }
-  compact(table);
-  return table;
-}
-
-/// Labels: one whole number per case, of any type of number.
-std::vector<std::int64_t> read_labels(const Hdf5Reader& file, const std::string& path, Index rows) {
-  const Shape shape{static_cast<std::uint64_t>(rows)};
-  std::vector<std::int64_t> labels(static_cast<std::size_t>(rows));
-  if (file.is_integer(path)) {
-    file.dataset(path, shape, labels.data());
+RawLabels labels_of(const ArraySource& source, const ArrayInfo& array, DataFile& data) {
+  RawLabels labels;
+  if (array.kind == ArrayInfo::Kind::kTexts) {
+    labels.words = source.texts(array);
     return labels;
   }
-  std::vector<double> values(labels.size());
-  file.dataset(path, shape, values.data());
-  for (std::size_t n = 0; n < labels.size(); ++n) {
-    if (values[n] != std::floor(values[n]) || std::abs(values[n]) > 0x1p53)
-      file.fail(path, "expected whole numbers as labels, found " + std::to_string(values[n]));
-    labels[n] = static_cast<std::int64_t>(values[n]);
+  const Table table = source.numbers(array, true);
+  for (Index k = 0; k < table.rows * table.columns; ++k) {
+    const double x = table.at(k);
+    if (x != std::floor(x) || !(std::abs(x) <= 0x1p53)) {
+      data.remarks.push_back(array.name + " holds no whole numbers, and so no labels: it is left out");
+      return {};
+    }
+    labels.numbers.push_back(static_cast<std::int64_t>(x));
   }
   return labels;
 }
 
-void load_hdf5(const std::string& name, bool allow_non_finite, DataFile& data) {
-  const Hdf5Reader file(name);
-  for (const char* split : {"train", "valid", "test"}) {
-    const std::string group = "/" + std::string(split);
-    if (!file.has(group + "/x")) continue;
-    data.splits[split] = read_table(file, group + "/x", allow_non_finite);
-    if (file.has(group + "/y"))
-      data.labels[split] = read_labels(file, group + "/y", data.splits.at(split).rows);
-    if (file.has(group + "/name"))
-      data.names[split] = file.texts(group + "/name", static_cast<std::uint64_t>(data.splits.at(split).rows));
+/// Words become numbers, in the order of the alphabet, the same in every split.
+void number_labels(const std::map<std::string, RawLabels>& raw, DataFile& data) {
+  std::set<std::string> words;
+  for (const auto& [split, labels] : raw) words.insert(labels.words.begin(), labels.words.end());
+  data.label_names.assign(words.begin(), words.end());
+  for (const auto& [split, labels] : raw) {
+    auto& numbers = data.labels[split];
+    numbers = labels.numbers;
+    for (const std::string& word : labels.words)
+      numbers.push_back(std::lower_bound(data.label_names.begin(), data.label_names.end(), word) -
+                        data.label_names.begin());
+    if (numbers.empty()) data.labels.erase(split);
   }
-  if (data.splits.empty() && file.has("/samples") && !file.has("/samples/visible")) {
-    data.splits["train"] = read_table(file, "/samples", allow_non_finite);
-  } else if (data.splits.empty() && file.has("/samples/visible")) {
-    data.splits["train"] = read_table(file, "/samples/visible", allow_non_finite);
+}
+
+bool may_be_cases(const ArrayInfo& array) {
+  return array.kind == ArrayInfo::Kind::kNumbers && array.shape.size() >= 2;
+}
+
+std::string how_to_choose(const std::string& name, const std::vector<ArrayInfo>& arrays) {
+  const auto example = std::find_if(arrays.begin(), arrays.end(), may_be_cases);
+  return "say which one: " + name + ":" + (example == arrays.end() ? std::string("NAME") : example->name) +
+         "; it holds " + listing(arrays);
+}
+
+void take_cases(const ArraySource& source, const ArrayInfo& array, const std::string& split,
+                bool allow_non_finite, DataFile& data) {
+  if (array.kind != ArrayInfo::Kind::kNumbers) bad(source.name() + ":" + array.name, array.why);
+  if (array.shape.size() < 2)
+    bad(source.name() + ":" + array.name, "expected cases x values, found shape " + to_string(array.shape));
+  data.splits[split] = source.numbers(array, allow_non_finite);
+  if (const auto axes = picture_axes(array.shape); !axes.empty()) data.visible_shape = axes;
+}
+
+/// Reads the arrays whose names say what they are; or the only one that can be the cases; or the chosen one.
+void load_arrays(const ArraySource& source, const std::string& chosen, bool allow_non_finite,
+                 DataFile& data) {
+  const std::vector<ArrayInfo> arrays = source.arrays();
+  if (!chosen.empty()) {
+    const auto same = [&](const ArrayInfo& one) {
+      return one.name == chosen || one.name == "/" + chosen || one.name + ".npy" == chosen;
+    };
+    const auto found = std::find_if(arrays.begin(), arrays.end(), same);
+    if (found == arrays.end())
+      bad(source.name(), "holds no array '" + chosen + "'; it holds " + listing(arrays));
+    take_cases(source, *found, "train", allow_non_finite, data);
+    return;
   }
-  if (data.splits.count("train") > 0 && data.labels.empty() && file.has("/labels"))
-    data.labels["train"] = read_labels(file, "/labels", data.splits.at("train").rows);
-  if (data.splits.empty()) bad(name, "holds no /train/x, /valid/x, /test/x or /samples");
-  data.visible_shape = file.integers_attribute("/", "visible_shape");
-  if (data.visible_shape.empty()) data.visible_shape = file.integers_attribute("/", "image_shape");
+  std::map<std::pair<std::string, Role>, std::pair<int, const ArrayInfo*>> best;
+  for (const ArrayInfo& array : arrays) {
+    const auto meaning = meaning_of(array.name);
+    if (!meaning || (meaning->role == Role::kCases && array.kind != ArrayInfo::Kind::kNumbers &&
+                     array.kind != ArrayInfo::Kind::kOther))
+      continue;
+    if (meaning->role == Role::kCases && array.shape.empty()) continue;
+    auto& now = best[{meaning->split, meaning->role}];
+    if (now.second == nullptr || meaning->rank < now.first) now = {meaning->rank, &array};
+  }
+  std::map<std::string, RawLabels> labels;
+  for (const auto& [key, value] : best) {
+    const auto& [split, role] = key;
+    if (role == Role::kCases) take_cases(source, *value.second, split, allow_non_finite, data);
+    if (role == Role::kLabels) labels[split] = labels_of(source, *value.second, data);
+    if (role == Role::kNames) {
+      const ArrayInfo& names = *value.second;
+      if (names.kind != ArrayInfo::Kind::kTexts)
+        bad(source.name(), names.name + ": expected texts, the names of the cases");
+      data.names[split] = source.texts(names);
+    }
+  }
+  number_labels(labels, data);
+  for (const auto& [split, names] : data.names) {
+    const auto table = data.splits.find(split);
+    if (table != data.splits.end() && static_cast<Index>(names.size()) != table->second.rows) {
+      bad(source.name(), "/" + split + "/name: expected " + std::to_string(table->second.rows) +
+                             " names, found " + std::to_string(names.size()));
+    }
+  }
+  if (!data.splits.empty()) return;
+  const auto cases = std::count_if(arrays.begin(), arrays.end(), may_be_cases);
+  if (cases != 1 && arrays.size() != 1)
+    bad(source.name(), "has no array of a name that says that it is the cases (x, train/x, x_train); " +
+                           how_to_choose(data.name, arrays));
+  const auto only =
+      arrays.size() == 1 ? arrays.begin() : std::find_if(arrays.begin(), arrays.end(), may_be_cases);
+  take_cases(source, *only, "train", allow_non_finite, data);
+  if (arrays.size() > 1)
+    data.remarks.push_back("the cases are " + only->name + " " + to_string(only->shape) +
+                           ", the only array of two axes");
+  data.labels.clear();
+  data.label_names.clear();
+}
+
+/// What our own files hold beside arrays.
+void load_notes(const fs::path& path, DataFile& data) {
+  const Hdf5Reader file(path);
+  if (auto shape = file.integers_attribute("/", "visible_shape"); !shape.empty()) data.visible_shape = shape;
+  if (auto shape = file.integers_attribute("/", "image_shape"); !shape.empty()) data.visible_shape = shape;
   for (const char* note : {"source", "licence"}) {
     if (const auto text = file.text_attribute("/", note)) data.notes[note] = *text;
   }
+  const auto count = [&](const char* list) {
+    return file.has(list) && file.shape(list).size() == 1 ? file.shape(list)[0] : 0;
+  };
+  if (const auto n = count("/column_names"); n > 0) data.column_names = file.texts("/column_names", n);
+  if (const auto n = count("/label_names"); n > 0) data.label_names = file.texts("/label_names", n);
   data.preprocessing = read_preprocessing(file, "/preprocessing");
   if (!data.preprocessing.empty() && data.preprocessing.n_outputs() != data.columns())
-    bad(name, "/preprocessing does not fit the columns of the data");
+    bad(path.string(), "/preprocessing does not fit the columns of the data");
 }
 
-bool ends_with(const std::string& name, std::string_view end) {
-  return name.size() >= end.size() && name.compare(name.size() - end.size(), end.size(), end) == 0;
+// --- columns -----------------------------------------------------------------------------------------------
+
+std::string quoted(const DataFile& data, Index column) {
+  const auto i = static_cast<std::size_t>(column);
+  return i < data.column_names.size() ? "'" + data.column_names[i] + "'" : "number " + std::to_string(column);
+}
+
+/// Number of a column that is named, or told by its number.
+std::optional<Index> column_of(const DataFile& data, const std::string& given) {
+  const auto found = std::find(data.column_names.begin(), data.column_names.end(), given);
+  if (found != data.column_names.end()) return found - data.column_names.begin();
+  Index number = 0;
+  char rest = 0;
+  long long value = 0;
+  if (std::sscanf(given.c_str(), "%lld%c", &value, &rest) != 1) return std::nullopt;
+  number = static_cast<Index>(value);
+  if (number < 0 || number >= data.columns()) return std::nullopt;
+  return number;
+}
+
+[[noreturn]] void no_such_column(const DataFile& data, const std::string& option, const std::string& given) {
+  std::string all;
+  for (std::size_t i = 0; i < std::min<std::size_t>(12, data.column_names.size()); ++i)
+    all += (i == 0 ? "" : ", ") + data.column_names[i];
+  if (data.column_names.size() > 12) all += ", ...";
+  throw UsageError("--" + option + " " + given + ": " + data.name + " has no such column, but " +
+                   (all.empty() ? "columns 0 to " + std::to_string(data.columns() - 1) : all));
+}
+
+/// Only these columns, in this order.
+void keep_columns(const std::vector<Index>& kept, DataFile& data) {
+  const auto select = [&](auto& values, Index rows, Index columns) {
+    auto all = std::move(values);
+    values.clear();
+    for (Index n = 0; n < rows; ++n) {
+      for (const Index i : kept) values.push_back(all[static_cast<std::size_t>(n * columns + i)]);
+    }
+  };
+  for (auto& [split, table] : data.splits) {
+    if (table.is_bytes()) {
+      select(table.bytes, table.rows, table.columns);
+    } else {
+      select(table.floats, table.rows, table.columns);
+    }
+    table.columns = static_cast<Index>(kept.size());
+    compact(table);
+  }
+  std::vector<std::string> names;
+  for (const Index i : kept) {
+    if (!data.column_names.empty()) names.push_back(data.column_names[static_cast<std::size_t>(i)]);
+  }
+  data.column_names = names;
+  data.visible_shape.clear();
+}
+
+/// Takes labels out of the columns, leaves out columns, keeps columns.
+void choose_columns(const ColumnOptions& reading, std::map<std::string, std::vector<std::string>>& words,
+                    DataFile& data) {
+  std::vector<bool> out(static_cast<std::size_t>(data.columns()), false);
+  std::map<std::string, RawLabels> labels;
+  if (!reading.labels.empty()) {
+    if (const auto found = words.find(reading.labels); found != words.end()) {
+      labels["train"].words = std::move(found->second);
+      words.erase(found);
+    } else {
+      const auto column = column_of(data, reading.labels);
+      if (!column) no_such_column(data, "labels", reading.labels);
+      out[static_cast<std::size_t>(*column)] = true;
+      for (const auto& [split, table] : data.splits) {
+        for (Index n = 0; n < table.rows; ++n) {
+          const double x = table.at(n * table.columns + *column);
+          if (x != std::floor(x))
+            bad(data.name, format("line of case %lld: expected a whole number as its label, found %g",
+                                  static_cast<long long>(n), x));
+          labels[split].numbers.push_back(static_cast<std::int64_t>(x));
+        }
+      }
+    }
+    number_labels(labels, data);
+  }
+  for (const std::string& given : reading.drop) {
+    if (words.erase(given) > 0) continue;
+    const auto column = column_of(data, given);
+    if (!column) no_such_column(data, "drop", given);
+    out[static_cast<std::size_t>(*column)] = true;
+  }
+  std::vector<Index> kept;
+  if (reading.columns.empty()) {
+    for (Index i = 0; i < data.columns(); ++i) {
+      if (!out[static_cast<std::size_t>(i)]) kept.push_back(i);
+    }
+  } else {
+    words.clear();
+    for (const std::string& given : reading.columns) {
+      const auto column = column_of(data, given);
+      if (!column) no_such_column(data, "columns", given);
+      if (!out[static_cast<std::size_t>(*column)]) kept.push_back(*column);
+    }
+  }
+  if (!words.empty()) {
+    const auto& [name, cells] = *words.begin();
+    bad(data.name, "column '" + name + "' holds words (" + cells.front() + ", ...): --labels " + name +
+                       " where they are labels, --drop " + name + " to leave it out");
+  }
+  if (kept.empty()) bad(data.name, "no column is left");
+  if (static_cast<Index>(kept.size()) != data.columns()) keep_columns(kept, data);
+}
+
+// --- missing values ----------------------------------------------------------------------------------------
+
+/// Where values are missing: how many, and the first.
+struct Missing {
+  std::size_t count = 0;
+  std::string first;
+};
+Missing missing_in(const DataFile& data) {
+  Missing missing;
+  for (const auto& [split, table] : data.splits) {
+    for (std::size_t k = 0; k < table.floats.size(); ++k) {
+      if (!std::isnan(table.floats[k])) continue;
+      if (missing.count++ == 0) {
+        const auto at = static_cast<Index>(k);
+        missing.first =
+            format("case %lld of %s, column ", static_cast<long long>(at / table.columns), split.c_str()) +
+            quoted(data, at % table.columns);
+      }
+    }
+  }
+  return missing;
+}
+
+void fill_missing(DataFile& data) {
+  const Table& train = data.splits.count("train") > 0 ? data.splits.at("train") : data.splits.begin()->second;
+  std::vector<float> means;
+  for (Index i = 0; i < train.columns; ++i) {
+    double sum = 0.0;
+    double count = 0.0;
+    for (Index n = 0; n < train.rows; ++n) {
+      const double x = train.at(n * train.columns + i);
+      if (std::isnan(x)) continue;
+      sum += x;
+      count += 1.0;
+    }
+    if (count == 0.0)
+      bad(data.name, "column " + quoted(data, i) + " has no value in the train split: --drop it");
+    means.push_back(static_cast<float>(sum / count));
+  }
+  for (auto& [split, table] : data.splits) {
+    for (std::size_t k = 0; k < table.floats.size(); ++k) {
+      if (std::isnan(table.floats[k])) table.floats[k] = means[k % static_cast<std::size_t>(table.columns)];
+    }
+  }
+}
+
+void drop_missing(DataFile& data) {
+  for (auto& [split, table] : data.splits) {
+    std::vector<Index> whole;
+    for (Index n = 0; n < table.rows; ++n) {
+      bool complete = true;
+      for (Index i = 0; i < table.columns; ++i)
+        complete = complete && !std::isnan(table.at(n * table.columns + i));
+      if (complete) whole.push_back(n);
+    }
+    if (static_cast<Index>(whole.size()) == table.rows) continue;
+    if (whole.empty()) bad(data.name, "every case of the split " + split + " has missing values");
+    const auto select = [&](auto& lists) {
+      const auto found = lists.find(split);
+      if (found == lists.end() || static_cast<Index>(found->second.size()) != table.rows) return;
+      auto all = std::move(found->second);
+      found->second.clear();
+      for (const Index n : whole) found->second.push_back(std::move(all[static_cast<std::size_t>(n)]));
+    };
+    select(data.labels);
+    select(data.names);
+    data.remarks.push_back(format("%lld cases of the split %s have missing values and are left out",
+                                  static_cast<long long>(table.rows - static_cast<Index>(whole.size())),
+                                  split.c_str()));
+    table = rows_of(table, whole);
+    compact(table);
+  }
+}
+
+void handle_missing(MissingRule rule, bool allowed, DataFile& data) {
+  const Missing missing = missing_in(data);
+  if (missing.count == 0) return;
+  switch (rule) {
+    case MissingRule::kRefuse:
+      if (allowed) {
+        data.remarks.push_back(format("%zu values are missing or no numbers, the first of ", missing.count) +
+                               missing.first);
+        return;
+      }
+      bad(data.name, format("%zu values are missing or no numbers, the first of ", missing.count) +
+                         missing.first + ": --missing mean or --missing drop, or --drop the column");
+    case MissingRule::kMean:
+      fill_missing(data);
+      data.remarks.push_back(format("%zu missing values are the mean of their column", missing.count));
+      break;
+    case MissingRule::kDrop:
+      drop_missing(data);
+      break;
+  }
+}
+
+// --- what people should know of their columns
+// ---------------------------------------------------------------
+
+void remark_on_columns(DataFile& data) {
+  const auto found = data.splits.find("train");
+  if (found == data.splits.end()) return;
+  const Table& table = found->second;
+  static const std::set<std::string> labels = {"label", "labels", "class", "target", "species", "category"};
+  for (Index i = 0; i < table.columns; ++i) {
+    const std::string name = static_cast<std::size_t>(i) < data.column_names.size()
+                                 ? data.column_names[static_cast<std::size_t>(i)]
+                                 : "";
+    std::string lower = name;
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](unsigned char c) { return std::tolower(c); });
+    if (labels.count(lower) > 0) {
+      data.remarks.push_back("column '" + name +
+                             "' looks like labels, and is taken for a visible: --labels " + name +
+                             " takes it out");
+      continue;
+    }
+    bool counts = table.rows > 2;
+    for (Index n = 0; counts && n < table.rows; ++n) {
+      const double x = table.at(n * table.columns + i);
+      counts = x == static_cast<double>(n) || x == static_cast<double>(n + 1);
+      counts = counts && x - static_cast<double>(n) == table.at(i);
+    }
+    if (counts)
+      data.remarks.push_back("column " + quoted(data, i) + " counts the cases: --drop leaves it out");
+  }
+}
+
+// --- names of files
+// -----------------------------------------------------------------------------------------
+
+/// FILE:NAME, where FILE is there and the whole is not.
+std::pair<std::string, std::string> file_and_array(const std::string& name) {
+  std::error_code error;
+  if (fs::exists(name, error)) return {name, ""};
+  for (std::size_t at = name.find(':'); at != std::string::npos; at = name.find(':', at + 1)) {
+    if (fs::exists(name.substr(0, at), error)) return {name.substr(0, at), name.substr(at + 1)};
+  }
+  return {name, ""};
+}
+
+std::unique_ptr<ArraySource> source_of(FileKind kind, const fs::path& path) {
+  switch (kind) {
+    case FileKind::kHdf5:
+      return hdf5_arrays(path);
+    case FileKind::kNumpyArray:
+      return numpy_array(path);
+    case FileKind::kArchive:
+      return numpy_archive(path);
+    case FileKind::kIdx:
+    case FileKind::kText:
+      break;
+  }
+  return nullptr;
+}
+
+void set_visible_shape(const ReadingOptions& reading, DataFile& data) {
+  const Index shown =
+      data.preprocessing.empty() ? data.columns() : static_cast<Index>(data.preprocessing.n_inputs);
+  if (!is_shape_of(data.visible_shape, shown)) data.visible_shape.clear();
+  if (!reading.shape.empty()) {
+    std::vector<std::int64_t> shape;
+    long long sizes[3] = {0, 0, 0};
+    char rest = 0;
+    const int n =
+        std::sscanf(reading.shape.c_str(), "%lldx%lldx%lld%c", &sizes[0], &sizes[1], &sizes[2], &rest);
+    shape.assign(sizes, sizes + std::clamp(n, 0, 3));
+    if (n < 2 || n > 3 || !is_shape_of(shape, shown))
+      throw UsageError("--shape " + reading.shape + ": expected HEIGHTxWIDTH of " + std::to_string(shown) +
+                       " values");
+    data.visible_shape = shape;
+  }
+  const auto side = static_cast<Index>(std::llround(std::sqrt(static_cast<double>(shown))));
+  constexpr Index kLeastSide = 8;
+  if (data.visible_shape.empty() && data.column_names.empty() && side * side == shown && side >= kLeastSide) {
+    data.visible_shape = {side, side};
+    data.remarks.push_back(
+        format("cases are drawn as pictures of %lldx%lld (--shape HEIGHTxWIDTH draws them otherwise)",
+               static_cast<long long>(side), static_cast<long long>(side)));
+  }
+  if (!reading.transpose) return;
+  if (data.visible_shape.size() != 2)
+    throw UsageError("--transpose: the shape of the pictures is not known (--shape HEIGHTxWIDTH)");
+  const auto height = static_cast<Index>(data.visible_shape[0]);
+  const auto width = static_cast<Index>(data.visible_shape[1]);
+  std::vector<Index> order;
+  for (Index j = 0; j < width; ++j) {
+    for (Index i = 0; i < height; ++i) order.push_back(i * width + j);
+  }
+  keep_columns(order, data);
+  data.visible_shape = {width, height};
 }
 
 }  // namespace
 
 std::map<std::string, Table> load_numpy_arrays(const std::filesystem::path& path,
                                                const std::vector<std::string>& wanted) {
-  require_exists(path);
+  const FileKind kind = file_kind(path);
+  if (kind != FileKind::kNumpyArray && kind != FileKind::kArchive)
+    bad(path.string(), "expected NumPy arrays, found something else");
+  const auto source = source_of(kind, path);
   std::map<std::string, Table> arrays;
-  std::vector<std::int64_t> shape;
-  if (path.extension() == ".npy") {
-    arrays[path.stem().string()] = parse_npy(path.string(), read_file(path), shape, 1);
-    return arrays;
+  for (const ArrayInfo& array : source->arrays()) {
+    if (kind == FileKind::kNumpyArray || std::find(wanted.begin(), wanted.end(), array.name) != wanted.end())
+      arrays[array.name] = source->numbers(array, true);
   }
-  for_each_member(
-      path.string(),
-      [&wanted](const std::string& member, zip_int64_t) {
-        return ends_with(member, ".npy") &&
-               std::find(wanted.begin(), wanted.end(), member.substr(0, member.size() - 4)) != wanted.end();
-      },
-      [&](const std::string& member, const std::string& bytes) {
-        arrays[member.substr(0, member.size() - 4)] =
-            parse_npy(path.string() + ":" + member, bytes, shape, 1);
-      });
   return arrays;
 }
 
-DataFile load_data(const std::string& name, bool allow_non_finite) {
+std::string arrays_in(const std::filesystem::path& path, const char* between) {
+  const auto source = source_of(file_kind(path), path);
+  return source == nullptr ? "" : listing(source->arrays(), between);
+}
+
+std::string absolute_data(const std::string& name) {
+  std::error_code error;
+  const auto [file, array] = file_and_array(name);
+  if (is_builtin(name) || !fs::exists(file, error)) return name;
+  return fs::absolute(file).string() + (array.empty() ? "" : ":" + array);
+}
+
+DataFile load_data(const std::string& name, const ReadingOptions& reading, bool allow_non_finite) {
   DataFile data;
   data.name = name;
+  std::map<std::string, std::vector<std::string>> words;
   if (!load_builtin(name, data)) {
-    require_exists(name);
-    if (ends_with(name, ".npy")) {
-      data.splits["train"] = parse_npy(name, read_file(name), data.visible_shape);
-    } else if (ends_with(name, ".npz")) {
-      load_npz(name, data);
-    } else if (ends_with(name, ".csv")) {
-      data.splits["train"] = parse_csv(name, read_file(name));
-    } else if (ends_with(name, ".gz") || ends_with(name, "ubyte") ||
-               fs::path(name).filename().string().find("idx") != std::string::npos) {
-      data.splits["train"] = parse_idx(name, gunzip(name), data.visible_shape);
+    const auto [file, array] = file_and_array(name);
+    const FileKind kind = file_kind(file);
+    if (kind == FileKind::kHdf5 && array.empty() && Hdf5Reader(file).has("/model"))
+      bad(name, "is a model, where data are expected");
+    if (const auto source = source_of(kind, file)) {
+      load_arrays(*source, array, true, data);
+      if (kind == FileKind::kHdf5 && array.empty()) load_notes(file, data);
+    } else if (!array.empty()) {
+      bad(file, "holds a single table: say its name alone");
+    } else if (kind == FileKind::kIdx) {
+      data.splits["train"] = read_idx(file, data.visible_shape, 2);
     } else {
-      load_hdf5(name, allow_non_finite, data);
+      TextTable text = read_text(file, reading.columns.header);
+      data.splits["train"] = std::move(text.table);
+      data.column_names = std::move(text.names);
+      if (!text.cases.empty()) data.names["train"] = std::move(text.cases);
+      data.remarks = std::move(text.remarks);
+      words = std::move(text.words);
     }
   }
   for (const auto& [split, table] : data.splits) {
@@ -413,28 +568,72 @@ DataFile load_data(const std::string& name, bool allow_non_finite) {
       bad(name, "/" + split + "/x has " + std::to_string(table.columns) + " columns, other splits " +
                     std::to_string(data.columns()));
     }
-    for (const float x : table.floats) {
-      if (!allow_non_finite && !std::isfinite(x))
-        bad(name, "/" + split + "/x: found a number that is not finite");
+  }
+  for (auto lists = data.labels.begin(); lists != data.labels.end();) {
+    const auto split = data.splits.find(lists->first);
+    const bool fits =
+        split != data.splits.end() && split->second.rows == static_cast<Index>(lists->second.size());
+    if (!fits)
+      data.remarks.push_back("labels of the split " + lists->first +
+                             " are not as many as its cases, and are left out");
+    lists = fits ? std::next(lists) : data.labels.erase(lists);
+  }
+  set_visible_shape(reading, data);
+  choose_columns(reading.columns, words, data);
+  handle_missing(reading.columns.missing, allow_non_finite, data);
+  for (const auto& [split, table] : data.splits) {
+    for (std::size_t k = 0; k < table.floats.size() && !allow_non_finite; ++k) {
+      if (!std::isfinite(table.floats[k])) {
+        const auto at = static_cast<Index>(k);
+        bad(name,
+            format("case %lld of %s, column ", static_cast<long long>(at / table.columns), split.c_str()) +
+                quoted(data, at % table.columns) + ": found a number that is not finite");
+      }
     }
   }
-  const Index shown =
-      data.preprocessing.empty() ? data.columns() : static_cast<Index>(data.preprocessing.n_inputs);
-  if (!is_shape_of(data.visible_shape, shown)) data.visible_shape.clear();
+  remark_on_columns(data);
   return data;
 }
 
 std::vector<std::int64_t> load_idx_labels(const std::string& name, Index rows) {
-  const std::string bytes = gunzip(name);
-  const auto count = static_cast<std::size_t>(rows);
-  if (bytes.size() != 8 + count || bytes.compare(0, 4, std::string("\0\0\x08\x01", 4)) != 0)
+  std::vector<std::int64_t> shape;
+  const Table table = read_idx(name, shape, 1);
+  if (table.rows != rows || table.columns != 1 || !table.is_bytes())
     bad(name, "expected an IDX file of " + std::to_string(rows) + " labels");
-  std::vector<std::int64_t> labels;
-  for (std::size_t n = 0; n < count; ++n) labels.push_back(static_cast<unsigned char>(bytes[8 + n]));
-  return labels;
+  return {table.bytes.begin(), table.bytes.end()};
 }
 
+namespace {
+
+void write_data_arrays(const DataFile& data, const fs::path& path) {
+  const TableFormat format = table_format(path);
+  std::vector<NamedArray> arrays;
+  for (const auto& [split, table] : data.splits) {
+    const std::string prefix = format == TableFormat::kNpz ? split + "_" : "";
+    Shape shape{static_cast<std::uint64_t>(table.rows), static_cast<std::uint64_t>(table.columns)};
+    if (format != TableFormat::kCsv && is_shape_of(data.visible_shape, table.columns)) {
+      shape.resize(1);
+      shape.insert(shape.end(), data.visible_shape.begin(), data.visible_shape.end());
+    }
+    if (table.is_bytes()) {
+      arrays.push_back({prefix + "x", shape, std::span<const std::uint8_t>(table.bytes)});
+    } else {
+      arrays.push_back({prefix + "x", shape, std::span<const float>(table.floats)});
+    }
+    if (format == TableFormat::kNpy) continue;
+    if (const auto y = data.labels.find(split); y != data.labels.end())
+      arrays.push_back({prefix + "y", {y->second.size()}, std::span<const std::int64_t>(y->second)});
+  }
+  if (data.splits.size() > 1 && format != TableFormat::kNpz)
+    throw UsageError("--out " + path.string() +
+                     ": holds one table, and the data have several splits; say .h5 or .npz");
+  write_arrays(path, arrays);
+}
+
+}  // namespace
+
 void write_data(const DataFile& data, const fs::path& path) {
+  if (table_format(path) != TableFormat::kHdf5) return write_data_arrays(data, path);
   Hdf5Writer file("data");
   for (const auto& [split, table] : data.splits) {
     const Shape shape{static_cast<std::uint64_t>(table.rows), static_cast<std::uint64_t>(table.columns)};
@@ -449,6 +648,8 @@ void write_data(const DataFile& data, const fs::path& path) {
     // Cases that were cut or dealt out anew have lost theirs.
     if (static_cast<Index>(names.size()) == data.split(split).rows) file.texts("/" + split + "/name", names);
   }
+  if (!data.label_names.empty()) file.texts("/label_names", data.label_names);
+  if (!data.column_names.empty()) file.texts("/column_names", data.column_names);
   if (!data.visible_shape.empty()) file.attribute("/", "visible_shape", data.visible_shape);
   for (const auto& [note, text] : data.notes) file.attribute("/", note, text);
   write_preprocessing(file, "/preprocessing", data.preprocessing);

@@ -2,12 +2,11 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 
 #include "tempera/core/errors.hpp"
 
@@ -15,6 +14,9 @@ namespace tempera {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// What the name of a temporary file adds to that of its target, before the number of the process.
+constexpr const char* kTemporary = ".tmp-";
 
 [[noreturn]] void fail(const fs::path& path, int error) {
   throw WriteError(path.string() + ": cannot be written: " + std::strerror(error));
@@ -37,6 +39,17 @@ class Descriptor {
     }
     return true;
   }
+  /// Everything up to the end; false where it cannot be read.
+  bool read_all(std::string& bytes) const {
+    std::string buffer(std::size_t{1} << 18, '\0');
+    for (;;) {
+      const ssize_t n = ::read(fd_, buffer.data(), buffer.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return n == 0;
+      bytes.append(buffer, 0, static_cast<std::size_t>(n));
+    }
+  }
+  void permit(mode_t mode) const { static_cast<void>(::fchmod(fd_, mode)); }
   [[nodiscard]] bool sync() const { return ::fsync(fd_) == 0; }
   bool close() {
     const int fd = fd_;
@@ -59,9 +72,13 @@ void write_file(const fs::path& target, std::string_view bytes) {
   if (fs::exists(path, unknown) && !fs::is_regular_file(path, unknown))
     throw WriteError(path.string() + ": cannot be written: there is something that is no regular file");
   fs::path temporary = path;
-  temporary += ".tmp-" + std::to_string(::getpid());
-  Descriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
+  temporary += kTemporary + std::to_string(::getpid());
+  ::unlink(temporary.c_str());  // that of a process of this number, long gone
+  Descriptor file(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
   if (!file.is_open()) fail(path, errno);
+  // Who may read what was there before may read what replaces it.
+  struct stat before {};
+  if (::stat(path.c_str(), &before) == 0) file.permit(before.st_mode & 07777);
   if (!file.write_all(bytes) || !file.sync() || !file.close() ||
       ::rename(temporary.c_str(), path.c_str()) != 0) {
     const int error = errno;
@@ -73,18 +90,26 @@ void write_file(const fs::path& target, std::string_view bytes) {
   if (directory.is_open() && !directory.sync()) fail(path, errno);
 }
 
+bool is_temporary(const fs::path& path) {
+  const std::string name = path.filename().string();
+  const std::size_t at = name.rfind(kTemporary);
+  const std::size_t digits = at + std::strlen(kTemporary);
+  return at != std::string::npos && digits < name.size() &&
+         name.find_first_not_of("0123456789", digits) == std::string::npos;
+}
+
 void append_line(const fs::path& path, const std::string& line) {
   Descriptor file(path, O_WRONLY | O_CREAT | O_APPEND);
   if (!file.is_open() || !file.write_all(line + "\n") || !file.close()) fail(path, errno);
 }
 
 std::string read_file(const fs::path& path) {
-  require_exists(path);
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  if (fs::is_directory(path) || !in) throw DataError(path.string() + ": cannot be read as a file");
-  out << in.rdbuf();
-  return out.str();
+  require_regular_file(path);
+  const Descriptor file(path, O_RDONLY);
+  std::string bytes;
+  if (!file.is_open() || !file.read_all(bytes))
+    throw DataError(path.string() + ": cannot be read: " + std::strerror(errno));
+  return bytes;
 }
 
 void make_directories(const fs::path& path) {
@@ -96,6 +121,18 @@ void make_directories(const fs::path& path) {
 void require_exists(const fs::path& path) {
   std::error_code error;
   if (!fs::exists(path, error)) throw NoInputError(path.string() + ": no such file");
+}
+
+void require_regular_file(const fs::path& path) {
+  require_exists(path);
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  const char* const what = fs::is_directory(status)                                     ? "a folder"
+                           : fs::is_fifo(status)                                        ? "a pipe"
+                           : fs::is_socket(status)                                      ? "a socket"
+                           : fs::is_block_file(status) || fs::is_character_file(status) ? "a device"
+                                                                                        : nullptr;
+  if (what != nullptr) throw DataError(path.string() + ": is " + what + ", where a file is expected");
 }
 
 DirectoryLock::DirectoryLock(const fs::path& directory)

@@ -1,12 +1,14 @@
 #include "tempera/io/hdf5.hpp"
 
 #include <hdf5.h>
+#include <lzf.h>
 
 #include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "tempera/core/memory.hpp"
+#include "tempera/io/byte_stream.hpp"
 #include "tempera/io/files.hpp"
 
 namespace tempera {
@@ -53,6 +55,77 @@ Handle string_type() {
   H5Tset_size(type, H5T_VARIABLE);
   H5Tset_cset(type, H5T_CSET_UTF8);
   return type;
+}
+
+/// The filter that h5py calls lzf, of which HDF5 itself knows nothing: a chunk as it is unpacked by liblzf.
+/// The third of the filter's own numbers is the size of a chunk.
+constexpr H5Z_filter_t kLzf = 32000;
+std::size_t unpack_lzf(unsigned flags, std::size_t n_numbers, const unsigned* numbers, std::size_t bytes,
+                       std::size_t* size, void** buffer) {
+  constexpr std::size_t kLargestChunk = std::size_t{1} << 30;
+  if ((flags & H5Z_FLAG_REVERSE) == 0 || n_numbers < 3 || numbers[2] == 0 || numbers[2] > kLargestChunk)
+    return 0;
+  void* const unpacked = H5allocate_memory(numbers[2], 0);
+  if (unpacked == nullptr) return 0;
+  const unsigned n = lzf_decompress(*buffer, static_cast<unsigned>(bytes), unpacked, numbers[2]);
+  if (n == 0) {
+    H5free_memory(unpacked);
+    return 0;
+  }
+  H5free_memory(*buffer);
+  *buffer = unpacked;
+  *size = numbers[2];
+  return n;
+}
+
+void register_filters() {
+  static const bool once = [] {
+    const H5Z_class2_t lzf = {H5Z_CLASS_T_VERS, kLzf, 0, 1, "lzf", nullptr, nullptr, unpack_lzf};
+    return H5Zregister(&lzf) >= 0;
+  }();
+  static_cast<void>(once);
+}
+
+/// Name of a filter in a dataset's pipeline.
+std::string filter_name(hid_t pipeline, unsigned k, H5Z_filter_t& id) {
+  unsigned flags = 0;
+  std::size_t n = 0;
+  char name[64] = "";
+  id = H5Pget_filter2(pipeline, k, &flags, &n, nullptr, sizeof name, name, nullptr);
+  return name[0] != '\0' ? name : "number " + std::to_string(id);
+}
+
+/// Bytes that a filter makes of one at most; 0: any number.
+double expansion_of(H5Z_filter_t id) {
+  switch (id) {
+    case H5Z_FILTER_DEFLATE:
+      return 1100.0;
+    case kLzf:
+      return 300.0;
+    case H5Z_FILTER_SHUFFLE:
+    case H5Z_FILTER_FLETCHER32:
+      return 1.0;
+    default:
+      return 0.0;
+  }
+}
+
+std::string type_name(hid_t type) {
+  const std::string bits = std::to_string(8 * H5Tget_size(type));
+  switch (H5Tget_class(type)) {
+    case H5T_INTEGER:
+      return (H5Tget_sign(type) == H5T_SGN_NONE ? "uint" : "int") + bits;
+    case H5T_FLOAT:
+      return "float" + bits;
+    case H5T_ENUM:
+      return H5Tget_size(type) == 1 ? "bool" : "enumeration";
+    case H5T_STRING:
+      return "text";
+    case H5T_COMPOUND:
+      return "compound";
+    default:
+      return "other";
+  }
 }
 
 }  // namespace
@@ -196,7 +269,64 @@ struct Hdf5Reader::Impl {
   std::string name;
   Handle file;
 
+  /// Links of a path that lead out of the file are refused: who made it would read what he may not see.
+  [[nodiscard]] bool links_to(const std::string& path, int depth = 0) const {
+    constexpr int kMostLinks = 16;
+    if (depth > kMostLinks) throw DataError(name + ": " + path + ": too many links one after another");
+    std::size_t end = 0;
+    while (end != std::string::npos) {
+      end = path.find('/', end + 1);
+      const std::string part = path.substr(0, end);
+      if (part.empty() || part == "/") continue;
+      if (H5Lexists(file, part.c_str(), H5P_DEFAULT) <= 0) return false;
+      H5L_info_t link;
+      if (H5Lget_info(file, part.c_str(), &link, H5P_DEFAULT) < 0) return false;
+      if (link.type != H5L_TYPE_HARD && link.type != H5L_TYPE_SOFT)
+        throw DataError(name + ": " + part + ": is a link to another file, which is not followed");
+      if (link.type == H5L_TYPE_SOFT && link.u.val_size > 0 && link.u.val_size < kLongestText) {
+        std::string target(link.u.val_size, '\0');
+        H5Lget_val(file, part.c_str(), target.data(), target.size(), H5P_DEFAULT);
+        target = target.c_str();
+        if (target.empty() || target.front() != '/') target = part.substr(0, part.rfind('/') + 1) + target;
+        if (!links_to(target, depth + 1)) return false;
+      }
+    }
+    return true;
+  }
+
+  /// Refuses a dataset whose values are in other files, are packed by a filter that is not there, or cannot
+  /// be so many.
+  void require_own_values(const std::string& path, hid_t set, double count) const {
+    const Handle create(H5Dget_create_plist(set), H5Pclose);
+    const auto refuse = [&](const std::string& why) { throw DataError(name + ": " + path + ": " + why); };
+    if (H5Pget_external_count(create) > 0)
+      refuse("has its values in another file (external storage), which is not read");
+    if (H5Pget_layout(create) == H5D_VIRTUAL)
+      refuse("is a virtual dataset, whose values are in other files, which are not read");
+    double expansion = 1.0;
+    const int filters = std::max(0, H5Pget_nfilters(create));
+    for (int k = 0; k < filters; ++k) {
+      H5Z_filter_t id = 0;
+      const std::string filter = filter_name(create, static_cast<unsigned>(k), id);
+      if (H5Zfilter_avail(id) <= 0) {
+        refuse("is packed by the filter '" + filter + "' (" + std::to_string(id) +
+               "), which is not there: copy it with h5repack -f GZIP=4, or install the plugin and name its "
+               "folder in "
+               "HDF5_PLUGIN_PATH");
+      }
+      expansion *= expansion_of(id);
+    }
+    const Handle type(H5Dget_type(set), H5Tclose);
+    const double bytes = count * static_cast<double>(H5Tget_size(type));
+    const auto stored = static_cast<double>(H5Dget_storage_size(set));
+    constexpr double kSlack = 65536.0;  // small datasets may never have been written
+    if (expansion > 0.0 && bytes > kSlack + expansion * stored)
+      refuse("claims " + std::to_string(static_cast<std::int64_t>(bytes)) +
+             " bytes, of which the file holds " + std::to_string(static_cast<std::int64_t>(stored)));
+  }
+
   [[nodiscard]] Handle open_dataset(const std::string& path) const {
+    if (!links_to(path)) return {-1, H5Dclose};
     return {H5Dopen2(file, path.c_str(), H5P_DEFAULT), H5Dclose};
   }
   [[nodiscard]] H5T_class_t type_class(const std::string& path) const {
@@ -205,17 +335,27 @@ struct Hdf5Reader::Impl {
     return H5Tget_class(type);
   }
   [[nodiscard]] Handle open_attribute(const std::string& group, const std::string& attribute) const {
-    if (H5Aexists_by_name(file, group.c_str(), attribute.c_str(), H5P_DEFAULT) <= 0) return {-1, H5Aclose};
+    if (!links_to(group) || H5Aexists_by_name(file, group.c_str(), attribute.c_str(), H5P_DEFAULT) <= 0)
+      return {-1, H5Aclose};
     return {H5Aopen_by_name(file, group.c_str(), attribute.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose};
   }
 };
 
 Hdf5Reader::Hdf5Reader(const std::filesystem::path& path) {
   silence();
-  require_exists(path);
+  register_filters();
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-  impl_.reset(new Impl{path.string(), Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose)});
+  ByteStream stream(path);
+  std::string unpacked;
+  if (stream.packed()) {
+    unpacked = stream.rest();
+    H5Pset_fapl_core(access, 1 << 20, 0);
+    H5Pset_file_image(access, unpacked.data(), unpacked.size());  // which it copies
+  }
+  // An image in memory must not have the name of a file.
+  const std::string opened = path.string() + (stream.packed() ? "#unpacked" : "");
+  impl_.reset(new Impl{path.string(), Handle(H5Fopen(opened.c_str(), H5F_ACC_RDONLY, access), H5Fclose)});
   if (!impl_->file.good())
     throw DataError(path.string() + ": expected an HDF5 file, found something else or a truncated one");
   if (const auto version = number_attribute("/", "format_version"); version && *version > kFormatVersion) {
@@ -234,16 +374,12 @@ void Hdf5Reader::fail(const std::string& path, const std::string& problem) const
 }
 
 bool Hdf5Reader::has(const std::string& path) const {
-  std::size_t end = 0;
-  while (end != std::string::npos) {
-    end = path.find('/', end + 1);
-    if (H5Lexists(impl_->file, path.substr(0, end).c_str(), H5P_DEFAULT) <= 0) return false;
-  }
-  return H5Oexists_by_name(impl_->file, path.c_str(), H5P_DEFAULT) > 0;
+  return impl_->links_to(path) && H5Oexists_by_name(impl_->file, path.c_str(), H5P_DEFAULT) > 0;
 }
 
 std::vector<std::string> Hdf5Reader::children(const std::string& group) const {
   std::vector<std::string> names;
+  if (!impl_->links_to(group)) return names;
   const auto collect = [](hid_t, const char* name, const H5L_info_t*, void* out) -> herr_t {
     static_cast<std::vector<std::string>*>(out)->emplace_back(name);
     return 0;
@@ -251,6 +387,49 @@ std::vector<std::string> Hdf5Reader::children(const std::string& group) const {
   H5Literate_by_name(impl_->file, group.c_str(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect, &names,
                      H5P_DEFAULT);
   return names;
+}
+
+std::vector<DatasetInfo> Hdf5Reader::datasets() const {
+  constexpr std::size_t kMost = 4096;
+  constexpr std::size_t kDeepest = 16;
+  std::vector<DatasetInfo> found;
+  std::vector<std::pair<std::string, std::size_t>> groups = {{"", 0}};
+  while (!groups.empty() && found.size() < kMost) {
+    const auto [group, depth] = groups.back();
+    groups.pop_back();
+    std::vector<std::pair<std::string, std::size_t>> below;
+    for (const std::string& child : children(group.empty() ? "/" : group)) {
+      const std::string path = group + "/" + child;
+      H5L_info_t link;
+      if (H5Lget_info(impl_->file, path.c_str(), &link, H5P_DEFAULT) < 0) continue;
+      DatasetInfo info;
+      info.path = path;
+      if (link.type != H5L_TYPE_HARD) {
+        info.type = link.type == H5L_TYPE_SOFT ? "link" : "link to another file";
+        found.push_back(info);
+        continue;
+      }
+      const Handle object(H5Oopen(impl_->file, path.c_str(), H5P_DEFAULT), H5Oclose);
+      if (!object.good()) continue;
+      if (H5Iget_type(object) == H5I_GROUP && depth < kDeepest) below.emplace_back(path, depth + 1);
+      if (H5Iget_type(object) != H5I_DATASET) continue;
+      const Handle type(H5Dget_type(object), H5Tclose);
+      const Handle space(H5Dget_space(object), H5Sclose);
+      const int rank = H5Sget_simple_extent_ndims(space);
+      if (rank < 0) continue;
+      std::vector<hsize_t> dims(static_cast<std::size_t>(rank));
+      H5Sget_simple_extent_dims(space, dims.data(), nullptr);
+      info.shape.assign(dims.begin(), dims.end());
+      info.type = type_name(type);
+      const H5T_class_t kind = H5Tget_class(type);
+      if (kind == H5T_INTEGER || kind == H5T_FLOAT || info.type == "bool")
+        info.kind = DatasetInfo::Kind::kNumbers;
+      if (kind == H5T_STRING) info.kind = DatasetInfo::Kind::kTexts;
+      found.push_back(info);
+    }
+    groups.insert(groups.end(), below.rbegin(), below.rend());
+  }
+  return found;
 }
 
 namespace {
@@ -398,6 +577,7 @@ Shape Hdf5Reader::shape(const std::string& path) const {
   Shape shape(dims.begin(), dims.end());
   double count = 1.0;
   for (const std::uint64_t n : shape) count *= static_cast<double>(n);
+  impl_->require_own_values(path, set, count);
   // What reads it may hold an 8-byte number and a float of each.
   if (count * 12.0 > 0.8 * physical_memory())
     fail(path, "shape " + to_string(shape) + " does not fit into the memory of this machine");
@@ -405,6 +585,12 @@ Shape Hdf5Reader::shape(const std::string& path) const {
 }
 
 bool Hdf5Reader::is_integer(const std::string& path) const { return impl_->type_class(path) == H5T_INTEGER; }
+
+bool Hdf5Reader::is_bool(const std::string& path) const {
+  const Handle set = impl_->open_dataset(path);
+  const Handle type(H5Dget_type(set), H5Tclose);
+  return H5Tget_class(type) == H5T_ENUM && H5Tget_size(type) == 1;
+}
 
 bool Hdf5Reader::is_byte(const std::string& path) const {
   const Handle set = impl_->open_dataset(path);
@@ -417,6 +603,15 @@ void Hdf5Reader::dataset(const std::string& path, const Shape& expected, T* valu
                          bool allow_non_finite) const {
   const Shape found = shape(path);
   if (found != expected) fail(path, "expected shape " + to_string(expected) + ", found " + to_string(found));
+  if constexpr (std::is_same_v<T, std::uint8_t>) {
+    if (is_bool(path)) {
+      const Handle set = impl_->open_dataset(path);
+      const Handle type(H5Dget_type(set), H5Tclose);
+      if (H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
+        fail(path, "cannot be read (damaged file?)");
+      return;
+    }
+  }
   const H5T_class_t kind = impl_->type_class(path);
   if (std::is_floating_point_v<T> ? kind != H5T_FLOAT : kind != H5T_INTEGER) {
     fail(path, std::is_floating_point_v<T> ? "expected float32 or float64, found another type"

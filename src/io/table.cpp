@@ -1,20 +1,14 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "tempera/core/errors.hpp"
+#include "tempera/core/format.hpp"
 #include "tempera/core/random.hpp"
 #include "tempera/io/data_files.hpp"
 
 namespace tempera {
-namespace {
-
-bool is_binary(const Table& table) {
-  return std::all_of(table.bytes.begin(), table.bytes.end(), [](std::uint8_t x) { return x <= 1; }) &&
-         std::all_of(table.floats.begin(), table.floats.end(),
-                     [](float x) { return x == 0.0F || x == 1.0F; });
-}
-
-}  // namespace
+namespace {}  // namespace
 
 const Table& DataFile::split(const std::string& wanted) const {
   const auto found = splits.find(wanted);
@@ -47,31 +41,107 @@ Matrix real_rows(const Table& table) {
   return rows;
 }
 
-Binarization binarization_for(const DataFile& data, BinarizeMethod method, std::uint64_t seed) {
-  double maximum = 1.0;
+namespace {
+
+constexpr const char* kAdvice =
+    "; say --binarize threshold (or threshold:T, median, mean) or --binarize sample, or take a machine of "
+    "real "
+    "values";
+
+/// What the values of all splits are.
+struct Range {
+  double least = std::numeric_limits<double>::infinity();
+  double most = -std::numeric_limits<double>::infinity();
   bool binary = true;
-  for (const auto& [split_name, table] : data.splits) {
-    binary = binary && is_binary(table);
+  bool spins = true;
+  bool categories = true;  // whole numbers from 0, few of them
+};
+constexpr double kMostCategories = 32.0;
+
+Range range_of(const DataFile& data) {
+  Range range;
+  for (const auto& [split, table] : data.splits) {
     for (Index k = 0; k < table.rows * table.columns; ++k) {
       const double x = table.at(k);
       if (!std::isfinite(x))
-        throw DataError(data.name + ": /" + split_name + "/x: found a number that is not finite");
-      if (x < 0 && method != BinarizeMethod::kNone) {
-        throw DataError(data.name + ": /" + split_name + "/x: grey values must not be negative, found " +
-                        std::to_string(x));
-      }
-      maximum = std::max(maximum, x);
+        throw DataError(data.name + ": /" + split + "/x: found a number that is not finite");
+      range.binary = range.binary && (x == 0.0 || x == 1.0);
+      range.spins = range.spins && (x == -1.0 || x == 1.0);
+      range.categories = range.categories && x >= 0.0 && x < kMostCategories && x == std::floor(x);
+      range.least = std::min(range.least, x);
+      range.most = std::max(range.most, x);
     }
   }
-  if (binary) return {};
-  if (method == BinarizeMethod::kNone) {
-    throw DataError(data.name + ": values are not all 0 or 1; say --binarize threshold or --binarize sample");
+  return range;
+}
+
+/// A threshold for every column, from the training cases: its median, or its mean.
+std::vector<float> column_thresholds(const Table& table, BinarizeMethod method) {
+  std::vector<float> thresholds;
+  std::vector<double> column(static_cast<std::size_t>(table.rows));
+  for (Index i = 0; i < table.columns; ++i) {
+    for (Index n = 0; n < table.rows; ++n)
+      column[static_cast<std::size_t>(n)] = table.at(n * table.columns + i);
+    if (method == BinarizeMethod::kMean) {
+      double sum = 0.0;
+      for (const double x : column) sum += x;
+      thresholds.push_back(static_cast<float>(sum / static_cast<double>(table.rows)));
+      continue;
+    }
+    const auto middle = column.begin() + static_cast<std::ptrdiff_t>((column.size() - 1) / 2);
+    std::nth_element(column.begin(), middle, column.end());
+    thresholds.push_back(static_cast<float>(*middle));
   }
-  return {method, maximum, seed};
+  return thresholds;
+}
+
+}  // namespace
+
+Binarization binarization_for(const DataFile& data, const BinarizeChoice& choice, std::uint64_t seed) {
+  const Range range = range_of(data);
+  Binarization rule;
+  rule.spins = range.spins;
+  if (range.binary || range.spins) return rule;
+  rule.method = choice.rule;
+  rule.seed = seed;
+  if (choice.level && choice.rule != BinarizeMethod::kThreshold)
+    throw UsageError("--binarize " + text_of(choice) + ": only a threshold has a level");
+  switch (choice.rule) {
+    case BinarizeMethod::kNone:
+      if (range.categories && range.most > 1.0 && range.most < kMostCategories) {
+        throw DataError(data.name +
+                        format(": values are whole numbers from 0 to %g: categories, it seems, of which a "
+                               "machine of binary units "
+                               "takes one column for each (np.eye(k)[x])",
+                               range.most) +
+                        kAdvice);
+      }
+      throw DataError(data.name + ": values are not all 0 or 1" + kAdvice);
+    case BinarizeMethod::kSample:
+      if (range.least < 0.0)
+        throw DataError(data.name + format(": probabilities must not be negative, found %g", range.least));
+      rule.maximum = std::max(1.0, range.most);
+      break;
+    case BinarizeMethod::kThreshold:
+      rule.maximum = range.most;
+      rule.level = choice.level        ? *choice.level
+                   : range.least < 0.0 ? 0.5 * (range.least + range.most)
+                                       : 0.5 * range.most;
+      break;
+    case BinarizeMethod::kMedian:
+    case BinarizeMethod::kMean:
+      rule.maximum = range.most;
+      rule.thresholds = column_thresholds(
+          data.splits.count("train") > 0 ? data.split("train") : data.splits.begin()->second, choice.rule);
+      break;
+  }
+  return rule;
 }
 
 BinaryData binarize(const DataFile& data, const std::string& split, const Binarization& rule) {
   const Table& table = data.split(split);
+  if (!rule.thresholds.empty() && static_cast<Index>(rule.thresholds.size()) != table.columns)
+    throw DataError(data.name + ": has not as many columns as the rule that makes bits of them");
   std::vector<std::uint8_t> bits(static_cast<std::size_t>(table.rows * table.columns));
   const auto split_number = static_cast<std::uint64_t>(split == "train" ? 0 : split == "valid" ? 1 : 2);
   for (Index n = 0; n < table.rows; ++n) {
@@ -81,21 +151,52 @@ BinaryData binarize(const DataFile& data, const std::string& split, const Binari
       const Index k = n * table.columns + i;
       const double x = table.at(k);
       bool on = false;
-      if (rule.method == BinarizeMethod::kSample) {
-        on = (static_cast<double>(random()) + 0.5) * 0x1p-32 < x / rule.maximum;
-      } else if (rule.method == BinarizeMethod::kThreshold) {
-        on = x > rule.maximum / 2;
-      } else {
-        if (x != 0.0 && x != 1.0) {
-          throw DataError(data.name +
-                          ": values are not all 0 or 1; say --binarize threshold or --binarize sample");
-        }
-        on = x != 0.0;
+      switch (rule.method) {
+        case BinarizeMethod::kSample:
+          on = (static_cast<double>(random()) + 0.5) * 0x1p-32 < x / rule.maximum;
+          break;
+        case BinarizeMethod::kThreshold:
+          on = x > rule.level;
+          break;
+        case BinarizeMethod::kMedian:
+        case BinarizeMethod::kMean:
+          on = x > static_cast<double>(rule.thresholds[static_cast<std::size_t>(i)]);
+          break;
+        case BinarizeMethod::kNone:
+          if (x != 1.0 && x != (rule.spins ? -1.0 : 0.0))
+            throw DataError(data.name + ": values are not all 0 or 1" + kAdvice);
+          on = x == 1.0;
+          break;
       }
       bits[static_cast<std::size_t>(k)] = on ? 1 : 0;
     }
   }
   return {table.rows, table.columns, bits};
+}
+
+Index constant_columns(const Table& table) {
+  Index constant = 0;
+  for (Index i = 0; i < table.columns; ++i) {
+    bool same = true;
+    for (Index n = 1; same && n < table.rows; ++n) same = table.at(n * table.columns + i) == table.at(i);
+    constant += same ? 1 : 0;
+  }
+  return constant;
+}
+
+Index constant_columns(const BinaryData& data) {
+  const Eigen::VectorXd means = data.means();
+  return ((means.array() == 0.0) || (means.array() == 1.0)).count();
+}
+
+void require_varying(const DataFile& data, const Table& values, const BinaryData& bits) {
+  const Index constant = constant_columns(bits);
+  if (2 * constant <= bits.n_visible() || 2 * constant_columns(values) > bits.n_visible()) return;
+  throw DataError(data.name + format(": as bits %lld of %lld columns are constant, which they are not as "
+                                     "numbers: --binarize threshold:T, "
+                                     "median or mean cut elsewhere, --allow-constant takes them as they are",
+                                     static_cast<long long>(constant),
+                                     static_cast<long long>(bits.n_visible())));
 }
 
 }  // namespace tempera

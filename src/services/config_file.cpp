@@ -127,10 +127,10 @@ void read_config(const std::filesystem::path& path, TrainOptions& options) {
   if (!violations.empty()) throw ConfigError(violations);
 }
 
-std::string data_of_run(const std::filesystem::path& directory) {
+DataOptions data_of_run(const std::filesystem::path& directory) {
   TrainOptions options;
   read_config(directory / "config.toml", options);
-  return options.data.data;
+  return options.data;
 }
 
 std::string to_toml(const TrainOptions& options) {

@@ -7,6 +7,7 @@
 #include "tempera/core/errors.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/core/permutation.hpp"
+#include "tempera/io/tables.hpp"
 
 namespace tempera {
 namespace {
@@ -137,7 +138,7 @@ void preprocess(DataFile& data, const PreprocessingRequest& request) {
 /// Refuses steps that do not go together.
 void check_steps(const DataFile& data, const ConversionOptions& options) {
   const bool converts = !options.patches.empty() || preprocesses(options);
-  const bool binarises = options.binarize != BinarizeMethod::kNone;
+  const bool binarises = options.binarize != BinarizeChoice();
   if (converts && options.out.empty()) throw UsageError("data: --out is required where data are converted");
   if (converts && !data.preprocessing.empty()) throw UsageError(data.name + ": is preprocessed already");
   if (options.components && options.whiten != Whitening::kPca)
@@ -184,10 +185,11 @@ SplitSummary summary_of(const std::string& split, const Table& table) {
 }
 
 /// Every split as bits.
-void binarise(DataFile& data, BinarizeMethod method, std::uint64_t seed) {
-  const Binarization rule = binarization_for(data, method, seed);
+void binarise(DataFile& data, const ConversionOptions& options, std::uint64_t seed) {
+  const Binarization rule = binarization_for(data, options.binarize, seed);
   for (auto& [split, table] : data.splits) {
     const BinaryData bits = binarize(data, split, rule);
+    if (split == "train" && !options.allow_constant) require_varying(data, table, bits);
     Table binary;
     binary.rows = table.rows;
     binary.columns = table.columns;
@@ -201,7 +203,8 @@ void binarise(DataFile& data, BinarizeMethod method, std::uint64_t seed) {
 }  // namespace
 
 ConversionResult convert_data(const std::string& name, const ConversionOptions& options) {
-  DataFile data = load_data(name, true);
+  if (!options.out.empty()) require_table(options.out, {name});
+  DataFile data = load_data(name, {options.columns, options.shape, options.transpose}, options.out.empty());
   check_steps(data, options);
   const auto seed = static_cast<std::uint64_t>(options.seed);
   if (options.valid > 0 || options.test > 0) deal(data, options.valid, options.test, seed);
@@ -210,11 +213,12 @@ ConversionResult convert_data(const std::string& name, const ConversionOptions& 
     for (auto& [split, table] : data.splits) dequantise(table, split, seed);
   }
   if (preprocesses(options)) preprocess(data, request_of(options));
-  ConversionResult result{name, data.columns(), data.visible_shape, {}, {}, data.notes, options.out};
+  ConversionResult result{name, data.columns(), data.visible_shape, {},
+                          {},   data.notes,     data.remarks,       options.out};
   for (const auto& [split, table] : data.splits) result.splits.push_back(summary_of(split, table));
   for (const auto& [split, y] : data.labels) result.labels.emplace_back(split, y.size());
   if (!options.out.empty()) {
-    if (options.binarize != BinarizeMethod::kNone) binarise(data, options.binarize, seed);
+    if (options.binarize != BinarizeChoice()) binarise(data, options, seed);
     write_data(data, options.out);
   }
   return result;
@@ -231,6 +235,7 @@ std::string ConversionResult::words() const {
   if (!visible_shape.empty())
     text += "\n  shape " + to_string(Shape(visible_shape.begin(), visible_shape.end()));
   for (const auto& [split, count] : labels) text += "\n  " + split + " labels: " + std::to_string(count);
+  for (const std::string& remark : remarks) text += "\n  " + remark;
   for (const auto& [note, words] : notes) text += "\n  " + note + ": " + words;
   return text;
 }

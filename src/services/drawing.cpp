@@ -414,10 +414,16 @@ SamplingOptions with_ladder(const ModelFile<M>& file, SamplingOptions options, L
 template <EnergyModel M>
 std::optional<typename M::Data> starting_cases(const ModelFile<M>& file, const SamplingOptions& options,
                                                Listener& listener) {
-  const std::string data =
-      options.data.empty() && !options.run.empty() ? data_of_run(options.run) : options.data;
+  std::string data = options.data;
+  ColumnOptions columns = options.columns;
+  if (data.empty() && !options.run.empty()) {
+    const DataOptions trained = data_of_run(options.run);
+    data = trained.data;
+    columns = trained.columns;
+  }
   if (data.empty()) return std::nullopt;
-  return data_for_model(file, load_data(data), {"train", options.binarize, as_count(options.seed)}, listener);
+  return data_for_model(file, read_data(data, {columns}, listener),
+                        {"train", options.binarize, as_count(options.seed)}, listener);
 }
 
 template <EnergyModel M>

@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "tempera/io/tables.hpp"
 #include "tempera/services/cases.hpp"
 #include "tempera/services/limits.hpp"
 
@@ -51,7 +52,7 @@ Codes codes_of(const ModelFile<M>& file, const typename M::Data& data, const Exe
 
 EncodeResult encode_data(const AnyModelFile& model, const EncodeOptions& options, const Executor& executor,
                          Listener& listener) {
-  const DataFile data = load_data(options.data);
+  const DataFile data = read_data(options.data, {options.columns}, listener);
   EncodeResult result;
   result.seed = options.seed;
   for (const auto& [split, table] : data.splits) {
@@ -71,6 +72,20 @@ EncodeResult encode_data(const AnyModelFile& model, const EncodeOptions& options
 }
 
 void write_codes(const EncodeResult& result, const std::filesystem::path& path) {
+  if (table_format(path) != TableFormat::kHdf5) {
+    std::vector<NamedArray> arrays;
+    for (const EncodedSplit& encoded : result.splits) {
+      const std::string prefix = result.splits.size() > 1 ? encoded.split + "_" : "";
+      for (const auto& [name, values] : encoded.codes)
+        arrays.push_back({prefix + name, shape_of(values),
+                          std::span<const float>(values.data(), static_cast<std::size_t>(values.size()))});
+      if (!encoded.labels.empty() && table_format(path) != TableFormat::kNpy)
+        arrays.push_back(
+            {prefix + "y", {encoded.labels.size()}, std::span<const std::int64_t>(encoded.labels)});
+    }
+    write_arrays(path, arrays);
+    return;
+  }
   Hdf5Writer out("codes");
   for (const EncodedSplit& encoded : result.splits) {
     const std::string group = "/" + encoded.split + "/";

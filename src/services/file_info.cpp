@@ -1,8 +1,12 @@
 #include "tempera/services/file_info.hpp"
 
 #include <cmath>
+#include <set>
 
 #include "tempera/core/format.hpp"
+#include "tempera/io/data_files.hpp"
+#include "tempera/io/file_kind.hpp"
+#include "tempera/services/config_file.hpp"
 #include "tempera/services/foreign_models.hpp"
 #include "tempera/services/model_io.hpp"
 
@@ -58,11 +62,54 @@ void describe_model(const ModelFile<M>& file, Description& about) {
   about.say("weight_rms", rms, format("root mean square weight: %.4f", rms));
 }
 
+/// What a run was trained with.
+void describe_run(const std::filesystem::path& directory, Description& about) {
+  TrainOptions options;
+  read_config(directory / "config.toml", options);
+  static const std::set<std::string_view> told = {"data",      "trainer", "batch", "chains",
+                                                  "sweeps",    "updates", "lr",    "schedule",
+                                                  "optimizer", "metric",  "seed"};
+  TrainOptions::visit(
+      [&](const OptionText& text, const auto& value) {
+        if (told.count(text.name) > 0)
+          about.say(text.name, text_of(value, text.none),
+                    std::string(text.name) + ": " + text_of(value, text.none));
+      },
+      options);
+}
+
+/// What is inside of a file that is neither ours nor a model of another toolkit; empty for those.
+std::string data_arrays(const std::filesystem::path& path) {
+  const FileKind kind = file_kind(path);
+  if (kind == FileKind::kText || kind == FileKind::kIdx) {
+    const DataFile data = load_data(path.string(), {}, true);
+    const Table& table = data.splits.begin()->second;
+    return "\n  a table of " + std::to_string(table.rows) + " x " + std::to_string(table.columns);
+  }
+  if (kind == FileKind::kHdf5) {
+    const Hdf5Reader file(path);
+    const bool known = file.text_attribute("/", "format") || file.has("/model") || file.has("/train") ||
+                       file.has("/samples");
+    if (known) return "";
+  }
+  try {
+    if (read_foreign(path)) return "";
+  } catch (const DataError&) {
+    if (kind == FileKind::kHdf5) throw;
+  }
+  return "\n  " + arrays_in(path, "\n  ");
+}
+
 }  // namespace
 
 std::vector<FileFact> describe_file(const std::filesystem::path& argument) {
   const std::filesystem::path path = resolve_model(argument);
   std::vector<FileFact> facts = {{"file", path.string(), path.string()}};
+  if (const std::string arrays = data_arrays(path); !arrays.empty()) {
+    facts.push_back({"holds", arrays,
+                     "it holds" + arrays + "\ntempera data " + path.string() + ":NAME reads one of them"});
+    return facts;
+  }
   if (const auto foreign = read_foreign(path)) {
     const auto n_visible = std::int64_t{foreign->theta.weights.rows()};
     const auto n_hidden = std::int64_t{foreign->theta.weights.cols()};
@@ -89,9 +136,12 @@ std::vector<FileFact> describe_file(const std::filesystem::path& argument) {
                 format("log Z: %.4f", *value) + (error ? format(" (standard error %.4f)", *error) : ""));
     }
   }
+  if (std::filesystem::is_directory(argument) && std::filesystem::exists(argument / "config.toml"))
+    describe_run(argument, about);
   for (const char* group : {"/train", "/valid", "/test", "/samples"}) about.say_shapes(group);
   if (file.has("/provenance")) {
-    for (const char* name : {"version", "git_revision", "command_line"}) about.say_text("/provenance", name);
+    for (const char* name : {"verdict", "version", "git_revision", "command_line"})
+      about.say_text("/provenance", name);
   }
   return about.facts;
 }

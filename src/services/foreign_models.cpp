@@ -4,6 +4,7 @@
 
 #include "tempera/core/errors.hpp"
 #include "tempera/io/data_files.hpp"
+#include "tempera/io/file_kind.hpp"
 #include "tempera/io/hdf5.hpp"
 
 namespace tempera {
@@ -164,7 +165,13 @@ const std::vector<std::string> kArrays = {
 ForeignModel from_arrays(const std::string& name, const std::map<std::string, Table>& arrays) {
   const auto array = [&](const std::string& key) -> const Table& {
     const auto found = arrays.find(key);
-    if (found == arrays.end()) throw DataError(name + ": holds no array '" + key + "'");
+    if (found == arrays.end()) {
+      throw DataError(
+          name + ": holds no array '" + key +
+          "'; a model is np.savez(file, W=..., a=..., b=...) with W of (visible, hidden), a and b "
+          "the biases of visible and hidden units (docs/formats.md); it holds " +
+          arrays_in(name));
+    }
     return found->second;
   };
   const auto matrix = [](const Table& table) {
@@ -193,9 +200,19 @@ ForeignModel from_arrays(const std::string& name, const std::map<std::string, Ta
 
 /// As read_foreign, before a last look at the numbers.
 std::optional<ForeignModel> read_any(const fs::path& path, std::uint64_t update) {
-  if (path.extension() == ".npz") return from_arrays(path.string(), load_numpy_arrays(path, kArrays));
-  if (path.extension() == ".npy") {
+  const FileKind kind = file_kind(path);
+  if (kind == FileKind::kArchive) return from_arrays(path.string(), load_numpy_arrays(path, kArrays));
+  if (kind == FileKind::kText || kind == FileKind::kIdx)
+    throw DataError(path.string() + ": is " + (kind == FileKind::kText ? "text" : "an IDX file") +
+                    ", and no model");
+  if (kind == FileKind::kNumpyArray) {
     // W.npy, with a.npy and b.npy beside it.
+    for (const char* const name : {"a.npy", "b.npy"}) {
+      if (!fs::exists(path.parent_path() / name))
+        throw DataError(
+            path.string() + ": is one array, " + arrays_in(path) +
+            "; a model is W.npy with a.npy and b.npy beside it, or np.savez(file, W=..., a=..., b=...)");
+    }
     std::map<std::string, Table> arrays;
     for (const std::string name : {"W", "a", "b"}) {
       const fs::path file = name == "W" ? path : path.parent_path() / (name + ".npy");

@@ -104,7 +104,7 @@ LikelihoodResult estimate_for(ModelFile<M>& file, const LikelihoodOptions& optio
   LikelihoodCases<M> cases;
   if (!options.data.empty()) {
     const SplitRequest request{options.split, options.binarize, as_count(options.estimate.seed)};
-    cases = likelihood_cases(file, load_data(options.data), request, listener);
+    cases = likelihood_cases(file, read_data(options.data, {options.columns}, listener), request, listener);
   }
   LikelihoodResult result;
   LogPartitionEstimates found =
@@ -247,9 +247,12 @@ std::string words(const LikelihoodResult& result) {
   }
   if (result.data) {
     const Likelihood& likelihood = result.data->likelihood;
-    text += format("\n%s   %.5f +- %.5f nats per case (%llu cases, split %s)",
+    const std::string error = likelihood.n_cases > 1
+                                  ? format("+- %.5f nats per case", likelihood.standard_error)
+                                  : "nats, of an unknown error, since it is of one case";
+    text += format("\n%s   %.5f %s (%llu cases, split %s)",
                    result.data->variational ? "variational bound" : "log-likelihood",
-                   likelihood.log_likelihood, likelihood.standard_error,
+                   likelihood.log_likelihood, error.c_str(),
                    static_cast<unsigned long long>(likelihood.n_cases), result.data->split.c_str());
     if (result.data->independent)
       text += format("\nindependent units %.5f nats per case", *result.data->independent);

@@ -8,6 +8,9 @@
 namespace tempera {
 namespace {
 
+/// Grey values up to here may be numbers in [0, 1] and their noise, above they are levels.
+constexpr double kLargestFraction = 2.0;
+
 std::string grey_level(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%g", value);
@@ -45,13 +48,16 @@ BinaryData binarised(const Binarization& own, Index n_visible, const DataFile& d
     throw DataError(data.name + ": has " + std::to_string(table.columns) + " columns, the model has " +
                     std::to_string(n_visible) + " visible units");
   }
-  const bool own_rule = request.method == BinarizeMethod::kNone && own.method != BinarizeMethod::kNone;
-  Binarization rule = binarization_for(data, own_rule ? own.method : request.method, request.seed);
+  const bool own_rule = request.method == BinarizeChoice() && own.method != BinarizeMethod::kNone;
+  const BinarizeChoice choice = own_rule ? BinarizeChoice{own.method} : request.method;
+  Binarization rule = binarization_for(data, choice, request.seed);
   if (own_rule && rule.method != BinarizeMethod::kNone) {
-    if (rule.maximum > own.maximum) {
+    // Bytes and numbers in [0, 1] are two scales of the same pictures.
+    if (rule.maximum > own.maximum || (rule.maximum <= 1.0 && own.maximum > kLargestFraction)) {
       throw DataError(data.name + ": largest value " + grey_level(rule.maximum) +
                       ", but the model was trained on grey values up to " + grey_level(own.maximum) +
-                      "; say --binarize threshold or --binarize sample for this data's own range");
+                      "; bring them to that scale, or say --binarize threshold or --binarize sample for this "
+                      "data's own range");
     }
     rule = own;
   }
@@ -59,6 +65,12 @@ BinaryData binarised(const Binarization& own, Index n_visible, const DataFile& d
 }
 
 }  // namespace
+
+DataFile read_data(const std::string& name, const ReadingOptions& reading, Listener& listener) {
+  DataFile data = load_data(name, reading);
+  for (const std::string& remark : data.remarks) listener.note(name + ": " + remark);
+  return data;
+}
 
 template <EnergyModel M>
 void require_possible_values(const M& model, const typename M::Data& data, const std::string& split) {
@@ -71,7 +83,7 @@ template <EnergyModel M>
 typename M::Data data_for_model(const ModelFile<M>& file, const DataFile& data, const SplitRequest& request,
                                 Listener& listener) {
   if constexpr (std::is_same_v<typename M::Data, RealData>) {
-    if (request.method != BinarizeMethod::kNone)
+    if (request.method != BinarizeChoice())
       throw UsageError("--binarize means nothing with " + std::string(M::kKind));
     RealData values = standardised<M>(
         prepared(file.preprocessing, file.model.n_visible(), data, request.split, listener), file.units);

@@ -38,9 +38,26 @@ Binarization read_binarization(const Hdf5Reader& file) {
   if (!method)
     file.fail("/model", "attribute 'binarize': expected one of " + all_names<BinarizeMethod>() + ", found '" +
                             *text + "'");
-  return {*method, file.number_attribute("/model", "binarize_maximum").value_or(1.0),
-          static_cast<std::uint64_t>(
-              std::clamp(file.number_attribute("/model", "binarize_seed").value_or(0.0), 0.0, 0x1p53))};
+  Binarization rule;
+  rule.method = *method;
+  rule.spins = file.number_attribute("/model", "spins").value_or(0.0) != 0.0;
+  const auto number = [&](const char* name, double usual) {
+    const double value = file.number_attribute("/model", name).value_or(usual);
+    if (!std::isfinite(value))
+      file.fail("/model", std::string("attribute '") + name + "': expected a finite number");
+    return value;
+  };
+  rule.maximum = number("binarize_maximum", 1.0);
+  rule.level = number("binarize_level", 0.5 * rule.maximum);
+  rule.seed = static_cast<std::uint64_t>(std::clamp(number("binarize_seed", 0.0), 0.0, 0x1p53));
+  if (file.has("/model/binarize_thresholds")) {
+    const Shape shape = file.shape("/model/binarize_thresholds");
+    if (shape.size() != 1)
+      file.fail("/model/binarize_thresholds", "expected one axis, found shape " + to_string(shape));
+    rule.thresholds.resize(shape[0]);
+    file.dataset("/model/binarize_thresholds", shape, rule.thresholds.data());
+  }
+  return rule;
 }
 
 /// A restricted machine of another toolkit as one of ours.
@@ -152,6 +169,11 @@ void write_machine(Hdf5Writer& file, const M& model, const MachineNotes& notes) 
   file.attribute("/model", "binarize", std::string(name_of(notes.binarization.method)));
   file.attribute("/model", "binarize_maximum", notes.binarization.maximum);
   file.attribute("/model", "binarize_seed", static_cast<std::int64_t>(notes.binarization.seed));
+  if (notes.binarization.method == BinarizeMethod::kThreshold)
+    file.attribute("/model", "binarize_level", notes.binarization.level);
+  if (notes.binarization.spins) file.attribute("/model", "spins", std::int64_t{1});
+  const auto& thresholds = notes.binarization.thresholds;
+  if (!thresholds.empty()) file.dataset("/model/binarize_thresholds", {thresholds.size()}, thresholds.data());
 }
 
 template <EnergyModel M>

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "tempera/core/errors.hpp"
+#include "tempera/io/files.hpp"
 
 namespace tempera {
 namespace {
@@ -38,7 +39,13 @@ fs::path checkpoint_of(const fs::path& directory, std::uint64_t update) {
 void remove_temporaries(const fs::path& directory) {
   if (!fs::exists(directory)) return;
   for (const auto& entry : fs::directory_iterator(directory)) {
-    if (entry.path().filename().string().find(".tmp-") != std::string::npos) fs::remove(entry.path());
+    if (!is_temporary(entry.path()) || !entry.is_regular_file() || entry.is_symlink()) continue;
+    // Only those of this program's own files.
+    const std::string of = entry.path().stem().string();
+    const bool own = of == "checkpoint" || of == "last" || of == "config" || of == "metrics" ||
+                     of == "features" || of == "samples" ||
+                     of.find_first_not_of("0123456789") == std::string::npos;
+    if (own) fs::remove(entry.path());
   }
 }
 

@@ -1,4 +1,5 @@
 #include "tempera/services/sampling.hpp"
+#include "tempera/io/tables.hpp"
 
 #include <algorithm>
 
@@ -74,6 +75,12 @@ SampleResult result_of(const ModelFile<M>& file, const SamplingOptions& options,
       M::unstandardise_visibles(raw, drawn.samples.blocks);
   }
   result.layers = layers_of(drawn.samples);
+  if (file.binarization.spins) {
+    auto& visible = result.layers.front();
+    const auto bits = std::get<std::vector<std::uint8_t>>(visible.values);
+    auto& spins = visible.values.template emplace<std::vector<float>>();
+    for (const std::uint8_t bit : bits) spins.push_back(bit != 0 ? 1.0F : -1.0F);
+  }
   return result;
 }
 
@@ -194,6 +201,21 @@ std::string words(const SampleResult& result) {
 }
 
 void write_samples(const SampleResult& result, const std::filesystem::path& path) {
+  if (const TableFormat format = table_format(path); format != TableFormat::kHdf5) {
+    std::vector<NamedArray> arrays;
+    for (const SampledLayer& layer : result.layers) {
+      // A table has the visibles alone.
+      if (format != TableFormat::kNpz && !arrays.empty()) break;
+      std::visit(
+          [&]<class T>(const std::vector<T>& values) {
+            arrays.push_back(
+                {layer.name, {values.size() / layer.units, layer.units}, std::span<const T>(values)});
+          },
+          layer.values);
+    }
+    write_arrays(path, arrays);
+    return;
+  }
   Hdf5Writer out("samples");
   for (const SampledLayer& layer : result.layers) {
     std::visit(

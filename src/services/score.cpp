@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "tempera/core/format.hpp"
-#include "tempera/io/files.hpp"
+#include "tempera/io/tables.hpp"
 #include "tempera/services/cases.hpp"
 #include "tempera/services/limits.hpp"
 
@@ -50,7 +50,7 @@ ScoreResult score_for(ModelFile<M>& file, const ScoreOptions& options, const Exe
   const bool estimates = options.method != ScoreMethod::kNone && !result.log_partition;
   if (estimates) require_memory_for(options.estimate, file.model.layer_sizes());
   require_law(file, listener);
-  const DataFile data = load_data(options.data);
+  const DataFile data = read_data(options.data, {options.columns}, listener);
   const SplitRequest request{options.split, options.binarize, as_count(options.estimate.seed)};
   LikelihoodCases<M> cases;
   if (estimates) {
@@ -77,14 +77,29 @@ std::vector<double> log_likelihoods(const ScoreResult& result) {
   return values;
 }
 
-/// A cell of CSV: in quotes where it must be (RFC 4180).
-std::string csv_cell(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
-  return quoted + "\"";
-}
+/// Columns that a result does not hold as they are written.
+struct ScoreColumns {
+  std::vector<std::int64_t> numbers;
+  std::vector<double> log_likelihoods;
+};
 
+std::vector<NamedArray> arrays_of(const ScoreResult& result, ScoreColumns& columns) {
+  const ArrayShape shape = {result.free_energies.size()};
+  std::vector<NamedArray> arrays;
+  if (result.names.empty()) {
+    for (std::size_t n = 0; n < result.free_energies.size(); ++n)
+      columns.numbers.push_back(static_cast<std::int64_t>(n));
+    arrays.push_back({"number", shape, std::span<const std::int64_t>(columns.numbers)});
+  } else {
+    arrays.push_back({"name", shape, std::span<const std::string>(result.names)});
+  }
+  arrays.push_back({"free_energy", shape, std::span<const double>(result.free_energies)});
+  if (result.log_partition) {
+    columns.log_likelihoods = log_likelihoods(result);
+    arrays.push_back({"log_likelihood", shape, std::span<const double>(columns.log_likelihoods)});
+  }
+  return arrays;
+}
 }  // namespace
 
 ScoreResult score_cases(AnyModelFile model, const ScoreOptions& options, const Executor& executor,
@@ -128,20 +143,27 @@ std::string words(const ScoreResult& result) {
 }
 
 std::string csv_of(const ScoreResult& result) {
-  const bool named = !result.names.empty();
-  std::string text = named ? "name,free_energy" : "number,free_energy";
-  text += result.log_partition ? ",log_likelihood\n" : "\n";
-  for (std::size_t n = 0; n < result.free_energies.size(); ++n) {
-    text += (named ? csv_cell(result.names[n]) : std::to_string(n)) + "," + text_of(result.free_energies[n]);
-    if (result.log_partition) text += "," + text_of(result.log_likelihood(n));
-    text += "\n";
-  }
-  return text;
+  ScoreColumns columns;
+  return csv_of({}, arrays_of(result, columns));
 }
 
 void write_scores(const ScoreResult& result, const std::filesystem::path& path) {
-  if (path.extension() != ".h5") {
-    write_file(path, csv_of(result));
+  const TableFormat format = table_format(path);
+  ScoreColumns columns;
+  if (format == TableFormat::kNpy) {
+    // One array: free energies, and log-likelihoods beside them where there are any.
+    const std::vector<NamedArray> arrays = arrays_of(result, columns);
+    std::vector<double> rows;
+    for (std::size_t n = 0; n < result.free_energies.size(); ++n) {
+      rows.push_back(result.free_energies[n]);
+      if (result.log_partition) rows.push_back(columns.log_likelihoods[n]);
+    }
+    const ArrayShape shape = {result.free_energies.size(), result.log_partition ? 2U : 1U};
+    write_arrays(path, {{"scores", shape, std::span<const double>(rows)}});
+    return;
+  }
+  if (format != TableFormat::kHdf5) {
+    write_arrays(path, arrays_of(result, columns));
     return;
   }
   Hdf5Writer file("scores");

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <sstream>
 
 #include "observers.hpp"
 #include "tempera/core/format.hpp"
@@ -10,6 +12,7 @@
 #include "tempera/services/config_file.hpp"
 #include "tempera/services/features.hpp"
 #include "tempera/services/pictures.hpp"
+#include "tempera/services/run_directory.hpp"
 #include "tempera/train/staged.hpp"
 
 namespace tempera {
@@ -53,6 +56,9 @@ namespace {
 constexpr double kChoiceErrors = 4.0;
 constexpr double kChoiceNats = 0.1;
 
+/// How a line of config.toml begins that tells of a change.
+constexpr const char* kChange = "# From update ";
+
 /// Training and validation cases, and how grey ones became binary.
 template <EnergyModel M>
 struct RunData {
@@ -87,8 +93,10 @@ template <HasUnits M>
 void fit_coordinates(const RunDirectory& run, const TrainOptions& options, Start start, RunData<M>& data,
                      Listener& listener) {
   data.steps = data.file.preprocessing;
-  if (start == Start::kCheckpoint) {
-    const ModelFile<M> file = read_model_as<M>(run.latest());
+  const bool goes_on = start == Start::kCheckpoint;
+  if (goes_on || !options.init.from.empty()) {
+    const ModelFile<M> file =
+        read_model_as<M>(goes_on ? run.latest() : std::filesystem::path(options.init.from));
     if (data.steps.empty()) data.steps = file.preprocessing;
     data.units = file.units;
     return;
@@ -122,16 +130,18 @@ void hold_out(double part, std::uint64_t seed, DataFile& data) {
   data.splits["train"] = rows_of(all, rows.subspan(static_cast<std::size_t>(n)));
 }
 
-Index constant_columns(const BinaryData& data) {
-  const Eigen::VectorXd means = data.means();
-  return ((means.array() == 0.0) || (means.array() == 1.0)).count();
-}
 Index constant_columns(const RealData& data) { return (data.variances().array() == 0.0).count(); }
 
 template <EnergyModel M>
 RunData<M> read_data(const RunDirectory& run, const TrainOptions& options, Start start, Listener& listener) {
   RunData<M> data;
-  data.file = load_data(options.data.data);
+  try {
+    data.file = tempera::read_data(options.data.data, {options.data.columns, options.data.shape}, listener);
+  } catch (const NoInputError& error) {
+    if (start != Start::kCheckpoint) throw;
+    throw NoInputError(std::string(error.what()) + "; where the data are now: tempera resume " +
+                       run.path().string() + " --data FILE");
+  }
   static_cast<void>(data.file.split("train"));  // which there must be
   hold_out(options.data.holdout, static_cast<std::uint64_t>(options.run.seed), data.file);
   const Table& table = data.file.split("train");
@@ -142,6 +152,9 @@ RunData<M> read_data(const RunDirectory& run, const TrainOptions& options, Start
         binarization_for(data.file, options.data.binarize, static_cast<std::uint64_t>(options.run.seed));
   if constexpr (HasUnits<M>) fit_coordinates(run, options, start, data, listener);
   data.train = values_of<M>(data, "train");
+  if constexpr (std::same_as<typename M::Data, BinaryData>) {
+    if (!options.data.allow_constant) require_varying(data.file, table, data.train);
+  }
   const bool has_valid = data.file.splits.count("valid") > 0;
   for (const auto& [field, value] : {std::pair{"validate-every", options.run.validate_every},
                                      std::pair{"patience", options.run.patience}}) {
@@ -184,9 +197,15 @@ template <EnergyModel M>
 TrainState<M> starting_state(const Engine<M>& engine, const TrainOptions& options, const Plan& plan,
                              const typename M::Data& train, Start start, Listener& listener) {
   TrainState<M> state = initial_state(engine, plan, train);
-  if (start == Start::kAnew && options.init.staged())
+  if (start != Start::kCheckpoint && options.init.staged())
     begin_at(engine.model, plan, starting_params(engine, options, train, stage(listener, "finding filters")),
              state);
+  if (start != Start::kCheckpoint && !options.init.from.empty()) {
+    ModelFile<M> file = read_model_as<M>(options.init.from);
+    if (file.model.shape_names() != engine.model.shape_names())
+      throw DataError(options.init.from + ": is not of the shape of the machine that is to be trained");
+    begin_at(engine.model, plan, std::move(file.theta), state);
+  }
   return state;
 }
 
@@ -233,6 +252,30 @@ double variance_of(const BinaryData& data) {
 }
 double variance_of(const RealData&) { return 0.0; }
 
+/// Lines of config.toml that tell which values changed at which update, those of earlier resumes first.
+std::string changes_of(const RunDirectory& run, const TrainOptions& options, std::uint64_t update,
+                       bool goes_on) {
+  if (!goes_on) return "";
+  const std::string before = read_file(run.config());
+  std::string lines;
+  std::istringstream all(before);
+  for (std::string line; std::getline(all, line);) {
+    if (line.rfind(kChange, 0) == 0) lines += line + "\n";
+  }
+  TrainOptions old;
+  read_config(run.config(), old);
+  std::string changed;
+  TrainOptions::visit(
+      [&](const OptionText& text, const auto& now, const auto& then) {
+        if (text_of(now, text.none) != text_of(then, text.none))
+          changed += std::string(changed.empty() ? "" : ", ") + text.name + " = " + text_of(now, text.none) +
+                     " (before " + text_of(then, text.none) + ")";
+      },
+      options, old);
+  if (!changed.empty()) lines += std::string(kChange) + std::to_string(update) + ": " + changed + "\n";
+  return lines;
+}
+
 /// One run, from what is there to what is left: the observers and the loop that they see.
 template <EnergyModel M>
 class Run {
@@ -256,6 +299,28 @@ class Run {
     const double speed = (done - first) * total / std::max(1e-9, seconds);
     stopped_ =
         listener_.progress("training", done, format("%.0f updates/s", speed) + score_) == Control::kStop;
+  }
+
+  /// A disk that is full for a while costs no work: the next checkpoint is tried again, and the last must
+  /// succeed.
+  void try_to_save(Checkpointer<M>& checkpointer, const TrainState<M>& s, LogZAudit<M>& audit) {
+    try {
+      checkpointer.save(s, audit);
+    } catch (const WriteError& error) {
+      listener_.warn(format("update %llu: ", static_cast<unsigned long long>(s.update)) + error.what() +
+                     "; the next checkpoint is tried again");
+    }
+  }
+
+  /// There is nothing left to do: all is as it was, but for what config.toml says of the data.
+  TrainingResult finished_before(std::uint64_t updates) const {
+    write_file(run_.config(), changes_of(run_, options_, updates, true) + to_toml(options_));
+    TrainingResult result;
+    result.kind = M::kKind;
+    result.directory = run_.path();
+    result.updates = updates;
+    result.finished_before = true;
+    return result;
   }
 
   /// Whether the run chooses among its models by validations.
@@ -305,7 +370,10 @@ template <EnergyModel M>
 TrainingResult Run<M>::operator()(Start start) {
   const bool goes_on = start == Start::kCheckpoint;
   TrainState<M> state = starting_state(engine_, options_, plan_, data_.train, start, listener_);
-  if (goes_on) resume_state(end_of(run_), engine_.model, options_, state, memory_);
+  if (goes_on) {
+    resume_state(end_of(run_), engine_.model, options_, state, memory_);
+    if (state.update == plan_.rate.total) return finished_before(state.update);
+  }
   Checkpointer<M> checkpointer(engine_.model, run_, options_.run,
                                {data_.file.visible_shape,
                                 data_.rule,
@@ -318,7 +386,7 @@ TrainingResult Run<M>::operator()(Start start) {
                                memory_);
   // An old run that is replaced goes once the first checkpoint of the new one is safe.
   if (!goes_on) checkpointer.write_latest(state, nullptr);
-  write_file(run_.config(), to_toml(options_));
+  write_file(run_.config(), changes_of(run_, options_, state.update, goes_on) + to_toml(options_));
   if (!goes_on) run_.remove_products();
 
   const Stopwatch watch(begin_metrics(run_.metrics(), state.update));
@@ -348,7 +416,7 @@ TrainingResult Run<M>::operator()(Start start) {
     show(report, first, watch.here());
     const bool ends = stopped_ || stopping.stops() || report.update == report.total;
     if (!ends && checkpointer.is_due(report.update) && !audit.may_have_diverged())
-      checkpointer.save(s, audit);
+      try_to_save(checkpointer, s, audit);
     return stopped_ || stopping.stops() ? Control::kStop : Control::kContinue;
   });
   if (last && !stopped_ && !stopping.stops()) {
@@ -384,6 +452,10 @@ template <EnergyModel M>
 TrainingResult run_training_of(const std::filesystem::path& directory, const TrainOptions& options,
                                Start start, const Executor& executor, Listener& listener) {
   const RunDirectory run(directory);
+  // Under its lock: two that begin at once do not both find nothing.
+  if (start == Start::kAnew && holds_run(directory))
+    throw WriteError(directory.string() +
+                     ": holds a run already; --force replaces it, tempera resume continues it");
   const RunData<M> data = read_data<M>(run, options, start, listener);
   const TrainOptions resolved = resolve<M>(options, data.train.n_visible(), data.train.n_cases(),
                                            variance_of(data.train), data.file.splits.count("valid") > 0);
@@ -397,6 +469,24 @@ TrainingResult run_training_of(const std::filesystem::path& directory, const Tra
 }
 
 }  // namespace
+
+bool may_change(std::string_view option) {
+  static const std::set<std::string_view> names = {"data",
+                                                   "updates",
+                                                   "lr",
+                                                   "schedule",
+                                                   "decay-updates",
+                                                   "warmup",
+                                                   "report-every",
+                                                   "validate-every",
+                                                   "patience",
+                                                   "checkpoint-every",
+                                                   "keep",
+                                                   "l1",
+                                                   "l2",
+                                                   "clip"};
+  return names.count(option) > 0;
+}
 
 TrainOptions resumed_options(const std::filesystem::path& directory, std::optional<std::int64_t> updates) {
   require_exists(directory);

@@ -192,8 +192,7 @@ std::vector<Asked> features_asked(const TrainOptions& o) {
   add(o.chains.inference == Inference::kMeanField, Feature::kMeanField, "inference", "'mean-field'");
   add(o.chains.inference == Inference::kSampled, Feature::kSampledLatents, "inference", "'sampled'");
   add(o.natural.metric == MetricKind::kFang, Feature::kFangMetric, "metric", "'fang'");
-  add(o.data.binarize != BinarizeMethod::kNone, Feature::kBinarize, "binarize",
-      quoted(name_of(o.data.binarize)));
+  add(o.data.binarize != BinarizeChoice(), Feature::kBinarize, "binarize", quoted(text_of(o.data.binarize)));
   return asked;
 }
 

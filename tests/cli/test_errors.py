@@ -175,7 +175,7 @@ class BadData(CliTest):
 
     def test_not_hdf5(self):
         path = self.dir / "data.h5"
-        path.write_bytes(b"0,1,0\n1,0,1\n")
+        path.write_bytes(b"These are no numbers.\n")
         self.refused(path)
 
     def test_no_training_cases(self):

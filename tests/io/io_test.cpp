@@ -205,7 +205,8 @@ TEST_F(Io, DamagedNumpyIsRefusedNeverFatal) {
   const DataFile data = load_data(file("a.npy").string());
   EXPECT_EQ(data.columns(), 4);
   EXPECT_FLOAT_EQ(static_cast<float>(data.splits.begin()->second.at(11)), 1.0F);
-  survive_damage(file("b.npy"), bytes, [](const fs::path& path) { (void)load_data(path.string(), true); });
+  survive_damage(file("b.npy"), bytes,
+                 [](const fs::path& path) { (void)load_data(path.string(), {}, true); });
 }
 
 TEST_F(Io, DamagedIdxIsRefusedNeverFatal) {

@@ -54,6 +54,11 @@ struct Change {
   void operator()(std::variant<E, Number>& x) const {
     x = Number{7};
   }
+  template <Named E>
+  void operator()(Leveled<E>& x) const {
+    (*this)(x.rule);
+    x.level = 7.0;
+  }
   template <class T>
   void operator()(std::vector<T>& x) const {
     (*this)(x.emplace_back());
@@ -161,15 +166,16 @@ TEST(TrainOptions, WhatIsWrittenIsReadBack) {
 }
 
 TEST(Resolve, LeavesNothingOpenForAnyKindAndTrainer) {
-  EXPECT_EQ(open_options(TrainOptions()),
-            (std::set<std::string>{"chains", "damping", "inference", "init", "jump", "lr", "optimizer",
-                                   "patience", "track-every", "track-log-z", "updates", "validate-every"}));
+  EXPECT_EQ(
+      open_options(TrainOptions()),
+      (std::set<std::string>{"chains", "damping", "header", "inference", "init", "jump", "lr", "optimizer",
+                             "patience", "track-every", "track-log-z", "updates", "validate-every"}));
   for_each_kind([]<class M>(std::type_identity<M>) {
     for_each_way([](const TrainOptions& options) {
       const TrainOptions resolved = resolve<M>(options, kVisible, kCases);
-      // How often the tracker steps follows from the chains that a run has, whose number may change, and how
-      // often chains jump from how many do.
-      std::set<std::string> open = {"track-every"};
+      // How often the tracker steps follows from the chains that a run has, whose number may change, how
+      // often chains jump from how many do, and a header from the file.
+      std::set<std::string> open = {"header", "track-every"};
       if (HasLatentMarginal<M> && options.chains.trainer != Trainer::kCd) open.insert("jump");
       EXPECT_EQ(open_options(resolved), open) << M::kKind << " " << name_of(options.chains.trainer);
       EXPECT_EQ(written(resolve<M>(resolved, kVisible, kCases)), written(resolved))

@@ -14,13 +14,15 @@
 namespace tempera {
 
 /// How grey values become bits.
-enum class BinarizeMethod { kNone, kThreshold, kSample };
+enum class BinarizeMethod { kNone, kThreshold, kSample, kMedian, kMean };
 template <>
 struct Names<BinarizeMethod> {
-  static constexpr std::array<NamedValue<BinarizeMethod>, 3> table = {
+  static constexpr std::array<NamedValue<BinarizeMethod>, 5> table = {
       {{BinarizeMethod::kNone, "none", "refuse"},
-       {BinarizeMethod::kThreshold, "threshold", "at half the range"},
-       {BinarizeMethod::kSample, "sample", "once"}}};
+       {BinarizeMethod::kThreshold, "threshold", "1 above half the range, or above T: threshold:T"},
+       {BinarizeMethod::kSample, "sample", "drawn once, with the grey value as probability"},
+       {BinarizeMethod::kMedian, "median", "1 above the median of the column"},
+       {BinarizeMethod::kMean, "mean", "1 above the mean of the column"}}};
 };
 
 /// n_cases binary vectors of n_visible values. Case n occupies words_for(n_visible) words, value i at

@@ -8,11 +8,13 @@
 //
 // Fields are bool, std::int64_t, double, std::string, an enum with Names, a std::optional of one of these
 // (nothing: the program decides, or the option is off), a std::variant of an enum with Names and a number (a
-// rule or a number), or a std::vector of whole numbers or of names.
+// rule or a number), a Leveled of an enum with Names (a rule that may have a number of its own), or a
+// std::vector of whole numbers or of names.
 #pragma once
 
 #include <charconv>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -32,6 +34,15 @@ struct OptionText {
   const char* old = nullptr;  // a name that it had before, which is still understood
 };
 
+/// A rule that may have a number of its own: "threshold", "threshold:0.2".
+template <Named E>
+struct Leveled {
+  E rule{};
+  std::optional<double> level = std::nullopt;
+
+  bool operator==(const Leveled&) const = default;
+};
+
 /// The shortest text that is read back as the same number.
 std::string text_of(double value);
 inline std::string text_of(std::int64_t value) { return std::to_string(value); }
@@ -44,6 +55,10 @@ std::string text_of(E value) {
 template <Named E, class Number>
 std::string text_of(const std::variant<E, Number>& value) {
   return std::visit([](const auto& x) { return text_of(x); }, value);
+}
+template <Named E>
+std::string text_of(const Leveled<E>& value) {
+  return text_of(value.rule) + (value.level ? ":" + text_of(*value.level) : "");
 }
 template <class T>
 std::string text_of(const std::vector<T>& values) {
@@ -93,6 +108,16 @@ bool assign(std::variant<E, Number>& field, std::string_view text) {
   return true;
 }
 
+template <Named E>
+bool assign(Leveled<E>& field, std::string_view text) {
+  Leveled<E> value;
+  const std::size_t colon = text.find(':');
+  if (!assign(value.rule, text.substr(0, colon))) return false;
+  if (colon != std::string_view::npos && !assign(value.level.emplace(), text.substr(colon + 1))) return false;
+  field = value;
+  return true;
+}
+
 /// The same where `none` is what nothing is called. "auto", "none" and 0 are understood as nothing too: no
 /// optional number of this program may be 0.
 template <class T>
@@ -138,6 +163,10 @@ template <Named E, class Number>
 struct OptionKind<std::variant<E, Number>> {
   static std::string words() { return "a number or one of " + all_names<E>(); }
 };
+template <Named E>
+struct OptionKind<Leveled<E>> {
+  static std::string words() { return "one of " + all_names<E>() + ", with :NUMBER where it takes one"; }
+};
 template <class T>
 struct OptionKind<std::optional<T>> {
   static std::string words() { return OptionKind<T>::words() + ", or auto"; }
@@ -158,5 +187,7 @@ template <class T>
 inline constexpr bool kIsChoice<std::optional<T>> = kIsChoice<T>;
 template <Named E, class Number>
 inline constexpr bool kIsChoice<std::variant<E, Number>> = true;
+template <Named E>
+inline constexpr bool kIsChoice<Leveled<E>> = true;
 
 }  // namespace tempera

@@ -1,7 +1,7 @@
 // Data sets: built-in ones and files, as tables of numbers, and their conversion to binary data.
 //
-// Formats: HDF5 (ours, or /samples with /labels), IDX (plain or gzip), NumPy .npy and .npz, .csv. The NumPy
-// and IDX headers are read here from their documented layout; zlib and libzip unpack.
+// What a file is, its content tells: HDF5, NumPy arrays and archives, IDX, text; each plain or packed by
+// gzip. docs/data.md has the table of what is read.
 #pragma once
 
 #include <filesystem>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tempera/core/dataset.hpp"
+#include "tempera/core/reading.hpp"
 #include "tempera/io/preprocessing.hpp"
 
 namespace tempera {
@@ -32,24 +33,36 @@ struct DataFile {
   std::string name;                     // as the user gave it
   std::map<std::string, Table> splits;  // "train", "valid", "test"
   std::map<std::string, std::vector<std::int64_t>> labels;
+  std::vector<std::string> label_names;                   // of labels 0, 1, ... that were words; else empty
+  std::vector<std::string> column_names;                  // empty where the file names none
   std::map<std::string, std::vector<std::string>> names;  // of the cases of a split, where the file has them
   std::vector<std::int64_t> visible_shape;                // empty where unknown
   std::map<std::string, std::string> notes;               // source, licence, ...
   Preprocessing preprocessing;                            // that made these cases; empty for raw ones
+  std::vector<std::string> remarks;  // what was found and done on the way, for people to read
 
   [[nodiscard]] Index columns() const { return splits.begin()->second.columns; }
   /// Throws DataError naming the splits that exist.
   [[nodiscard]] const Table& split(const std::string& split) const;
 };
 
-/// A built-in name or a path. Throws NoInputError or DataError; every table has rows, columns and finite
-/// numbers only unless `allow_non_finite`.
-DataFile load_data(const std::string& name, bool allow_non_finite = false);
+/// A built-in name, a path, or FILE:NAME, which chooses an array of a file. Every table has rows, columns and
+/// finite numbers only, unless `allow_non_finite`. Throws NoInputError, or DataError, which says what is
+/// inside and how to choose where that is open; UsageError where a column is named that there is not.
+DataFile load_data(const std::string& name, const ReadingOptions& reading = {},
+                   bool allow_non_finite = false);
 
-/// The wanted arrays of a .npz archive that are there, by name without its ending; of a .npy file, its one
-/// array, by the file's stem. Arrays of one axis have one column. Throws NoInputError or DataError.
+/// The wanted arrays of a NumPy archive that are there, by name; of a single array, that one, by the file's
+/// stem. Arrays of one axis have one column. Throws NoInputError or DataError.
 std::map<std::string, Table> load_numpy_arrays(const std::filesystem::path& path,
                                                const std::vector<std::string>& wanted);
+
+/// Names, shapes and types of the arrays of a file that has such; empty for others. Throws NoInputError or
+/// DataError.
+std::string arrays_in(const std::filesystem::path& path, const char* between = ", ");
+
+/// The same data wherever the program is run: a path becomes absolute, a built-in name stays.
+std::string absolute_data(const std::string& name);
 
 /// Whether a name is that of a built-in set.
 bool is_builtin(const std::string& name);
@@ -69,19 +82,31 @@ Matrix real_rows(const Table& table);
 
 void write_data(const DataFile& data, const std::filesystem::path& path);
 
-/// How grey values become bits.
+/// How grey values, or two values of another kind, become bits.
 struct Binarization {
   BinarizeMethod method = BinarizeMethod::kNone;
-  double maximum = 1.0;    // grey value that stands for 1
-  std::uint64_t seed = 0;  // of the draws of kSample
+  double maximum = 1.0;           // grey value that stands for 1: the data's own, and 1 for probabilities
+  std::uint64_t seed = 0;         // of the draws of kSample
+  double level = 0.5;             // of kThreshold: a larger value is a 1
+  std::vector<float> thresholds;  // of kMedian and kMean: of every column, on the training cases
+  bool spins = false;             // the data are -1 and 1, which stand for 0 and 1
 };
 
-/// The rule for a data set: largest grey value over all its splits (1 at least). Throws DataError for grey
-/// data with kNone, and for values that are not grey levels. Binary data needs no rule: kNone.
-Binarization binarization_for(const DataFile& data, BinarizeMethod method, std::uint64_t seed);
+/// The rule for a data set: its range is that of all its splits, its medians and means are of the train
+/// split. Throws DataError for grey data with kNone, and for values that are not grey levels where such are
+/// meant. Binary data and spins need no rule: kNone.
+Binarization binarization_for(const DataFile& data, const BinarizeChoice& choice, std::uint64_t seed);
 
-/// Bits of one split. threshold: value > maximum / 2; sample: one Bernoulli(value / maximum) draw per value,
-/// a function of the rule's seed, split and position.
+/// Bits of one split. sample: one Bernoulli(value / maximum) draw per value, a function of the rule's seed,
+/// split and position.
 BinaryData binarize(const DataFile& data, const std::string& split, const Binarization& rule);
+
+/// Columns of a table, or of bits, that have one value only.
+Index constant_columns(const Table& table);
+Index constant_columns(const BinaryData& data);
+
+/// Refuses bits of which more than half of the columns are constant where those of the values are not. Throws
+/// DataError, which says what to do.
+void require_varying(const DataFile& data, const Table& values, const BinaryData& bits);
 
 }  // namespace tempera

@@ -11,6 +11,9 @@ namespace tempera {
 /// leaving what was there before and no temporary file.
 void write_file(const std::filesystem::path& path, std::string_view bytes);
 
+/// Whether a name is one that write_file gives a file while it is written.
+bool is_temporary(const std::filesystem::path& path);
+
 /// Appends one line and flushes it to the system. Throws WriteError.
 void append_line(const std::filesystem::path& path, const std::string& line);
 
@@ -35,5 +38,9 @@ class DirectoryLock {
 
 /// Throws NoInputError where nothing of that name exists.
 void require_exists(const std::filesystem::path& path);
+
+/// Throws NoInputError where nothing of that name exists, DataError that says what there is where it is no
+/// regular file: a folder, a pipe, a device.
+void require_regular_file(const std::filesystem::path& path);
 
 }  // namespace tempera

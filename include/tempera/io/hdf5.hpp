@@ -121,9 +121,20 @@ class Hdf5Writer {
   std::unique_ptr<Impl> impl_;
 };
 
+/// What a dataset is, without its values.
+struct DatasetInfo {
+  enum class Kind { kNumbers, kTexts, kOther };
+
+  std::string path;
+  Shape shape;
+  Kind kind = Kind::kOther;
+  std::string type;  // "float32", "uint8", "bool", "text", "compound", ...
+};
+
 class Hdf5Reader {
  public:
-  /// Throws NoInputError where the file does not exist, DataError where it is not HDF5.
+  /// A file, perhaps packed by gzip. Throws NoInputError where it does not exist, DataError where it is not
+  /// HDF5.
   explicit Hdf5Reader(const std::filesystem::path& path);
   ~Hdf5Reader();
   Hdf5Reader(const Hdf5Reader&) = delete;
@@ -132,6 +143,8 @@ class Hdf5Reader {
   [[nodiscard]] const std::string& name() const;
   [[nodiscard]] bool has(const std::string& path) const;
   [[nodiscard]] std::vector<std::string> children(const std::string& group) const;
+  /// Every dataset of the file, in the order of the names; the first some thousand of an absurd one.
+  [[nodiscard]] std::vector<DatasetInfo> datasets() const;
 
   [[nodiscard]] std::optional<std::string> text_attribute(const std::string& group,
                                                           const std::string& name) const;
@@ -147,10 +160,13 @@ class Hdf5Reader {
   [[nodiscard]] FieldShapes field_shapes(const std::string& fields_group,
                                          const std::string& attributes_group) const;
 
-  /// Shape of a dataset. Throws DataError where there is none or it would not fit into memory.
+  /// Shape of a dataset. Throws DataError where there is none, where it would not fit into memory or the file
+  /// cannot hold so much, and where its values are in other files or packed by a filter that is not there.
   [[nodiscard]] Shape shape(const std::string& path) const;
   [[nodiscard]] bool is_integer(const std::string& path) const;
   [[nodiscard]] bool is_byte(const std::string& path) const;
+  /// Whether it holds truths as h5py writes them, which `dataset` reads as bytes.
+  [[nodiscard]] bool is_bool(const std::string& path) const;
 
   /// Reads a dataset of so many texts, each of fixed or variable length. Throws DataError where it is none,
   /// or where texts are longer than kLongestText.

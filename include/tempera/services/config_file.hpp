@@ -12,8 +12,9 @@ namespace tempera {
 /// NoInputError, or ConfigError naming every unknown key and every value of a wrong type at once.
 void read_config(const std::filesystem::path& path, TrainOptions& options);
 
-/// The data set that a run was trained on, as its config.toml says. Throws as read_config does.
-std::string data_of_run(const std::filesystem::path& directory);
+/// The data set that a run was trained on and how it was read, as its config.toml says. Throws as read_config
+/// does.
+DataOptions data_of_run(const std::filesystem::path& directory);
 
 /// Every option in its section, with its help as a comment.
 std::string to_toml(const TrainOptions& options);

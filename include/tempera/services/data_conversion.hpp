@@ -5,12 +5,17 @@
 #include <limits>
 
 #include "tempera/core/option.hpp"
+#include "tempera/core/reading.hpp"
 #include "tempera/io/data_files.hpp"
 
 namespace tempera {
 
 struct ConversionOptions {
-  BinarizeMethod binarize = BinarizeMethod::kNone;
+  BinarizeChoice binarize;
+  ColumnOptions columns;
+  std::string shape;
+  bool transpose = false;
+  bool allow_constant = false;
   std::string patches;
   bool dequantise = false;
   bool remove_mean = false;
@@ -28,6 +33,13 @@ struct ConversionOptions {
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
     f(OptionText{"binarize", "how grey data becomes binary", true}, s.binarize...);
+    ColumnOptions::visit(f, s.columns...);
+    f(OptionText{"shape",
+                 "HEIGHTxWIDTH of a case as a picture, or HEIGHTxWIDTHx3; the file's where not given"},
+      s.shape...);
+    f(OptionText{"transpose", "pictures with their rows and columns in each other's place"}, s.transpose...);
+    f(OptionText{"allow-constant", "take data that --binarize makes constant for the most part"},
+      s.allow_constant...);
     f(OptionText{"patches", "HEIGHTxWIDTH: cut pictures into patches of this shape, a case each"},
       s.patches...);
     f(OptionText{"dequantise", "add uniform noise in [0, 1) to grey levels"}, s.dequantise...);
@@ -40,7 +52,7 @@ struct ConversionOptions {
     f(OptionText{"whiten-regularisation", "part of the mean variance that is added to that of every axis"},
       s.regularisation...);
     f(OptionText{"components", "axes of pca at most; auto: all along which the data vary"}, s.components...);
-    f(OptionText{"out", "HDF5 file to write", true}, s.out...);
+    f(OptionText{"out", "file to write: .h5 or .npz, or of one split .csv or .npy", true}, s.out...);
     f(OptionText{"valid", "fraction of the cases of an unsplit set that becomes the valid split"},
       s.valid...);
     f(OptionText{"test", "fraction that becomes the test split"}, s.test...);
@@ -67,7 +79,8 @@ struct ConversionResult {
   std::vector<SplitSummary> splits;
   std::vector<std::pair<std::string, std::size_t>> labels;  // split, how many
   std::map<std::string, std::string> notes;
-  std::string out;  // empty where nothing was written
+  std::vector<std::string> remarks;  // what was found and done
+  std::string out;                   // empty where nothing was written
 
   [[nodiscard]] std::string words() const;
 };

@@ -5,13 +5,15 @@
 #include <utility>
 
 #include "tempera/core/option.hpp"
+#include "tempera/core/reading.hpp"
 #include "tempera/services/model_io.hpp"
 
 namespace tempera {
 
 struct EncodeOptions {
   std::string data;
-  BinarizeMethod binarize = BinarizeMethod::kNone;
+  BinarizeChoice binarize;
+  ColumnOptions columns;
   std::int64_t seed = 1;
 
   template <class F, class... S>
@@ -19,6 +21,7 @@ struct EncodeOptions {
     f(OptionText{"data", "data set; every split is encoded", true}, s.data...);
     f(OptionText{"binarize", "how grey data becomes binary; none uses the rule of the model's run"},
       s.binarize...);
+    ColumnOptions::visit(f, s.columns...);
     f(OptionText{"seed", "seed of --binarize sample"}, s.seed...);
   }
 };

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "tempera/core/option.hpp"
+#include "tempera/core/reading.hpp"
 #include "tempera/services/facts.hpp"
 #include "tempera/services/model_io.hpp"
 #include "tempera/services/pictures.hpp"
@@ -22,6 +23,7 @@ struct Names<FilterOrder> {
 
 struct FeatureOptions {
   std::string shape;  // HEIGHTxWIDTH; empty: the file's
+  ColumnOptions columns;
   FilterOrder sort = FilterOrder::kNorm;
   std::string data;
   std::string samples;
@@ -30,6 +32,7 @@ struct FeatureOptions {
   static void visit(F&& f, S&&... s) {
     f(OptionText{"shape", "HEIGHTxWIDTH of the visibles; the file's where not given, else one row", true},
       s.shape...);
+    ColumnOptions::visit(f, s.columns...);
     f(OptionText{"sort", "order of the filters, the largest first", true}, s.sort...);
     f(
         OptionText{

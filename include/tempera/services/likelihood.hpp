@@ -6,6 +6,7 @@
 #include <array>
 
 #include "tempera/core/option.hpp"
+#include "tempera/core/reading.hpp"
 #include "tempera/estimate/likelihood.hpp"
 #include "tempera/services/bound.hpp"
 #include "tempera/services/model_io.hpp"
@@ -75,7 +76,8 @@ std::vector<Violation> check(const EstimateOptions& options);
 struct LikelihoodOptions {
   std::string data;  // empty: log Z alone
   std::string split = "test";
-  BinarizeMethod binarize = BinarizeMethod::kNone;
+  BinarizeChoice binarize;
+  ColumnOptions columns;
   LikelihoodMethod method = LikelihoodMethod::kAuto;
   EstimateOptions estimate;
 
@@ -85,6 +87,7 @@ struct LikelihoodOptions {
     f(OptionText{"split", "train, valid or test", true}, s.split...);
     f(OptionText{"binarize", "how grey data becomes binary; none uses the rule of the model's run"},
       s.binarize...);
+    ColumnOptions::visit(f, s.columns...);
     f(OptionText{"method", "how log Z is estimated", true}, s.method...);
     EstimateOptions::visit(f, s.estimate...);
   }

@@ -1,6 +1,7 @@
 // Machines with fewer connections, or fewer hidden units.
 #pragma once
 
+#include "tempera/core/reading.hpp"
 #include "tempera/estimate/likelihood.hpp"
 #include "tempera/services/model_io.hpp"
 #include "tempera/train/pruning.hpp"
@@ -16,7 +17,8 @@ struct PruneOptions {
   double lr = 0.05;
   std::string data;
   std::string split = "test";
-  BinarizeMethod binarize = BinarizeMethod::kNone;
+  BinarizeChoice binarize;
+  ColumnOptions columns;
   std::int64_t chains = 500;
   std::int64_t sweeps = 1000;
   std::int64_t seed = 1;
@@ -35,6 +37,7 @@ struct PruneOptions {
     f(OptionText{"split", "split whose likelihood is reported"}, s.split...);
     f(OptionText{"binarize", "how grey data becomes binary; none uses the rule of the model's run"},
       s.binarize...);
+    ColumnOptions::visit(f, s.columns...);
     f(OptionText{"chains", "chains whose statistics judge the weights"}, s.chains...);
     f(OptionText{"sweeps", "sweeps of these before the first round"}, s.sweeps...);
     f(OptionText{"seed", "seed"}, s.seed...);

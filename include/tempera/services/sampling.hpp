@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "tempera/core/option.hpp"
+#include "tempera/core/reading.hpp"
 #include "tempera/diagnostics/quality.hpp"
 #include "tempera/diagnostics/trace.hpp"
 #include "tempera/mcmc/jump.hpp"
@@ -57,7 +58,8 @@ struct SamplingOptions {
   std::int64_t ensembles = 8;
   SampleStart start = SampleStart::kReference;
   std::string data;
-  BinarizeMethod binarize = BinarizeMethod::kNone;
+  BinarizeChoice binarize;
+  ColumnOptions columns;
   std::int64_t clusters = 8;
   std::string shape;  // HEIGHTxWIDTH; empty: the file's
   std::int64_t seed = 1;
@@ -86,6 +88,7 @@ struct SamplingOptions {
     f(OptionText{"data", "data set of --start data; a run directory knows its own"}, s.data...);
     f(OptionText{"binarize", "how grey data becomes binary; none uses the rule of the model's run"},
       s.binarize...);
+    ColumnOptions::visit(f, s.columns...);
     f(OptionText{"clusters",
                  "clusters of the data whose occupancy by samples is reported where data are at hand; 0 for "
                  "none"},

@@ -8,6 +8,7 @@
 // Formulas: docs/mathematics/log-partition.md 3.18.
 #pragma once
 
+#include "tempera/core/reading.hpp"
 #include "tempera/services/facts.hpp"
 #include "tempera/services/likelihood.hpp"
 
@@ -45,7 +46,8 @@ struct Names<ScoreMethod> {
 struct ScoreOptions {
   std::string data;
   std::string split = "test";
-  BinarizeMethod binarize = BinarizeMethod::kNone;
+  BinarizeChoice binarize;
+  ColumnOptions columns;
   ScoreMethod method = ScoreMethod::kAuto;
   EstimateOptions estimate;
 
@@ -55,6 +57,7 @@ struct ScoreOptions {
     f(OptionText{"split", "train, valid or test", true}, s.split...);
     f(OptionText{"binarize", "how grey data becomes binary; none uses the rule of the model's run"},
       s.binarize...);
+    ColumnOptions::visit(f, s.columns...);
     f(OptionText{"method", "where log Z comes from", true}, s.method...);
     EstimateOptions::visit(f, s.estimate...);
   }

@@ -15,7 +15,8 @@
 namespace tempera {
 
 enum class Start {
-  kAnew,        // an earlier run goes once the first checkpoint of the new one is written
+  kAnew,        // where there is no run yet
+  kReplace,     // an earlier run goes once the first checkpoint of the new one is written
   kCheckpoint,  // from the latest checkpoint
 };
 
@@ -42,7 +43,8 @@ struct TrainingResult {
   double seconds = 0.0;  // of all sessions of the run
   bool stopped_by_listener = false;
   bool stopped_early = false;
-  std::optional<bool> trusted;  // whether nothing speaks against log Z; nothing where it is not estimated
+  bool finished_before = false;  // the run had made its updates: nothing was done
+  std::optional<bool> trusted;   // whether nothing speaks against log Z; nothing where it is not estimated
   bool validates = false;
   double best_validation = -std::numeric_limits<double>::infinity();
   std::uint64_t best_update = 0;
@@ -60,6 +62,10 @@ TrainingResult run_training(const std::filesystem::path& directory, const TrainO
 
 /// Options that a run was started with, `updates` in all where given. Throws NoInputError where the directory
 /// holds no run to resume.
-TrainOptions resumed_options(const std::filesystem::path& directory, std::optional<std::int64_t> updates);
+TrainOptions resumed_options(const std::filesystem::path& directory,
+                             std::optional<std::int64_t> updates = {});
+
+/// Whether a run that goes on may take another value of this option. What else it is, it stays.
+bool may_change(std::string_view option);
 
 }  // namespace tempera

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "tempera/core/dataset.hpp"
+#include "tempera/core/reading.hpp"
 #include "tempera/mcmc/jump.hpp"
 #include "tempera/models/description.hpp"
 #include "tempera/models/machine_options.hpp"
@@ -41,6 +42,7 @@ struct InitOptions {
   double spike_precision = InitialValues().spike_precision;
   double slab_mean = InitialValues().slab_mean;
   double slab_precision = InitialValues().slab_precision;
+  std::string from;  // a model or run directory; empty: none
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
@@ -53,6 +55,8 @@ struct InitOptions {
       s.spike_precision...);
     f(OptionText{"init-slab-mean", "mean of slabs at the start"}, s.slab_mean...);
     f(OptionText{"init-slab-precision", "precision of slabs at the start"}, s.slab_precision...);
+    f(OptionText{"from", "model or run directory whose parameters training begins at, of the same shape"},
+      s.from...);
   }
 
   /// Whether training begins with a stage of its own (train/staged.hpp).
@@ -66,13 +70,22 @@ struct InitOptions {
 
 struct DataOptions {
   std::string data;
-  BinarizeMethod binarize = BinarizeMethod::kNone;
+  BinarizeChoice binarize;
+  ColumnOptions columns;
+  std::string shape;
+  bool allow_constant = false;
   double holdout = 0.0;
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
     f(OptionText{"data", "data set: a built-in name or a file", true}, s.data...);
     f(OptionText{"binarize", "how grey data becomes binary", true}, s.binarize...);
+    ColumnOptions::visit(f, s.columns...);
+    f(OptionText{"shape",
+                 "HEIGHTxWIDTH of a case as a picture, or HEIGHTxWIDTHx3; the file's where not given"},
+      s.shape...);
+    f(OptionText{"allow-constant", "take data that --binarize makes constant for the most part"},
+      s.allow_constant...);
     f(
         OptionText{
             "holdout",

@@ -20,7 +20,7 @@ int main(int, char** argv) {
     // Train a small machine on the digits that come with the library, and go on for a while.
     TrainOptions options;
     options.data.data = "digits";
-    options.data.binarize = BinarizeMethod::kThreshold;
+    options.data.binarize = {BinarizeMethod::kThreshold};
     options.machine.hidden = {16};
     options.rate.updates = 500;
     run_training(directory, options, Start::kAnew, executor, printer);

@@ -1,0 +1,21 @@
+// Readers of files that hold one table.
+#pragma once
+
+#include "tempera/io/data_files.hpp"
+
+namespace tempera {
+
+Table read_idx(const std::filesystem::path& path, std::vector<std::int64_t>& visible_shape,
+               std::size_t least_axes);
+
+/// What a text file holds: a table of numbers, and columns of words beside it.
+struct TextTable {
+  Table table;                     // of the columns of numbers; a missing value is no number (NaN)
+  std::vector<std::string> names;  // of its columns; empty where the file has none
+  std::map<std::string, std::vector<std::string>> words;  // columns of words, by their names
+  std::vector<std::string> cases;  // names of the cases, where the first column has them
+  std::vector<std::string> remarks;
+};
+TextTable read_text(const std::filesystem::path& path, HeaderRule header);
+
+}  // namespace tempera
