@@ -125,6 +125,19 @@ def cells(row, seed, told, found, drawn):
             f"{told['seconds']:.0f}")
 
 
+def summary(rows):
+    """A row for each set: least, median and largest of the seeds, as docs/results.md shows them."""
+    lab.print_header("set", "test log-likelihood", "independent units", "full Gaussian", "best known", "variation of clusters", "mixed", "seconds")
+    for name in dict.fromkeys(row[0] for row in rows):
+        own = [row for row in rows if row[0] == name]
+        values = sorted((row[2] for row in own), key=lambda text: float(text.split()[0]))
+        spread = sorted(row[6].split(",")[0] for row in own if "," in row[6])
+        mixed = sum("not mixed" not in row[6] for row in own)
+        lab.print_row(name, f"{values[len(values) // 2]} ({values[0].split()[0]} to {values[-1].split()[0]})", own[0][3], own[0][4], own[0][5],
+                      f"{spread[len(spread) // 2]} ({spread[0]} to {spread[-1]})" if spread else "", f"{mixed} of {len(own)}",
+                      sorted((row[8] for row in own), key=float)[len(own) // 2])
+
+
 def main():
     parser = lab.parser(__doc__, threads=1)
     parser.add_argument("--folder", help=lab.FOLDER_HELP)
@@ -154,11 +167,15 @@ def main():
             except lab.Failed as failed:
                 return failed
 
+        rows = []
         for case, result in zip(cases, lab.parallel(arguments.jobs, work, cases)):
             if isinstance(result, lab.Failed):
                 lab.print_row(case[3], case[4], "", "", "", "", "", f"failed ({result.exit_code}): {str(result).splitlines()[-1]}", "")
             else:
-                lab.print_row(*cells(case[3], case[4], *result))
+                rows.append(cells(case[3], case[4], *result))
+                lab.print_row(*rows[-1])
+    print()
+    summary(rows)
 
 
 if __name__ == "__main__":

@@ -337,10 +337,18 @@ void read_checkpoint(const fs::path& path, const M& model, TrainState<M>& state,
   const LayerShape statistics = Coordinates<M>::shape(model, state.theta);
   const typename M::Params configured = state.theta;
   size_modes(file, model, state.modes);
+  const std::uint64_t metric_chains = state.metric_population.chains.n_chains;
   file.fields("/state", state);
+  if (state.metric_population.chains.n_chains != metric_chains) {
+    file.fail("/state/metric_chains", "attribute 'n_chains': expected " + std::to_string(metric_chains) +
+                                          ", found " +
+                                          std::to_string(state.metric_population.chains.n_chains));
+  }
   size_rows(file, "/state/observers/audit/ranks", kRememberedReports, kMaxEnsembles, observers.audit.ranks);
   file.fields("/state/observers", observers);
   require_sound_audit(file, observers.audit);
+  if (observers.early_stopping.best_update > state.update)
+    file.fail("/state/observers/early_stopping", "attribute 'best_update' is later than the checkpoint");
   require_distinct_modes(file, model, state.modes);
   // What a metric remembers has this shape.
   if (Coordinates<M>::shape(model, state.theta).coupled != statistics.coupled)

@@ -335,6 +335,11 @@ class Run {
       return;
     }
     if (best.best_update == state.update) return;
+    if (!std::filesystem::exists(run_.kept(best.best_update))) {
+      listener_.warn(run_.kept(best.best_update).string() +
+                     ", the model of the best validation, is gone; the last model is kept");
+      return;
+    }
     memory_.early_stopping.validations_since_best = 0;
     checkpointer.write_last(state);
     read_checkpoint(run_.kept(best.best_update), engine_.model, state, memory_);

@@ -123,7 +123,10 @@ void resolve_validation(bool validates, TrainOptions& options) {
   }
   if (open(options.run.patience)) {
     options.run.patience = WatchRule::kNone;
-    if (by_itself && !asked) options.run.patience = kPatience;
+    // A rate that falls to 0 gains most at its end, and often loses before.
+    const bool falls =
+        options.rate.schedule == Schedule::kLinear || options.rate.schedule == Schedule::kHalfLinear;
+    if (by_itself && !asked && !falls) options.run.patience = kPatience;
   }
 }
 

@@ -227,8 +227,13 @@ TEST(Resolve, LengthRateAndValidationFollowTheMachineAndItsData) {
   preferences.validates = true;
   EXPECT_NEAR(*resolved(preferences).rate.lr, 0.3 / 8.0, 1e-12);
   EXPECT_EQ(number_of(resolved(preferences).run.validate_every), 1000);
-  EXPECT_EQ(number_of(resolved(preferences).run.patience), 6);
+  EXPECT_EQ(number_of(resolved(preferences).run.patience), 0)
+      << "a rate that falls to 0 gains most at its end";
   TrainOptions options;
+  for (const Schedule steady : {Schedule::kInverse, Schedule::kConstant}) {
+    options.rate.schedule = steady;
+    EXPECT_EQ(number_of(resolved(preferences, options).run.patience), 6);
+  }
   options.rate.updates = 100;
   EXPECT_EQ(number_of(resolved(preferences, options).run.validate_every), 0) << "too short to be worth it";
   options.run.validate_every = 10;

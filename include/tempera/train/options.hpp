@@ -392,8 +392,9 @@ struct RunOptions {
                  true},
       s.validate_every...);
     f(OptionText{"patience",
-                 "stop after this many validations without improvement; auto: 6, or none where "
-                 "--validate-every is given",
+                 "stop after this many validations without improvement; auto: 6, or none where the rate "
+                 "falls to 0 "
+                 "or --validate-every is given",
                  true},
       s.patience...);
     f(OptionText{"report-every", "updates between rows of metrics.csv"}, s.report_every...);
