@@ -489,14 +489,6 @@ void set_visible_shape(const ReadingOptions& reading, DataFile& data) {
                        " values");
     data.visible_shape = shape;
   }
-  const auto side = static_cast<Index>(std::llround(std::sqrt(static_cast<double>(shown))));
-  constexpr Index kLeastSide = 8;
-  if (data.visible_shape.empty() && data.column_names.empty() && side * side == shown && side >= kLeastSide) {
-    data.visible_shape = {side, side};
-    data.remarks.push_back(
-        format("cases are drawn as pictures of %lldx%lld (--shape HEIGHTxWIDTH draws them otherwise)",
-               static_cast<long long>(side), static_cast<long long>(side)));
-  }
   if (!reading.transpose) return;
   if (data.visible_shape.size() != 2)
     throw UsageError("--transpose: the shape of the pictures is not known (--shape HEIGHTxWIDTH)");

@@ -48,8 +48,9 @@ struct Header {
 std::string value_after(const std::string& name, const std::string& header, const std::string& key) {
   const std::size_t at = header.find("'" + key + "'");
   const std::size_t colon = at == std::string::npos ? at : header.find(':', at);
-  if (colon == std::string::npos) bad(name, "NumPy header lacks '" + key + "'");
-  return header.substr(header.find_first_not_of(' ', colon + 1));
+  const std::size_t value = colon == std::string::npos ? colon : header.find_first_not_of(' ', colon + 1);
+  if (value == std::string::npos) bad(name, "NumPy header lacks '" + key + "'");
+  return header.substr(value);
 }
 
 Header read_header(ByteStream& stream) {
@@ -69,6 +70,9 @@ Header read_header(ByteStream& stream) {
   const std::string type = value_after(name, text, "descr");
   header.type = type;
   if (type.front() == '\'') header.type = type.substr(1, type.find('\'', 1) - 1);
+  // A structured array has a list in its place.
+  if (header.type.empty() || (type.front() != '\'' && type.front() != '['))
+    bad(name, "NumPy header names no type of numbers");
   header.fortran = value_after(name, text, "fortran_order").rfind("True", 0) == 0;
   std::string dims = value_after(name, text, "shape");
   dims = dims.substr(dims.find('(') + 1);

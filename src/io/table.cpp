@@ -100,7 +100,7 @@ std::vector<float> column_thresholds(const Table& table, BinarizeMethod method) 
 Binarization binarization_for(const DataFile& data, const BinarizeChoice& choice, std::uint64_t seed) {
   const Range range = range_of(data);
   Binarization rule;
-  rule.spins = range.spins;
+  rule.spins = range.spins && !range.binary;  // ones alone are bits
   if (range.binary || range.spins) return rule;
   rule.method = choice.rule;
   rule.seed = seed;

@@ -422,7 +422,7 @@ std::optional<typename M::Data> starting_cases(const ModelFile<M>& file, const S
     columns = trained.columns;
   }
   if (data.empty()) return std::nullopt;
-  return data_for_model(file, read_data(data, {columns}, listener),
+  return data_for_model(file, read_data_file(data, {columns}, listener),
                         {"train", options.binarize, as_count(options.seed)}, listener);
 }
 

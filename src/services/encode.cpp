@@ -52,7 +52,7 @@ Codes codes_of(const ModelFile<M>& file, const typename M::Data& data, const Exe
 
 EncodeResult encode_data(const AnyModelFile& model, const EncodeOptions& options, const Executor& executor,
                          Listener& listener) {
-  const DataFile data = read_data(options.data, {options.columns}, listener);
+  const DataFile data = read_data_file(options.data, {options.columns}, listener);
   EncodeResult result;
   result.seed = options.seed;
   for (const auto& [split, table] : data.splits) {

@@ -157,7 +157,8 @@ bool Estimator<M>::enumeration_is_cheap() const {
 }
 
 /// Enumeration where that is cheap; else annealing from the reference machine, with annealing from around the
-/// modes as a second opinion. Both tend to be too low, so that the larger one is taken where they disagree.
+/// modes as a second opinion. Both tend to be too low, so that the larger one is taken where they disagree,
+/// or where the first is below what is certain, by however little.
 template <EnergyModel M>
 LogPartitionEstimate Estimator<M>::automatic() {
   if (enumeration_is_cheap()) {
@@ -174,7 +175,8 @@ LogPartitionEstimate Estimator<M>::automatic() {
   const LogPartition& from_reference = first.log_partition;
   const LogPartition& from_modes = second.log_partition;
   const double error = std::hypot(from_reference.standard_error, from_modes.standard_error);
-  if (!(from_modes.value > from_reference.value + kDisagreement * error)) return first;
+  const bool too_low = lower_bound() && from_reference.value < lower_bound()->value;
+  if (!(from_modes.value > from_reference.value + (too_low ? 0.0 : kDisagreement * error))) return first;
   second.reason = format("annealing from the reference machine misses mass, it gives %.3f (%.3f)",
                          from_reference.value + shift_, from_reference.standard_error);
   return second;

@@ -57,7 +57,7 @@ std::vector<Responses> responses_of(const ModelFile<M>& file, const FeatureOptio
     throw UsageError("features: --samples is compared with --data");
   if (options.data.empty()) return {};
   if (M::kDiscrete) throw UsageError("features: --data is for models of real values");
-  const DataFile data = read_data(options.data, {options.columns}, listener);
+  const DataFile data = read_data_file(options.data, {options.columns}, listener);
   const std::string split = data.splits.count("test") > 0 ? "test" : "train";
   const typename M::Data cases = data_for_model(file, data, {split}, listener);
   const RealData& numbers = *as_numbers(cases);

@@ -104,7 +104,8 @@ LikelihoodResult estimate_for(ModelFile<M>& file, const LikelihoodOptions& optio
   LikelihoodCases<M> cases;
   if (!options.data.empty()) {
     const SplitRequest request{options.split, options.binarize, as_count(options.estimate.seed)};
-    cases = likelihood_cases(file, read_data(options.data, {options.columns}, listener), request, listener);
+    cases =
+        likelihood_cases(file, read_data_file(options.data, {options.columns}, listener), request, listener);
   }
   LikelihoodResult result;
   LogPartitionEstimates found =

@@ -66,7 +66,7 @@ BinaryData binarised(const Binarization& own, Index n_visible, const DataFile& d
 
 }  // namespace
 
-DataFile read_data(const std::string& name, const ReadingOptions& reading, Listener& listener) {
+DataFile read_data_file(const std::string& name, const ReadingOptions& reading, Listener& listener) {
   DataFile data = load_data(name, reading);
   for (const std::string& remark : data.remarks) listener.note(name + ": " + remark);
   return data;

@@ -50,7 +50,7 @@ ScoreResult score_for(ModelFile<M>& file, const ScoreOptions& options, const Exe
   const bool estimates = options.method != ScoreMethod::kNone && !result.log_partition;
   if (estimates) require_memory_for(options.estimate, file.model.layer_sizes());
   require_law(file, listener);
-  const DataFile data = read_data(options.data, {options.columns}, listener);
+  const DataFile data = read_data_file(options.data, {options.columns}, listener);
   const SplitRequest request{options.split, options.binarize, as_count(options.estimate.seed)};
   LikelihoodCases<M> cases;
   if (estimates) {

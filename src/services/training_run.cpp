@@ -130,18 +130,32 @@ void hold_out(double part, std::uint64_t seed, DataFile& data) {
   data.splits["train"] = rows_of(all, rows.subspan(static_cast<std::size_t>(n)));
 }
 
+/// Cases of a square number of values are drawn as squares where nothing says how else.
+void guess_square(DataFile& data, Listener& listener) {
+  constexpr std::int64_t kLeastSide = 8;
+  const Index values =
+      data.preprocessing.empty() ? data.columns() : static_cast<Index>(data.preprocessing.n_inputs);
+  const std::int64_t side = std::llround(std::sqrt(static_cast<double>(values)));
+  if (!data.visible_shape.empty() || !data.column_names.empty() || side < kLeastSide || side * side != values)
+    return;
+  data.visible_shape = {side, side};
+  listener.note(format("cases are drawn as pictures of %lldx%lld; --shape HEIGHTxWIDTH draws them otherwise",
+                       static_cast<long long>(side), static_cast<long long>(side)));
+}
+
 Index constant_columns(const RealData& data) { return (data.variances().array() == 0.0).count(); }
 
 template <EnergyModel M>
 RunData<M> read_data(const RunDirectory& run, const TrainOptions& options, Start start, Listener& listener) {
   RunData<M> data;
   try {
-    data.file = tempera::read_data(options.data.data, {options.data.columns, options.data.shape}, listener);
+    data.file = read_data_file(options.data.data, {options.data.columns, options.data.shape}, listener);
   } catch (const NoInputError& error) {
     if (start != Start::kCheckpoint) throw;
     throw NoInputError(std::string(error.what()) + "; where the data are now: tempera resume " +
                        run.path().string() + " --data FILE");
   }
+  guess_square(data.file, listener);
   static_cast<void>(data.file.split("train"));  // which there must be
   hold_out(options.data.holdout, static_cast<std::uint64_t>(options.run.seed), data.file);
   const Table& table = data.file.split("train");

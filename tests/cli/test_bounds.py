@@ -7,7 +7,7 @@ import unittest
 import h5py
 import numpy as np
 
-from harness import CliTest, read_metrics, run, run_json
+from harness import CliTest, read_metrics, run, run_json, write_rbm
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
 import trust_table  # noqa: E402
@@ -154,6 +154,26 @@ class Honest(CliTest):
                 found = run_json("loglik", out, "--method", method, "--quiet")
                 self.assertTrue(found["trusted"], found)
                 self.assertLessEqual(found["log_partition_at_least"], exact + 1e-6)
+
+
+class Chosen(CliTest):
+    def test_no_value_is_printed_that_is_below_what_is_certain_where_a_larger_one_is_known(self):
+        """Thirty hidden units in three groups, one for each of three patterns; few betas, so that annealing is off by some errors."""
+        draw = np.random.default_rng(9)
+        patterns = (draw.random((3, 40)) < 0.5) * 2 - 1
+        weights, bias = np.zeros((40, 30)), np.zeros(30)
+        for k, pattern in enumerate(patterns):
+            weights[:, 10 * k:10 * k + 10] = 0.25 * pattern[:, None]
+            bias[10 * k:10 * k + 10] = 2 - 0.25 * (pattern > 0).sum()
+        path = self.dir / "m.h5"
+        write_rbm(path, weights, np.zeros(40), bias)
+        below = 0
+        for seed in range(1, 9):
+            words = ("loglik", path, "--betas", 30, "--seed", seed, "--quiet")
+            alone, usual = run_json(*words, "--method", "ais"), run_json(*words)
+            below += alone["log_partition"] < usual["log_partition_at_least"]
+            self.assertGreaterEqual(usual["log_partition"], usual["log_partition_at_least"], f"seed {seed}")
+        self.assertGreater(below, 0)  # else nothing was tried
 
 
 class Confirmed(CliTest):

@@ -162,7 +162,8 @@ class NumbersOfData(CliTest):
                 path = self.with_labels(labels)
                 self.assertNotIn("train/y", self.converted(path))
                 (self.dir / "converted.h5").unlink()
-                self.assertTrue(any("left out" in remark for remark in run_json("data", path)["remarks"]))
+                remarks = run_json("data", path)["remarks"]
+                self.assertTrue(any("left out" in remark and ("/train/y" in remark or "labels" in remark) for remark in remarks), remarks)
 
 
 class Splits(CliTest):

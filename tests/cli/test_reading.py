@@ -76,6 +76,26 @@ class Containers(Reading):
         (self.dir / "floats").write_bytes(floats)
         self.same(self.dir / "floats")
 
+    def test_headers_of_numpy_that_end_too_early_are_bad_data(self):
+        np.save(self.dir / "x.npy", BITS)
+        whole = (self.dir / "x.npy").read_bytes()
+        for old, new in ((b"'|u1'", b"''   "), (b"'descr': '|u1'", b"'descr':      "), (b"'shape': (40, 6), }", b"'shape':            "),
+                         (b"'descr'", b"'desc_'"), (b"(40, 6)", b"(40, x)")):
+            with self.subTest(header=new):
+                self.assertIn(old, whole)
+                (self.dir / "x.npy").write_bytes(whole.replace(old, new))
+                self.fails(65, "data", self.dir / "x.npy", mentions=["x.npy"])
+
+    def test_a_square_is_a_guess_of_training_and_not_of_the_data(self):
+        np.save(self.dir / "x.npy", (np.random.default_rng(6).random((30, 64)) < 0.5))
+        self.assertNotIn("visible_shape", run_json("data", self.dir / "x.npy"))
+        run("data", self.dir / "x.npy", "--out", self.dir / "y.npy")
+        self.assertEqual(np.load(self.dir / "y.npy").shape, (30, 64))
+        told = run("train", "--data", self.dir / "x.npy", "--hidden", 2, "--updates", 2, "--out", self.dir / "run").stderr
+        self.assertIn("pictures of 8x8", told)
+        with h5py.File(self.dir / "run/checkpoint.h5") as file:
+            self.assertEqual(list(file["model"].attrs["visible_shape"]), [8, 8])
+
     def test_what_is_not_read_is_named(self):
         rng = np.random.default_rng(1)
         for content, word in ((b"\x80\x04\x95" + b"x" * 20, "pickle"), (b"MATLAB 5.0 MAT-file, Platform" + b" " * 200, "version 5"),
@@ -319,6 +339,11 @@ class Values(Reading):
         self.train(self.dir / "b.npy")
         run("sample", self.dir / "run", "--count", 20, "--sweeps", 3, "--out", self.dir / "o.npy")
         self.assertEqual(set(np.unique(np.load(self.dir / "o.npy"))), {0, 1})
+        # Ones alone could be either: they are bits.
+        np.save(self.dir / "ones.npy", np.ones((20, 4), np.uint8))
+        self.train(self.dir / "ones.npy")
+        run("sample", self.dir / "run", "--count", 20, "--sweeps", 3, "--out", self.dir / "o.npy")
+        self.assertLessEqual(set(np.unique(np.load(self.dir / "o.npy"))), {0, 1})
 
     def test_thresholds(self):
         x = np.random.default_rng(3).random((200, 5)) * 0.4

@@ -121,6 +121,19 @@ TEST(Option, ZeroIsTheOldWordForARuleThatIsNone) {
   EXPECT_EQ(read_as<LoadOrCount>("0", LoadOrCount(std::int64_t{7})), LoadOrCount(Load::kNone));
   EXPECT_EQ(read_as<LoadOrCount>("3", LoadOrCount(Load::kNone)), LoadOrCount(std::int64_t{3}));
   EXPECT_EQ(read_as<PaceOrNumber>("0", PaceOrNumber(Pace::kFast)), PaceOrNumber(0.0)) << "no rule for none";
+  EXPECT_EQ(read_as<PaceOrNumber>("auto", PaceOrNumber(7.0)), PaceOrNumber(Names<Pace>::table.front().value));
+  EXPECT_EQ(read_as<LoadOrCount>("auto", LoadOrCount(std::int64_t{7})),
+            LoadOrCount(Names<Load>::table.front().value));
+}
+
+TEST(Option, ARuleMayHaveANumberOfItsOwn) {
+  using Leveling = Leveled<Pace>;
+  for (const Leveling& value :
+       {Leveling{Pace::kSlow}, Leveling{Pace::kFast, 0.25}, Leveling{Pace::kFast, -3.0}})
+    expect_back(value);
+  EXPECT_EQ(read_as<Leveling>("slow:1e-3", {}), (Leveling{Pace::kSlow, 1e-3}));
+  expect_refused(Leveling{Pace::kFast, 2.0},
+                 {"", ":", "slow:", "slow:x", "walk", "walk:1", "slow:1:2", ":1"});
 }
 
 TEST(Option, NothingHasItsOwnWordAndTheOldOnes) {

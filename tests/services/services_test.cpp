@@ -3,11 +3,13 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 
 #include "tempera/services/features.hpp"
 #include "tempera/services/limits.hpp"
 #include "tempera/services/sampling.hpp"
 #include "tempera/services/score.hpp"
+#include "tempera/services/training_run.hpp"
 
 namespace tempera {
 namespace {
@@ -105,6 +107,19 @@ TEST_F(Services, AListenerStopsTheWork) {
   Impatient listener;
   EXPECT_THROW(estimate_likelihood(model(), options, executor_, listener), Interrupted);
   EXPECT_EQ(listener.stages.front(), "ais");
+}
+
+TEST(Resumed, OptionsThatMayChangeAreOptions) {
+  std::set<std::string> found;
+  TrainOptions::visit(
+      [&found](const OptionText& text, const auto&) {
+        if (may_change(text.name)) found.insert(text.name);
+      },
+      TrainOptions());
+  EXPECT_EQ(found, (std::set<std::string>{"checkpoint-every", "clip", "data", "decay-updates", "keep", "l1",
+                                          "l2", "lr", "patience", "report-every", "schedule", "updates",
+                                          "validate-every", "warmup"}));
+  EXPECT_FALSE(may_change("hidden"));
 }
 
 TEST_F(Services, EveryViolationIsReported) {
