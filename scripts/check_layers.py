@@ -28,7 +28,7 @@ RESTRICTED = {
     r"toml": {"services"},
     r"mpi\.h": {"parallel"},
     r"CLI/": {"apps"},
-    r"nlohmann/": {"apps"},
+    r"nlohmann/": {"apps", "io"},
     r"hwy/": {"kernels"},
     r"iostream": {"apps"},
     r"(csignal|signal\.h)$": {"apps"},

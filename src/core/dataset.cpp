@@ -5,11 +5,13 @@
 
 namespace tempera {
 
-BinaryData::BinaryData(Index n_cases, Index n_visible, std::span<const std::uint8_t> bytes)
+BinaryData::BinaryData(Index n_cases, Index n_visible, std::span<const std::uint8_t> bytes,
+                       CaseWeights weights)
     : n_cases_(n_cases),
       n_visible_(n_visible),
       words_per_case_(words_for(n_visible)),
-      words_(static_cast<std::size_t>(n_cases * words_per_case_)) {
+      words_(static_cast<std::size_t>(n_cases * words_per_case_)),
+      weights_(std::move(weights)) {
   for (Index n = 0; n < n_cases; ++n) {
     const std::uint8_t* values = bytes.data() + n * n_visible;
     Word* words = words_.data() + n * words_per_case_;
@@ -20,9 +22,10 @@ BinaryData::BinaryData(Index n_cases, Index n_visible, std::span<const std::uint
 Eigen::VectorXd BinaryData::means() const {
   Eigen::VectorXd sums = Eigen::VectorXd::Zero(n_visible_);
   for (Index n = 0; n < n_cases_; ++n) {
-    for (Index i = 0; i < n_visible_; ++i) sums[i] += value(n, i) ? 1.0 : 0.0;
+    const double weight = weights_[n];
+    for (Index i = 0; i < n_visible_; ++i) sums[i] += value(n, i) ? weight : 0.0;
   }
-  return sums / static_cast<double>(n_cases_);
+  return sums / weights_.total(n_cases_);
 }
 
 std::vector<Index> BinaryData::distinct_cases() const {
@@ -41,8 +44,8 @@ std::vector<Index> BinaryData::distinct_cases() const {
   return order;
 }
 
-RealData::RealData(Matrix rows, const Standardisation& units, bool exact_zeros)
-    : values_(units.standardised(std::move(rows))) {
+RealData::RealData(Matrix rows, const Standardisation& units, bool exact_zeros, CaseWeights weights)
+    : values_(units.standardised(std::move(rows))), weights_(std::move(weights)) {
   if (units.empty()) return;
   if (!exact_zeros) {
     log_volumes_.assign(static_cast<std::size_t>(n_cases()), units.log_volume());
@@ -51,11 +54,11 @@ RealData::RealData(Matrix rows, const Standardisation& units, bool exact_zeros)
   for (Index n = 0; n < n_cases(); ++n) log_volumes_.push_back(units.log_volume_of_others(row(n)));
 }
 
-Eigen::VectorXd RealData::means() const { return values_.cast<double>().colwise().mean(); }
+Eigen::VectorXd RealData::means() const { return weighted_mean(values_.cast<double>(), weights_); }
 
 Eigen::VectorXd RealData::variances() const {
   const Eigen::RowVectorXd centre = means().transpose();
-  return (values_.cast<double>().rowwise() - centre).array().square().colwise().mean();
+  return weighted_mean((values_.cast<double>().rowwise() - centre).array().square().matrix(), weights_);
 }
 
 bool is_shape_of(const std::vector<std::int64_t>& shape, Index n) {

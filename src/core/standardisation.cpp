@@ -16,14 +16,14 @@ struct Moments {
   double deviation = 0.0;  // 0 where the column does not vary
 };
 
-Moments moments_of(const Matrix& rows, Index column, bool exact_zeros) {
+Moments moments_of(const Matrix& rows, const CaseWeights& weights, Index column, bool exact_zeros) {
   double n = 0.0;
   double sum = 0.0;
   for (Index i = 0; i < rows.rows(); ++i) {
     const double x = rows(i, column);
     if (exact_zeros && x == 0.0) continue;
-    sum += x;
-    ++n;
+    sum += weights[i] * x;
+    n += weights[i];
   }
   if (n == 0.0) return {};
   const double mean = sum / n;
@@ -31,7 +31,7 @@ Moments moments_of(const Matrix& rows, Index column, bool exact_zeros) {
   for (Index i = 0; i < rows.rows(); ++i) {
     const double x = rows(i, column);
     if (exact_zeros && x == 0.0) continue;
-    squares += (x - mean) * (x - mean);
+    squares += weights[i] * ((x - mean) * (x - mean));
   }
   const double deviation = std::sqrt(squares / n);
   return {mean, deviation > kRounding * std::abs(mean) ? deviation : 0.0};
@@ -82,12 +82,13 @@ double Standardisation::log_volume_of_others(std::span<const float> u) const {
   return sum;
 }
 
-Standardisation fit_standardisation(const Matrix& rows, UnitFreedom freedom, bool exact_zeros) {
+Standardisation fit_standardisation(const Matrix& rows, UnitFreedom freedom, bool exact_zeros,
+                                    const CaseWeights& weights) {
   if (freedom == UnitFreedom::kNone) return {};
   Standardisation units{Eigen::VectorXd::Zero(rows.cols()), Eigen::VectorXd::Zero(rows.cols())};
   std::vector<double> varying;
   for (Index d = 0; d < rows.cols(); ++d) {
-    const Moments moments = moments_of(rows, d, exact_zeros);
+    const Moments moments = moments_of(rows, weights, d, exact_zeros);
     if (freedom == UnitFreedom::kAffine) units.centre[d] = moments.mean;
     units.scale[d] = moments.deviation;
     if (moments.deviation > 0.0) varying.push_back(moments.deviation);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/random/normal_distribution.hpp>
 #include <boost/random/uniform_int_distribution.hpp>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -19,19 +20,39 @@ constexpr int kIterations = 20;
 constexpr int kStarts = 8;
 constexpr int kLloyd = 100;
 
-Eigen::MatrixXf some_cases(const BinaryData& data, StreamEngine& random) {
+/// Rows of bits, and how often each counts.
+struct SomeCases {
+  Eigen::MatrixXf rows;
+  CaseWeights weights;
+
+  [[nodiscard]] Eigen::RowVectorXf mean() const {
+    if (weights.all_one()) return rows.colwise().mean();
+    return weighted_mean(rows.cast<double>(), weights).transpose().cast<float>();
+  }
+  /// Rows whose plain second moments are the weighted ones of these.
+  [[nodiscard]] Eigen::MatrixXf weighted() const {
+    Eigen::MatrixXf scaled = rows;
+    for (Index r = 0; !weights.all_one() && r < rows.rows(); ++r)
+      scaled.row(r) *= static_cast<float>(std::sqrt(weights[r] / weights.mean(rows.rows())));
+    return scaled;
+  }
+};
+
+SomeCases some_cases(const BinaryData& data, StreamEngine& random) {
   std::vector<Index> order(static_cast<std::size_t>(data.n_cases()));
   std::iota(order.begin(), order.end(), Index{0});
   const Index n = std::min({kMostCases, data.n_cases(), std::max<Index>(1, kMostValues / data.n_visible())});
   Eigen::MatrixXf x(n, data.n_visible());
+  std::vector<double> weights;
   for (Index r = 0; r < n; ++r) {
     const boost::random::uniform_int_distribution<std::size_t> later(static_cast<std::size_t>(r),
                                                                      order.size() - 1);
     std::swap(order[static_cast<std::size_t>(r)], order[later(random)]);
-    for (Index i = 0; i < data.n_visible(); ++i)
-      x(r, i) = data.value(order[static_cast<std::size_t>(r)], i) ? 1.0F : 0.0F;
+    const Index chosen = order[static_cast<std::size_t>(r)];
+    for (Index i = 0; i < data.n_visible(); ++i) x(r, i) = data.value(chosen, i) ? 1.0F : 0.0F;
+    if (!data.weights().all_one()) weights.push_back(data.weights()[chosen]);
   }
-  return x;
+  return {std::move(x), CaseWeights(std::move(weights))};
 }
 
 /// Leading right singular vectors.
@@ -53,18 +74,23 @@ Index nearest(const Eigen::MatrixXf& centres, const Eigen::RowVectorXf& point, f
   return best;
 }
 
-/// Centres drawn one after another with probability proportional to the squared distance from the others.
-Eigen::MatrixXf first_centres(const Eigen::MatrixXf& points, Index k, StreamEngine& random) {
+/// Centres drawn one after another with probability proportional to the squared distance from the others,
+/// and to how often a point counts.
+Eigen::MatrixXf first_centres(const Eigen::MatrixXf& points, const CaseWeights& weights, Index k,
+                              StreamEngine& random) {
+  Eigen::VectorXf counts = Eigen::VectorXf::Ones(points.rows());
+  for (Index n = 0; n < points.rows(); ++n) counts[n] = static_cast<float>(weights[n]);
   Eigen::MatrixXf centres(k, points.cols());
   const float rounding = 1e-6F * points.rowwise().squaredNorm().maxCoeff();
   Eigen::VectorXf distances = Eigen::VectorXf::Constant(points.rows(), 1.0F);
   for (Index c = 0; c < k; ++c) {
-    const double total = distances.cast<double>().sum();
+    const Eigen::VectorXf pull = distances.cwiseProduct(counts);
+    const double total = pull.cast<double>().sum();
     if (total <= 0.0) return centres.topRows(c);  // every place is taken
     double u = uniform_53(random) * total;
     Index chosen = 0;
-    while (chosen + 1 < points.rows() && u >= static_cast<double>(distances[chosen]))
-      u -= static_cast<double>(distances[chosen++]);
+    while (chosen + 1 < points.rows() && u >= static_cast<double>(pull[chosen]))
+      u -= static_cast<double>(pull[chosen++]);
     centres.row(c) = points.row(chosen);
     const Eigen::VectorXf to_new = (points.rowwise() - centres.row(c)).rowwise().squaredNorm();
     distances = c == 0 ? to_new : distances.cwiseMin(to_new);
@@ -74,7 +100,8 @@ Eigen::MatrixXf first_centres(const Eigen::MatrixXf& points, Index k, StreamEngi
 }
 
 /// Lloyd's iteration; returns the sum of squared distances.
-double improve(const Eigen::MatrixXf& points, Eigen::MatrixXf& centres, Eigen::VectorXd& occupancy) {
+double improve(const Eigen::MatrixXf& points, const CaseWeights& weights, Eigen::MatrixXf& centres,
+               Eigen::VectorXd& occupancy) {
   double cost = std::numeric_limits<double>::infinity();
   for (int t = 0; t < kLloyd; ++t) {
     Eigen::MatrixXd sums = Eigen::MatrixXd::Zero(centres.rows(), centres.cols());
@@ -83,11 +110,11 @@ double improve(const Eigen::MatrixXf& points, Eigen::MatrixXf& centres, Eigen::V
     for (Index n = 0; n < points.rows(); ++n) {
       float distance = 0;
       const Index c = nearest(centres, points.row(n), distance);
-      now += static_cast<double>(distance);
-      sums.row(c) += points.row(n).cast<double>();
-      counts[c] += 1.0;
+      now += weights[n] * static_cast<double>(distance);
+      sums.row(c) += weights[n] * points.row(n).cast<double>();
+      counts[c] += weights[n];
     }
-    occupancy = counts / static_cast<double>(points.rows());
+    occupancy = counts / weights.total(points.rows());
     if (now >= cost) break;
     cost = now;
     for (Index c = 0; c < centres.rows(); ++c) {
@@ -101,9 +128,9 @@ double improve(const Eigen::MatrixXf& points, Eigen::MatrixXf& centres, Eigen::V
 
 double largest_variance(const BinaryData& data, StreamEngine random) {
   if (data.n_cases() == 0) return 0.0;
-  Eigen::MatrixXf x = some_cases(data, random);
-  const Eigen::RowVectorXf mean = x.colwise().mean();
-  x.rowwise() -= mean;
+  SomeCases cases = some_cases(data, random);
+  cases.rows.rowwise() -= cases.mean();
+  const Eigen::MatrixXf x = cases.weighted();
   const Eigen::MatrixXf along = x * principal_axes(x, 1, random);
   return static_cast<double>(along.squaredNorm()) / static_cast<double>(x.rows());
 }
@@ -111,17 +138,17 @@ double largest_variance(const BinaryData& data, StreamEngine random) {
 DataClusters find_clusters(const BinaryData& data, Index k, StreamEngine random) {
   DataClusters clusters;
   if (data.n_cases() == 0) return clusters;
-  Eigen::MatrixXf x = some_cases(data, random);
-  const Eigen::RowVectorXf mean = x.colwise().mean();
-  x.rowwise() -= mean;
-  clusters.axes = principal_axes(x, kComponents, random);
+  SomeCases cases = some_cases(data, random);
+  const Eigen::RowVectorXf mean = cases.mean();
+  cases.rows.rowwise() -= mean;
+  clusters.axes = principal_axes(cases.weighted(), kComponents, random);
   clusters.origin = -(mean * clusters.axes).transpose();
-  const Eigen::MatrixXf points = x * clusters.axes;
+  const Eigen::MatrixXf points = cases.rows * clusters.axes;
   double best = std::numeric_limits<double>::infinity();
   for (int start = 0; start < kStarts; ++start) {
-    Eigen::MatrixXf centres = first_centres(points, std::min(k, points.rows()), random);
+    Eigen::MatrixXf centres = first_centres(points, cases.weights, std::min(k, points.rows()), random);
     Eigen::VectorXd occupancy;
-    const double cost = improve(points, centres, occupancy);
+    const double cost = improve(points, cases.weights, centres, occupancy);
     if (cost >= best) continue;
     best = cost;
     std::vector<Index> order;

@@ -2,17 +2,26 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <limits>
 
 namespace tempera {
 namespace {
 
+/// Rows about the mean, whose plain second moments are those of the weighted cases.
 Eigen::MatrixXf centred(const BinaryData& data) {
   Eigen::MatrixXf x(data.n_cases(), data.n_visible());
   for (Index n = 0; n < data.n_cases(); ++n) {
     for (Index i = 0; i < data.n_visible(); ++i) x(n, i) = data.value(n, i) ? 1.0F : 0.0F;
   }
-  x.rowwise() -= x.colwise().mean().eval();
+  const CaseWeights& weights = data.weights();
+  if (weights.all_one()) {
+    x.rowwise() -= x.colwise().mean().eval();
+    return x;
+  }
+  x.rowwise() -= data.means().transpose().cast<float>();
+  for (Index n = 0; n < x.rows(); ++n)
+    x.row(n) *= static_cast<float>(std::sqrt(weights[n] / weights.mean(x.rows())));
   return x;
 }
 
@@ -56,9 +65,9 @@ double near_own(const BinaryData& a, const BinaryData& b) {
   for (Index n = 0; n < a.n_cases(); ++n) {
     const int own = nearest(a.row(n), a, n);
     const int other = nearest(a.row(n), b, -1);
-    sum += own < other ? 1.0 : own == other ? 0.5 : 0.0;
+    sum += a.weights()[n] * (own < other ? 1.0 : own == other ? 0.5 : 0.0);
   }
-  return sum / static_cast<double>(a.n_cases());
+  return sum / a.weights().total(a.n_cases());
 }
 
 }  // namespace

@@ -8,9 +8,11 @@
 
 namespace tempera {
 
-Likelihood mean_log_likelihood(std::span<const double> free_energies, const LogPartition& log_partition) {
+Likelihood mean_log_likelihood(std::span<const double> free_energies, const LogPartition& log_partition,
+                               const CaseWeights& weights) {
   MeanVariance cases;
-  for (const double f : free_energies) cases.add(-f);
+  for (std::size_t n = 0; n < free_energies.size(); ++n)
+    cases.add(-free_energies[n], weights[static_cast<Index>(n)]);
   return {cases.mean() - log_partition.value,
           std::hypot(cases.standard_error(), log_partition.standard_error), free_energies.size()};
 }

@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 
 // --- which arrays are the cases ----------------------------------------------------------------------------
 
-enum class Role { kCases, kLabels, kNames };
+enum class Role { kCases, kLabels, kNames, kWeights };
 
 struct Meaning {
   std::string split;
@@ -45,7 +45,8 @@ std::optional<Meaning> meaning_of(std::string name) {
   static const std::vector<std::pair<Role, std::vector<const char*>>> roles = {
       {Role::kCases, {"x", "data", "images", "samples", "features", "visible", ""}},
       {Role::kLabels, {"y", "labels", "label", "targets", "target"}},
-      {Role::kNames, {"name", "names"}}};
+      {Role::kNames, {"name", "names"}},
+      {Role::kWeights, {"weight", "weights", "sample_weight", "sample_weights"}}};
   for (const auto& [split, words] : splits) {
     for (const char* const word : words) {
       for (const auto& [role, parts] : roles) {
@@ -62,7 +63,8 @@ std::optional<Meaning> meaning_of(std::string name) {
   // Without the name of a split they are of the train split, where nothing else is.
   static const std::vector<std::pair<Role, std::vector<const char*>>> alone = {
       {Role::kCases, {"x", "samples", "samples_visible", "data", "images", "arr_0", "sparse matrix"}},
-      {Role::kLabels, {"y", "labels", "label", "targets", "target"}}};
+      {Role::kLabels, {"y", "labels", "label", "targets", "target"}},
+      {Role::kWeights, {"weight", "weights", "sample_weight", "sample_weights"}}};
   constexpr int kAlone = 100;
   for (const auto& [role, parts] : alone) {
     int rank = kAlone;
@@ -72,6 +74,13 @@ std::optional<Meaning> meaning_of(std::string name) {
     }
   }
   return std::nullopt;
+}
+
+void set_weights(std::vector<double> weights, const std::string& where, Table& table) {
+  if (static_cast<Index>(weights.size()) != table.rows)
+    throw DataError(where + ": expected " + std::to_string(table.rows) +
+                    " weights, one for each case, found " + std::to_string(weights.size()));
+  table.weights = std::move(weights);
 }
 
 /// Labels as they came: numbers, or words.
@@ -167,6 +176,17 @@ void load_arrays(const ArraySource& source, const std::string& chosen, bool allo
         bad(source.name(), names.name + ": expected texts, the names of the cases");
       data.names[split] = source.texts(names);
     }
+  }
+  // The cases are there by now.
+  for (const auto& [key, value] : best) {
+    const auto table = data.splits.find(key.first);
+    if (key.second != Role::kWeights || table == data.splits.end()) continue;
+    const ArrayInfo& array = *value.second;
+    if (array.kind != ArrayInfo::Kind::kNumbers) bad(source.name() + ":" + array.name, array.why);
+    const Table numbers = source.numbers(array, true);
+    std::vector<double> weights;
+    for (Index k = 0; k < numbers.rows * numbers.columns; ++k) weights.push_back(numbers.at(k));
+    set_weights(std::move(weights), source.name() + ":" + array.name, table->second);
   }
   number_labels(labels, data);
   for (const auto& [split, names] : data.names) {
@@ -289,6 +309,15 @@ void choose_columns(const ColumnOptions& reading, std::map<std::string, std::vec
     }
     number_labels(labels, data);
   }
+  if (!reading.weights.empty()) {
+    const auto column = column_of(data, reading.weights);
+    if (!column) no_such_column(data, "weights", reading.weights);
+    out[static_cast<std::size_t>(*column)] = true;
+    for (auto& [split, table] : data.splits) {
+      table.weights.clear();
+      for (Index n = 0; n < table.rows; ++n) table.weights.push_back(table.at(n * table.columns + *column));
+    }
+  }
   for (const std::string& given : reading.drop) {
     if (words.erase(given) > 0) continue;
     const auto column = column_of(data, given);
@@ -317,6 +346,58 @@ void choose_columns(const ColumnOptions& reading, std::map<std::string, std::vec
   if (static_cast<Index>(kept.size()) != data.columns()) keep_columns(kept, data);
 }
 
+// --- some of the cases -----------------------------------------------------------------------------------
+
+void keep_cases(const std::string& split, const std::vector<Index>& kept, DataFile& data) {
+  Table& table = data.splits.at(split);
+  const auto select = [&](auto& lists) {
+    const auto found = lists.find(split);
+    if (found == lists.end() || static_cast<Index>(found->second.size()) != table.rows) return;
+    auto all = std::move(found->second);
+    found->second.clear();
+    for (const Index n : kept) found->second.push_back(std::move(all[static_cast<std::size_t>(n)]));
+  };
+  select(data.labels);
+  select(data.names);
+  table = rows_of(table, kept);
+  compact(table);
+}
+
+/// Weights are as they are used: positive, and none where every case counts once.
+void settle_weights(DataFile& data) {
+  for (auto& [split, table] : data.splits) {
+    if (table.weights.empty()) continue;
+    std::vector<Index> kept;
+    double total = 0.0;
+    for (Index n = 0; n < table.rows; ++n) {
+      const double weight = table.weights[static_cast<std::size_t>(n)];
+      if (!(weight >= 0.0) || !std::isfinite(weight))
+        bad(data.name, format("case %lld of %s: its weight is %g; a weight is at least 0 and finite",
+                              static_cast<long long>(n), split.c_str(), weight));
+      total += weight;
+      if (weight > 0.0) kept.push_back(n);
+    }
+    if (kept.empty()) bad(data.name, "every case of the split " + split + " has weight 0");
+    const auto without = static_cast<long long>(table.rows - static_cast<Index>(kept.size()));
+    if (without > 0) keep_cases(split, kept, data);
+    if (total <= 1.0 + 1e-6 && kept.size() > 1) {
+      // Shares of a whole say nothing of how many cases there were.
+      for (double& weight : table.weights) weight *= static_cast<double>(kept.size()) / total;
+      total = static_cast<double>(kept.size());
+      data.remarks.push_back("the weights of the split " + split +
+                             " add up to 1: they are shares, and are scaled to a mean of 1");
+    }
+    if (std::all_of(table.weights.begin(), table.weights.end(), [](double w) { return w == 1.0; }))
+      table.weights.clear();
+    if (without > 0)
+      data.remarks.push_back(
+          format("%lld cases of the split %s have weight 0 and are left out", without, split.c_str()));
+    if (!table.weights.empty())
+      data.remarks.push_back(format("the %zu cases of the split %s are weighted, and count as %g",
+                                    kept.size(), split.c_str(), total));
+  }
+}
+
 // --- missing values ----------------------------------------------------------------------------------------
 
 /// Where values are missing: how many, and the first.
@@ -342,6 +423,7 @@ Missing missing_in(const DataFile& data) {
 
 void fill_missing(DataFile& data) {
   const Table& train = data.splits.count("train") > 0 ? data.splits.at("train") : data.splits.begin()->second;
+  const CaseWeights weights = weights_of(train);
   std::vector<float> means;
   for (Index i = 0; i < train.columns; ++i) {
     double sum = 0.0;
@@ -349,8 +431,8 @@ void fill_missing(DataFile& data) {
     for (Index n = 0; n < train.rows; ++n) {
       const double x = train.at(n * train.columns + i);
       if (std::isnan(x)) continue;
-      sum += x;
-      count += 1.0;
+      sum += weights[n] * x;
+      count += weights[n];
     }
     if (count == 0.0)
       bad(data.name, "column " + quoted(data, i) + " has no value in the train split: --drop it");
@@ -374,20 +456,10 @@ void drop_missing(DataFile& data) {
     }
     if (static_cast<Index>(whole.size()) == table.rows) continue;
     if (whole.empty()) bad(data.name, "every case of the split " + split + " has missing values");
-    const auto select = [&](auto& lists) {
-      const auto found = lists.find(split);
-      if (found == lists.end() || static_cast<Index>(found->second.size()) != table.rows) return;
-      auto all = std::move(found->second);
-      found->second.clear();
-      for (const Index n : whole) found->second.push_back(std::move(all[static_cast<std::size_t>(n)]));
-    };
-    select(data.labels);
-    select(data.names);
     data.remarks.push_back(format("%lld cases of the split %s have missing values and are left out",
                                   static_cast<long long>(table.rows - static_cast<Index>(whole.size())),
                                   split.c_str()));
-    table = rows_of(table, whole);
-    compact(table);
+    keep_cases(split, whole, data);
   }
 }
 
@@ -421,6 +493,7 @@ void remark_on_columns(DataFile& data) {
   if (found == data.splits.end()) return;
   const Table& table = found->second;
   static const std::set<std::string> labels = {"label", "labels", "class", "target", "species", "category"};
+  static const std::set<std::string> weights = {"weight", "weights", "sample_weight", "count", "counts"};
   for (Index i = 0; i < table.columns; ++i) {
     const std::string name = static_cast<std::size_t>(i) < data.column_names.size()
                                  ? data.column_names[static_cast<std::size_t>(i)]
@@ -432,6 +505,12 @@ void remark_on_columns(DataFile& data) {
       data.remarks.push_back("column '" + name +
                              "' looks like labels, and is taken for a visible: --labels " + name +
                              " takes it out");
+      continue;
+    }
+    if (weights.count(lower) > 0) {
+      data.remarks.push_back("column '" + name +
+                             "' looks like weights of the cases, and is taken for a visible: --weights " +
+                             name + " takes it for that");
       continue;
     }
     bool counts = table.rows > 2;
@@ -468,6 +547,7 @@ std::unique_ptr<ArraySource> source_of(FileKind kind, const fs::path& path) {
       return numpy_archive(path);
     case FileKind::kIdx:
     case FileKind::kText:
+    case FileKind::kJson:
       break;
   }
   return nullptr;
@@ -546,6 +626,8 @@ DataFile load_data(const std::string& name, const ReadingOptions& reading, bool 
       bad(file, "holds a single table: say its name alone");
     } else if (kind == FileKind::kIdx) {
       data.splits["train"] = read_idx(file, data.visible_shape, 2);
+    } else if (kind == FileKind::kJson) {
+      data.splits["train"] = read_counts(file);
     } else {
       TextTable text = read_text(file, reading.columns.header);
       data.splits["train"] = std::move(text.table);
@@ -572,6 +654,7 @@ DataFile load_data(const std::string& name, const ReadingOptions& reading, bool 
   }
   set_visible_shape(reading, data);
   choose_columns(reading.columns, words, data);
+  settle_weights(data);
   handle_missing(reading.columns.missing, allow_non_finite, data);
   for (const auto& [split, table] : data.splits) {
     for (std::size_t k = 0; k < table.floats.size() && !allow_non_finite; ++k) {
@@ -615,6 +698,8 @@ void write_data_arrays(const DataFile& data, const fs::path& path) {
     if (format == TableFormat::kNpy) continue;
     if (const auto y = data.labels.find(split); y != data.labels.end())
       arrays.push_back({prefix + "y", {y->second.size()}, std::span<const std::int64_t>(y->second)});
+    if (!table.weights.empty())
+      arrays.push_back({prefix + "weight", {table.weights.size()}, std::span<const double>(table.weights)});
   }
   if (data.splits.size() > 1 && format != TableFormat::kNpz)
     throw UsageError("--out " + path.string() +
@@ -634,6 +719,8 @@ void write_data(const DataFile& data, const fs::path& path) {
     } else {
       file.dataset("/" + split + "/x", shape, table.floats.data());
     }
+    if (!table.weights.empty())
+      file.dataset("/" + split + "/weight", {table.weights.size()}, table.weights.data());
   }
   for (const auto& [split, y] : data.labels) file.dataset("/" + split + "/y", {y.size()}, y.data());
   for (const auto& [split, names] : data.names) {

@@ -56,7 +56,8 @@ bool Preprocessing::operator==(const Preprocessing& other) const {
          equal(whiten, other.whiten);
 }
 
-Preprocessing fit_preprocessing(const Matrix& cases, const PreprocessingRequest& request) {
+Preprocessing fit_preprocessing(const Matrix& cases, const PreprocessingRequest& request,
+                                const CaseWeights& weights) {
   Preprocessing steps;
   steps.n_inputs = cases.cols();
   steps.dequantised = request.dequantise;
@@ -66,17 +67,19 @@ Preprocessing fit_preprocessing(const Matrix& cases, const PreprocessingRequest&
   Matrix x = cases;
   per_case(steps, x);
   if (request.centre || request.whiten != Whitening::kNone) {
-    steps.mean = x.cast<double>().colwise().mean().transpose().cast<float>();
+    steps.mean = weighted_mean(x.cast<double>(), weights).cast<float>();
     x.rowwise() -= steps.mean.transpose();
   }
   if (request.whiten == Whitening::kNone) return steps;
   Eigen::MatrixXd covariance = Eigen::MatrixXd::Zero(x.cols(), x.cols());
   constexpr Index kRows = 1024;
   for (Index first = 0; first < x.rows(); first += kRows) {
-    const Eigen::MatrixXd part = x.middleRows(first, std::min(kRows, x.rows() - first)).cast<double>();
+    Eigen::MatrixXd part = x.middleRows(first, std::min(kRows, x.rows() - first)).cast<double>();
+    for (Index n = 0; !weights.all_one() && n < part.rows(); ++n)
+      part.row(n) *= std::sqrt(weights[first + n]);
     covariance += part.transpose() * part;
   }
-  covariance /= static_cast<double>(x.rows());
+  covariance /= weights.total(x.rows());
   const SymmetricEigen<double> eigen = symmetric_eigen(covariance);
   // Largest first; axes along which the data do not vary go.
   const Eigen::VectorXd variances = eigen.values.reverse();

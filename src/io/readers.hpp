@@ -18,4 +18,7 @@ struct TextTable {
 };
 TextTable read_text(const std::filesystem::path& path, HeaderRule header);
 
+/// Bits and how often each was seen, of a JSON text as {"0101": 12, "1100": 3}. Throws DataError.
+Table read_counts(const std::filesystem::path& path);
+
 }  // namespace tempera

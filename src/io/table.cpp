@@ -8,8 +8,6 @@
 #include "tempera/io/data_files.hpp"
 
 namespace tempera {
-namespace {}  // namespace
-
 const Table& DataFile::split(const std::string& wanted) const {
   const auto found = splits.find(wanted);
   if (found != splits.end()) return found->second;
@@ -31,9 +29,12 @@ Table rows_of(const Table& table, std::span<const Index> rows) {
       part.floats.insert(part.floats.end(), table.floats.begin() + first,
                          table.floats.begin() + first + table.columns);
     }
+    if (!table.weights.empty()) part.weights.push_back(table.weights[static_cast<std::size_t>(n)]);
   }
   return part;
 }
+
+CaseWeights weights_of(const Table& table) { return CaseWeights(table.weights); }
 
 Matrix real_rows(const Table& table) {
   Matrix rows(table.rows, table.columns);
@@ -78,19 +79,25 @@ Range range_of(const DataFile& data) {
 /// A threshold for every column, from the training cases: its median, or its mean.
 std::vector<float> column_thresholds(const Table& table, BinarizeMethod method) {
   std::vector<float> thresholds;
-  std::vector<double> column(static_cast<std::size_t>(table.rows));
+  const CaseWeights weights = weights_of(table);
+  const double total = weights.total(table.rows);
+  std::vector<std::pair<double, double>> column(static_cast<std::size_t>(table.rows));  // values, weights
   for (Index i = 0; i < table.columns; ++i) {
-    for (Index n = 0; n < table.rows; ++n)
-      column[static_cast<std::size_t>(n)] = table.at(n * table.columns + i);
+    double sum = 0.0;
+    for (Index n = 0; n < table.rows; ++n) {
+      const double x = table.at(n * table.columns + i);
+      column[static_cast<std::size_t>(n)] = {x, weights[n]};
+      sum += weights[n] * x;
+    }
     if (method == BinarizeMethod::kMean) {
-      double sum = 0.0;
-      for (const double x : column) sum += x;
-      thresholds.push_back(static_cast<float>(sum / static_cast<double>(table.rows)));
+      thresholds.push_back(static_cast<float>(sum / total));
       continue;
     }
-    const auto middle = column.begin() + static_cast<std::ptrdiff_t>((column.size() - 1) / 2);
-    std::nth_element(column.begin(), middle, column.end());
-    thresholds.push_back(static_cast<float>(*middle));
+    std::sort(column.begin(), column.end());
+    double below = 0.0;
+    auto middle = column.begin();
+    while ((below += middle->second) < 0.5 * total && middle + 1 != column.end()) ++middle;
+    thresholds.push_back(static_cast<float>(middle->first));
   }
   return thresholds;
 }
@@ -171,7 +178,7 @@ BinaryData binarize(const DataFile& data, const std::string& split, const Binari
       bits[static_cast<std::size_t>(k)] = on ? 1 : 0;
     }
   }
-  return {table.rows, table.columns, bits};
+  return {table.rows, table.columns, bits, weights_of(table)};
 }
 
 Index constant_columns(const Table& table) {

@@ -77,6 +77,7 @@ Cases<M>::Cases(const Engine<M>& engine, const typename M::Data& data, Index mos
   using Value = std::remove_const_t<typename decltype(data.row(0))::element_type>;
   std::set<std::vector<Value>> seen;
   std::vector<Index> which;
+  std::vector<double> weights;
   // Drawn once, ascending: rows may have a period.
   StreamEngine random = engine.streams.engine(Purpose::kReportedCases, 0);
   for (Index row = 0; row < data.n_cases(); ++row) {
@@ -85,10 +86,12 @@ Cases<M>::Cases(const Engine<M>& engine, const typename M::Data& data, Index mos
   }
   for (Index i = 0; i < n_; ++i) {
     log_volumes_.push_back(data.log_volume(which[static_cast<std::size_t>(i)]));
+    if (!data.weights().all_one()) weights.push_back(data.weights()[which[static_cast<std::size_t>(i)]]);
     const auto row = data.row(which[static_cast<std::size_t>(i)]);
     if (M::kDiscrete && seen.insert({row.begin(), row.end()}).second)
       distinct_.push_back(static_cast<std::size_t>(i));
   }
+  weights_ = CaseWeights(std::move(weights));
   const std::span<const Index> all(which);
   for (Index first = 0; first < n_; first += kPanelCases) {
     const auto begin = static_cast<std::size_t>(first);
@@ -118,7 +121,7 @@ Likelihood Cases<M>::likelihood(const Engine<M>& engine, const typename M::Param
   // Densities may be above 1.
   possible = possible && (!M::kDiscrete || log_total_probability(distinct, z) <=
                                                3.0 * z.standard_error + kProbabilityRounding);
-  return mean_log_likelihood(energies, z);
+  return mean_log_likelihood(energies, z, weights_);
 }
 
 template <EnergyModel M>
@@ -341,13 +344,12 @@ void LogZAudit<M>::compare(const Assessment& found, TrainingVerdict& verdict) co
 }
 
 template <EnergyModel M>
-std::optional<LogPartition> LogZAudit<M>::independent(const TrainState<M>& s, double largest_error,
-                                                      std::uint64_t most_rounds) {
+LogPartition LogZAudit<M>::independent(const TrainState<M>& s, double largest_error,
+                                       std::uint64_t most_rounds) {
   const Engine<M> apart{engine_.model, {~engine_.streams.seed}, engine_.executor};
-  bool stopped = false;
   const Progress progress = [&](double) {
-    stopped = stopped || listener_.progress("settling log Z", 0.0, "") == Control::kStop;
-    return stopped ? Control::kStop : Control::kContinue;
+    if (listener_.progress("settling log Z", 0.0, "") == Control::kStop) throw Interrupted();
+    return Control::kContinue;
   };
   Tracker<M> own = s.tracker;
   const Jumps jumps = jumps_of(engine_.model, plan_.sampling, s);
@@ -364,26 +366,24 @@ std::optional<LogPartition> LogZAudit<M>::independent(const TrainState<M>& s, do
   own.current = false;
   settle(apart, most_rounds, own, progress, jumps);
   LogPartition z;
-  for (std::uint64_t done = 0; done < most_rounds && !stopped; done += kSettledRounds) {
+  for (std::uint64_t done = 0; done < most_rounds; done += kSettledRounds) {
     refresh(apart, kSettledRounds, own, progress, jumps);
     z = tracked_log_partition(apart, s.result(), own);
     if (z.standard_error <= largest_error) break;
   }
-  if (stopped) return std::nullopt;
   return z;
 }
 
 template <EnergyModel M>
 Assessment LogZAudit<M>::settled(Assessment found, const TrainState<M>& s, double largest_error) {
   if (!has_ladder(s) || memory_.missed != 0.0) return found;
-  const auto z = independent(s, largest_error, kMostRounds);
-  if (!z) return found;
-  found.log_partition = *z;
+  const LogPartition z = independent(s, largest_error, kMostRounds);
+  found.log_partition = z;
   weigh(found, s);
   memory_.doubt = static_cast<std::uint64_t>(found.doubt);
   memory_.settled_update = s.update;
-  memory_.settled_value = z->value;
-  memory_.settled_error = z->standard_error;
+  memory_.settled_value = z.value;
+  memory_.settled_error = z.standard_error;
   return found;
 }
 
@@ -410,14 +410,15 @@ Assessment LogZAudit<M>::concluded(const Assessment& found, const TrainState<M>&
   const LogPartition& tracked = found.log_partition;
   if (plan_.tracking.enumerate && enumeration_operations(engine_.model) <= rounds * round) {
     conclude(exact_log_partition(engine_, s.result(), {}));
-  } else if (const auto z = independent(s, tracked.standard_error, static_cast<std::uint64_t>(rounds))) {
-    if (z->standard_error <= kLessKnown * tracked.standard_error) conclude(*z);
-    const double error = std::hypot(z->standard_error, tracked.standard_error);
-    if (result.trusted() && std::abs(z->value - tracked.value) > kMovedErrors * error) {
+  } else {
+    const LogPartition z = independent(s, tracked.standard_error, static_cast<std::uint64_t>(rounds));
+    if (z.standard_error <= kLessKnown * tracked.standard_error) conclude(z);
+    const double error = std::hypot(z.standard_error, tracked.standard_error);
+    if (result.trusted() && std::abs(z.value - tracked.value) > kMovedErrors * error) {
       result.doubt = LogZDoubt::kRefresh;
       warn_once(LogZDoubt::kRefresh, s.update,
-                format("independent rounds give log Z %.3f (%.3f), and not %.3f (%.3f)", z->value + shift(s),
-                       z->standard_error, tracked.value + shift(s), tracked.standard_error));
+                format("independent rounds give log Z %.3f (%.3f), and not %.3f (%.3f)", z.value + shift(s),
+                       z.standard_error, tracked.value + shift(s), tracked.standard_error));
     }
   }
   memory_.doubt = static_cast<std::uint64_t>(result.doubt);

@@ -38,19 +38,31 @@ struct Moments {
   }
 };
 
-Eigen::MatrixXd rows_of(const RealData& data, Index begin, Index end) {
-  Eigen::MatrixXd rows(end - begin, data.n_visible());
-  for (Index n = begin; n < end; ++n) {
-    for (Index d = 0; d < data.n_visible(); ++d) rows(n - begin, d) = data.value(n, d);
+/// Rows, and how often each counts.
+struct WeightedRows {
+  Eigen::MatrixXd rows;
+  Eigen::VectorXd weights;
+
+  [[nodiscard]] WeightedRows part(Index begin, Index end) const {
+    return {rows.middleRows(begin, end - begin), weights.segment(begin, end - begin)};
   }
-  return rows;
+};
+
+WeightedRows rows_of(const RealData& data) {
+  WeightedRows all{Eigen::MatrixXd(data.n_cases(), data.n_visible()), Eigen::VectorXd(data.n_cases())};
+  for (Index n = 0; n < data.n_cases(); ++n) {
+    for (Index d = 0; d < data.n_visible(); ++d) all.rows(n, d) = data.value(n, d);
+    all.weights[n] = data.weights()[n];
+  }
+  return all;
 }
 
-Moments sums_of(const Eigen::MatrixXd& rows) {
-  Moments sums(rows.cols());
-  sums.n = static_cast<double>(rows.rows());
-  sums.first = rows.colwise().sum();
-  sums.second = rows.transpose() * rows;
+Moments sums_of(const WeightedRows& some) {
+  Moments sums(some.rows.cols());
+  const Eigen::MatrixXd weighted = some.weights.asDiagonal() * some.rows;
+  sums.n = some.weights.sum();
+  sums.first = weighted.colwise().sum();
+  sums.second = weighted.transpose() * some.rows;
   return sums;
 }
 
@@ -73,16 +85,15 @@ Eigen::VectorXd log_densities(const Moments& sums, double shrinkage, const Eigen
 }
 
 /// How far to the diagonal, by cross-validation on every kParts-th part of the cases.
-double best_shrinkage(const Eigen::MatrixXd& rows, const Moments& all) {
-  const Index n = rows.rows();
+double best_shrinkage(const WeightedRows& rows, const Moments& all) {
+  const Index n = rows.weights.size();
   std::array<double, kShrinkages.size()> scores{};
   for (Index part = 0; part < kParts; ++part) {
-    const Eigen::MatrixXd held =
-        rows.middleRows(part * n / kParts, (part + 1) * n / kParts - part * n / kParts);
+    const WeightedRows held = rows.part(part * n / kParts, (part + 1) * n / kParts);
     Moments others = all;
     others.add(sums_of(held), -1.0);
     for (std::size_t k = 0; k < kShrinkages.size(); ++k)
-      scores[k] += log_densities(others, kShrinkages[k], held).sum();
+      scores[k] += log_densities(others, kShrinkages[k], held.rows).dot(held.weights);
   }
   std::size_t best = kShrinkages.size() - 1;
   for (std::size_t k = 0; k < kShrinkages.size(); ++k) {
@@ -108,13 +119,12 @@ std::optional<Likelihood> gaussian_likelihood(const typename M::Data& train, con
   if (known == nullptr || held->n_cases() == 0 || known->n_cases() < kLeastCases ||
       known->n_visible() > kMostGaussianColumns)
     return std::nullopt;
-  const Eigen::MatrixXd rows = rows_of(*known, 0, known->n_cases());
+  const WeightedRows rows = rows_of(*known);
   const Moments all = sums_of(rows);
-  const Eigen::VectorXd densities =
-      log_densities(all, best_shrinkage(rows, all), rows_of(*held, 0, held->n_cases()));
+  const Eigen::VectorXd densities = log_densities(all, best_shrinkage(rows, all), rows_of(*held).rows);
   std::vector<double> energies;
   for (Index n = 0; n < held->n_cases(); ++n) energies.push_back(held->log_volume(n) - densities[n]);
-  return mean_log_likelihood(energies, {0.0, 0.0, 1.0});
+  return mean_log_likelihood(energies, {0.0, 0.0, 1.0}, held->weights());
 }
 
 #define TEMPERA_INSTANTIATE(M)                                                  \

@@ -32,6 +32,11 @@ constexpr const char* kTracker = "/state/tracker";
 constexpr const char* kLadder = "/state/ladder";
 constexpr const char* kModes = "/state/modes";
 constexpr const char* kOffered = "offered";
+constexpr const char* kPending = "/state/observers/pending";
+/// Numbers of a report at most.
+constexpr std::uint64_t kMostPending = 256;
+/// More than there can be between two reports.
+constexpr std::uint64_t kMostLooks = 4096;
 
 /// Where the trajectory of an sml-ptt run stands: in files of version 1 and in those of today.
 std::string trajectory_group(const Hdf5Reader& file) {
@@ -185,7 +190,64 @@ class LadderReader {
   std::uint64_t n_draws_ = 0;
 };
 
+/// Calls f(number) for every number of a report, but for the list of live units.
+template <class Report, class F>
+void visit_numbers(Report& report, const F& f) {
+  f(report.update);
+  f(report.total);
+  f(report.epoch);
+  f(report.learning_rate);
+  f(report.gradient_norm);
+  f(report.step_norm);
+  f(report.natural.predicted_kl);
+  f(report.natural.predicted_gain);
+  f(report.natural.cosine);
+  f(report.solve.iterations);
+  f(report.solve.residual);
+  f(report.projections);
+  f(report.data_free_energy);
+  f(report.chain_free_energy);
+  f(report.r_hat);
+  f(report.autocorrelation_time);
+  f(report.effective_sample_size);
+  f(report.cluster_variation);
+  f(report.log_partition.value);
+  f(report.log_partition.standard_error);
+  f(report.log_partition.effective_fraction);
+}
+
 }  // namespace
+
+std::vector<double> numbers_of(const UpdateReport& report) {
+  std::vector<double> numbers;
+  // Files hold finite numbers alone: each stands behind a 1, and a 0 behind a 0 is none.
+  const auto add = [&](const auto& number) {
+    const auto x = static_cast<double>(number);
+    const bool known = std::isfinite(x);
+    numbers.insert(numbers.end(), {known ? 1.0 : 0.0, known ? x : 0.0});
+  };
+  visit_numbers(report, add);
+  for (const Index live : report.live_units) add(live);
+  return numbers;
+}
+
+UpdateReport report_of(std::span<const double> numbers) {
+  UpdateReport report;
+  std::size_t at = 0;
+  const auto next = [&]<class Number>(Number& number) {
+    if (at + 2 > numbers.size()) throw std::invalid_argument("too few numbers for a report");
+    const double x = numbers[at] == 0.0 ? kNotKnown : numbers[at + 1];
+    at += 2;
+    if constexpr (std::is_integral_v<Number>) {
+      if (!(x >= 0.0 && x <= 0x1p53 && x == std::floor(x)))
+        throw std::invalid_argument("expected a count in a report");
+    }
+    number = static_cast<Number>(x);
+  };
+  visit_numbers(report, next);
+  while (at < numbers.size()) next(report.live_units.emplace_back());
+  return report;
+}
 
 template <EnergyModel M>
 std::vector<typename M::Params> read_snapshots(const ModelFile<M>& model_file) {
@@ -337,6 +399,7 @@ void read_checkpoint(const fs::path& path, const M& model, TrainState<M>& state,
   const LayerShape statistics = Coordinates<M>::shape(model, state.theta);
   const typename M::Params configured = state.theta;
   size_modes(file, model, state.modes);
+  size_rows(file, "/state/looks", kMostLooks, 3 * kFollowedChains, state.looks);
   const std::uint64_t metric_chains = state.metric_population.chains.n_chains;
   file.fields("/state", state);
   if (state.metric_population.chains.n_chains != metric_chains) {
@@ -344,9 +407,21 @@ void read_checkpoint(const fs::path& path, const M& model, TrainState<M>& state,
                                           ", found " +
                                           std::to_string(state.metric_population.chains.n_chains));
   }
+  observers.pending.clear();
+  if (file.has(kPending)) {
+    const Shape shape = file.shape(kPending);
+    if (shape.size() != 1 || shape[0] > kMostPending) file.fail(kPending, "is no report of an update");
+    observers.pending.resize(static_cast<std::size_t>(shape[0]));
+  }
   size_rows(file, "/state/observers/audit/ranks", kRememberedReports, kMaxEnsembles, observers.audit.ranks);
   file.fields("/state/observers", observers);
   require_sound_audit(file, observers.audit);
+  try {
+    if (!observers.pending.empty() && report_of(observers.pending).update != state.update)
+      file.fail(kPending, "is of another update than the checkpoint");
+  } catch (const std::invalid_argument&) {
+    file.fail(kPending, "is no report of an update");
+  }
   if (observers.early_stopping.best_update > state.update)
     file.fail("/state/observers/early_stopping", "attribute 'best_update' is later than the checkpoint");
   require_distinct_modes(file, model, state.modes);

@@ -55,6 +55,7 @@ Table cut(const Table& table, Index rows, Index columns, Index height, Index wid
     for (Index top = 0; top + height <= rows; top += height) {
       for (Index left = 0; left + width <= columns; left += width) {
         ++cases.rows;
+        if (!table.weights.empty()) cases.weights.push_back(table.weights[static_cast<std::size_t>(n)]);
         for (Index i = 0; i < height; ++i) {
           for (Index j = 0; j < width; ++j)
             cases.floats.push_back(
@@ -126,7 +127,8 @@ bool preprocesses(const ConversionOptions& options) {
 
 /// Fits the steps to the train split and applies them to all.
 void preprocess(DataFile& data, const PreprocessingRequest& request) {
-  data.preprocessing = fit_preprocessing(real_rows(data.split("train")), request);
+  data.preprocessing =
+      fit_preprocessing(real_rows(data.split("train")), request, weights_of(data.split("train")));
   for (auto& [split, table] : data.splits) {
     const Matrix rows = data.preprocessing.apply(real_rows(table));
     table.bytes.clear();
@@ -193,6 +195,7 @@ void binarise(DataFile& data, const ConversionOptions& options, std::uint64_t se
     Table binary;
     binary.rows = table.rows;
     binary.columns = table.columns;
+    binary.weights = table.weights;
     for (Index n = 0; n < bits.n_cases(); ++n) {
       for (Index i = 0; i < bits.n_visible(); ++i) binary.bytes.push_back(bits.value(n, i) ? 1 : 0);
     }

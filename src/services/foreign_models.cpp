@@ -202,8 +202,8 @@ ForeignModel from_arrays(const std::string& name, const std::map<std::string, Ta
 std::optional<ForeignModel> read_any(const fs::path& path, std::uint64_t update) {
   const FileKind kind = file_kind(path);
   if (kind == FileKind::kArchive) return from_arrays(path.string(), load_numpy_arrays(path, kArrays));
-  if (kind == FileKind::kText || kind == FileKind::kIdx)
-    throw DataError(path.string() + ": is " + (kind == FileKind::kText ? "text" : "an IDX file") +
+  if (kind == FileKind::kText || kind == FileKind::kIdx || kind == FileKind::kJson)
+    throw DataError(path.string() + ": is " + (kind == FileKind::kIdx ? "an IDX file" : "text") +
                     ", and no model");
   if (kind == FileKind::kNumpyArray) {
     // W.npy, with a.npy and b.npy beside it.

@@ -83,7 +83,7 @@ SplitLikelihood likelihood_of(const ModelFile<M>& file, const Executor& executor
   const std::vector<double> energies = free_energies_in_units(file, executor, cases);
   require_possible<M>(cases, energies, z);
   SplitLikelihood found;
-  found.likelihood = mean_log_likelihood(energies, z);
+  found.likelihood = mean_log_likelihood(energies, z, cases.weights());
   found.variational = is_bound(file.model);
   for (const LogPartitionEstimate& estimate : estimates) {
     const double bound = found.likelihood.log_likelihood + z.value - estimate.log_partition.value;

@@ -85,8 +85,9 @@ typename M::Data data_for_model(const ModelFile<M>& file, const DataFile& data, 
   if constexpr (std::is_same_v<typename M::Data, RealData>) {
     if (request.method != BinarizeChoice())
       throw UsageError("--binarize means nothing with " + std::string(M::kKind));
-    RealData values = standardised<M>(
-        prepared(file.preprocessing, file.model.n_visible(), data, request.split, listener), file.units);
+    RealData values =
+        standardised<M>(prepared(file.preprocessing, file.model.n_visible(), data, request.split, listener),
+                        file.units, weights_of(data.split(request.split)));
     require_possible_values(file.model, values, data.name + ", " + request.split);
     return values;
   } else {

@@ -29,9 +29,18 @@ class Stopwatch {
   std::chrono::steady_clock::time_point begin_;
 };
 
-/// Begins metrics.csv, or drops its rows after `update`: they belong to work that the checkpoint does not
-/// hold. Returns the seconds so far.
-double begin_metrics(const std::filesystem::path& path, std::uint64_t update);
+/// The rows of metrics.csv up to an update, and the seconds that they tell.
+struct KeptMetrics {
+  std::string text;
+  double seconds = 0.0;
+};
+
+/// metrics.csv without a row.
+KeptMetrics empty_metrics();
+
+/// What is left of a file's rows: those after `update` belong to work that the checkpoint does not hold, and
+/// a last line that was cut short to none. Throws DataError where a row is no row of metrics.csv.
+KeptMetrics metrics_until(const std::filesystem::path& path, std::uint64_t update);
 
 /// What metrics.csv says of likelihoods that are trusted.
 std::vector<CurvePoint> read_curve(const std::filesystem::path& path);
@@ -62,6 +71,7 @@ class Cases {
 
  private:
   Index n_;
+  CaseWeights weights_;
   std::vector<double> log_volumes_;  // what their log densities exceed those in their own units by
   std::vector<std::size_t> distinct_;
   std::vector<Chains<M>> panels_;
@@ -85,9 +95,11 @@ class LogZAudit {
   /// The assessment of a state whose model is to be chosen: log Z is that of rounds of a copy of the tracker
   /// alone, with draws of their own, until its error is at most this. Without a ladder of its own, or where
   /// so many rounds would be too much work, it stays as it is.
+  /// Throws Interrupted.
   Assessment settled(Assessment found, const TrainState<M>& s, double largest_error);
   /// The assessment of the last state: exact where enumeration is no more work than rounds that settle, else
-  /// settled where that leaves log Z as well known as it was, and held against it otherwise.
+  /// settled where that leaves log Z as well known as it was, and held against it otherwise. Throws
+  /// Interrupted.
   Assessment concluded(const Assessment& found, const TrainState<M>& s);
   /// The tracked log Z of a state, in the data's units, for its checkpoint; nothing where it is not tracked.
   std::optional<LogPartition> tracked(const TrainState<M>& s);
@@ -120,9 +132,8 @@ class LogZAudit {
   void weigh(Assessment& found, const TrainState<M>& s);
   /// Whether the tracker's replicas travel, and its ensembles change places.
   LogZDoubt doubt_of_replicas(const TrainState<M>& s);
-  /// Independent rounds, at most so many; nothing where a listener stopped them.
-  std::optional<LogPartition> independent(const TrainState<M>& s, double largest_error,
-                                          std::uint64_t most_rounds);
+  /// Independent rounds, at most so many. Throws Interrupted.
+  LogPartition independent(const TrainState<M>& s, double largest_error, std::uint64_t most_rounds);
   /// What independent rounds have given for this state.
   std::optional<LogPartition> settled_log_partition(const TrainState<M>& s) const;
   /// The largest likelihood that training cases can have: by a log Z that is trusted, or by the certain lower
@@ -162,8 +173,8 @@ class Checkpointer {
 
   /// The latest checkpoint alone: at the start of a run, or where an early stop goes back.
   void write_latest(const TrainState<M>& s, LogZAudit<M>* audit);
-  /// The last one of a run that offers another.
-  void write_last(const TrainState<M>& s);
+  /// The last one of a run that offers another, and one for the history.
+  void write_last(const TrainState<M>& s, LogZAudit<M>& audit);
   /// The latest one, and one for the history.
   void save(const TrainState<M>& s, LogZAudit<M>& audit);
   /// What checkpoints from here on say of the run.

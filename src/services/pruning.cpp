@@ -210,7 +210,7 @@ class Pruner {
     PruneRound row{density, std::nullopt, 0.0};
     if (cases_.n_cases() == 0) return row;
     const LogPartition z = log_partition();
-    row.likelihood = mean_log_likelihood(free_energies(engine(), file_.theta, cases_), z);
+    row.likelihood = mean_log_likelihood(free_energies(engine(), file_.theta, cases_), z, cases_.weights());
     row.log_partition_error = z.standard_error;
     return row;
   }

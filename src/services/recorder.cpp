@@ -1,10 +1,11 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <sstream>
 
-#include <algorithm>
-
 #include "observers.hpp"
+#include "tempera/core/errors.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/io/files.hpp"
 
@@ -18,6 +19,33 @@ constexpr const char* kHeader =
     "effective_fraction,rungs,barrier,rejection,round_trip_rate,round_trip_optimum,flow,r_hat,"
     "autocorrelation_time,effective_sample_size,cluster_variation,predicted_kl,predicted_gain,cosine,"
     "solver_iterations,live_units,projections,trusted";
+
+const std::size_t kColumns =
+    static_cast<std::size_t>(std::count(kHeader, kHeader + std::strlen(kHeader), ',')) + 1;
+
+std::vector<std::string> cells_of(const std::string& line) {
+  std::vector<std::string> row(1);
+  for (const char c : line) {
+    if (c == ',') {
+      row.emplace_back();
+    } else {
+      row.back() += c;
+    }
+  }
+  return row;
+}
+
+/// Numbers with blanks between, or nothing.
+bool is_numbers(const std::string& cell) {
+  const char* at = cell.c_str();
+  while (*at != '\0') {
+    char* end = nullptr;
+    std::strtod(at, &end);
+    if (end == at || (*end != '\0' && *end != ' ')) return false;
+    at = *end == ' ' ? end + 1 : end;
+  }
+  return true;
+}
 
 /// A number, or nothing where it is none.
 std::string cell(const char* form, double value) { return std::isnan(value) ? "" : format(form, value); }
@@ -89,37 +117,39 @@ struct LadderCells {
 
 }  // namespace
 
-double begin_metrics(const std::filesystem::path& path, std::uint64_t update) {
-  if (!std::filesystem::exists(path)) {
-    write_file(path, std::string(kHeader) + "\n");
-    return 0.0;
-  }
+KeptMetrics empty_metrics() { return {std::string(kHeader) + "\n", 0.0}; }
+
+KeptMetrics metrics_until(const std::filesystem::path& path, std::uint64_t update) {
+  KeptMetrics kept = empty_metrics();
+  if (!std::filesystem::exists(path)) return kept;
   std::istringstream lines(read_file(path));
-  std::string kept = std::string(kHeader) + "\n";
-  double seconds = 0.0;
   std::string line;
-  std::getline(lines, line);
+  std::uint64_t before = 0;
+  std::size_t number = 0;
+  const auto bad = [&](const std::string& problem) {
+    throw DataError(path.string() + ": line " + std::to_string(number) + " " + problem +
+                    "; mend or remove the line, or remove the file to begin it anew");
+  };
   while (std::getline(lines, line) && !lines.eof()) {
-    std::istringstream cells(line);
-    std::string cell;
-    std::getline(cells, cell, ',');
-    if (std::strtoull(cell.c_str(), nullptr, 10) > update) break;
-    std::getline(cells, cell, ',');
-    std::getline(cells, cell, ',');
-    seconds = std::strtod(cell.c_str(), nullptr);
-    kept += line + "\n";
+    if (++number == 1) {
+      if (line != kHeader) bad("does not name the columns of this version");
+      continue;
+    }
+    const std::vector<std::string> row = cells_of(line);
+    if (row.size() != kColumns || !std::all_of(row.begin(), row.end(), is_numbers))
+      bad("is not a row of " + std::to_string(kColumns) + " cells of numbers");
+    const std::uint64_t now = std::strtoull(row[0].c_str(), nullptr, 10);
+    if (row[0].find_first_not_of("0123456789") != std::string::npos || now <= before)
+      bad("does not begin with an update later than that of the line before");
+    if (now > update) break;
+    before = now;
+    kept.seconds = std::strtod(row[2].c_str(), nullptr);
+    kept.text += line + "\n";
   }
-  write_file(path, kept);
-  return seconds;
+  return kept;
 }
 
 std::vector<CurvePoint> read_curve(const std::filesystem::path& path) {
-  const auto cells_of = [](const std::string& line) {
-    std::istringstream cells(line);
-    std::vector<std::string> row;
-    for (std::string cell; std::getline(cells, cell, ',');) row.push_back(cell);
-    return row;
-  };
   std::istringstream lines(read_file(path));
   std::string line;
   std::getline(lines, line);

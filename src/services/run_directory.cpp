@@ -41,7 +41,7 @@ void remove_temporaries(const fs::path& directory) {
   for (const auto& entry : fs::directory_iterator(directory)) {
     if (!is_temporary(entry.path()) || !entry.is_regular_file() || entry.is_symlink()) continue;
     // Only those of this program's own files.
-    const std::string of = entry.path().stem().string();
+    const std::string of = entry.path().stem().stem().string();
     const bool own = of == "checkpoint" || of == "last" || of == "config" || of == "metrics" ||
                      of == "features" || of == "samples" ||
                      of.find_first_not_of("0123456789") == std::string::npos;

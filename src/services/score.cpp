@@ -66,6 +66,7 @@ ScoreResult score_for(ModelFile<M>& file, const ScoreOptions& options, const Exe
   if (const auto names = data.names.find(options.split); names != data.names.end())
     result.names = names->second;
   result.free_energies = free_energies_in_units(file, executor, cases.cases);
+  result.weights = cases.cases.weights();
   if (result.log_partition)
     require_possible<M>(cases.cases, result.free_energies, result.log_partition->value);
   return result;
@@ -117,7 +118,7 @@ Facts facts(const ScoreResult& result) {
     return all;
   }
   const ScoreLogPartition& z = *result.log_partition;
-  const Likelihood mean = mean_log_likelihood(result.free_energies, z.value);
+  const Likelihood mean = mean_log_likelihood(result.free_energies, z.value, result.weights);
   all.emplace_back("method", z.method);
   all.emplace_back("log_partition", z.value.value);
   all.emplace_back("log_partition_se", z.value.standard_error);
@@ -133,7 +134,7 @@ std::string words(const ScoreResult& result) {
   const std::string bounds = result.variational ? " (bounds by a mean field)" : "";
   if (!result.log_partition) return cases + ": free energies" + bounds + ", no log Z";
   const ScoreLogPartition& z = *result.log_partition;
-  const Likelihood mean = mean_log_likelihood(result.free_energies, z.value);
+  const Likelihood mean = mean_log_likelihood(result.free_energies, z.value, result.weights);
   return cases +
          format(": log-likelihood %.5f +- %.5f nats per case", mean.log_likelihood, mean.standard_error) +
          bounds +

@@ -39,7 +39,10 @@ void Checkpointer<M>::save(const TrainState<M>& s, LogZAudit<M>& audit) {
 }
 
 template <EnergyModel M>
-void Checkpointer<M>::write_last(const TrainState<M>& s) {
+void Checkpointer<M>::write_last(const TrainState<M>& s, LogZAudit<M>& audit) {
+  note(s, audit);
+  if (options_.keep > 0) write_checkpoint(run_.kept(s.update), model_, s, memory_, notes_);
+  run_.prune(static_cast<std::uint64_t>(options_.keep), best());
   write_checkpoint(run_.last(), model_, s, memory_, notes_);
 }
 
@@ -81,7 +84,7 @@ Matrix prepared_rows(const RunData<M>& data, const std::string& split) {
 template <EnergyModel M>
 typename M::Data values_of(const RunData<M>& data, const std::string& split) {
   if constexpr (HasUnits<M>) {
-    return standardised<M>(prepared_rows(data, split), data.units);
+    return standardised<M>(prepared_rows(data, split), data.units, weights_of(data.file.split(split)));
   } else {
     return binarize(data.file, split, data.rule);
   }
@@ -101,16 +104,17 @@ void fit_coordinates(const RunDirectory& run, const TrainOptions& options, Start
     data.units = file.units;
     return;
   }
+  const CaseWeights weights = weights_of(data.file.split("train"));
   const Matrix rows = real_rows(data.file.split("train"));
   const UnitFreedom freedom =
       with_standard_reference<M>(M::shape_from(options.machine, rows.cols())).unit_freedom();
   if (freedom == UnitFreedom::kScale && !M::kExactZeros && data.steps.empty()) {
     PreprocessingRequest request;
     request.centre = true;
-    data.steps = fit_preprocessing(rows, request);
+    data.steps = fit_preprocessing(rows, request, weights);
     listener.note("the mean of the train split is subtracted from every case; it stays in the model");
   }
-  data.units = fit_standardisation(prepared_rows(data, "train"), freedom, M::kExactZeros);
+  data.units = fit_standardisation(prepared_rows(data, "train"), freedom, M::kExactZeros, weights);
 }
 
 /// Draws the valid split of data that have none from the training cases.
@@ -340,22 +344,24 @@ class Run {
   /// Whether the run chooses among its models by validations.
   [[nodiscard]] bool chooses() const { return number_of(options_.run.validate_every) > 0; }
 
-  /// The model of the best validation is offered; the last one stays beside it, to go on from.
+  /// Whether the model of the best validation is another than the last, and there.
+  [[nodiscard]] bool goes_back(const TrainState<M>& state) {
+    const std::uint64_t best = memory_.early_stopping.best_update;
+    if (best == 0) listener_.warn("no validation was to be trusted; the last model is kept");
+    if (best == 0 || best == state.update) return false;
+    if (std::filesystem::exists(run_.kept(best))) return true;
+    listener_.warn(run_.kept(best).string() +
+                   ", the model of the best validation, is gone; the last model is kept");
+    return false;
+  }
+
+  /// The model of the best validation is offered; the last one stays beside it, to go on from. It is written
+  /// first: until the offer is there, a run that is broken goes on from the checkpoint before.
   void go_back(Checkpointer<M>& checkpointer, LogZAudit<M>& audit, TrainState<M>& state,
                TrainingResult& result) {
     const EarlyStoppingMemory best = memory_.early_stopping;
-    if (best.best_update == 0) {
-      listener_.warn("no validation was to be trusted; the last model is kept");
-      return;
-    }
-    if (best.best_update == state.update) return;
-    if (!std::filesystem::exists(run_.kept(best.best_update))) {
-      listener_.warn(run_.kept(best.best_update).string() +
-                     ", the model of the best validation, is gone; the last model is kept");
-      return;
-    }
     memory_.early_stopping.validations_since_best = 0;
-    checkpointer.write_last(state);
+    checkpointer.write_last(state, audit);
     read_checkpoint(run_.kept(best.best_update), engine_.model, state, memory_);
     // The verdict is of the model that is offered, which is no longer the last.
     verdict_.likelihood = best.best_validation;
@@ -389,9 +395,11 @@ template <EnergyModel M>
 TrainingResult Run<M>::operator()(Start start) {
   const bool goes_on = start == Start::kCheckpoint;
   TrainState<M> state = starting_state(engine_, options_, plan_, data_.train, start, listener_);
+  std::optional<UpdateReport> pending;
   if (goes_on) {
     resume_state(end_of(run_), engine_.model, options_, state, memory_);
-    if (state.update == plan_.rate.total) return finished_before(state.update);
+    if (!memory_.pending.empty()) pending = report_of(memory_.pending);
+    if (state.update == plan_.rate.total && !pending) return finished_before(state.update);
   }
   Checkpointer<M> checkpointer(engine_.model, run_, options_.run,
                                {data_.file.visible_shape,
@@ -403,51 +411,77 @@ TrainingResult Run<M>::operator()(Start start) {
                                 {},
                                 LogZDoubt::kNone},
                                memory_);
+  // The row of a report that is still to be seen is not there yet.
+  const KeptMetrics kept =
+      goes_on ? metrics_until(run_.metrics(), state.update - (pending ? 1 : 0)) : empty_metrics();
   // An old run that is replaced goes once the first checkpoint of the new one is safe.
   if (!goes_on) checkpointer.write_latest(state, nullptr);
   write_file(run_.config(), changes_of(run_, options_, state.update, goes_on) + to_toml(options_));
   if (!goes_on) run_.remove_products();
 
-  const Stopwatch watch(begin_metrics(run_.metrics(), state.update));
+  write_file(run_.metrics(), kept.text);
+  const Stopwatch watch(kept.seconds);
   Recorder<M> recorder(run_.metrics(), memory_.recorder);
   LogZAudit<M> audit(engine_, plan_, {data_.train, data_.valid}, data_.units, memory_.audit, listener_);
   EarlyStopping stopping(options_.run, memory_.early_stopping, listener_);
   const double first = static_cast<double>(state.update) / static_cast<double>(plan_.rate.total);
 
   std::optional<Assessment> last;
-  train<M>(engine_, plan_, data_.train, state, [&](const UpdateReport& report, const TrainState<M>& s) {
-    if (is_reported(plan_, report.update)) {
-      Assessment found = audit.assess(report, s);
-      const auto gain = stopping.gain(found);
-      // Of many noisy reports the luckiest would be chosen.
-      if (gain && chooses() && is_validated(plan_, report.update))
-        found = audit.settled(std::move(found), s, std::min(*gain / kChoiceErrors, kChoiceNats));
-      last = found;
-      score_ = found.words();
-      recorder.write(report, found, s, watch.total());
-      verdict_.r_hat = report.r_hat;
-      verdict_.effective_draws = report.effective_sample_size;
-      verdict_.cluster_variation = report.cluster_variation;
-      audit.require_sense(found, s);
-      if (is_validated(plan_, report.update) && stopping.is_best(found, s.update))
-        checkpointer.save_best(s, audit);
+  UpdateReport last_report;
+  ObserverMemory before;  // the last report
+  bool cut_short = false;
+  const auto see = [&](const UpdateReport& report, const TrainState<M>& s) {
+    before = memory_;
+    last_report = report;
+    Assessment found = audit.assess(report, s);
+    const auto gain = stopping.gain(found);
+    // Of many noisy reports the luckiest would be chosen.
+    if (gain && chooses() && is_validated(plan_, report.update))
+      found = audit.settled(std::move(found), s, std::min(*gain / kChoiceErrors, kChoiceNats));
+    last = found;
+    score_ = found.words();
+    recorder.write(report, found, s, watch.total());
+    verdict_.r_hat = report.r_hat;
+    verdict_.effective_draws = report.effective_sample_size;
+    verdict_.cluster_variation = report.cluster_variation;
+    audit.require_sense(found, s);
+    if (is_validated(plan_, report.update) && stopping.is_best(found, s.update))
+      checkpointer.save_best(s, audit);
+  };
+  const auto observe = [&](const UpdateReport& report, const TrainState<M>& s) {
+    try {
+      if (is_reported(plan_, report.update)) see(report, s);
+    } catch (const Interrupted&) {
+      cut_short = stopped_ = true;
+      return Control::kStop;
     }
     show(report, first, watch.here());
     const bool ends = stopped_ || stopping.stops() || report.update == report.total;
     if (!ends && checkpointer.is_due(report.update) && !audit.may_have_diverged())
       try_to_save(checkpointer, s, audit);
     return stopped_ || stopping.stops() ? Control::kStop : Control::kContinue;
-  });
+  };
+  memory_.pending.clear();
+  if (!pending || observe(*pending, state) == Control::kContinue)
+    train<M>(engine_, plan_, data_.train, state, observe);
   if (last && !stopped_ && !stopping.stops()) {
-    last = audit.concluded(*last, state);
-    score_ = last->words();
+    try {
+      last = audit.concluded(*last, state);
+      score_ = last->words();
+    } catch (const Interrupted&) {
+      cut_short = stopped_ = true;
+    }
   }
-  if (last) audit.compare(*last, verdict_);
+  // What follows the last report belongs to it: a run that is stopped there sees it again when it goes on.
+  if (stopped_ && (cut_short || stopping.stops() || state.update == plan_.rate.total)) {
+    memory_ = before;
+    memory_.pending = numbers_of(last_report);
+  }
+  if (last && !stopped_) audit.compare(*last, verdict_);
   if (audit.estimates()) verdict_.trusted = audit.doubt() == LogZDoubt::kNone;
   verdict_.watched = data_.valid.n_cases() > 0;
   read_curves(read_curve(run_.metrics()), verdict_);
   if (!stopped_) checkpointer.note_verdict(verdict_.words());
-  checkpointer.save(state, audit);
 
   TrainingResult result;
   result.kind = M::kKind;
@@ -457,7 +491,11 @@ TrainingResult Run<M>::operator()(Start start) {
   result.stopped_by_listener = stopped_;
   result.validates = chooses();
   result.stopped_early = stopping.stops();
-  if (!stopped_ && chooses()) go_back(checkpointer, audit, state, result);
+  if (stopped_ || !chooses() || !goes_back(state)) {
+    checkpointer.save(state, audit);
+  } else {
+    go_back(checkpointer, audit, state, result);
+  }
   if (audit.estimates()) result.trusted = audit.doubt() == LogZDoubt::kNone;
   result.best_validation = memory_.early_stopping.best_validation;
   result.best_update = memory_.early_stopping.best_update;

@@ -108,6 +108,16 @@ struct LadderSweeps {
   }
 };
 
+/// Weights of the mean over weighted cases.
+PerChain<float> weights_of(const CaseWeights& weights, std::span<const Index> cases) {
+  PerChain<float> parts = mean_weights(cases.size());
+  if (weights.all_one()) return parts;
+  double total = 0.0;
+  for (const Index n : cases) total += weights[n];
+  for (std::size_t c = 0; c < cases.size(); ++c) parts[c] = static_cast<float>(weights[cases[c]] / total);
+  return parts;
+}
+
 /// Weights of a mean over the chains that give the gradient.
 PerChain<float> weights_of(const std::vector<std::uint64_t>& chains, std::size_t n_blocks) {
   PerChain<float> weights(n_blocks);
@@ -139,7 +149,8 @@ Phase<M> positive_phase(const Engine<M>& engine, const Plan& plan, const Batch<M
   }
   if (plan.sampling.jumps() && s.update % kRememberEvery == 0)
     add_cases(engine.model, s.theta, cases.caches.blocks.front(), s.jumps);
-  return {cases, gradient_chains(NoLadder(), batch.cases.size()), mean_weights(batch.cases.size())};
+  return {cases, gradient_chains(NoLadder(), batch.cases.size()),
+          weights_of(batch.data.weights(), batch.cases)};
 }
 
 template <EnergyModel M>
@@ -156,7 +167,9 @@ Phase<M> negative_phase(const Engine<M>& engine, const Plan& plan, const Phase<M
   mean_latents(engine, s.theta, population.chains.blocks, population.caches);
   std::vector<std::uint64_t> chains = std::visit(
       [&](const auto& ladder) { return gradient_chains(ladder, population.chains.n_chains); }, s.ladder);
-  PerChain<float> weights = weights_of(chains, population.chains.blocks.size());
+  // Chains that begin at cases count as these do.
+  PerChain<float> weights =
+      plan.sampling.persistent ? weights_of(chains, population.chains.blocks.size()) : data.weights;
   return {population, std::move(chains), std::move(weights)};
 }
 

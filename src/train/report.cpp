@@ -8,8 +8,7 @@
 namespace tempera {
 namespace {
 
-/// Chains that are followed between reports, and looks at them.
-constexpr std::size_t kFollowed = 64;
+/// Looks at the followed chains between reports.
 constexpr std::uint64_t kLooks = 32;
 /// A unit whose expectation varies less over the cases, in standard deviations, tells nothing of them.
 constexpr double kLeastVariation = 0.02;
@@ -59,18 +58,57 @@ std::vector<Index> live_units(const M& model, const Population<M>& cases) {
   return live;
 }
 
+/// The chains that are followed.
+template <EnergyModel M>
+std::vector<std::uint64_t> followed_chains(const TrainState<M>& s) {
+  std::vector<std::uint64_t> which = gradient_chains(s);
+  which.resize(std::min(kFollowedChains, which.size()));
+  return which;
+}
+
+/// Adds the only draw of a trace.
+void add_look(const Trace& trace, Looks& looks) {
+  const auto n = static_cast<Index>(trace.free_energy.size());
+  looks.conservativeResize(looks.rows() + 1, 3 * n);
+  for (Index c = 0; c < n; ++c) {
+    const auto chain = static_cast<std::size_t>(c);
+    looks(looks.rows() - 1, c) = trace.free_energy[chain].front();
+    looks(looks.rows() - 1, n + c) = trace.mean_visible[chain].front();
+    looks(looks.rows() - 1, 2 * n + c) =
+        trace.cluster.empty() ? -1.0 : static_cast<double>(trace.cluster[chain].front());
+  }
+}
+
+Trace trace_of(const Looks& looks, Index n_clusters) {
+  Trace trace;
+  trace.n_clusters = n_clusters;
+  const Index n = looks.cols() / 3;
+  for (Index c = 0; c < n; ++c) {
+    const auto values = [&](Index quantity) {
+      const Eigen::VectorXd column = looks.col(quantity * n + c);
+      return std::vector<double>(column.begin(), column.end());
+    };
+    trace.free_energy.push_back(values(0));
+    trace.mean_visible.push_back(values(1));
+    if (n_clusters == 0) continue;
+    const std::vector<double> clusters = values(2);
+    trace.cluster.emplace_back(clusters.begin(), clusters.end());
+  }
+  return trace;
+}
+
 /// Looks at the chains now and then; at a report, tells how they mixed since the last one.
 template <EnergyModel M>
-void follow_chains(const Engine<M>& engine, const Plan& plan, const TrainState<M>& s, Memory<M>& memory,
+void follow_chains(const Engine<M>& engine, const Plan& plan, TrainState<M>& s, Memory<M>& memory,
                    UpdateReport& report) {
   const std::uint64_t stride = std::max<std::uint64_t>(1, plan.report.every / kLooks);
   if (s.update % stride == 0) {
-    std::vector<std::uint64_t> which = gradient_chains(s);
-    which.resize(std::min(kFollowed, which.size()));
-    record(engine, s.theta, s.population, which, memory.clusters, memory.trace);
+    Trace now;
+    record(engine, s.theta, s.population, followed_chains(s), memory.clusters, now);
+    add_look(now, s.looks);
   }
   if (!is_reported(plan, s.update + 1)) return;
-  const MixingReport mixing = assess_mixing(memory.trace, 0);
+  const MixingReport mixing = assess_mixing(trace_of(s.looks, memory.clusters.size()), 0);
   if (!std::isnan(mixing.r_hat)) {
     report.r_hat = mixing.r_hat;
     report.autocorrelation_time = mixing.autocorrelation_time * static_cast<double>(stride);
@@ -78,14 +116,14 @@ void follow_chains(const Engine<M>& engine, const Plan& plan, const TrainState<M
     if (mixing.occupancy.size() > 0)
       report.cluster_variation = cluster_variation(memory.clusters, mixing.occupancy);
   }
-  memory.trace = {};
+  s.looks.resize(0, 0);
 }
 
 }  // namespace
 
 template <EnergyModel M>
 UpdateReport look(const Engine<M>& engine, const Plan& plan, const Phase<M>& data, const Phase<M>& fantasy,
-                  const TrainState<M>& s, Memory<M>& memory) {
+                  TrainState<M>& s, Memory<M>& memory) {
   UpdateReport report;
   if (plan.sampling.persistent) follow_chains(engine, plan, s, memory, report);
   if (!is_reported(plan, s.update + 1)) return report;
@@ -95,9 +133,21 @@ UpdateReport look(const Engine<M>& engine, const Plan& plan, const Phase<M>& dat
   return report;
 }
 
+template <EnergyModel M>
+bool are_looks_of(const TrainState<M>& s, const DataClusters& clusters) {
+  if (s.looks.size() == 0) return true;
+  const auto n = static_cast<Index>(followed_chains(s).size());
+  if (s.looks.cols() != 3 * n) return false;
+  const auto known = static_cast<double>(clusters.size());
+  const auto numbers = s.looks.rightCols(n).array();
+  return known == 0.0 ? (numbers == -1.0).all()
+                      : (numbers >= 0.0 && numbers < known && numbers == numbers.floor()).all();
+}
+
 #define TEMPERA_INSTANTIATE(M)                                                                \
   template UpdateReport look(const Engine<M>&, const Plan&, const Phase<M>&, const Phase<M>&, \
-                             const TrainState<M>&, Memory<M>&);
+                             TrainState<M>&, Memory<M>&);                                     \
+  template bool are_looks_of(const TrainState<M>&, const DataClusters&);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)
 

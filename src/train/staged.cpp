@@ -188,16 +188,21 @@ std::vector<Index> ranked_filters(const typename P::Params& theta, const Eigen::
   return chosen;
 }
 
-/// The best filters of a plain machine in the places that the correlations of their spikes give them; biases
+/// Covariances of the columns of weighted rows.
+Eigen::MatrixXd covariance_of(const Eigen::MatrixXd& rows, const CaseWeights& weights) {
+  Eigen::MatrixXd centred = rows.rowwise() - weighted_mean(rows, weights).transpose();
+  for (Index n = 0; !weights.all_one() && n < rows.rows(); ++n) centred.row(n) *= std::sqrt(weights[n]);
+  return centred.transpose() * centred / weights.total(rows.rows());
+}
+
+/// The best filters of a plain machine in the places that the covariances of their spikes give them; biases
 /// as at the start of training.
 template <HasFilterTable M>
 typename M::Params placed(const Engine<M>& engine, const typename M::Simpler::Params& found,
-                          const Eigen::MatrixXd& spikes, const InitialValues& init,
+                          const Eigen::MatrixXd& covariance, const InitialValues& init,
                           const Progress& progress) {
   const FilterTable table = engine.model.table();
   const Index places = table.places();
-  const Eigen::MatrixXd centred = spikes.rowwise() - spikes.colwise().mean();
-  const Eigen::MatrixXd covariance = centred.transpose() * centred / static_cast<double>(spikes.rows());
   const std::vector<Index> order = ranked_filters<typename M::Simpler>(found, covariance);
   Eigen::MatrixXd correlation(places, places);
   for (Index a = 0; a < places; ++a) {
@@ -234,6 +239,7 @@ typename P::Params rotated(const Engine<P>& engine, const typename P::Params& fo
       engine, theta, data, [](const auto& cache) -> const auto& { return cache.input; });
   const Vector rest = theta.visible.visible_bias.cwiseQuotient(theta.visible.visible_precision);
   responses.rowwise() -= (theta.weights.transpose() * rest).transpose().template cast<double>();
+  for (Index n = 0; n < responses.rows(); ++n) responses.row(n) *= data.weights()[n];
   theta.weights = (upright * sparsest_rotation(std::move(responses), progress)).template cast<float>();
   return theta;
 }
@@ -329,7 +335,8 @@ typename M::Params staged_params(const Engine<M>& engine, const TrainOptions& op
   }
   const Eigen::MatrixXd spikes = inferred(
       plain_engine, filters, data, [](const auto& cache) -> const auto& { return cache.units; });
-  return placed(engine, filters, spikes, options.init.values(), waiting);
+  return placed(engine, filters, covariance_of(spikes, data.weights().first(spikes.rows())),
+                options.init.values(), waiting);
 }
 
 template <EnergyModel M>

@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "tempera/core/errors.hpp"
 #include "tempera/core/permutation.hpp"
 #include "tempera/models/all_models.hpp"
 
@@ -128,6 +129,8 @@ void train(const Engine<M>& engine, const Plan& plan, const typename M::Data& da
   Memory<M> memory;
   memory.gradient = engine.model.zero_params();
   if (plan.sampling.persistent) memory.clusters = clusters_of(data, engine.streams);
+  if (!are_looks_of(s, memory.clusters))
+    throw DataError("/state/looks: does not fit the chains of the run and the clusters of its data");
   memory.searches = search_budget(engine.model, plan);
   Batches<M> batches(data, plan, engine.streams);
   while (s.update < plan.rate.total) {

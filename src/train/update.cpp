@@ -29,10 +29,22 @@ constexpr double kTrackingCost = 11.0;
 /// Cost of a round of the tracker for a chain, in that of an update for a case or chain.
 constexpr double kRoundCost = 1.5;
 
-/// Gradient of the mean log-likelihood.
+/// What a case of the batch weighs on average, relative to the cases of the data: steps of this length make
+/// those of an epoch add up to the gradient over all of them.
+template <EnergyModel M>
+float relative_weight(const Batch<M>& batch) {
+  const CaseWeights& weights = batch.data.weights();
+  if (weights.all_one()) return 1.0F;
+  double total = 0.0;
+  for (const Index n : batch.cases) total += weights[n];
+  return static_cast<float>(total / static_cast<double>(batch.cases.size()) /
+                            weights.mean(batch.data.n_cases()));
+}
+
+/// Gradient of the mean log-likelihood, times what the batch weighs.
 template <EnergyModel M>
 Gradient<M> gradient(const Engine<M>& engine, const Phase<M>& data, const Phase<M>& fantasy,
-                     const TrainState<M>& s, Memory<M>& memory) {
+                     float batch_weight, const TrainState<M>& s, Memory<M>& memory) {
   accumulate(engine, s.theta, data.population, data.weights, Sums::kSet, memory.gradient);
   typename M::Offsets means = Coordinates<M>::means(engine.model, memory.gradient, s.offsets);
   PerChain<float> against = fantasy.weights;
@@ -40,6 +52,8 @@ Gradient<M> gradient(const Engine<M>& engine, const Phase<M>& data, const Phase<
     for (float& weight : block) weight = -weight;
   }
   accumulate(engine, s.theta, fantasy.population, against, Sums::kAdd, memory.gradient);
+  if (batch_weight != 1.0F)
+    for_each_field([&](std::string_view, auto& sums) { sums *= batch_weight; }, memory.gradient);
   return {memory.gradient, std::move(means)};
 }
 
@@ -217,7 +231,7 @@ UpdateReport update(const Engine<M>& engine, const Plan& plan, const Batch<M>& b
   const Phase<M> fantasy = negative_phase(engine, plan, data, s, memory.phases);
   UpdateReport report = look(engine, plan, data, fantasy, s, memory);
 
-  const Gradient<M> slope = gradient(engine, data, fantasy, s, memory);
+  const Gradient<M> slope = gradient(engine, data, fantasy, relative_weight(batch), s, memory);
   const Step step = apply(engine, plan, slope, fantasy, s, memory);
   ++s.update;
   require_finite(step, slope, s);

@@ -63,6 +63,36 @@ TEST(Clusters, SeparatedOnesAreFoundWithTheirMasses) {
   EXPECT_EQ(cluster_variation(clusters, clusters.occupancy), 0.0);
 }
 
+TEST(Clusters, WeightedCasesAreAsRepeatedOnes) {
+  // Every other case of cases drawn about three centres counts three times.
+  StreamEngine random = StreamFactory{21}.engine(Purpose::kDataSet, 0);
+  constexpr Index kWidth = 40;
+  constexpr Index kCases = 300;
+  std::vector<std::uint8_t> once;
+  std::vector<std::uint8_t> repeated;
+  std::vector<double> weights;
+  for (Index n = 0; n < kCases; ++n) {
+    const Index centre = n % 5 < 2 ? 0 : n % 5 < 4 ? 1 : 2;
+    std::vector<std::uint8_t> row;
+    for (Index i = 0; i < kWidth; ++i)
+      row.push_back((i % 3 == centre) != (uniform_53(random) < 0.05) ? 1 : 0);
+    weights.push_back(n % 2 == 0 ? 3.0 : 1.0);
+    once.insert(once.end(), row.begin(), row.end());
+    for (double copies = 0; copies < weights.back(); ++copies)
+      repeated.insert(repeated.end(), row.begin(), row.end());
+  }
+  const StreamEngine draws = StreamFactory{22}.engine(Purpose::kClusters, 0);
+  const BinaryData plain(kCases, kWidth, once);
+  const BinaryData weighted(kCases, kWidth, once, CaseWeights(weights));
+  const BinaryData copies(static_cast<Index>(repeated.size()) / kWidth, kWidth, repeated);
+  EXPECT_NEAR(largest_variance(weighted, draws), largest_variance(copies, draws), 1e-4);
+  EXPECT_GT(std::abs(largest_variance(weighted, draws) - largest_variance(plain, draws)), 1e-3);
+  const DataClusters a = find_clusters(weighted, 3, draws);
+  const DataClusters b = find_clusters(copies, 3, draws);
+  ASSERT_EQ(a.occupancy.size(), b.occupancy.size());
+  EXPECT_LT((a.occupancy - b.occupancy).cwiseAbs().maxCoeff(), 1e-6);
+}
+
 TEST(Clusters, DegenerateDataHaveAsManyAsTheyHavePlaces) {
   EXPECT_EQ(find_clusters({}, 8, engine(4)).size(), 0);
   const DataClusters one = find_clusters({5, 3, std::vector<std::uint8_t>(15, 1)}, 8, engine(5));

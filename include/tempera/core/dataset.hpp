@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "tempera/core/case_weights.hpp"
 #include "tempera/core/names.hpp"
 #include "tempera/core/standardisation.hpp"
 #include "tempera/core/types.hpp"
@@ -31,7 +32,7 @@ class BinaryData {
  public:
   BinaryData() = default;
   /// Packs n_cases x n_visible bytes, C order; a byte other than 0 is a 1.
-  BinaryData(Index n_cases, Index n_visible, std::span<const std::uint8_t> bytes);
+  BinaryData(Index n_cases, Index n_visible, std::span<const std::uint8_t> bytes, CaseWeights weights = {});
 
   [[nodiscard]] Index n_cases() const { return n_cases_; }
   [[nodiscard]] Index n_visible() const { return n_visible_; }
@@ -39,10 +40,11 @@ class BinaryData {
     return {words_.data() + n * words_per_case_, static_cast<std::size_t>(words_per_case_)};
   }
   [[nodiscard]] bool value(Index n, Index i) const { return is_on(row(n), i); }
+  [[nodiscard]] const CaseWeights& weights() const { return weights_; }
   /// Bits have no unit.
   [[nodiscard]] static double log_volume(Index) { return 0.0; }
 
-  /// Mean of each value over the cases, double.
+  /// Mean of each value over the weighted cases, double.
   [[nodiscard]] Eigen::VectorXd means() const;
 
   /// Indices of the first occurrence of each distinct case, ascending.
@@ -53,15 +55,17 @@ class BinaryData {
   Index n_visible_ = 0;
   Index words_per_case_ = 0;
   std::vector<Word> words_;
+  CaseWeights weights_;
 };
 
 /// n_cases vectors of n_visible real numbers, C order, perhaps in standardised coordinates.
 class RealData {
  public:
   RealData() = default;
-  explicit RealData(Matrix values) : values_(std::move(values)) {}
+  explicit RealData(Matrix values, CaseWeights weights = {})
+      : values_(std::move(values)), weights_(std::move(weights)) {}
   /// The rows in standardised coordinates.
-  RealData(Matrix rows, const Standardisation& units, bool exact_zeros);
+  RealData(Matrix rows, const Standardisation& units, bool exact_zeros, CaseWeights weights = {});
 
   [[nodiscard]] Index n_cases() const { return values_.rows(); }
   [[nodiscard]] Index n_visible() const { return values_.cols(); }
@@ -69,17 +73,19 @@ class RealData {
     return {values_.data() + n * values_.cols(), static_cast<std::size_t>(values_.cols())};
   }
   [[nodiscard]] float value(Index n, Index i) const { return values_(n, i); }
+  [[nodiscard]] const CaseWeights& weights() const { return weights_; }
   /// What the log density of a case in these coordinates exceeds that in its own units by.
   [[nodiscard]] double log_volume(Index n) const {
     return log_volumes_.empty() ? 0.0 : log_volumes_[static_cast<std::size_t>(n)];
   }
 
-  /// Mean and variance of each value over the cases, double.
+  /// Mean and variance of each value over the weighted cases, double.
   [[nodiscard]] Eigen::VectorXd means() const;
   [[nodiscard]] Eigen::VectorXd variances() const;
 
  private:
   Matrix values_;
+  CaseWeights weights_;
   std::vector<double> log_volumes_;  // empty where the values are as they were given
 };
 

@@ -40,20 +40,31 @@ class LogSumExp {
 /// Running mean and variance (Welford 1962).
 class MeanVariance {
  public:
-  void add(double x) {
-    count_ += 1;
+  /// A value of weight 2 counts as two that are alike.
+  void add(double x, double weight = 1.0) {
+    count_ += weight;
+    weight_squares_ += weight * weight;
     const double delta = x - mean_;
-    mean_ += delta / count_;
-    squares_ += delta * (x - mean_);
+    mean_ += weight * delta / count_;
+    squares_ += weight * delta * (x - mean_);
   }
+  /// Sum of the weights.
   [[nodiscard]] double count() const { return count_; }
   [[nodiscard]] double mean() const { return mean_; }
-  /// Unbiased; 0 where fewer than two values were added.
+  /// Unbiased; 0 where no more than one value was added.
   [[nodiscard]] double variance() const { return count_ > 1 ? squares_ / (count_ - 1) : 0.0; }
-  [[nodiscard]] double standard_error() const { return count_ > 0 ? std::sqrt(variance() / count_) : 0.0; }
+  /// Of the mean of values that were drawn independently, whatever their weights (Kish 1965): copies are not
+  /// further draws. 0 for fewer than two values.
+  [[nodiscard]] double standard_error() const {
+    if (!(count_ > 0)) return 0.0;
+    const double free = count_ - weight_squares_ / count_;
+    const double draws = count_ * count_ / weight_squares_;
+    return free > 1e-12 * count_ ? std::sqrt(squares_ / free / draws) : 0.0;
+  }
 
  private:
   double count_ = 0;
+  double weight_squares_ = 0;
   double mean_ = 0;
   double squares_ = 0;
 };

@@ -35,6 +35,7 @@ struct Names<MissingRule> {
 struct ColumnOptions {
   HeaderRule header = HeaderRule::kAuto;
   std::string labels;
+  std::string weights;
   std::vector<std::string> columns;
   std::vector<std::string> drop;
   MissingRule missing = MissingRule::kRefuse;
@@ -43,6 +44,8 @@ struct ColumnOptions {
   static void visit(F&& f, S&&... s) {
     f(OptionText{"header", "whether the first line of a text file names its columns"}, s.header...);
     f(OptionText{"labels", "column that holds labels: its name, or its number from 0"}, s.labels...);
+    f(OptionText{"weights", "column that tells how often each case counts: its name, or its number from 0"},
+      s.weights...);
     f(OptionText{"columns", "the columns to keep, all others are left out: names or numbers from 0"},
       s.columns...);
     f(OptionText{"drop", "columns to leave out: names or numbers from 0"}, s.drop...);

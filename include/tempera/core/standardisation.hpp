@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "tempera/core/case_weights.hpp"
 #include "tempera/core/types.hpp"
 
 namespace tempera {
@@ -35,10 +36,11 @@ enum class UnitFreedom {
   kAffine,  // v = centre + scale u
 };
 
-/// Means and standard deviations of the columns; with kScale the centres are 0, with `exact_zeros` the
-/// deviations are those of the values other than 0. A column that does not vary has the median scale of the
-/// others. Empty with kNone.
-Standardisation fit_standardisation(const Matrix& rows, UnitFreedom freedom, bool exact_zeros);
+/// Means and standard deviations of the columns of weighted rows; with kScale the centres are 0, with
+/// `exact_zeros` the deviations are those of the values other than 0. A column that does not vary has the
+/// median scale of the others. Empty with kNone.
+Standardisation fit_standardisation(const Matrix& rows, UnitFreedom freedom, bool exact_zeros,
+                                    const CaseWeights& weights = {});
 
 /// Arrays of a machine in double, by the names of their fields: what files hold.
 using DoubleArray = Eigen::Array<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;

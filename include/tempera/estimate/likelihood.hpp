@@ -5,6 +5,7 @@
 
 #include <span>
 
+#include "tempera/core/case_weights.hpp"
 #include "tempera/estimate/log_partition.hpp"
 
 namespace tempera {
@@ -17,8 +18,9 @@ struct Likelihood {
   std::uint64_t n_cases = 0;
 };
 
-/// Mean of -F(v_n) - log Z over the cases.
-Likelihood mean_log_likelihood(std::span<const double> free_energies, const LogPartition& log_partition);
+/// Mean of -F(v_n) - log Z over the weighted cases.
+Likelihood mean_log_likelihood(std::span<const double> free_energies, const LogPartition& log_partition,
+                               const CaseWeights& weights = {});
 
 /// log of the total probability that the estimate gives to distinct cases. Above 0 it contradicts itself.
 double log_total_probability(std::span<const double> free_energies_of_distinct_cases,

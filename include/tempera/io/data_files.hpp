@@ -21,6 +21,7 @@ struct Table {
   Index columns = 0;
   std::vector<std::uint8_t> bytes;
   std::vector<float> floats;
+  std::vector<double> weights;  // of the rows, positive; empty where each counts once
 
   [[nodiscard]] bool is_bytes() const { return floats.empty(); }
   [[nodiscard]] double at(Index k) const {
@@ -77,8 +78,9 @@ std::vector<std::int64_t> load_idx_labels(const std::string& name, Index rows);
 /// Cases of a table, in the order given.
 Table rows_of(const Table& table, std::span<const Index> rows);
 
-/// A table as rows of real numbers.
+/// A table as rows of real numbers, and how often each counts.
 Matrix real_rows(const Table& table);
+CaseWeights weights_of(const Table& table);
 
 void write_data(const DataFile& data, const std::filesystem::path& path);
 

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "tempera/core/case_weights.hpp"
 #include "tempera/core/names.hpp"
 #include "tempera/io/hdf5.hpp"
 
@@ -62,7 +63,8 @@ struct PreprocessingRequest {
 
 /// Fitted to raw cases. zca: V (L + e)^-1/2 V', pca: V (L + e)^-1/2, for principal axes V with variances L, e
 /// = regularisation x mean(L).
-Preprocessing fit_preprocessing(const Matrix& cases, const PreprocessingRequest& request);
+Preprocessing fit_preprocessing(const Matrix& cases, const PreprocessingRequest& request,
+                                const CaseWeights& weights = {});
 
 /// The group `path` of a file: nothing where it is missing. Throws DataError.
 Preprocessing read_preprocessing(const Hdf5Reader& file, const std::string& path);

@@ -3,6 +3,7 @@
 
 #include "tempera/services/log_z_doubt.hpp"
 #include "tempera/services/model_io.hpp"
+#include "tempera/train/report.hpp"
 #include "tempera/train/state.hpp"
 
 namespace tempera {
@@ -79,14 +80,23 @@ struct ObserverMemory {
   RecorderMemory recorder;
   EarlyStoppingMemory early_stopping;
   AuditMemory audit;
+  /// The report that a signal kept the observers from: numbers_of it, or nothing. It is the first that a
+  /// resumed run sees.
+  std::vector<double> pending;
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
     f("recorder", s.recorder...);
     f("early_stopping", s.early_stopping...);
     f("audit", s.audit...);
+    f("pending", s.pending...);
   }
 };
+
+/// All that a report says, in numbers, and the report that says it. Throws std::invalid_argument where they
+/// are none.
+std::vector<double> numbers_of(const UpdateReport& report);
+UpdateReport report_of(std::span<const double> numbers);
 
 /// What surrounds the state in a checkpoint.
 struct CheckpointNotes {

@@ -74,6 +74,7 @@ struct ScoreResult {
   std::string split;
   std::vector<std::string> names;                  // of the cases, where the data have them; else empty
   std::vector<double> free_energies;               // of every case, nats; upper bounds where `variational`
+  CaseWeights weights;                             // of the cases in the mean
   std::optional<ScoreLogPartition> log_partition;  // nothing: free energies alone
   bool variational = false;
   std::int64_t seed = 0;

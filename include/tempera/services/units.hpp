@@ -45,8 +45,8 @@ template <EnergyModel M>
 
 /// Rows of real values as a machine of this kind sees them.
 template <HasUnits M>
-[[nodiscard]] RealData standardised(Matrix rows, const Standardisation& units) {
-  return {std::move(rows), units, M::kExactZeros};
+[[nodiscard]] RealData standardised(Matrix rows, const Standardisation& units, CaseWeights weights = {}) {
+  return {std::move(rows), units, M::kExactZeros, std::move(weights)};
 }
 
 /// The group `path` of a file: nothing where it is missing. Throws DataError.

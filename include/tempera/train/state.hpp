@@ -33,6 +33,14 @@ struct ProjectionState {
   }
 };
 
+/// Chains that are followed between reports.
+inline constexpr std::size_t kFollowedChains = 64;
+
+/// Looks at followed chains since the last report, one a row: their free energies at beta = 1, then the
+/// fractions of their visibles that are 1, then the numbers of the clusters of the data that they are in (-1
+/// where there are none).
+using Looks = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
 /// Everything that a checkpoint holds of training.
 template <EnergyModel M>
 struct TrainState {
@@ -48,6 +56,7 @@ struct TrainState {
   NaturalState natural;
   Population<M> metric_population;  // where the metric has chains of its own
   ProjectionState projection;
+  Looks looks;
   std::uint64_t update = 0;
 
   template <class F, class... S>
@@ -64,6 +73,7 @@ struct TrainState {
     f("natural", s.natural...);
     f("metric_chains", s.metric_population...);
     f("projection", s.projection...);
+    f("looks", s.looks...);
     f("update", s.update...);
   }
 

@@ -23,7 +23,6 @@ struct Memory {
   Caches<M> probe;                       // of the Fisher matrix of the gradient's chains
   Caches<M> metric_probe;                // and of the metric's own
   DataClusters clusters;                 // whose occupancy by the chains is followed
-  Trace trace;                           // of some chains since the last report
   std::optional<SearchBudget> searches;  // nothing where modes are not searched
 };
 
@@ -63,6 +62,11 @@ Step apply(const Engine<M>& engine, const Plan& plan, const Gradient<M>& gradien
 /// chains mixed since the last one.
 template <EnergyModel M>
 UpdateReport look(const Engine<M>& engine, const Plan& plan, const Phase<M>& data, const Phase<M>& fantasy,
-                  const TrainState<M>& s, Memory<M>& memory);
+                  TrainState<M>& s, Memory<M>& memory);
+
+/// Whether looks that came from elsewhere are of as many chains as training follows and of clusters that
+/// there are.
+template <EnergyModel M>
+bool are_looks_of(const TrainState<M>& s, const DataClusters& clusters);
 
 }  // namespace tempera

@@ -12,7 +12,7 @@ bool Dbm::operator==(const Dbm& other) const {
 }
 
 Dbm::Reference Dbm::fit_reference(const BinaryData& data) {
-  return {smoothed_logits(data.means(), data.n_cases())};
+  return {smoothed_logits(data.means(), data.weights().total(data.n_cases()))};
 }
 
 Dbm::Shape Dbm::shape_from(const MachineOptions& options, Index n_visible) {

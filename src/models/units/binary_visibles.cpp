@@ -9,7 +9,7 @@
 namespace tempera {
 
 BinaryVisibles::Reference BinaryVisibles::fit_reference(const BinaryData& data) {
-  return {smoothed_logits(data.means(), data.n_cases())};
+  return {smoothed_logits(data.means(), data.weights().total(data.n_cases()))};
 }
 
 void BinaryVisibles::load(const BinaryData& data, std::span<const Index> cases, BitLayer& v) {
@@ -85,11 +85,10 @@ BinaryVisibles::Params BinaryVisibles::sums(const Params&, const BitLayer& v,
   return {sum};
 }
 
-Vector smoothed_logits(const Eigen::VectorXd& means, Index n_cases) {
-  const auto n = static_cast<double>(n_cases);
+Vector smoothed_logits(const Eigen::VectorXd& means, double n_cases) {
   Vector logits(means.size());
   for (Index i = 0; i < means.size(); ++i)
-    logits[i] = static_cast<float>(logit((means[i] * n + 1.0) / (n + 2.0)));
+    logits[i] = static_cast<float>(logit((means[i] * n_cases + 1.0) / (n_cases + 2.0)));
   return logits;
 }
 

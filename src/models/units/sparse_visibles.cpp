@@ -38,19 +38,20 @@ double energy_of(const SlabTerms<double>& terms, double v) {
 
 SparseVisibles::Reference SparseVisibles::fit_reference(const RealData& data) {
   Reference reference = standard_reference(data.n_visible());
+  const double n_cases = data.weights().total(data.n_cases());
   Eigen::VectorXd frequency(data.n_visible());
   for (Index d = 0; d < data.n_visible(); ++d) {
     MeanVariance seen;
     for (Index n = 0; n < data.n_cases(); ++n) {
-      if (data.value(n, d) != 0.0F) seen.add(static_cast<double>(data.value(n, d)));
+      if (data.value(n, d) != 0.0F) seen.add(static_cast<double>(data.value(n, d)), data.weights()[n]);
     }
-    frequency[d] = seen.count() / static_cast<double>(data.n_cases());
+    frequency[d] = seen.count() / n_cases;
     if (seen.count() == 0) continue;
     reference.visible_slab_mean[d] = static_cast<float>(seen.mean());
     reference.visible_slab_precision[d] =
         static_cast<float>(seen.count() > 1 ? 1.0 / std::max(1e-4, seen.variance()) : 1.0);
   }
-  reference.visible_spike_bias = smoothed_logits(frequency, data.n_cases());
+  reference.visible_spike_bias = smoothed_logits(frequency, n_cases);
   return reference;
 }
 

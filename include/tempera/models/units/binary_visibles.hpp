@@ -72,6 +72,6 @@ static_assert(VisibleUnits<BinaryVisibles>);
 
 /// Logits of the means of binary data, the best independent model: means are smoothed by one imaginary case
 /// of each value, so that constant columns stay finite.
-[[nodiscard]] Vector smoothed_logits(const Eigen::VectorXd& means, Index n_cases);
+[[nodiscard]] Vector smoothed_logits(const Eigen::VectorXd& means, double n_cases);
 
 }  // namespace tempera

@@ -1,0 +1,129 @@
+"""A run that was broken and went on leaves what an unbroken one leaves: every byte of its state, and every row of metrics.csv."""
+
+import random
+import shutil
+import signal
+import time
+import unittest
+
+from harness import BAD_DATA, FULL, CliTest, differences, random_bits, read_metrics, run, start, write_data
+
+# Trainers with all that they remember between two rows, one with a metric of its own, and one that validates.
+RUNS = {
+    "sml-apt": (),
+    "sml-pt": ("--trainer", "sml-pt", "--rungs", 4, "--ensembles", 8, "--track-log-z", "shared", "--no-average"),
+    "sml-ptt": ("--trainer", "sml-ptt",),
+    "sml": ("--trainer", "sml", "--track-log-z"),
+    "cd": ("--trainer", "cd"),
+    "metric": ("--metric", "mfng", "--optimizer", "auto"),
+}
+
+
+def rows(directory):
+    """metrics.csv without the seconds, which no two runs share."""
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in read_metrics(directory)]
+
+
+class Resume(CliTest):
+    def setUp(self):
+        super().setUp()
+        bits = random_bits(8, 120, 12)
+        write_data(self.dir / "d.h5", train=bits[:90], valid=bits[90:])
+
+    def train(self, out, *more, hidden=6, updates=240):
+        run("train", "--data", self.dir / "d.h5", "--hidden", hidden, "--updates", updates, "--batch", 30, "--chains", 30, "--report-every", 50,
+            "--validate-every", 50, *more, "--out", self.dir / out, "--quiet")
+
+    def same(self, broken, whole):
+        self.assertEqual([path.name for path in (self.dir / broken).rglob("*.tmp-*")], [])
+        self.assertEqual(rows(self.dir / broken), rows(self.dir / whole))
+        self.assertEqual(differences(self.dir / broken / "checkpoint.h5", self.dir / whole / "checkpoint.h5"), [])
+
+
+class Rows(Resume):
+    def test_wherever_the_checkpoint_fell(self):
+        for name, options in RUNS.items():
+            options = tuple(option for option in options if option not in ("--optimizer", "auto"))
+            self.train(name, *options, "--checkpoint-every", 37, "--keep", 20)
+            for update in (37, 148, 185):
+                with self.subTest(run=name, update=update):
+                    broken = self.dir / f"{name}-{update}"
+                    shutil.copytree(self.dir / name, broken)
+                    shutil.copy(broken / "checkpoints" / f"{update}.h5", broken / "checkpoint.h5")
+                    (broken / "last.h5").unlink(missing_ok=True)
+                    run("resume", broken, "--quiet")
+                    self.same(broken.name, name)
+
+    def test_planted_rows_tell_of_chains(self):
+        # Else rows that are the same would tell nothing: R-hat, round trips and draws are there and differ from row to row.
+        self.train("a")
+        for column in ("r_hat", "round_trip_rate", "effective_sample_size", "cluster_variation"):
+            self.assertGreater(len({row[column] for row in rows(self.dir / "a")}), 2, column)
+
+    def test_rows_that_are_none_are_refused(self):
+        self.train("a", "--checkpoint-every", 37, "--keep", 20)
+        shutil.copy(self.dir / "a" / "checkpoints" / "148.h5", self.dir / "a" / "checkpoint.h5")
+        (self.dir / "a" / "last.h5").unlink(missing_ok=True)
+        path = self.dir / "a" / "metrics.csv"
+        whole = path.read_text().splitlines(keepends=True)
+        self.assertGreater(len(whole), 4)
+        cut = whole[1].rsplit(",", 3)[0] + "\n"
+        for words, lines in {
+            "line 2": [whole[0], "garbage\n", *whole[1:]],
+            "line 3": [whole[0], whole[1], cut, *whole[2:]],
+            "line 3 ": [whole[0], whole[1], whole[1], *whole[2:]],
+            "line 2 ": [whole[0], whole[1].replace("0.", "zero.", 1), *whole[2:]],
+            "line 1": ["update,seconds\n", *whole[1:]],
+        }.items():
+            with self.subTest(lines=words):
+                path.write_text("".join(lines))
+                self.fails(BAD_DATA, "resume", self.dir / "a", mentions=("metrics.csv", words.strip()))
+        # A last line that was cut short is the work of a kill, and is written again; without the file rows begin anew.
+        path.write_text("".join(whole[:2]) + whole[2][:20])
+        run("resume", self.dir / "a", "--quiet")
+
+
+class Broken(Resume):
+    """Kills and signals at random: a few, or with TEMPERA_FULL 200 and 100."""
+
+    def broken_run(self, out, number, random_time):
+        """Begins a run, ends it somewhere, and goes on until it is done; returns how often it was ended."""
+        arguments = ("train", "--data", self.dir / "d.h5", "--hidden", 6, "--updates", 2400, "--batch", 30, "--chains", 30, "--report-every", 50,
+                     "--checkpoint-every", 70, "--out", self.dir / out, "--quiet")
+        ended = 0
+        for _ in range(100):
+            process = start(*arguments)
+            time.sleep(random_time())
+            process.send_signal(number)
+            code = process.wait(timeout=60)
+            if code == 0:
+                return ended
+            self.assertIn(code, (-number, 130, 143, 129), f"{out}: {code}")
+            ended += 1
+            if not (self.dir / out / "checkpoint.h5").exists():
+                shutil.rmtree(self.dir / out, ignore_errors=True)
+            else:
+                arguments = ("resume", self.dir / out, "--quiet")
+        self.fail(f"{out} was never done")
+
+    def test_kills_and_signals_at_random(self):
+        begin = time.monotonic()
+        run("train", "--data", self.dir / "d.h5", "--hidden", 6, "--updates", 2400, "--batch", 30, "--chains", 30, "--report-every", 50,
+            "--checkpoint-every", 70, "--out", self.dir / "whole", "--quiet")
+        seconds = time.monotonic() - begin
+        draw = random.Random(17)
+        for number, wanted in ((signal.SIGKILL, 200 if FULL else 12), (signal.SIGTERM, 60 if FULL else 3), (signal.SIGINT, 20 if FULL else 2),
+                               (signal.SIGHUP, 20 if FULL else 2)):
+            ended = 0
+            for k in range(10000):
+                if ended >= wanted:
+                    break
+                out = f"{number.name}-{k}"
+                ended += self.broken_run(out, number, lambda: draw.uniform(0.02, 0.6 * seconds))
+                self.same(out, "whole")
+                shutil.rmtree(self.dir / out)
+            self.assertGreaterEqual(ended, wanted)
+
+
+if __name__ == "__main__":
+    unittest.main()
