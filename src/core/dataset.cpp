@@ -1,7 +1,11 @@
 #include "tempera/core/dataset.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <numeric>
+
+#include "tempera/core/errors.hpp"
+#include "tempera/core/random.hpp"
 
 namespace tempera {
 
@@ -17,6 +21,21 @@ BinaryData::BinaryData(Index n_cases, Index n_visible, std::span<const std::uint
     Word* words = words_.data() + n * words_per_case_;
     for (Index i = 0; i < n_visible; ++i) words[i / 64] |= Word{values[i] != 0} << (i % 64);
   }
+}
+
+void BinaryData::draw_from(Probabilities probabilities) {
+  probabilities_ = std::make_shared<const Probabilities>(std::move(probabilities));
+}
+
+void BinaryData::draw(Index n, std::uint64_t epoch, std::span<std::uint8_t> bytes) const {
+  // The first steps are those of splits that are drawn once.
+  constexpr std::uint64_t kSplits = 3;
+  StreamEngine random = StreamFactory{probabilities_->seed}.engine(Purpose::kBinarize, kSplits + epoch,
+                                                                   static_cast<std::uint32_t>(n));
+  const float* values = probabilities_->values.data() + n * n_visible_;
+  for (Index i = 0; i < n_visible_; ++i)
+    bytes[static_cast<std::size_t>(i)] =
+        (static_cast<float>(random() >> 8) + 0.5F) * 0x1p-24F < values[i] ? 1 : 0;
 }
 
 Eigen::VectorXd BinaryData::means() const {
@@ -59,6 +78,17 @@ Eigen::VectorXd RealData::means() const { return weighted_mean(values_.cast<doub
 Eigen::VectorXd RealData::variances() const {
   const Eigen::RowVectorXd centre = means().transpose();
   return weighted_mean((values_.cast<double>().rowwise() - centre).array().square().matrix(), weights_);
+}
+
+std::vector<std::int64_t> parse_shape(const std::string& text, Index n) {
+  long long sizes[3] = {0, 0, 0};
+  char rest = 0;
+  const int found = std::sscanf(text.c_str(), "%lldx%lldx%lld%c", &sizes[0], &sizes[1], &sizes[2], &rest);
+  std::vector<std::int64_t> shape(sizes, sizes + std::clamp(found, 0, 3));
+  if (found < 2 || found > 3 || (found == 3 && sizes[2] != 3) || !is_shape_of(shape, n))
+    throw UsageError("--shape " + text + ": expected HEIGHTxWIDTH (or HEIGHTxWIDTHx3, of colours) of " +
+                     std::to_string(n) + " values in all");
+  return shape;
 }
 
 bool is_shape_of(const std::vector<std::int64_t>& shape, Index n) {

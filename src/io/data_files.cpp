@@ -558,16 +558,7 @@ void set_visible_shape(const ReadingOptions& reading, DataFile& data) {
       data.preprocessing.empty() ? data.columns() : static_cast<Index>(data.preprocessing.n_inputs);
   if (!is_shape_of(data.visible_shape, shown)) data.visible_shape.clear();
   if (!reading.shape.empty()) {
-    std::vector<std::int64_t> shape;
-    long long sizes[3] = {0, 0, 0};
-    char rest = 0;
-    const int n =
-        std::sscanf(reading.shape.c_str(), "%lldx%lldx%lld%c", &sizes[0], &sizes[1], &sizes[2], &rest);
-    shape.assign(sizes, sizes + std::clamp(n, 0, 3));
-    if (n < 2 || n > 3 || !is_shape_of(shape, shown))
-      throw UsageError("--shape " + reading.shape + ": expected HEIGHTxWIDTH of " + std::to_string(shown) +
-                       " values");
-    data.visible_shape = shape;
+    data.visible_shape = parse_shape(reading.shape, shown);
   }
   if (!reading.transpose) return;
   if (data.visible_shape.size() != 2)

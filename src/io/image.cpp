@@ -18,49 +18,76 @@ std::uint8_t level(float x) {
   return static_cast<std::uint8_t>(std::lround(255.0F * std::clamp(x, 0.0F, 1.0F)));
 }
 
-Colour colour_of(float x, float scale, ColourMap map) {
-  if (map == ColourMap::kGrey) return {level(x), level(x), level(x)};
-  if (map == ColourMap::kStretched) {
-    const std::uint8_t grey = level(scale > 0 ? x / scale : 0.5F);
-    return {grey, grey, grey};
-  }
-  const float t = scale > 0 ? std::clamp(x / scale, -1.0F, 1.0F) : 0.0F;
-  // White at 0; towards (0.70, 0.02, 0.15) above and (0.02, 0.19, 0.58) below.
+/// Values from `black` to `white`, those of the scale of a diverging map about their middle.
+struct Scale {
+  float black = 0.0F;
+  float white = 1.0F;
+
+  [[nodiscard]] float part(float x) const { return white > black ? (x - black) / (white - black) : 0.5F; }
+};
+
+Scale scale_of(const std::vector<float>& tile, ColourMap map) {
+  if (map == ColourMap::kGrey || tile.empty()) return {};
+  const auto [least, largest] = std::minmax_element(tile.begin(), tile.end());
+  if (map == ColourMap::kStretched) return {*least, *largest};
+  const float most = std::max(std::abs(*least), std::abs(*largest));
+  return {-most, most};
+}
+
+/// White in the middle; towards (0.70, 0.02, 0.15) above and (0.02, 0.19, 0.58) below.
+Colour diverging(float part) {
+  const float t = std::clamp(2.0F * part - 1.0F, -1.0F, 1.0F);
   const std::array<float, 3> end = t > 0 ? std::array{0.70F, 0.02F, 0.15F} : std::array{0.02F, 0.19F, 0.58F};
   const float m = std::abs(t);
   return {level(1 + m * (end[0] - 1)), level(1 + m * (end[1] - 1)), level(1 + m * (end[2] - 1))};
 }
 
+Colour colour_of(const std::vector<float>& tile, const PictureShape& shape, Index row, Index column,
+                 const Scale& scale, ColourMap map) {
+  const auto part = [&](Index channel) { return scale.part(tile[shape.index(row, column, channel)]); };
+  if (shape.channels == 3) return {level(part(0)), level(part(1)), level(part(2))};
+  if (map == ColourMap::kDiverging) return diverging(part(0));
+  const std::uint8_t grey = level(part(0));
+  return {grey, grey, grey};
+}
+
+constexpr Index kGap = 2;
+constexpr Index kBar = 8;  // rows of pixels of a tile that is one row
+
 }  // namespace
 
-Image tile_grid(const std::vector<std::vector<float>>& tiles, Index height, Index width, ColourMap map,
+Image tile_grid(const std::vector<std::vector<float>>& tiles, const PictureShape& shape, ColourMap map,
                 Index columns) {
   const auto count = static_cast<Index>(tiles.size());
-  const double aspect = static_cast<double>(height) / static_cast<double>(width);
+  const Index zoom = std::clamp<Index>(32 / std::max(shape.height, shape.width), 1, 8);
+  const Index high = shape.height == 1 ? std::max(zoom, kBar) : shape.height * zoom;
+  const Index wide = shape.width * zoom;
+  const double aspect = static_cast<double>(high) / static_cast<double>(wide);
   const Index across =
       columns > 0
           ? columns
           : std::max<Index>(1, static_cast<Index>(std::ceil(std::sqrt(static_cast<double>(count) * aspect))));
   const Index down = (count + across - 1) / across;
-  const Index zoom = std::clamp<Index>(32 / std::max(height, width), 1, 8);
-  const Index gap = 2;
   Image image;
-  image.rows = down * (height * zoom + gap) + gap;
-  image.columns = across * (width * zoom + gap) + gap;
+  image.rows = down * (high + kGap) + kGap;
+  image.columns = across * (wide + kGap) + kGap;
   image.rgb.assign(static_cast<std::size_t>(image.rows * image.columns * 3), 96);
+  std::vector<Scale> scales;
+  for (const std::vector<float>& tile : tiles) scales.push_back(scale_of(tile, map));
+  if (map == ColourMap::kStretched) {
+    Scale all;
+    for (std::size_t n = 0; n < scales.size(); ++n)
+      all = n == 0 ? scales[0]
+                   : Scale{std::min(all.black, scales[n].black), std::max(all.white, scales[n].white)};
+    scales.assign(scales.size(), all);
+  }
   for (Index n = 0; n < count; ++n) {
-    const std::vector<float>& tile = tiles[static_cast<std::size_t>(n)];
-    float scale = 0.0F;
-    for (const float x : tile) scale = std::max(scale, std::abs(x));
-    const auto [least, largest] = std::minmax_element(tile.begin(), tile.end());
-    const float origin = map == ColourMap::kStretched ? *least : 0.0F;
-    if (map == ColourMap::kStretched) scale = *largest - *least;
-    const Index top = gap + n / across * (height * zoom + gap);
-    const Index left = gap + n % across * (width * zoom + gap);
-    for (Index r = 0; r < height * zoom; ++r) {
-      for (Index c = 0; c < width * zoom; ++c) {
-        const Colour colour =
-            colour_of(tile[static_cast<std::size_t>(r / zoom * width + c / zoom)] - origin, scale, map);
+    const auto k = static_cast<std::size_t>(n);
+    const Index top = kGap + n / across * (high + kGap);
+    const Index left = kGap + n % across * (wide + kGap);
+    for (Index r = 0; r < high; ++r) {
+      for (Index c = 0; c < wide; ++c) {
+        const Colour colour = colour_of(tiles[k], shape, r * shape.height / high, c / zoom, scales[k], map);
         std::copy(colour.begin(), colour.end(),
                   image.rgb.begin() + ((top + r) * image.columns + left + c) * 3);
       }

@@ -125,6 +125,7 @@ Binarization binarization_for(const DataFile& data, const BinarizeChoice& choice
       }
       throw DataError(data.name + ": values are not all 0 or 1" + kAdvice);
     case BinarizeMethod::kSample:
+    case BinarizeMethod::kSampleEach:
       if (range.least < 0.0)
         throw DataError(data.name + format(": probabilities must not be negative, found %g", range.least));
       rule.maximum = std::max(1.0, range.most);
@@ -160,6 +161,7 @@ BinaryData binarize(const DataFile& data, const std::string& split, const Binari
       bool on = false;
       switch (rule.method) {
         case BinarizeMethod::kSample:
+        case BinarizeMethod::kSampleEach:
           on = (static_cast<double>(random()) + 0.5) * 0x1p-32 < x / rule.maximum;
           break;
         case BinarizeMethod::kThreshold:
@@ -178,7 +180,14 @@ BinaryData binarize(const DataFile& data, const std::string& split, const Binari
       bits[static_cast<std::size_t>(k)] = on ? 1 : 0;
     }
   }
-  return {table.rows, table.columns, bits, weights_of(table)};
+  BinaryData drawn{table.rows, table.columns, bits, weights_of(table)};
+  if (rule.method == BinarizeMethod::kSampleEach) {
+    Probabilities probabilities{{}, rule.seed};
+    for (Index k = 0; k < table.rows * table.columns; ++k)
+      probabilities.values.push_back(static_cast<float>(table.at(k) / rule.maximum));
+    drawn.draw_from(std::move(probabilities));
+  }
+  return drawn;
 }
 
 Index constant_columns(const Table& table) {

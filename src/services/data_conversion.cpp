@@ -149,6 +149,8 @@ void check_steps(const DataFile& data, const ConversionOptions& options) {
     throw UsageError("data: --contrast-floor is for --contrast");
   if (options.regularisation != PreprocessingRequest().regularisation && options.whiten == Whitening::kNone)
     throw UsageError("data: --whiten-regularisation is for --whiten");
+  if (options.binarize.rule == BinarizeMethod::kSampleEach)
+    throw UsageError("data: --binarize sample-each draws during training; --binarize sample draws once");
   if (binarises && options.out.empty()) throw UsageError("data: --binarize needs --out");
   if (converts && binarises) throw UsageError("data: --binarize does not go with real-valued preprocessing");
   if (!converts) return;

@@ -123,7 +123,7 @@ FeatureResult find_features(AnyModelFile model, const FeatureOptions& options, L
 
 TilePicture picture_of_filters(const FeatureResult& features) {
   TilePicture picture;
-  std::tie(picture.height, picture.width) = picture_shape(features.visible_shape, features.filters.cols());
+  picture.shape = picture_shape(features.visible_shape, features.filters.cols());
   picture.colours = ColourMap::kDiverging;
   picture.columns = features.grid.columns;
   std::vector<Index> order(static_cast<std::size_t>(features.importance.size()));

@@ -296,21 +296,11 @@ void fit_reference(ModelFile<M>& file, const typename M::Data& train, Listener& 
   listener.note("reference machine: the file holds none, fitted to the train split");
 }
 
-std::pair<Index, Index> picture_shape(const std::vector<std::int64_t>& visible_shape, Index n_visible) {
-  if (visible_shape.size() == 2) return {visible_shape[0], visible_shape[1]};
+PictureShape picture_shape(const std::vector<std::int64_t>& shape, Index n_visible) {
+  if (shape.size() == 2) return {shape[0], shape[1]};
+  if (shape.size() == 3 && shape[2] == 3) return {shape[0], shape[1], 3};
+  if (shape.size() == 3 && shape[0] == 3) return {shape[1], shape[2], 3, true};
   return {1, n_visible};
-}
-
-std::vector<std::int64_t> parse_shape(const std::string& text, Index n_visible) {
-  long long height = 0;
-  long long width = 0;
-  char rest = 0;
-  if (std::sscanf(text.c_str(), "%lldx%lld%c", &height, &width, &rest) != 2 ||
-      !is_shape_of({height, width}, n_visible)) {
-    throw UsageError("--shape " + text + ": expected HEIGHTxWIDTH with " + std::to_string(n_visible) +
-                     " values in all");
-  }
-  return {height, width};
 }
 
 #define TEMPERA_INSTANTIATE(M)                                                                      \

@@ -5,7 +5,7 @@ namespace tempera {
 template <EnergyModel M>
 TilePicture picture_of_chains(const ModelFile<M>& file, const Chains<M>& chains, Index count) {
   TilePicture picture;
-  std::tie(picture.height, picture.width) = picture_shape(file.visible_shape, file.n_raw());
+  picture.shape = picture_shape(file.visible_shape, file.n_raw());
   picture.colours = M::kDiscrete ? ColourMap::kGrey : ColourMap::kStretched;
   typename M::Scratch scratch;
   LaneMatrix mean;
@@ -22,7 +22,7 @@ TilePicture picture_of_chains(const ModelFile<M>& file, const Chains<M>& chains,
 }
 
 void write_picture(const TilePicture& picture, const std::filesystem::path& png) {
-  write_png(tile_grid(picture.tiles, picture.height, picture.width, picture.colours, picture.columns), png);
+  write_png(tile_grid(picture.tiles, picture.shape, picture.colours, picture.columns), png);
 }
 
 #define TEMPERA_INSTANTIATE(M) \

@@ -1,5 +1,7 @@
 #include "tempera/train/phases.hpp"
 
+#include <numeric>
+
 #include "tempera/kernels/sampling.hpp"
 #include "tempera/models/all_models.hpp"
 
@@ -132,7 +134,13 @@ template <EnergyModel M>
 Phase<M> positive_phase(const Engine<M>& engine, const Plan& plan, const Batch<M>& batch, TrainState<M>& s,
                         PhaseMemory<M>& memory) {
   Population<M>& cases = memory.cases;
-  load_cases(engine, batch.data, batch.cases, cases.chains);
+  if (batch.drawn == nullptr) {
+    load_cases(engine, batch.data, batch.cases, cases.chains);
+  } else {
+    std::vector<Index> all(batch.cases.size());
+    std::iota(all.begin(), all.end(), Index{0});
+    load_cases(engine, *batch.drawn, all, cases.chains);
+  }
   cases.fit(engine);
   add_noise(engine, plan.inference.data_noise, s.update, cases.chains);
   switch (plan.inference.kind) {

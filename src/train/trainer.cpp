@@ -15,8 +15,8 @@ constexpr Index kClusters = 8;
 template <EnergyModel M>
 class Batches {
  public:
-  Batches(const typename M::Data& data, const Plan& plan, StreamFactory streams)
-      : data_(data), size_(plan.batch), streams_(streams) {}
+  Batches(const Engine<M>& engine, const typename M::Data& data, const Plan& plan)
+      : data_(data), size_(plan.batch), streams_(engine.streams), executor_(engine.executor) {}
 
   Batch<M> at(std::uint64_t update) {
     const auto n_cases = static_cast<std::uint64_t>(data_.n_cases());
@@ -25,13 +25,34 @@ class Batches {
     if (order_.empty() || epoch != epoch_) order_ = epoch_order(data_.n_cases(), streams_, epoch);
     epoch_ = epoch;
     const std::uint64_t first = update % per_epoch * size_;
-    return {data_, {order_.data() + first, std::min(size_, n_cases - first)}, epoch};
+    const std::span<const Index> cases(order_.data() + first, std::min(size_, n_cases - first));
+    return {data_, cases, epoch, drawn(cases, epoch)};
   }
 
  private:
+  /// Values of cases for this visit; nothing where they are always the same.
+  const typename M::Data* drawn([[maybe_unused]] std::span<const Index> cases,
+                                [[maybe_unused]] std::uint64_t epoch) {
+    if constexpr (std::same_as<typename M::Data, BinaryData>) {
+      if (data_.probabilities() == nullptr) return nullptr;
+      const auto width = static_cast<std::size_t>(data_.n_visible());
+      bytes_.resize(cases.size() * width);
+      executor_.for_each(static_cast<Index>(cases.size()), [&](Index k) {
+        const auto row = static_cast<std::size_t>(k);
+        data_.draw(cases[row], epoch, std::span(bytes_).subspan(row * width, width));
+      });
+      drawn_ = BinaryData(static_cast<Index>(cases.size()), data_.n_visible(), bytes_);
+      return &drawn_;
+    }
+    return nullptr;
+  }
+
   const typename M::Data& data_;
   std::uint64_t size_;
   StreamFactory streams_;
+  const Executor& executor_;
+  std::vector<std::uint8_t> bytes_;
+  typename M::Data drawn_;
   std::vector<Index> order_;
   std::uint64_t epoch_ = 0;
 };
@@ -132,7 +153,7 @@ void train(const Engine<M>& engine, const Plan& plan, const typename M::Data& da
   if (!are_looks_of(s, memory.clusters))
     throw DataError("/state/looks: does not fit the chains of the run and the clusters of its data");
   memory.searches = search_budget(engine.model, plan);
-  Batches<M> batches(data, plan, engine.streams);
+  Batches<M> batches(engine, data, plan);
   while (s.update < plan.rate.total) {
     const UpdateReport report = update(engine, plan, batches.at(s.update), s, memory);
     if (observer(report, s) == Control::kStop) return;

@@ -3,16 +3,41 @@
 import gzip
 import json
 import os
+import shutil
 import struct
 import unittest
+import zlib
 
 import h5py
 import numpy as np
 
-from harness import CliTest, run, run_json, write_rbm
+from harness import CliTest, differences, run, run_json, write_rbm
 
 BITS = (np.random.default_rng(5).random((40, 6)) < 0.4).astype(np.uint8)
 DENSITY = float(BITS.mean())
+
+
+def colours_of(png):
+    """The colours other than greys of a PNG file of three bytes a pixel."""
+    content = png.read_bytes()
+    width, height = struct.unpack(">II", content[16:24])
+    at, packed = 8, b""
+    while at < len(content):
+        size, kind = struct.unpack(">I4s", content[at : at + 8])
+        if kind == b"IDAT":
+            packed += content[at + 8 : at + 8 + size]
+        at += 12 + size
+    raw = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, 1 + 3 * width)
+    rows = np.zeros((height + 1, width + 1, 3), int)
+    for r in range(height):  # the filters of PNG, undone
+        how, line = raw[r, 0], raw[r, 1:].reshape(width, 3).astype(int)
+        for c in range(width):
+            left, up, corner = rows[r + 1, c], rows[r, c + 1], rows[r, c]
+            guess = left + up - corner
+            near = np.select([(abs(guess - left) <= abs(guess - up)) & (abs(guess - left) <= abs(guess - corner)), abs(guess - up) <= abs(guess - corner)],
+                             [left, up], corner)
+            rows[r + 1, c + 1] = (line[c] + [0 * left, left, up, (left + up) // 2, near][how]) % 256
+    return {tuple(pixel) for pixel in rows[1:, 1:].reshape(-1, 3) if len(set(pixel)) > 1}
 
 
 class Reading(CliTest):
@@ -324,6 +349,48 @@ class Text(Reading):
 
 
 class Values(Reading):
+    def test_probabilities_are_drawn_anew_at_each_visit(self):
+        np.save(self.dir / "half.npy", np.full((1, 200), 0.5, np.float32))
+        biases = {}
+        for how in ("sample", "sample-each"):
+            run("train", "--data", self.dir / "half.npy", "--binarize", how, "--hidden", 2, "--trainer", "sml", "--chains", 100, "--updates", 400, "--lr",
+                0.05, "--schedule", "linear", "--allow-constant", "--out", self.dir / how, "--quiet")
+            with h5py.File(self.dir / how / "checkpoint.h5") as file:
+                biases[how] = np.abs(file["model/params/visible_bias"][:])
+        # One draw is learned by heart; draws of their own are fair coins.
+        self.assertGreater(biases["sample"].mean(), 2.0)
+        self.assertLess(biases["sample-each"].mean(), 1.0)
+
+    def test_draws_of_visits_are_the_same_for_any_threads_and_after_a_resume(self):
+        np.save(self.dir / "grey.npy", np.random.default_rng(9).random((150, 70)).astype(np.float32))
+        options = ("--data", self.dir / "grey.npy", "--binarize", "sample-each", "--hidden", 5, "--batch", 40, "--quiet")
+        run("train", *options, "--updates", 50, "--threads", 1, "--out", self.dir / "a")
+        run("train", *options, "--updates", 50, "--threads", 3, "--out", self.dir / "b")
+        run("train", *options, "--updates", 50, "--checkpoint-every", 17, "--keep", 9, "--out", self.dir / "c")
+        shutil.copy(self.dir / "c" / "checkpoints" / "17.h5", self.dir / "c" / "checkpoint.h5")
+        run("resume", self.dir / "c", "--quiet")
+        for name in ("b", "c"):
+            self.assertEqual(differences(self.dir / "a" / "checkpoint.h5", self.dir / name / "checkpoint.h5"), [])
+        # A model that was trained so draws once where it is held against cases.
+        found = [run_json("loglik", self.dir / "a", "--data", self.dir / "grey.npy", "--split", "train", "--method", "exact") for _ in range(2)]
+        self.assertEqual(found[0]["log_likelihood"], found[1]["log_likelihood"])
+        self.fails(64, "data", self.dir / "grey.npy", "--binarize", "sample-each", "--out", self.dir / "o.npy", mentions=["during training"])
+
+    def test_pictures_of_three_colours(self):
+        for shape in ((30, 4, 5, 3), (30, 3, 4, 5)):
+            np.save(self.dir / "rgb.npy", np.random.default_rng(9).random(shape).astype(np.float32))
+            run("train", "--data", self.dir / "rgb.npy", "--model", "gaussian-rbm", "--hidden", 2, "--updates", 30, "--out", self.dir / "rgb", "--force",
+                "--quiet")
+            self.assertGreater(len(colours_of(self.dir / "rgb" / "features.png")), 20)
+            run("sample", self.dir / "rgb", "--count", 4, "--sweeps", 2, "--png", self.dir / "s.png")
+            self.assertGreater(len(colours_of(self.dir / "s.png")), 10)
+        flat = self.dir / "flat.npy"
+        np.save(flat, np.random.default_rng(9).random((30, 60)).astype(np.float32))
+        run("data", flat, "--shape", "4x5x3", "--out", self.dir / "shaped.h5")
+        with h5py.File(self.dir / "shaped.h5") as file:
+            self.assertEqual(list(file.attrs["visible_shape"]), [4, 5, 3])
+        self.fails(64, "data", flat, "--shape", "4x5x4", mentions=["4x5x4"])
+
     def train(self, data, *more, **how):
         return run("train", "--data", data, "--hidden", 3, "--updates", 20, "--threads", 1, "--quiet", "--out", self.dir / "run", "--force", *more, **how)
 

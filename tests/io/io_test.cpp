@@ -232,7 +232,7 @@ TEST_F(Io, AFileIsWrittenWholeOrNotAtAll) {
 
 TEST_F(Io, TilesStandWhereTheyShould) {
   // Two tiles of 1 x 2: white then black; black then white.
-  const Image image = tile_grid({{1.0F, 0.0F}, {0.0F, 1.0F}}, 1, 2, ColourMap::kGrey);
+  const Image image = tile_grid({{1.0F, 0.0F}, {0.0F, 1.0F}}, {1, 2}, ColourMap::kGrey);
   const auto pixel = [&](Index r, Index c) {
     return image.rgb[static_cast<std::size_t>((r * image.columns + c) * 3)];
   };
@@ -241,6 +241,35 @@ TEST_F(Io, TilesStandWhereTheyShould) {
   EXPECT_EQ(pixel(2, 2 + zoom), 0);
   write_png(image, file("a.png"));
   EXPECT_EQ(read_file(file("a.png")).substr(1, 3), "PNG");
+}
+
+TEST(Tiles, OfThreeChannelsAreDrawnInColour) {
+  // A picture of 1 x 2: red and green, its channels side by side and one after another.
+  const auto colour = [](const Image& image, Index c) {
+    const auto at = static_cast<std::size_t>((2 * image.columns + c) * 3);
+    return std::vector<int>(image.rgb.begin() + static_cast<std::ptrdiff_t>(at),
+                            image.rgb.begin() + static_cast<std::ptrdiff_t>(at + 3));
+  };
+  for (const auto& [values, planes] : {std::pair{std::vector<float>{1, 0, 0, 0, 1, 0}, false},
+                                       std::pair{std::vector<float>{1, 0, 0, 1, 0, 0}, true}}) {
+    const Image image = tile_grid({values}, {1, 2, 3, planes}, ColourMap::kGrey);
+    EXPECT_EQ(colour(image, 2), (std::vector<int>{255, 0, 0}));
+    EXPECT_EQ(colour(image, 2 + 8), (std::vector<int>{0, 255, 0}));
+  }
+  // Of filters, 0 is a middle grey.
+  const Image filter = tile_grid({{-1.0F, 0.0F, 1.0F}}, {1, 1, 3}, ColourMap::kDiverging);
+  EXPECT_EQ(colour(filter, 2), (std::vector<int>{0, 128, 255}));
+}
+
+TEST(Tiles, OfRealValuesShareOneScale) {
+  const Image image = tile_grid({{0.0F, 1.0F}, {3.0F, 4.0F}}, {1, 2}, ColourMap::kStretched, 1);
+  const auto grey = [&](Index tile, Index c) {
+    return static_cast<int>(image.rgb[static_cast<std::size_t>(((2 + tile * 10) * image.columns + c) * 3)]);
+  };
+  EXPECT_EQ(grey(0, 2), 0);
+  EXPECT_EQ(grey(0, 2 + 8), 64);
+  EXPECT_EQ(grey(1, 2), 191);
+  EXPECT_EQ(grey(1, 2 + 8), 255);
 }
 
 }  // namespace

@@ -3,7 +3,9 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -15,15 +17,22 @@
 namespace tempera {
 
 /// How grey values become bits.
-enum class BinarizeMethod { kNone, kThreshold, kSample, kMedian, kMean };
+enum class BinarizeMethod { kNone, kThreshold, kSample, kSampleEach, kMedian, kMean };
 template <>
 struct Names<BinarizeMethod> {
-  static constexpr std::array<NamedValue<BinarizeMethod>, 5> table = {
+  static constexpr std::array<NamedValue<BinarizeMethod>, 6> table = {
       {{BinarizeMethod::kNone, "none", "refuse"},
        {BinarizeMethod::kThreshold, "threshold", "1 above half the range, or above T: threshold:T"},
        {BinarizeMethod::kSample, "sample", "drawn once, with the grey value as probability"},
+       {BinarizeMethod::kSampleEach, "sample-each", "drawn anew at each visit of training, else as sample"},
        {BinarizeMethod::kMedian, "median", "1 above the median of the column"},
        {BinarizeMethod::kMean, "mean", "1 above the mean of the column"}}};
+};
+
+/// Probabilities that bits are drawn from anew, n_cases x n_visible, C order.
+struct Probabilities {
+  std::vector<float> values;
+  std::uint64_t seed = 0;
 };
 
 /// n_cases binary vectors of n_visible values. Case n occupies words_for(n_visible) words, value i at
@@ -44,6 +53,13 @@ class BinaryData {
   /// Bits have no unit.
   [[nodiscard]] static double log_volume(Index) { return 0.0; }
 
+  /// Training draws the bits of every visit of a case from these; what is packed here is one draw. Null where
+  /// cases are bits.
+  [[nodiscard]] const Probabilities* probabilities() const { return probabilities_.get(); }
+  void draw_from(Probabilities probabilities);
+  /// Draws of case n for its visit in an epoch: the same whenever and wherever they are made.
+  void draw(Index n, std::uint64_t epoch, std::span<std::uint8_t> bytes) const;
+
   /// Mean of each value over the weighted cases, double.
   [[nodiscard]] Eigen::VectorXd means() const;
 
@@ -56,6 +72,7 @@ class BinaryData {
   Index words_per_case_ = 0;
   std::vector<Word> words_;
   CaseWeights weights_;
+  std::shared_ptr<const Probabilities> probabilities_;  // many copies of the bits may share them
 };
 
 /// n_cases vectors of n_visible real numbers, C order, perhaps in standardised coordinates.
@@ -88,6 +105,9 @@ class RealData {
   CaseWeights weights_;
   std::vector<double> log_volumes_;  // empty where the values are as they were given
 };
+
+/// HEIGHTxWIDTH or HEIGHTxWIDTHx3 of n values. Throws UsageError.
+[[nodiscard]] std::vector<std::int64_t> parse_shape(const std::string& text, Index n);
 
 /// Whether `shape` has positive sizes whose product is n: the shape of a case as a picture, say.
 [[nodiscard]] bool is_shape_of(const std::vector<std::int64_t>& shape, Index n);

@@ -8,6 +8,7 @@
 #include "tempera/estimate/log_partition.hpp"
 #include "tempera/io/data_files.hpp"
 #include "tempera/io/hdf5.hpp"
+#include "tempera/io/image.hpp"
 #include "tempera/io/preprocessing.hpp"
 #include "tempera/models/all_models.hpp"
 #include "tempera/parallel/tasks.hpp"
@@ -117,10 +118,8 @@ std::string stored_doubt(const Hdf5Reader& file);
 template <EnergyModel M>
 void fit_reference(ModelFile<M>& file, const typename M::Data& train, Listener& listener);
 
-/// Height and width of the visibles as a picture: the file's, or one row of n.
-std::pair<Index, Index> picture_shape(const std::vector<std::int64_t>& visible_shape, Index n_visible);
-
-/// Shape given as HEIGHTxWIDTH, which must hold n_visible values. Throws UsageError.
-std::vector<std::int64_t> parse_shape(const std::string& text, Index n_visible);
+/// The visibles as a picture: of two axes, or of three, the last or else the first of which are colours; or
+/// one row of n.
+PictureShape picture_shape(const std::vector<std::int64_t>& visible_shape, Index n_visible);
 
 }  // namespace tempera

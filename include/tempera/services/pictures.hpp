@@ -9,11 +9,10 @@
 
 namespace tempera {
 
-/// Pictures side by side, each of height x width values in row-major order.
+/// Pictures side by side.
 struct TilePicture {
   std::vector<std::vector<float>> tiles;
-  Index height = 1;
-  Index width = 0;
+  PictureShape shape;
   ColourMap colours = ColourMap::kGrey;
   Index columns = 0;  // of tiles; 0: about as many as rows
 };

@@ -11,6 +11,8 @@ struct Batch {
   const typename M::Data& data;
   std::span<const Index> cases;
   std::uint64_t epoch = 0;
+  /// These cases alone, in this order, where their values are drawn anew at every visit.
+  const typename M::Data* drawn = nullptr;
 };
 
 /// States with the expected statistics that they give, and the weight of each in their mean.
