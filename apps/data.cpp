@@ -1,6 +1,7 @@
 // tempera data
 #include <memory>
 
+#include "listener.hpp"
 #include "option_binding.hpp"
 #include "options.hpp"
 #include "tempera/services/data_conversion.hpp"
@@ -29,7 +30,8 @@ Json to_json(const SplitSummary& split) {
 }
 
 int run(const Options& options) {
-  const ConversionResult result = convert_data(options.data, options.conversion);
+  ConsoleListener listener(options.common.quiet);
+  const ConversionResult result = convert_data(options.data, options.conversion, listener);
   Json json = {{"data", options.data}, {"columns", result.columns}};
   if (!result.visible_shape.empty()) json["visible_shape"] = result.visible_shape;
   for (const SplitSummary& split : result.splits) json["splits"][split.name] = to_json(split);

@@ -58,16 +58,30 @@ void ConsoleListener::note(const std::string& words) {
 
 Control ConsoleListener::progress(const std::string& stage, double fraction, const std::string& detail) {
   // A stage may come again.
-  if (stage_.empty() || stage != stage_ || fraction < last_fraction_) begin(stage, fraction);
+  if (stage_.empty() || stage != stage_ || fraction < last_fraction_) {
+    catch_signals();
+    begin(stage, fraction);
+  }
   last_fraction_ = fraction;
-  const Clock::time_point now = Clock::now();
-  if (!quiet_ && std::chrono::duration<double>(now - last_).count() >= (terminal_ ? 0.1 : 5.0))
-    draw(fraction, detail, now);
+  draw_now_and_then(fraction, detail);
   return g_signal != 0 ? Control::kStop : Control::kContinue;
 }
 
+void ConsoleListener::reading(const std::string& file, double fraction) {
+  const std::string stage = "reading " + printable(file);
+  if (stage != stage_ || fraction < last_fraction_) begin(stage, fraction);
+  last_fraction_ = fraction;
+  draw_now_and_then(fraction, "");
+  if (fraction >= 1.0) end_line();
+}
+
+void ConsoleListener::draw_now_and_then(double fraction, const std::string& detail) {
+  const Clock::time_point now = Clock::now();
+  if (!quiet_ && std::chrono::duration<double>(now - last_).count() >= (terminal_ ? 0.1 : 5.0))
+    draw(fraction, detail, now);
+}
+
 void ConsoleListener::begin(const std::string& stage, double fraction) {
-  catch_signals();
   end_line();
   stage_ = stage;
   start_ = fraction;

@@ -9,8 +9,8 @@
 namespace tempera::apps {
 
 /// Draws one progress line for the stage at work: redrawn on a terminal, a plain line now and then in a pipe.
-/// Prints notes and progress unless `quiet`, warnings always. From the first progress on, SIGINT and SIGTERM
-/// stop the work instead of ending the program.
+/// Prints notes and progress unless `quiet`, warnings always. From the first progress on, SIGINT, SIGTERM and
+/// SIGHUP stop the work instead of ending the program; while files are read before it, they end it.
 class ConsoleListener : public Listener {
  public:
   explicit ConsoleListener(bool quiet);
@@ -20,12 +20,14 @@ class ConsoleListener : public Listener {
 
   void warn(const std::string& words) override;
   void note(const std::string& words) override;
+  void reading(const std::string& file, double fraction) override;
   Control progress(const std::string& stage, double fraction, const std::string& detail) override;
 
  private:
   using Clock = std::chrono::steady_clock;
 
   void begin(const std::string& stage, double fraction);
+  void draw_now_and_then(double fraction, const std::string& detail);
   void draw(double fraction, const std::string& detail, Clock::time_point now);
   void end_line();
 

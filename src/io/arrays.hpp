@@ -47,10 +47,10 @@ void reverse_axes(const Shape& shape, Table& table);
 /// One array of NumPy. `least_axes`: 1 lets a single axis be a column.
 Table read_npy(ByteStream& stream, std::vector<std::int64_t>& visible_shape, std::size_t least_axes);
 
-std::unique_ptr<ArraySource> numpy_array(const std::filesystem::path& path);
+std::unique_ptr<ArraySource> numpy_array(const std::filesystem::path& path, const ReadingProgress& told);
 /// An archive of NumPy arrays, of those of a sparse matrix of SciPy, or of anything else that is refused by
 /// name.
-std::unique_ptr<ArraySource> numpy_archive(const std::filesystem::path& path);
+std::unique_ptr<ArraySource> numpy_archive(const std::filesystem::path& path, const ReadingProgress& told);
 std::unique_ptr<ArraySource> hdf5_arrays(const std::filesystem::path& path);
 
 /// The shape of a case as a picture, from that of an array of pictures: one channel has no axis of its own.

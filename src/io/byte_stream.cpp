@@ -14,10 +14,11 @@ namespace tempera {
 namespace {
 
 constexpr unsigned kBuffer = 1U << 18;
+constexpr std::size_t kMostAtOnce = std::size_t{1} << 24;
 
 }  // namespace
 
-ByteStream::ByteStream(const std::filesystem::path& path) : name_(path.string()) {
+ByteStream::ByteStream(const std::filesystem::path& path, ReadingProgress told) : name_(path.string()) {
   require_regular_file(path);
   // zlib passes on what is not compressed.
   std::shared_ptr<gzFile_s> file(gzopen(path.c_str(), "rb"), [](gzFile open) {
@@ -26,8 +27,11 @@ ByteStream::ByteStream(const std::filesystem::path& path) : name_(path.string())
   if (!file) throw DataError(name_ + ": cannot be opened: " + std::strerror(errno));
   gzbuffer(file.get(), kBuffer);
   packed_ = gzdirect(file.get()) == 0;
-  source_ = [file](char* out, std::size_t most) -> std::ptrdiff_t {
-    const int n = gzread(file.get(), out, static_cast<unsigned>(std::min(most, std::size_t{1} << 30)));
+  const auto size = static_cast<double>(std::filesystem::file_size(path));
+  most_ = packed_ ? kLargestRatio * size : size;
+  source_ = [file, told = std::move(told), size](char* out, std::size_t most) -> std::ptrdiff_t {
+    const int n = gzread(file.get(), out, static_cast<unsigned>(std::min(most, kMostAtOnce)));
+    if (told) told(std::min(1.0, static_cast<double>(gzoffset(file.get())) / std::max(1.0, size)));
     if (n != 0) return n;
     int error = Z_OK;
     gzerror(file.get(), &error);  // the end of a packed file that has none
@@ -35,8 +39,12 @@ ByteStream::ByteStream(const std::filesystem::path& path) : name_(path.string())
   };
 }
 
-ByteStream::ByteStream(std::string name, Source source, bool packed)
-    : name_(std::move(name)), source_(std::move(source)), packed_(packed) {}
+ByteStream::ByteStream(std::string name, Source source, double most)
+    : name_(std::move(name)), source_(std::move(source)), packed_(true), most_(most) {}
+
+void ByteStream::require_left(double count, const std::string& missing) const {
+  if (count > most_ - unpacked_ + static_cast<double>(ahead_.size())) throw DataError(name_ + ": " + missing);
+}
 
 std::size_t ByteStream::read(char* out, std::size_t count) {
   std::size_t done = std::min(count, ahead_.size());

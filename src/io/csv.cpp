@@ -251,8 +251,8 @@ std::string shown(std::string_view cell) {
 /// A table while it is read.
 class Reading {
  public:
-  Reading(const std::filesystem::path& path, HeaderRule rule)
-      : stream_(path), dialect_(dialect_of(stream_.peek(kLooked))), lines_(stream_), rule_(rule) {
+  Reading(const std::filesystem::path& path, HeaderRule rule, const ReadingProgress& told)
+      : stream_(path, told), dialect_(dialect_of(stream_.peek(kLooked))), lines_(stream_), rule_(rule) {
     if (!stream_.packed()) size_ = static_cast<double>(std::filesystem::file_size(path));
   }
 
@@ -476,8 +476,8 @@ class Reading {
 
 }  // namespace
 
-TextTable read_text(const std::filesystem::path& path, HeaderRule header) {
-  return Reading(path, header).read();
+TextTable read_text(const std::filesystem::path& path, HeaderRule header, const ReadingProgress& told) {
+  return Reading(path, header, told).read();
 }
 
 }  // namespace tempera

@@ -537,14 +537,15 @@ std::pair<std::string, std::string> file_and_array(const std::string& name) {
   return {name, ""};
 }
 
-std::unique_ptr<ArraySource> source_of(FileKind kind, const fs::path& path) {
+std::unique_ptr<ArraySource> source_of(FileKind kind, const fs::path& path,
+                                       const ReadingProgress& told = {}) {
   switch (kind) {
     case FileKind::kHdf5:
       return hdf5_arrays(path);
     case FileKind::kNumpyArray:
-      return numpy_array(path);
+      return numpy_array(path, told);
     case FileKind::kArchive:
-      return numpy_archive(path);
+      return numpy_archive(path, told);
     case FileKind::kIdx:
     case FileKind::kText:
     case FileKind::kJson:
@@ -610,17 +611,17 @@ DataFile load_data(const std::string& name, const ReadingOptions& reading, bool 
     const FileKind kind = file_kind(file);
     if (kind == FileKind::kHdf5 && array.empty() && Hdf5Reader(file).has("/model"))
       bad(name, "is a model, where data are expected");
-    if (const auto source = source_of(kind, file)) {
+    if (const auto source = source_of(kind, file, reading.told)) {
       load_arrays(*source, array, true, data);
       if (kind == FileKind::kHdf5 && array.empty()) load_notes(file, data);
     } else if (!array.empty()) {
       bad(file, "holds a single table: say its name alone");
     } else if (kind == FileKind::kIdx) {
-      data.splits["train"] = read_idx(file, data.visible_shape, 2);
+      data.splits["train"] = read_idx(file, data.visible_shape, 2, reading.told);
     } else if (kind == FileKind::kJson) {
       data.splits["train"] = read_counts(file);
     } else {
-      TextTable text = read_text(file, reading.columns.header);
+      TextTable text = read_text(file, reading.columns.header, reading.told);
       data.splits["train"] = std::move(text.table);
       data.column_names = std::move(text.names);
       if (!text.cases.empty()) data.names["train"] = std::move(text.cases);

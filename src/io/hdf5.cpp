@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <set>
 
 #include "tempera/core/memory.hpp"
 #include "tempera/io/byte_stream.hpp"
@@ -394,7 +395,9 @@ std::vector<DatasetInfo> Hdf5Reader::datasets() const {
   constexpr std::size_t kDeepest = 16;
   std::vector<DatasetInfo> found;
   std::vector<std::pair<std::string, std::size_t>> groups = {{"", 0}};
-  while (!groups.empty() && found.size() < kMost) {
+  // Groups may lie in each other, and in themselves.
+  std::set<haddr_t> seen;
+  for (std::size_t visited = 0; !groups.empty() && found.size() + visited < kMost; ++visited) {
     const auto [group, depth] = groups.back();
     groups.pop_back();
     std::vector<std::pair<std::string, std::size_t>> below;
@@ -411,7 +414,10 @@ std::vector<DatasetInfo> Hdf5Reader::datasets() const {
       }
       const Handle object(H5Oopen(impl_->file, path.c_str(), H5P_DEFAULT), H5Oclose);
       if (!object.good()) continue;
-      if (H5Iget_type(object) == H5I_GROUP && depth < kDeepest) below.emplace_back(path, depth + 1);
+      H5O_info_t about;
+      if (H5Iget_type(object) == H5I_GROUP && depth < kDeepest && H5Oget_info(object, &about) >= 0 &&
+          seen.insert(about.addr).second)
+        below.emplace_back(path, depth + 1);
       if (H5Iget_type(object) != H5I_DATASET) continue;
       const Handle type(H5Dget_type(object), H5Tclose);
       const Handle space(H5Dget_space(object), H5Sclose);

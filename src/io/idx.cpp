@@ -50,9 +50,9 @@ Type type_of(const std::string& name, unsigned char code) {
 }  // namespace
 
 Table read_idx(const std::filesystem::path& path, std::vector<std::int64_t>& visible_shape,
-               std::size_t least_axes) {
+               std::size_t least_axes, const ReadingProgress& told) {
   static_assert(std::endian::native == std::endian::little);
-  ByteStream stream(path);
+  ByteStream stream(path, told);
   const std::string& name = stream.name();
   std::array<unsigned char, 4> start{};
   char* const first = reinterpret_cast<char*>(start.data());
@@ -74,6 +74,7 @@ Table read_idx(const std::filesystem::path& path, std::vector<std::int64_t>& vis
   visible_shape = picture_axes(shape);
   const auto count = static_cast<std::size_t>(table.rows * table.columns);
   const std::string missing = "expected " + std::to_string(count) + " values, found fewer";
+  stream.require_left(static_cast<double>(count) * static_cast<double>(type.bytes), missing);
   if (type.number == nullptr) {
     table.bytes.resize(count);
     stream.read_exactly(reinterpret_cast<char*>(table.bytes.data()), count, missing);

@@ -160,6 +160,7 @@ Table read_numbers(ByteStream& stream, const Header& header, std::size_t least_a
   const auto truncated = [&] {
     return "expected " + std::to_string(count * item) + " bytes of numbers, found fewer";
   };
+  stream.require_left(static_cast<double>(count) * static_cast<double>(item), truncated());
   if (is_bytes(header)) {
     table.bytes.resize(count);
     stream.read_exactly(reinterpret_cast<char*>(table.bytes.data()), count, truncated());
@@ -190,6 +191,8 @@ std::vector<std::string> read_texts(ByteStream& stream, const Header& header) {
     bad(name, "expected texts, found something else");
   std::vector<std::string> texts;
   std::string raw(length * (wide ? 4 : 1), '\0');
+  if (length == 0) bad(name, "holds texts of no length");
+  stream.require_left(static_cast<double>(count) * static_cast<double>(raw.size()), "truncated texts");
   for (std::uint64_t n = 0; n < count; ++n) {
     stream.read_exactly(raw.data(), raw.size(), "truncated texts");
     std::string text;
@@ -229,7 +232,8 @@ ArrayInfo info_of(const std::string& name, const Header& header) {
 
 class NumpyArray : public ArraySource {
  public:
-  explicit NumpyArray(std::filesystem::path path) : path_(std::move(path)), name_(path_.string()) {}
+  NumpyArray(std::filesystem::path path, ReadingProgress told)
+      : path_(std::move(path)), name_(path_.string()), told_(std::move(told)) {}
 
   const std::string& name() const override { return name_; }
   std::vector<ArrayInfo> arrays() const override {
@@ -239,7 +243,7 @@ class NumpyArray : public ArraySource {
     return {info_of(stem.string(), read_header(stream))};
   }
   Table numbers(const ArrayInfo&, bool) const override {
-    ByteStream stream(path_);
+    ByteStream stream(path_, told_);
     const Header header = read_header(stream);
     return read_numbers(stream, header, 1);
   }
@@ -252,6 +256,7 @@ class NumpyArray : public ArraySource {
  private:
   std::filesystem::path path_;
   std::string name_;
+  ReadingProgress told_;
 };
 
 // --- archives ----------------------------------------------------------------------------------------------
@@ -262,7 +267,8 @@ bool ends_with(const std::string& text, std::string_view end) {
 
 class NumpyArchive : public ArraySource {
  public:
-  explicit NumpyArchive(const std::filesystem::path& path) : name_(path.string()) {
+  NumpyArchive(const std::filesystem::path& path, ReadingProgress told)
+      : name_(path.string()), told_(std::move(told)) {
     int error = 0;
     ByteStream packed(path);
     if (packed.packed()) {
@@ -340,12 +346,19 @@ class NumpyArchive : public ArraySource {
                                            [](zip_file_t* open) {
                                              if (open != nullptr) zip_fclose(open);
                                            });
-    if (!file) bad(name_, member + " cannot be unpacked");
+    zip_stat_t about;
+    if (!file || zip_stat(archive_.get(), member.c_str(), 0, &about) != 0)
+      bad(name_, member + " cannot be unpacked");
+    const auto size = static_cast<double>(std::max<zip_uint64_t>(1, about.size));
     return {name_ + ":" + member,
-            [file](char* out, std::size_t most) {
-              return static_cast<std::ptrdiff_t>(zip_fread(file.get(), out, most));
+            [file, told = told_, size, done = 0.0](char* out, std::size_t most) mutable {
+              const auto n = static_cast<std::ptrdiff_t>(
+                  zip_fread(file.get(), out, std::min(most, std::size_t{1} << 24)));
+              done += static_cast<double>(std::max<std::ptrdiff_t>(0, n));
+              if (told) told(std::min(1.0, done / size));
+              return n;
             },
-            true};
+            kLargestRatio * static_cast<double>(about.comp_size)};
   }
 
   [[nodiscard]] std::vector<std::int64_t> whole_numbers(const std::string& part) const {
@@ -393,6 +406,7 @@ class NumpyArchive : public ArraySource {
   }
 
   std::string name_;
+  ReadingProgress told_;
   std::string bytes_;  // of an archive that was packed once more
   std::unique_ptr<zip_t, int (*)(zip_t*)> archive_{nullptr, [](zip_t* open) {
                                                      if (open != nullptr) zip_discard(open);
@@ -409,12 +423,12 @@ Table read_npy(ByteStream& stream, std::vector<std::int64_t>& visible_shape, std
   return read_numbers(stream, header, least_axes);
 }
 
-std::unique_ptr<ArraySource> numpy_array(const std::filesystem::path& path) {
-  return std::make_unique<NumpyArray>(path);
+std::unique_ptr<ArraySource> numpy_array(const std::filesystem::path& path, const ReadingProgress& told) {
+  return std::make_unique<NumpyArray>(path, told);
 }
 
-std::unique_ptr<ArraySource> numpy_archive(const std::filesystem::path& path) {
-  return std::make_unique<NumpyArchive>(path);
+std::unique_ptr<ArraySource> numpy_archive(const std::filesystem::path& path, const ReadingProgress& told) {
+  return std::make_unique<NumpyArchive>(path, told);
 }
 
 }  // namespace tempera

@@ -6,7 +6,7 @@
 namespace tempera {
 
 Table read_idx(const std::filesystem::path& path, std::vector<std::int64_t>& visible_shape,
-               std::size_t least_axes);
+               std::size_t least_axes, const ReadingProgress& told = {});
 
 /// What a text file holds: a table of numbers, and columns of words beside it.
 struct TextTable {
@@ -16,7 +16,7 @@ struct TextTable {
   std::vector<std::string> cases;  // names of the cases, where the first column has them
   std::vector<std::string> remarks;
 };
-TextTable read_text(const std::filesystem::path& path, HeaderRule header);
+TextTable read_text(const std::filesystem::path& path, HeaderRule header, const ReadingProgress& told);
 
 /// Bits and how often each was seen, of a JSON text as {"0101": 12, "1100": 3}. Throws DataError.
 Table read_counts(const std::filesystem::path& path);

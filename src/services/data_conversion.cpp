@@ -207,9 +207,11 @@ void binarise(DataFile& data, const ConversionOptions& options, std::uint64_t se
 
 }  // namespace
 
-ConversionResult convert_data(const std::string& name, const ConversionOptions& options) {
+ConversionResult convert_data(const std::string& name, const ConversionOptions& options, Listener& listener) {
   if (!options.out.empty()) require_table(options.out, {name});
-  DataFile data = load_data(name, {options.columns, options.shape, options.transpose}, options.out.empty());
+  const ReadingOptions reading{options.columns, options.shape, options.transpose,
+                               [&](double fraction) { listener.reading(name, fraction); }};
+  DataFile data = load_data(name, reading, options.out.empty());
   check_steps(data, options);
   const auto seed = static_cast<std::uint64_t>(options.seed);
   if (options.valid > 0 || options.test > 0) deal(data, options.valid, options.test, seed);

@@ -67,7 +67,9 @@ BinaryData binarised(const Binarization& own, Index n_visible, const DataFile& d
 }  // namespace
 
 DataFile read_data_file(const std::string& name, const ReadingOptions& reading, Listener& listener) {
-  DataFile data = load_data(name, reading);
+  ReadingOptions heard = reading;
+  heard.told = [&](double fraction) { listener.reading(name, fraction); };
+  DataFile data = load_data(name, heard);
   for (const std::string& remark : data.remarks) listener.note(name + ": " + remark);
   return data;
 }

@@ -70,6 +70,18 @@ class Untrusted(CliTest):
             run("data", self.dir / "honest.npz", "--out", self.dir / "out.h5")
             np.testing.assert_array_equal(datasets(self.dir / "out.h5")["train/x"], np.zeros((4, 4)))
 
+    def test_groups_that_lie_in_themselves(self):
+        with h5py.File(self.dir / "cycle.h5", "w") as file:
+            for name in "abcd":
+                file.create_group(name)
+            for outer in "abcd":
+                for inner in "abcd":
+                    file[f"{outer}/{inner}"] = file[inner]
+            file["a/only"] = np.ones((3, 2))
+        begin = time.monotonic()
+        self.assertIn("(3, 2)", run("info", self.dir / "cycle.h5").stdout)
+        self.assertLess(time.monotonic() - begin, QUICK / 2)
+
     def test_config_of_a_hundred_thousand_brackets(self):
         config = self.dir / "deep.toml"
         deep = "[" * 100_000

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -55,10 +56,14 @@ struct ColumnOptions {
   bool operator==(const ColumnOptions&) const = default;
 };
 
+/// Hears which part of a file has been read.
+using ReadingProgress = std::function<void(double fraction)>;
+
 struct ReadingOptions {
   ColumnOptions columns;
   std::string shape = {};  // HEIGHTxWIDTH or HEIGHTxWIDTHx3; empty: the file's
   bool transpose = false;  // rows and columns of pictures change places
+  ReadingProgress told = {};
 };
 
 }  // namespace tempera

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "tempera/core/reading.hpp"
+
 namespace tempera {
 
 class ByteStream {
@@ -17,9 +19,9 @@ class ByteStream {
 
   /// A regular file, plain or gzip. Throws NoInputError where there is none, DataError where it is something
   /// else (a folder, a pipe, a device), which it names.
-  explicit ByteStream(const std::filesystem::path& path);
-  /// Bytes from anywhere. `packed`: they come from an archive that may unpack to anything.
-  ByteStream(std::string name, Source source, bool packed);
+  explicit ByteStream(const std::filesystem::path& path, ReadingProgress told = {});
+  /// Bytes from an archive, `most` at most.
+  ByteStream(std::string name, Source source, double most);
 
   /// Fewer than asked for only at the end. Throws DataError where bytes cannot be read or packed ones are
   /// damaged, or unpack to more than a quarter of the memory of this machine.
@@ -30,6 +32,9 @@ class ByteStream {
   std::string_view peek(std::size_t count);
   /// All that are left.
   std::string rest();
+  /// Throws DataError that says what is `missing` where so many bytes cannot be left, by the size of the file
+  /// and by what it can unpack to: before memory is taken for them.
+  void require_left(double count, const std::string& missing) const;
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] bool packed() const { return packed_; }
@@ -42,6 +47,10 @@ class ByteStream {
   bool packed_ = false;
   std::string ahead_;  // peeked at
   double unpacked_ = 0.0;
+  double most_;  // that there can be in all
 };
+
+/// Bytes that one packed byte can unpack to at most, by the method of gzip and of archives.
+inline constexpr double kLargestRatio = 1032.0;
 
 }  // namespace tempera

@@ -7,6 +7,7 @@
 #include "tempera/core/option.hpp"
 #include "tempera/core/reading.hpp"
 #include "tempera/io/data_files.hpp"
+#include "tempera/services/listener.hpp"
 
 namespace tempera {
 
@@ -87,6 +88,6 @@ struct ConversionResult {
 
 /// Describes a data set after the steps that are asked for, and writes it where `out` is named. Throws
 /// UsageError where steps do not go together, ConfigError, DataError, NoInputError, WriteError.
-ConversionResult convert_data(const std::string& data, const ConversionOptions& options);
+ConversionResult convert_data(const std::string& data, const ConversionOptions& options, Listener& listener);
 
 }  // namespace tempera

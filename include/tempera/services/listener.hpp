@@ -17,6 +17,9 @@ class Listener {
   virtual void warn(const std::string& /*words*/) {}
   /// Something that was done on the way.
   virtual void note(const std::string& /*words*/) {}
+  /// The part of a file that has been read. Reading cannot be stopped: nothing is lost by its end, and a
+  /// damaged file must not hold the program.
+  virtual void reading(const std::string& /*file*/, double /*fraction*/) {}
   /// The part of a stage that is done, in [0, 1], and what there is to say of it. kStop ends the work: a
   /// service then throws Interrupted, unless it says that it keeps what is finished.
   virtual Control progress(const std::string& /*stage*/, double /*fraction*/, const std::string& /*detail*/) {
