@@ -293,7 +293,8 @@ class Bench {
 
 /// The table of metrics for one machine, in place of times.
 int run_metrics(const Options& options) {
-  const AnyModelFile file = read_model(options.metrics);
+  Listener silent;
+  const AnyModelFile file = read_model(options.metrics, silent);
   const auto* rbm = std::get_if<ModelFile<BernoulliRbm>>(&file);
   if (rbm == nullptr) throw UsageError("bench: --metrics needs a model of kind bernoulli-rbm");
   const Executor executor(options.common.threads);

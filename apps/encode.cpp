@@ -23,7 +23,7 @@ int run(const Options& options) {
   EncodeResult result;
   {
     ConsoleListener listener(options.common.quiet);
-    result = encode_data(read_model(options.model), options.encode, executor, listener);
+    result = encode_data(read_model(options.model, listener), options.encode, executor, listener);
   }
   write_codes(result, options.out);
   Json json = {{"out", options.out}};

@@ -18,7 +18,7 @@ struct Options {
 
 int run(const Options& options) {
   ConsoleListener listener(options.common.quiet);
-  const FeatureResult result = find_features(read_model(options.model), options.features, listener);
+  const FeatureResult result = find_features(read_model(options.model, listener), options.features, listener);
   write_features(result, options.out);
   Json json = {{"out", options.out}, {"filters", result.importance.size()}};
   for (const Responses& law : result.responses)

@@ -61,7 +61,7 @@ int run(const Options& options) {
   LikelihoodResult result;
   {
     ConsoleListener listener(options.common.quiet);
-    result = estimate_likelihood(read_model(options.model), options.likelihood, executor, listener);
+    result = estimate_likelihood(read_model(options.model, listener), options.likelihood, executor, listener);
   }
   print_result(options.common, to_json(result), words(result));
   if (result.stopped_by_listener) return static_cast<int>(ExitCode::kInterrupted);

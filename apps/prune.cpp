@@ -22,7 +22,7 @@ int run(const Options& options) {
   PruneResult result;
   {
     ConsoleListener listener(options.common.quiet);
-    result = prune_model(read_model(options.model), options.prune, options.out, executor, listener);
+    result = prune_model(read_model(options.model, listener), options.prune, options.out, executor, listener);
   }
   Json rounds = Json::array();
   for (const PruneRound& round : result.rounds) {

@@ -55,7 +55,7 @@ int diagnose(const Options& options, const Executor& executor) {
   DiagnosisResult result;
   {
     ConsoleListener listener(options.common.quiet);
-    result = diagnose_sampling(read_model(options.model), options.sample, executor, listener);
+    result = diagnose_sampling(read_model(options.model, listener), options.sample, executor, listener);
   }
   print_result(options.common, to_json(result), words(result));
   return 0;
@@ -75,7 +75,7 @@ int run(Options& options) {
   SampleResult result;
   {
     ConsoleListener listener(options.common.quiet);
-    result = draw_samples(read_model(options.model), options.sample, executor, listener);
+    result = draw_samples(read_model(options.model, listener), options.sample, executor, listener);
   }
   if (!options.png.empty()) write_picture(result.picture, options.png);
   if (!options.out.empty()) write_samples(result, options.out);

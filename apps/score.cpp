@@ -37,7 +37,7 @@ int run(const Options& options) {
   ScoreResult result;
   {
     ConsoleListener listener(options.common.quiet);
-    result = score_cases(read_model(options.model), options.score, executor, listener);
+    result = score_cases(read_model(options.model, listener), options.score, executor, listener);
     if (options.out.empty()) listener.note(words(result));
   }
   Json json = {{"out", options.out}};

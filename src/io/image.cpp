@@ -52,14 +52,17 @@ Colour colour_of(const std::vector<float>& tile, const PictureShape& shape, Inde
 }
 
 constexpr Index kGap = 2;
-constexpr Index kBar = 8;  // rows of pixels of a tile that is one row
+constexpr Index kSide = 32;  // pixels of the longer side of a tile, about
+constexpr Index kRow = 256;  // and of a tile that is one row
+constexpr Index kBar = 8;    // rows of pixels of such a tile
 
 }  // namespace
 
 Image tile_grid(const std::vector<std::vector<float>>& tiles, const PictureShape& shape, ColourMap map,
                 Index columns) {
   const auto count = static_cast<Index>(tiles.size());
-  const Index zoom = std::clamp<Index>(32 / std::max(shape.height, shape.width), 1, 8);
+  const Index side = shape.height == 1 ? kRow : kSide;
+  const Index zoom = std::clamp<Index>(side / std::max(shape.height, shape.width), 1, 8);
   const Index high = shape.height == 1 ? std::max(zoom, kBar) : shape.height * zoom;
   const Index wide = shape.width * zoom;
   const double aspect = static_cast<double>(high) / static_cast<double>(wide);

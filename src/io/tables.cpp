@@ -159,8 +159,7 @@ void require_output(const fs::path& path, const std::vector<fs::path>& inputs) {
   }
   // A run's own files are its memory.
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  static const std::vector<std::string> own = {"checkpoint.h5", "last.h5", "best.h5", "config.toml",
-                                               "metrics.csv"};
+  static const std::vector<std::string> own = {"checkpoint.h5", "best.h5", "config.toml", "metrics.csv"};
   const bool is_run = fs::exists(folder / "config.toml", error) && fs::exists(folder / "metrics.csv", error);
   if (is_run && std::find(own.begin(), own.end(), path.filename().string()) != own.end())
     throw UsageError(path.string() + ": is a file of a run; write elsewhere");

@@ -31,7 +31,6 @@ namespace fs = std::filesystem;
 constexpr const char* kTracker = "/state/tracker";
 constexpr const char* kLadder = "/state/ladder";
 constexpr const char* kModes = "/state/modes";
-constexpr const char* kOffered = "offered";
 constexpr const char* kPending = "/state/observers/pending";
 /// Numbers of a report at most.
 constexpr std::uint64_t kMostPending = 256;
@@ -341,10 +340,6 @@ std::vector<PackedState> read_modes(const ModelFile<M>& model_file) {
   return states;
 }
 
-bool is_offered(const fs::path& checkpoint) {
-  return Hdf5Reader(checkpoint).number_attribute("/provenance", kOffered).value_or(0.0) != 0.0;
-}
-
 template <EnergyModel M>
 void write_checkpoint(const fs::path& path, const M& model, const TrainState<M>& state,
                       const ObserverMemory& observers, const CheckpointNotes& notes) {
@@ -365,7 +360,6 @@ void write_checkpoint(const fs::path& path, const M& model, const TrainState<M>&
   file.fields("/state", state);
   file.fields("/state/observers", observers);
   write_provenance(file, notes.seed);
-  if (!notes.is_last) file.attribute("/provenance", kOffered, std::int64_t{1});
   if (!notes.verdict.empty()) file.attribute("/provenance", "verdict", notes.verdict);
   file.write(path);
 }

@@ -125,7 +125,8 @@ std::vector<FileFact> describe_file(const std::filesystem::path& argument) {
   about.facts = std::move(facts);
   about.say_text("/", "content");
   if (file.has("/model")) {
-    std::visit([&](const auto& model) { describe_model(model, about); }, read_model(path));
+    Listener silent;
+    std::visit([&](const auto& model) { describe_model(model, about); }, read_model(path, silent));
     if (const auto update = file.number_attribute("/state", "update"); file.has("/state") && update)
       about.say("update", static_cast<std::int64_t>(*update), format("update: %.0f", *update));
   }

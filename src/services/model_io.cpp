@@ -207,9 +207,13 @@ void write_reference(Hdf5Writer& file, const M& model, const Standardisation& un
     file.dataset("/model/reference/" + name, shape_in(model.reference(), name), field.data());
 }
 
+constexpr const char* kBest = "best.h5";
+
 fs::path resolve_model(const fs::path& argument) {
   require_exists(argument);
   if (!fs::is_directory(argument)) return argument;
+  const fs::path best = argument / kBest;
+  if (fs::exists(best)) return best;
   const fs::path checkpoint = argument / "checkpoint.h5";
   if (!fs::exists(checkpoint)) throw NoInputError(argument.string() + ": holds no checkpoint.h5");
   return checkpoint;
@@ -232,8 +236,19 @@ ModelFile<M> read_model_as(const fs::path& argument) {
       std::move(steps),        std::move(machine.units)};
 }
 
-AnyModelFile read_model(const fs::path& argument) {
+/// Says which of the models of a run it is, where there are two.
+void say_which(const fs::path& argument, const fs::path& path, Listener& listener) {
+  const fs::path best = path.parent_path() / kBest;
+  if (path.filename() == kBest && fs::is_directory(argument)) {
+    listener.note(path.string() + ": the best validated model of the run; its last one is checkpoint.h5");
+  } else if (path.filename() == "checkpoint.h5" && fs::exists(best)) {
+    listener.note(path.string() + ": the last model of the run; the best validated one is best.h5");
+  }
+}
+
+AnyModelFile read_model(const fs::path& argument, Listener& listener) {
   const fs::path path = resolve_model(argument);
+  say_which(argument, path, listener);
   if (auto foreign = read_foreign(path)) return converted(path, std::move(*foreign));
   const Hdf5Reader file(path);
   const std::string kind = kind_of(file);

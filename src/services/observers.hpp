@@ -173,15 +173,11 @@ class Checkpointer {
 
   /// The latest checkpoint alone: at the start of a run, or where an early stop goes back.
   void write_latest(const TrainState<M>& s, LogZAudit<M>* audit);
-  /// The last one of a run that offers another, and one for the history.
-  void write_last(const TrainState<M>& s, LogZAudit<M>& audit);
   /// The latest one, and one for the history.
   void save(const TrainState<M>& s, LogZAudit<M>& audit);
   /// What checkpoints from here on say of the run.
   void note_verdict(const std::string& verdict) { notes_.verdict = verdict; }
-  /// Checkpoints from here on are of a model that is offered, and not of the last state.
-  void note_offer() { notes_.is_last = false; }
-  /// One for the history that stays while it is the best.
+  /// The best validated model so far.
   void save_best(const TrainState<M>& s, LogZAudit<M>& audit);
   [[nodiscard]] bool is_due(std::uint64_t update) const {
     return update % static_cast<std::uint64_t>(options_.checkpoint_every) == 0;
@@ -189,7 +185,6 @@ class Checkpointer {
 
  private:
   void note(const TrainState<M>& s, LogZAudit<M>& audit);
-  [[nodiscard]] std::uint64_t best() const { return memory_.early_stopping.best_update; }
 
   const M& model_;
   const RunDirectory& run_;

@@ -42,7 +42,7 @@ void remove_temporaries(const fs::path& directory) {
     if (!is_temporary(entry.path()) || !entry.is_regular_file() || entry.is_symlink()) continue;
     // Only those of this program's own files.
     const std::string of = entry.path().stem().stem().string();
-    const bool own = of == "checkpoint" || of == "last" || of == "config" || of == "metrics" ||
+    const bool own = of == "checkpoint" || of == "best" || of == "config" || of == "metrics" ||
                      of == "features" || of == "samples" ||
                      of.find_first_not_of("0123456789") == std::string::npos;
     if (own) fs::remove(entry.path());
@@ -77,18 +77,14 @@ RunDirectory::RunDirectory(fs::path directory) : directory_(std::move(directory)
 
 fs::path RunDirectory::kept(std::uint64_t update) const { return checkpoint_of(directory_, update); }
 
-void RunDirectory::remove_last() const { remove_file(last()); }
-
 void RunDirectory::remove_products() const {
   for (const std::uint64_t update : checkpoint_updates(history_of(directory_))) remove_file(kept(update));
-  for (const fs::path& path : {last(), metrics(), features(), samples()}) remove_file(path);
+  for (const fs::path& path : {best(), metrics(), features(), samples()}) remove_file(path);
 }
 
-void RunDirectory::prune(std::uint64_t keep, std::uint64_t best) const {
+void RunDirectory::prune(std::uint64_t keep) const {
   const std::vector<std::uint64_t> updates = checkpoint_updates(history_of(directory_));
-  for (std::size_t i = static_cast<std::size_t>(keep); i < updates.size(); ++i) {
-    if (updates[i] != best) remove_file(kept(updates[i]));
-  }
+  for (std::size_t i = static_cast<std::size_t>(keep); i < updates.size(); ++i) remove_file(kept(updates[i]));
 }
 
 }  // namespace tempera

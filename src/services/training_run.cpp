@@ -33,24 +33,14 @@ template <EnergyModel M>
 void Checkpointer<M>::save(const TrainState<M>& s, LogZAudit<M>& audit) {
   note(s, audit);
   if (options_.keep > 0) write_checkpoint(run_.kept(s.update), model_, s, memory_, notes_);
-  run_.prune(static_cast<std::uint64_t>(options_.keep), best());
+  run_.prune(static_cast<std::uint64_t>(options_.keep));
   write_checkpoint(run_.latest(), model_, s, memory_, notes_);
-  run_.remove_last();
-}
-
-template <EnergyModel M>
-void Checkpointer<M>::write_last(const TrainState<M>& s, LogZAudit<M>& audit) {
-  note(s, audit);
-  if (options_.keep > 0) write_checkpoint(run_.kept(s.update), model_, s, memory_, notes_);
-  run_.prune(static_cast<std::uint64_t>(options_.keep), best());
-  write_checkpoint(run_.last(), model_, s, memory_, notes_);
 }
 
 template <EnergyModel M>
 void Checkpointer<M>::save_best(const TrainState<M>& s, LogZAudit<M>& audit) {
   note(s, audit);
-  write_checkpoint(run_.kept(s.update), model_, s, memory_, notes_);
-  run_.prune(static_cast<std::uint64_t>(options_.keep), best());
+  write_checkpoint(run_.best(), model_, s, memory_, notes_);
 }
 
 namespace {
@@ -227,11 +217,6 @@ TrainState<M> starting_state(const Engine<M>& engine, const TrainOptions& option
   return state;
 }
 
-/// Where a run goes on. A checkpoint that somebody has put in the place of the offered one is no offer.
-std::filesystem::path end_of(const RunDirectory& run) {
-  return std::filesystem::exists(run.last()) && is_offered(run.latest()) ? run.last() : run.latest();
-}
-
 template <EnergyModel M>
 void resume_state(const std::filesystem::path& latest, const M& model, const TrainOptions& options,
                   TrainState<M>& state, ObserverMemory& memory) {
@@ -249,10 +234,11 @@ void resume_state(const std::filesystem::path& latest, const M& model, const Tra
   }
 }
 
-/// Pictures of the filters and of the chains at the end.
+/// Pictures of the filters and of the chains of a state whose model is in a file.
 template <EnergyModel M>
-void draw_pictures(const Engine<M>& engine, const RunDirectory& run, const TrainState<M>& state) {
-  const ModelFile<M> result = read_model_as<M>(run.latest());
+void draw_pictures(const Engine<M>& engine, const RunDirectory& run, const std::filesystem::path& model,
+                   const TrainState<M>& state) {
+  const ModelFile<M> result = read_model_as<M>(model);
   write_picture(picture_of_filters(features_of(result)), run.features());
   Population<M> population(reference_chains(engine, 100, Purpose::kSampling));
   if (!state.population.chains.blocks.empty()) {
@@ -344,39 +330,37 @@ class Run {
   /// Whether the run chooses among its models by validations.
   [[nodiscard]] bool chooses() const { return number_of(options_.run.validate_every) > 0; }
 
-  /// Whether the model of the best validation is another than the last, and there.
-  [[nodiscard]] bool goes_back(const TrainState<M>& state) {
+  /// The state of the best validation, where it is there; a run that chooses among its models offers its
+  /// model.
+  [[nodiscard]] std::optional<TrainState<M>> best_state(const TrainState<M>& last,
+                                                        ObserverMemory& then) const {
     const std::uint64_t best = memory_.early_stopping.best_update;
-    if (best == 0) listener_.warn("no validation was to be trusted; the last model is kept");
-    if (best == 0 || best == state.update) return false;
-    if (std::filesystem::exists(run_.kept(best))) return true;
-    listener_.warn(run_.kept(best).string() +
-                   ", the model of the best validation, is gone; the last model is kept");
-    return false;
+    if (best == 0) {
+      listener_.warn("no validation was to be trusted; the last model is offered");
+      return std::nullopt;
+    }
+    TrainState<M> state = last;
+    then = memory_;
+    if (best == last.update) return state;
+    if (std::filesystem::exists(run_.best())) read_checkpoint(run_.best(), engine_.model, state, then);
+    if (state.update == best) return state;
+    listener_.warn(run_.best().string() + ": is not the model of update " + std::to_string(best) +
+                   ", the best validated; the last model is offered");
+    return std::nullopt;
   }
 
-  /// The model of the best validation is offered; the last one stays beside it, to go on from. It is written
-  /// first: until the offer is there, a run that is broken goes on from the checkpoint before.
-  void go_back(Checkpointer<M>& checkpointer, LogZAudit<M>& audit, TrainState<M>& state,
-               TrainingResult& result) {
-    const EarlyStoppingMemory best = memory_.early_stopping;
-    memory_.early_stopping.validations_since_best = 0;
-    checkpointer.write_last(state, audit);
-    read_checkpoint(run_.kept(best.best_update), engine_.model, state, memory_);
-    // The verdict is of the model that is offered, which is no longer the last.
-    verdict_.likelihood = best.best_validation;
-    verdict_.likelihood_error = memory_.audit.settled_error;
+  /// The verdict becomes that of the model that is offered where it is not the last.
+  void speak_of(std::uint64_t best_update, double error) {
+    verdict_.likelihood = memory_.early_stopping.best_validation;
+    verdict_.likelihood_error = error;
     verdict_.trusted = true;
     verdict_.overfitting.reset();
     verdict_.rising.reset();
-    verdict_.offered_update = best.best_update;
-    checkpointer.note_verdict(verdict_.words());
-    checkpointer.note_offer();
-    checkpointer.write_latest(state, &audit);
-    score_ = format(", validation %.3f nats", best.best_validation);
-    result.updates = state.update;
-    listener_.note("the model of the best validation likelihood is offered, that of update " +
-                   std::to_string(state.update) + "; the last one is " + run_.last().string());
+    verdict_.offered_update = best_update;
+    score_ = format(", validation %.3f nats", verdict_.likelihood);
+    listener_.note("the model of the best validation likelihood, that of update " +
+                   std::to_string(best_update) + ", is " + run_.best().string() + "; the last one is " +
+                   run_.latest().string());
   }
 
   const Engine<M>& engine_;
@@ -397,7 +381,7 @@ TrainingResult Run<M>::operator()(Start start) {
   TrainState<M> state = starting_state(engine_, options_, plan_, data_.train, start, listener_);
   std::optional<UpdateReport> pending;
   if (goes_on) {
-    resume_state(end_of(run_), engine_.model, options_, state, memory_);
+    resume_state(run_.latest(), engine_.model, options_, state, memory_);
     if (!memory_.pending.empty()) pending = report_of(memory_.pending);
     if (state.update == plan_.rate.total && !pending) return finished_before(state.update);
   }
@@ -481,7 +465,20 @@ TrainingResult Run<M>::operator()(Start start) {
   if (audit.estimates()) verdict_.trusted = audit.doubt() == LogZDoubt::kNone;
   verdict_.watched = data_.valid.n_cases() > 0;
   read_curves(read_curve(run_.metrics()), verdict_);
+  const bool stops = stopping.stops();
+  std::optional<TrainState<M>> best;
+  ObserverMemory then;  // of the best state
+  if (!stopped_ && chooses()) best = best_state(state, then);
+  if (best && best->update != state.update) speak_of(best->update, then.audit.settled_error);
   if (!stopped_) checkpointer.note_verdict(verdict_.words());
+  if (best) {
+    std::swap(memory_, then);
+    checkpointer.save_best(*best, audit);
+    std::swap(memory_, then);
+  }
+  // A run that has stopped by itself goes on when it is asked to.
+  if (!stopped_ && stops) memory_.early_stopping.validations_since_best = 0;
+  checkpointer.save(state, audit);
 
   TrainingResult result;
   result.kind = M::kKind;
@@ -490,18 +487,13 @@ TrainingResult Run<M>::operator()(Start start) {
   result.seconds = watch.total();
   result.stopped_by_listener = stopped_;
   result.validates = chooses();
-  result.stopped_early = stopping.stops();
-  if (stopped_ || !chooses() || !goes_back(state)) {
-    checkpointer.save(state, audit);
-  } else {
-    go_back(checkpointer, audit, state, result);
-  }
-  if (audit.estimates()) result.trusted = audit.doubt() == LogZDoubt::kNone;
+  result.stopped_early = stops;
+  if (audit.estimates()) result.trusted = best ? verdict_.trusted : audit.doubt() == LogZDoubt::kNone;
   result.best_validation = memory_.early_stopping.best_validation;
   result.best_update = memory_.early_stopping.best_update;
   result.score = score_;
   result.verdict = verdict_;
-  if (!stopped_) draw_pictures(engine_, run_, state);
+  if (!stopped_) draw_pictures(engine_, run_, best ? run_.best() : run_.latest(), best ? *best : state);
   return result;
 }
 

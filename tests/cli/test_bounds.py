@@ -92,7 +92,7 @@ class LostMode(CliTest):
             out = self.dir / f"run-{seed}"
             run("train", *GREY, "--no-enumerate", "--seed", seed, "--out", out, timeout=300)
             exact = run_json("loglik", out, "--method", "exact", "--quiet")["log_partition"]
-            with h5py.File(out / "checkpoint.h5") as file:
+            with h5py.File(out / "best.h5") as file:
                 stored = dict(file["log_partition"].attrs)
             off = abs(stored["value"] - exact)
             self.assertEqual(stored["trusted"], int(off < 0.5), f"seed {seed}: off by {off}")

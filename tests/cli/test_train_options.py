@@ -58,20 +58,20 @@ class EarlyStopping(CliTest):
             with self.subTest(patience=name):
                 run(*overfit_args(self.data, self.dir / name, *more, updates=last + 100))
                 self.assertEqual(int(read_metrics(self.dir / name)[-1]["update"]), last + 100)
-        self.assertEqual(state(self.dir / "none" / "last.h5")["update"], last + 100)
-        self.assertEqual(state(self.dir / "none" / "checkpoint.h5")["update"], self.best_update(self.dir / "none"))
+        self.assertEqual(state(self.dir / "none" / "checkpoint.h5")["update"], last + 100)
+        self.assertEqual(state(self.dir / "none" / "best.h5")["update"], self.best_update(self.dir / "none"))
 
     def test_a_run_goes_on_after_its_last_state_and_not_after_its_best(self):
         """The schedule has no horizon: a run of 200 updates that is resumed is one of 300."""
         whole, parts = self.dir / "whole", self.dir / "parts"
         run(*overfit_args(self.data, whole, updates=300))
         run(*overfit_args(self.data, parts, updates=200))
-        self.assertLess(state(parts / "checkpoint.h5")["update"], 200)
-        self.assertEqual(state(parts / "last.h5")["update"], 200)
+        self.assertLess(state(parts / "best.h5")["update"], 200)
+        self.assertEqual(state(parts / "checkpoint.h5")["update"], 200)
         kept = parts / "checkpoints" / "100.h5"
         older = kept.read_bytes() if kept.exists() else None
         run("resume", parts, "--updates", 300)
-        for name in ("checkpoint.h5", "last.h5"):
+        for name in ("checkpoint.h5", "best.h5"):
             compare_datasets(whole / name, parts / name)
         # Planted: a checkpoint that somebody puts in its place is what the run goes on from.
         self.assertIsNotNone(older)
@@ -79,8 +79,9 @@ class EarlyStopping(CliTest):
         run("resume", parts, "--updates", 101)
         self.assertEqual(int(read_metrics(parts)[-1]["update"]), 101)
 
-    def test_the_checkpoint_is_the_best_one(self):
-        found = state(self.run_dir / "checkpoint.h5")
+    def test_the_best_one_and_the_last_one_are_there(self):
+        self.assertEqual(state(self.run_dir / "checkpoint.h5")["update"], int(read_metrics(self.run_dir)[-1]["update"]))
+        found = state(self.run_dir / "best.h5")
         self.assertEqual(found["best_update"], found["update"])
         self.assertEqual(found["update"], self.best_update(self.run_dir))
         self.assertAlmostEqual(found["best_validation"], max(validations(self.run_dir).values()), places=4)
@@ -91,10 +92,16 @@ class EarlyStopping(CliTest):
         error = float(best["log_partition_standard_error"])
         self.assertLess(abs(exact["log_likelihood"] - float(best["validation_log_likelihood"])), 5 * error + 1e-3)
 
-    def test_only_the_best_one_stays_when_none_is_kept(self):
-        self.assertEqual(history(self.run_dir), {f"{self.best_update(self.run_dir)}.h5"})
-        best = self.run_dir / "checkpoints" / f"{self.best_update(self.run_dir)}.h5"
-        compare_datasets(best, self.run_dir / "checkpoint.h5")
+    def test_none_is_kept_beside_the_best_and_the_last(self):
+        self.assertEqual(history(self.run_dir), set())
+
+    def test_commands_take_the_best_one_and_say_so(self):
+        for argument, words, file in ((self.run_dir, "best validated", "best.h5"), (self.run_dir / "checkpoint.h5", "last model", "checkpoint.h5")):
+            for command in (("loglik", "--method", "exact"), ("sample", "--count", 4, "--sweeps", 2, "--out", self.dir / "s.h5")):
+                told = run(command[0], argument, *command[1:]).stderr
+                self.assertIn(words, told)
+            exact = run_json("loglik", argument, "--method", "exact")["log_partition"]
+            self.assertEqual(exact, run_json("loglik", self.run_dir / file, "--method", "exact")["log_partition"])
 
     def test_a_stopped_run_can_be_resumed(self):
         for name, more in (("same", ()), ("further", ("--updates", self.UPDATES + 500))):
@@ -105,7 +112,8 @@ class EarlyStopping(CliTest):
                 check_finite_params(copy / "checkpoint.h5")
                 updates = [int(row["update"]) for row in read_metrics(copy)]
                 self.assertEqual(updates, sorted(set(updates)))
-                found = state(copy / "checkpoint.h5")
+                self.assertGreater(updates[-1], int(read_metrics(self.run_dir)[-1]["update"]))
+                found = state(copy / "best.h5")
                 self.assertEqual(found["best_update"], found["update"])
                 self.assertEqual(found["update"], self.best_update(copy))
 
@@ -113,7 +121,8 @@ class EarlyStopping(CliTest):
         run(*overfit_args(self.data, self.dir / "run", "--patience", 100000, "--keep", 2, updates=600))
         best = self.best_update(self.dir / "run")
         self.assertLess(best, 550, "this run should overfit long before its end")
-        self.assertEqual(history(self.dir / "run"), {f"{best}.h5", "550.h5", "600.h5"})
+        self.assertEqual(history(self.dir / "run"), {"550.h5", "600.h5"})
+        self.assertEqual(state(self.dir / "run" / "best.h5")["update"], best)
 
 
 class Metrics(CliTest):

@@ -35,7 +35,8 @@ class Services : public testing::Test {
     file.dataset("/model/params/visible_bias", {3}, visible.data());
     file.dataset("/model/params/hidden_bias", {2}, hidden.data());
     file.write(path);
-    return read_model(path);
+    Listener silent;
+    return read_model(path, silent);
   }
 
   /// All eight cases, with names.

@@ -108,16 +108,12 @@ struct CheckpointNotes {
   std::string verdict;                        // of a run that has ended
   std::optional<LogPartition> log_partition;  // where it is tracked
   LogZDoubt log_partition_doubt = LogZDoubt::kNone;
-  bool is_last = true;  // else the last state is in a file of its own
 };
 
 /// The modes that searches during training have left in a checkpoint; none in another file. Those that are no
 /// states of the machine are left out.
 template <EnergyModel M>
 std::vector<PackedState> read_modes(const ModelFile<M>& model_file);
-
-/// Whether a checkpoint says that the last state of its run is in a file of its own: it is the best model.
-bool is_offered(const std::filesystem::path& checkpoint);
 
 /// Throws WriteError.
 template <EnergyModel M>

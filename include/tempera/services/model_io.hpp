@@ -50,13 +50,13 @@ struct DropFirst {
 using AnyModelFile = detail::DropFirst<void TEMPERA_FOR_EACH_MODEL(TEMPERA_FILE_OF)>::Variant;
 #undef TEMPERA_FILE_OF
 
-/// The file behind a MODEL argument: the file itself, or the latest checkpoint of a run directory. Throws
-/// NoInputError.
+/// The file behind a MODEL argument: the file itself, or of a run directory the best validated model, and the
+/// latest checkpoint where there is none. Throws NoInputError.
 std::filesystem::path resolve_model(const std::filesystem::path& argument);
 
-/// A model of ours or, converted, of another toolkit (services/foreign_models.hpp). Throws NoInputError or
-/// DataError.
-AnyModelFile read_model(const std::filesystem::path& argument);
+/// A model of ours or, converted, of another toolkit (services/foreign_models.hpp). Tells a listener which
+/// model of a run it is where there are two. Throws NoInputError or DataError.
+AnyModelFile read_model(const std::filesystem::path& argument, Listener& listener);
 
 /// A model of the kind that is known. Throws DataError where the file holds another.
 template <EnergyModel M>

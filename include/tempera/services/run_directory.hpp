@@ -24,9 +24,8 @@ class RunDirectory {
   [[nodiscard]] const std::filesystem::path& path() const { return directory_; }
   [[nodiscard]] std::filesystem::path config() const { return directory_ / "config.toml"; }
   [[nodiscard]] std::filesystem::path latest() const { return directory_ / "checkpoint.h5"; }
-  /// The last state of a run that has ended and whose latest checkpoint offers an earlier one.
-  [[nodiscard]] std::filesystem::path last() const { return directory_ / "last.h5"; }
-  void remove_last() const;
+  /// The best validated model so far, of a run that validates.
+  [[nodiscard]] std::filesystem::path best() const { return directory_ / "best.h5"; }
   [[nodiscard]] std::filesystem::path kept(std::uint64_t update) const;
   [[nodiscard]] std::filesystem::path metrics() const { return directory_ / "metrics.csv"; }
   [[nodiscard]] std::filesystem::path features() const { return directory_ / "features.png"; }
@@ -34,8 +33,8 @@ class RunDirectory {
 
   /// Removes what an earlier run left beside its latest checkpoint and its configuration.
   void remove_products() const;
-  /// Removes kept checkpoints but for the `keep` latest ones and that of update `best`.
-  void prune(std::uint64_t keep, std::uint64_t best) const;
+  /// Removes kept checkpoints but for the `keep` latest ones.
+  void prune(std::uint64_t keep) const;
 
  private:
   std::filesystem::path directory_;

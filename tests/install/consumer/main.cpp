@@ -32,7 +32,8 @@ int main(int, char** argv) {
     LikelihoodOptions question;
     question.data = "digits";
     question.method = LikelihoodMethod::kExact;
-    const LikelihoodResult answer = estimate_likelihood(read_model(directory), question, executor, printer);
+    const LikelihoodResult answer =
+        estimate_likelihood(read_model(directory, printer), question, executor, printer);
     std::printf("log Z %.4f, log-likelihood %.3f +- %.3f nats\n", answer.first().log_partition.value,
                 answer.data->likelihood.log_likelihood, answer.data->likelihood.standard_error);
 
@@ -41,7 +42,7 @@ int main(int, char** argv) {
     wish.count = 200;
     wish.ladder = SampleLadder::kTemperature;
     wish.data = "digits";
-    const SampleResult samples = draw_samples(read_model(directory), wish, executor, printer);
+    const SampleResult samples = draw_samples(read_model(directory, printer), wish, executor, printer);
     std::printf("%lld samples: %s\n", static_cast<long long>(samples.count), samples.mixing.verdict.c_str());
     write_samples(samples, directory + "/samples.h5");
 
@@ -51,7 +52,7 @@ int main(int, char** argv) {
           std::printf("%lld visible units, %lld parameters\n", static_cast<long long>(file.model.n_visible()),
                       static_cast<long long>(size_of(file.theta)));
         },
-        read_model(directory));
+        read_model(directory, printer));
   } catch (const Error& error) {
     std::printf("%s\n", error.what());
     return static_cast<int>(error.code());
