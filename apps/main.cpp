@@ -97,6 +97,12 @@ int main(int argc, char** argv) {
   tempera::apps::setup_prune(program, exit_code);
   tempera::apps::setup_encode(program, exit_code);
   tempera::apps::setup_bench(program, exit_code);
+  // Where --help shows everything, --help-all is the same.
+  for (CLI::App* const command : program.get_subcommands({})) {
+    if (command->get_option_no_throw("--help-all") == nullptr)
+      command->add_flag_callback(
+          "--help-all", [] { throw CLI::CallForHelp(); }, "Print every option and exit");
+  }
   const auto fail = [](ExitCode code, const std::string& message) {
     std::cerr << "tempera: error: " << tempera::apps::printable(message) << '\n';
     return static_cast<int>(code);

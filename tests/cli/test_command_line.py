@@ -1,8 +1,11 @@
 """The command line itself: help, version, the ranges of numbers, and the bench."""
 
+import re
+import resource
+import subprocess
 import unittest
 
-from harness import BAD_CONFIG, QUICK, USAGE, CliTest, compare_datasets, random_rbm, run, run_json, train_args
+from harness import BAD_CONFIG, QUICK, USAGE, CliTest, command_line, compare_datasets, random_rbm, run, run_json, train_args
 
 COMMANDS = ("train", "resume", "loglik", "score", "sample", "features", "info", "data")
 
@@ -17,6 +20,11 @@ class Help(CliTest):
                 self.assertIn(f"tempera {command}", result.stdout)
                 self.assertIn("--json", result.stdout)
                 self.assertEqual(result.stderr, "")
+
+    def test_every_command_has_all_its_help(self):
+        for command in ("train", "resume", "loglik", "score", "sample", "features", "info", "import", "data", "prune", "encode", "bench"):
+            short, long = run(command, "--help").stdout, run(command, "--help-all").stdout
+            self.assertLessEqual(set(re.findall(r"--[a-z][a-z-]+", short)), set(re.findall(r"--[a-z][a-z-]+", long)), command)
 
     def test_version(self):
         self.assertRegex(run("--version").stdout, r"^tempera \d+\.\d+\.\d+\n$")
@@ -54,6 +62,21 @@ class Ranges(CliTest):
     def test_a_count_in_scientific_notation(self):
         self.fails(USAGE, "sample", self.model, "--count", "1e11", "--sweeps", 1, "--out", self.dir / "s.h5",
                    mentions=["count"], timeout=QUICK)
+
+    def test_memory_that_runs_out_on_the_way_is_an_error(self):
+        def limit(kilobytes):
+            return lambda: resource.setrlimit(resource.RLIMIT_AS, (1024 * kilobytes, 1024 * kilobytes))
+
+        codes = set()
+        for kilobytes in range(150_000, 700_000, 50_000):
+            words = command_line("train", "--data", "digits", "--binarize", "threshold", "--hidden", 2000, "--batch", 4000, "--chains", 20000, "--updates", 2,
+                                 "--threads", 2, "--out", self.dir / "run", "--force", "--quiet")
+            done = subprocess.run(words, capture_output=True, text=True, preexec_fn=limit(kilobytes), timeout=120)
+            self.assertIn(done.returncode, (0, 70), done.stderr)
+            if done.returncode == 70:
+                self.assertIn("out of memory", done.stderr)
+            codes.add(done.returncode)
+        self.assertEqual(codes, {0, 70})
 
     def test_estimates_beyond_memory(self):
         for option, value in (("--chains", 1_000_000_000_000), ("--chains", self.HUGE), ("--betas", self.HUGE),
