@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <iostream>
 
@@ -95,7 +96,7 @@ void ConsoleListener::draw(double fraction, const std::string& detail, Clock::ti
   std::string bar;
   if (terminal_) {
     constexpr int kWidth = 24;
-    const int full = static_cast<int>(fraction * kWidth);
+    const int full = static_cast<int>(std::lround(std::clamp(fraction, 0.0, 1.0) * kWidth));
     bar = " [" + std::string(static_cast<std::size_t>(full), '#') +
           std::string(static_cast<std::size_t>(kWidth - full), ' ') + "]";
   }

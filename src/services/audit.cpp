@@ -347,8 +347,12 @@ template <EnergyModel M>
 LogPartition LogZAudit<M>::independent(const TrainState<M>& s, double largest_error,
                                        std::uint64_t most_rounds) {
   const Engine<M> apart{engine_.model, {~engine_.streams.seed}, engine_.executor};
-  const Progress progress = [&](double) {
-    if (listener_.progress("settling log Z", 0.0, "") == Control::kStop) throw Interrupted();
+  // A tenth of it is to settle.
+  double done_before = 0.0;
+  double share = 0.1;
+  const Progress progress = [&](double fraction) {
+    if (listener_.progress("settling log Z", done_before + share * fraction, "") == Control::kStop)
+      throw Interrupted();
     return Control::kContinue;
   };
   Tracker<M> own = s.tracker;
@@ -366,7 +370,9 @@ LogPartition LogZAudit<M>::independent(const TrainState<M>& s, double largest_er
   own.current = false;
   settle(apart, most_rounds, own, progress, jumps);
   LogPartition z;
+  share = 0.9 * static_cast<double>(kSettledRounds) / static_cast<double>(most_rounds);
   for (std::uint64_t done = 0; done < most_rounds; done += kSettledRounds) {
+    done_before = 0.1 + 0.9 * static_cast<double>(done) / static_cast<double>(most_rounds);
     refresh(apart, kSettledRounds, own, progress, jumps);
     z = tracked_log_partition(apart, s.result(), own);
     if (z.standard_error <= largest_error) break;
