@@ -35,7 +35,7 @@ void BinaryData::draw(Index n, std::uint64_t epoch, std::span<std::uint8_t> byte
   const float* values = probabilities_->values.data() + n * n_visible_;
   for (Index i = 0; i < n_visible_; ++i)
     bytes[static_cast<std::size_t>(i)] =
-        (static_cast<float>(random() >> 8) + 0.5F) * 0x1p-24F < values[i] ? 1 : 0;
+        (static_cast<double>(random()) + 0.5) * 0x1p-32 < static_cast<double>(values[i]) ? 1 : 0;
 }
 
 Eigen::VectorXd BinaryData::means() const {

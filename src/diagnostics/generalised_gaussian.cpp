@@ -47,18 +47,25 @@ GeneralisedGaussianInformation information(const GeneralisedGaussian& law) {
               (law.shape * law.shape * law.shape)};
 }
 
-GeneralisedGaussian fit_generalised_gaussian(std::span<const float> values) {
+GeneralisedGaussian fit_generalised_gaussian(std::span<const float> values, const CaseWeights& weights) {
   MeanVariance moments;
-  for (const float x : values) moments.add(static_cast<double>(x));
+  for (std::size_t n = 0; n < values.size(); ++n)
+    moments.add(static_cast<double>(values[n]), weights[static_cast<Index>(n)]);
   GeneralisedGaussian law{moments.mean(), std::sqrt(2.0 * moments.variance()), 2.0};
-  if (moments.count() < 16 || moments.variance() == 0.0) return law;
+  if (values.size() < 16 || moments.variance() == 0.0) return law;
   double absolute = 0.0;
-  for (const float x : values) absolute += std::abs(static_cast<double>(x) - law.mean) / moments.count();
+  for (std::size_t n = 0; n < values.size(); ++n) {
+    absolute += weights[static_cast<Index>(n)] * std::abs(static_cast<double>(values[n]) - law.mean) /
+                moments.count();
+  }
   law.shape = shape_of_ratio(moments.variance() / (absolute * absolute));
   law.scale = absolute * std::exp(std::lgamma(1.0 / law.shape) - std::lgamma(2.0 / law.shape));
   double t = kSeen;
-  for (const float value : values) {
-    const double distance = std::abs(static_cast<double>(value) - law.mean) / law.scale;
+  // A mean weight of 1: what has been seen before counts alike in any unit of the weights.
+  const double mean_weight = weights.mean(static_cast<Index>(values.size()));
+  for (std::size_t n = 0; n < values.size(); ++n) {
+    const double weight = weights[static_cast<Index>(n)] / mean_weight;
+    const double distance = std::abs(static_cast<double>(values[n]) - law.mean) / law.scale;
     const double log_distance = std::log(std::max(distance, 1e-300));
     const double power = std::exp(law.shape * log_distance);
     // Scores and information with respect to the logarithms.
@@ -70,11 +77,13 @@ GeneralisedGaussian fit_generalised_gaussian(std::span<const float> values) {
     const double b = plain.scale_shape * law.scale * law.shape;
     const double c = plain.shape_shape * law.shape * law.shape;
     const double determinant = a * c - b * b;
-    const auto step = [&](double x) { return std::clamp(x / (determinant * t), -kLongest, kLongest); };
+    const auto step = [&](double x) {
+      return std::clamp(weight * x / (determinant * t), -kLongest, kLongest);
+    };
     law.scale *= std::exp(step(c * score_scale - b * score_shape));
     law.shape =
         std::clamp(law.shape * std::exp(step(a * score_shape - b * score_scale)), kLeastShape, kLargestShape);
-    t += 1.0;
+    t += weight;
   }
   return law;
 }

@@ -363,6 +363,9 @@ void keep_cases(const std::string& split, const std::vector<Index>& kept, DataFi
   compact(table);
 }
 
+/// Shares of a whole that were rounded add up to 1 about.
+constexpr double kRoundedShares = 0.01;
+
 /// Weights are as they are used: positive, and none where every case counts once.
 void settle_weights(DataFile& data) {
   for (auto& [split, table] : data.splits) {
@@ -380,7 +383,7 @@ void settle_weights(DataFile& data) {
     if (kept.empty()) bad(data.name, "every case of the split " + split + " has weight 0");
     const auto without = static_cast<long long>(table.rows - static_cast<Index>(kept.size()));
     if (without > 0) keep_cases(split, kept, data);
-    if (total <= 1.0 + 1e-6 && kept.size() > 1) {
+    if (std::abs(total - 1.0) <= kRoundedShares && kept.size() > 1) {
       // Shares of a whole say nothing of how many cases there were.
       for (double& weight : table.weights) weight *= static_cast<double>(kept.size()) / total;
       total = static_cast<double>(kept.size());
@@ -644,8 +647,8 @@ DataFile load_data(const std::string& name, const ReadingOptions& reading, bool 
                              " are not as many as its cases, and are left out");
     lists = fits ? std::next(lists) : data.labels.erase(lists);
   }
-  set_visible_shape(reading, data);
   choose_columns(reading.columns, words, data);
+  set_visible_shape(reading, data);
   settle_weights(data);
   handle_missing(reading.columns.missing, allow_non_finite, data);
   for (const auto& [split, table] : data.splits) {
@@ -687,6 +690,9 @@ void write_data_arrays(const DataFile& data, const fs::path& path) {
     } else {
       arrays.push_back({prefix + "x", shape, std::span<const float>(table.floats)});
     }
+    if (format == TableFormat::kNpy && !table.weights.empty())
+      throw UsageError("--out " + path.string() +
+                       ": has no place for the weights of the cases; say .h5 or .npz");
     if (format == TableFormat::kNpy) continue;
     if (const auto y = data.labels.find(split); y != data.labels.end())
       arrays.push_back({prefix + "y", {y->second.size()}, std::span<const std::int64_t>(y->second)});

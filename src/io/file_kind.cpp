@@ -88,7 +88,8 @@ FileKind file_kind(const std::filesystem::path& path) {
         "is none of the kinds of file that are read (HDF5, NumPy, IDX, text), or is damaged at its "
         "beginning");
   }
-  const std::size_t first = bytes.find_first_not_of(" \t\r\n"sv);
+  const std::size_t mark = begins(bytes, "\xEF\xBB\xBF"sv) ? 3 : 0;
+  const std::size_t first = bytes.find_first_not_of(" \t\r\n"sv, mark);
   return first != std::string_view::npos && bytes[first] == '{' ? FileKind::kJson : FileKind::kText;
 }
 

@@ -7,6 +7,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <sstream>
 
@@ -350,6 +351,10 @@ class NumpyArchive : public ArraySource {
     if (!file || zip_stat(archive_.get(), member.c_str(), 0, &about) != 0)
       bad(name_, member + " cannot be unpacked");
     const auto size = static_cast<double>(std::max<zip_uint64_t>(1, about.size));
+    // Other methods have no bound that is worth having.
+    const bool bounded = about.comp_method == ZIP_CM_STORE || about.comp_method == ZIP_CM_DEFLATE;
+    const double most = bounded ? kLargestRatio * static_cast<double>(about.comp_size)
+                                : std::numeric_limits<double>::infinity();
     return {name_ + ":" + member,
             [file, told = told_, size, done = 0.0](char* out, std::size_t most) mutable {
               const auto n = static_cast<std::ptrdiff_t>(
@@ -358,7 +363,7 @@ class NumpyArchive : public ArraySource {
               if (told) told(std::min(1.0, done / size));
               return n;
             },
-            kLargestRatio * static_cast<double>(about.comp_size)};
+            most};
   }
 
   [[nodiscard]] std::vector<std::int64_t> whole_numbers(const std::string& part) const {

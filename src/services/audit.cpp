@@ -55,6 +55,8 @@ constexpr std::uint64_t kFalling = 5;
 constexpr double kFallenNats = 0.5;
 /// Training cases at most whose likelihood is reported.
 constexpr Index kReportedCases = 10000;
+/// Reports between comparisons with the exact log Z, where that is cheap.
+constexpr std::uint64_t kComparedEvery = 8;
 /// Chains whose caches are in memory at a time.
 constexpr Index kPanelCases = 64 * kLanes;
 
@@ -258,8 +260,10 @@ Assessment LogZAudit<M>::assess(const UpdateReport& report, const TrainState<M>&
   const bool validated = is_validated(plan_, report.update);
   if (is_tracked(plan_)) {
     result.log_partition = report.log_partition;
-    // Once it was seen to be wrong, at every report until it is right again.
-    if (memory_.missed != 0.0 || validated) {
+    // Now and then; once it was seen to be wrong, at every report until it is right again.
+    const bool due =
+        report.update % (kComparedEvery * plan_.report.every) == 0 || report.update == report.total;
+    if (memory_.missed != 0.0 || validated || due) {
       const auto exact = compare_with_exact(report.log_partition, s);
       if (memory_.missed != 0.0) result.log_partition = *exact;
     }
@@ -432,10 +436,14 @@ Assessment LogZAudit<M>::concluded(const Assessment& found, const TrainState<M>&
 }
 
 template <EnergyModel M>
-std::optional<LogPartition> LogZAudit<M>::tracked(const TrainState<M>& s) {
-  const auto z = known(s);
-  if (!z) return z;
-  return moved(*z, shift(s));
+LogZNote LogZAudit<M>::note(const TrainState<M>& s) {
+  // Reports must not depend on when checkpoints are written.
+  const AuditMemory before = memory_;
+  LogZNote found;
+  if (const auto z = known(s)) found.log_partition = moved(*z, shift(s));
+  found.doubt = doubt();
+  memory_ = before;
+  return found;
 }
 
 template <EnergyModel M>

@@ -1,6 +1,7 @@
 #include "tempera/services/checkpoint.hpp"
 
 #include <cmath>
+#include <limits>
 #include <set>
 
 #include "model_files.hpp"
@@ -219,11 +220,17 @@ void visit_numbers(Report& report, const F& f) {
 
 std::vector<double> numbers_of(const UpdateReport& report) {
   std::vector<double> numbers;
-  // Files hold finite numbers alone: each stands behind a 1, and a 0 behind a 0 is none.
+  // Files hold finite numbers alone: each stands behind a 1, none behind a 0, the sign of infinity behind
+  // a 2.
   const auto add = [&](const auto& number) {
     const auto x = static_cast<double>(number);
-    const bool known = std::isfinite(x);
-    numbers.insert(numbers.end(), {known ? 1.0 : 0.0, known ? x : 0.0});
+    if (std::isnan(x)) {
+      numbers.insert(numbers.end(), {0.0, 0.0});
+    } else if (std::isinf(x)) {
+      numbers.insert(numbers.end(), {2.0, x > 0.0 ? 1.0 : -1.0});
+    } else {
+      numbers.insert(numbers.end(), {1.0, x});
+    }
   };
   visit_numbers(report, add);
   for (const Index live : report.live_units) add(live);
@@ -235,7 +242,10 @@ UpdateReport report_of(std::span<const double> numbers) {
   std::size_t at = 0;
   const auto next = [&]<class Number>(Number& number) {
     if (at + 2 > numbers.size()) throw std::invalid_argument("too few numbers for a report");
-    const double x = numbers[at] == 0.0 ? kNotKnown : numbers[at + 1];
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    const double x = numbers[at] == 0.0   ? kNotKnown
+                     : numbers[at] == 2.0 ? numbers[at + 1] * kInfinity
+                                          : numbers[at + 1];
     at += 2;
     if constexpr (std::is_integral_v<Number>) {
       if (!(x >= 0.0 && x <= 0x1p53 && x == std::floor(x)))

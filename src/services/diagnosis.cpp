@@ -77,8 +77,14 @@ DiagnosisResult diagnose_for(ModelFile<M>& file, const SamplingOptions& options,
   if (n < 4)
     throw ConfigError({{"count", std::to_string(n), "--diagnose needs at least 4 samples and 4 cases"}});
   const Engine engine{file.model, StreamFactory{as_count(options.seed)}, executor};
+  std::vector<double> weights;
+  if (!cases->weights().all_one()) {
+    const std::vector<Index> which = warm_cases(engine.streams, cases->n_cases());
+    for (std::size_t k = 0; k < n; ++k) weights.push_back(cases->weights()[which[k]]);
+  }
   const BinaryData data(static_cast<Index>(n), file.model.n_visible(),
-                        visible_bits(warm_chains(engine, file.theta, *cases, n)));
+                        visible_bits(warm_chains(engine, file.theta, *cases, n)),
+                        CaseWeights(std::move(weights)));
   DiagnosisResult result = quality_curve(engine, file.theta, data, sweeps, listener);
   // Two halves of the chains tell the noise: E|a - b| is 1.6 times the standard error of the whole.
   result.standard_error /= 1.6;

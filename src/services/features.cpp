@@ -14,14 +14,15 @@ namespace {
 constexpr std::size_t kMaxTiles = 1024;
 
 /// `filters`: values x filters; `cases`: cases x values.
-Responses fit_responses(const std::string& to, const Matrix& filters, const Matrix& cases) {
+Responses fit_responses(const std::string& to, const Matrix& filters, const Matrix& cases,
+                        const CaseWeights& weights = {}) {
   Responses found;
   found.to = to;
   for (Index m = 0; m < filters.cols(); ++m) {
     const float norm = filters.col(m).norm();
     const Vector values = cases * (filters.col(m) / (norm > 0 ? norm : 1.0F));
     const GeneralisedGaussian law =
-        fit_generalised_gaussian({values.data(), static_cast<std::size_t>(values.size())});
+        fit_generalised_gaussian({values.data(), static_cast<std::size_t>(values.size())}, weights);
     found.mean.push_back(static_cast<float>(law.mean));
     found.scale.push_back(static_cast<float>(law.scale));
     found.shape.push_back(static_cast<float>(law.shape));
@@ -62,7 +63,7 @@ std::vector<Responses> responses_of(const ModelFile<M>& file, const FeatureOptio
   const typename M::Data cases = data_for_model(file, data, {split}, listener);
   const RealData& numbers = *as_numbers(cases);
   const Matrix filters = M::filters(file.theta);
-  std::vector<Responses> all = {fit_responses("data", filters, rows_of(numbers))};
+  std::vector<Responses> all = {fit_responses("data", filters, rows_of(numbers), numbers.weights())};
   if (!options.samples.empty()) {
     all.push_back(fit_responses("samples", filters,
                                 file.units.standardised(read_samples(options.samples, numbers.n_visible()))));

@@ -236,7 +236,6 @@ ModelFile<M> read_model_as(const fs::path& argument) {
       std::move(steps),        std::move(machine.units)};
 }
 
-/// Says which of the models of a run it is, where there are two.
 void say_which(const fs::path& argument, const fs::path& path, Listener& listener) {
   const fs::path best = path.parent_path() / kBest;
   if (path.filename() == kBest && fs::is_directory(argument)) {

@@ -78,6 +78,12 @@ class Cases {
   Caches<M> caches_;
 };
 
+/// The tracked log Z in the data's units, nothing where it is not tracked; and what speaks against it.
+struct LogZNote {
+  std::optional<LogPartition> log_partition;
+  LogZDoubt doubt = LogZDoubt::kNone;
+};
+
 /// What is known of log Z and of likelihoods at a report, and whether it is to be trusted: the tracked value
 /// is held against what the cases say and, where that is cheap, against the exact one.
 template <EnergyModel M>
@@ -101,8 +107,8 @@ class LogZAudit {
   /// settled where that leaves log Z as well known as it was, and held against it otherwise. Throws
   /// Interrupted.
   Assessment concluded(const Assessment& found, const TrainState<M>& s);
-  /// The tracked log Z of a state, in the data's units, for its checkpoint; nothing where it is not tracked.
-  std::optional<LogPartition> tracked(const TrainState<M>& s);
+  /// What the checkpoint of a state says of its log Z.
+  LogZNote note(const TrainState<M>& s);
   /// Throws NumericalError where training has diverged beyond doubt: at two reports in a row (of ten, where a
   /// bound alone says so) after the first tenth of the updates, training cases are less likely than by
   /// independent units.

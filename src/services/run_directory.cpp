@@ -5,6 +5,7 @@
 
 #include "tempera/core/errors.hpp"
 #include "tempera/io/files.hpp"
+#include "tempera/io/hdf5.hpp"
 
 namespace tempera {
 namespace {
@@ -76,6 +77,17 @@ RunDirectory::RunDirectory(fs::path directory) : directory_(std::move(directory)
 }
 
 fs::path RunDirectory::kept(std::uint64_t update) const { return checkpoint_of(directory_, update); }
+
+void RunDirectory::remove_best_but(std::uint64_t update) const {
+  if (!fs::exists(best())) return;
+  std::optional<double> found;
+  try {
+    found = Hdf5Reader(best()).number_attribute("/state", "update");
+  } catch (const DataError&) {
+    return;  // nobody's model, which the end of the run says
+  }
+  if (found && *found != static_cast<double>(update)) remove_file(best());
+}
 
 void RunDirectory::remove_products() const {
   for (const std::uint64_t update : checkpoint_updates(history_of(directory_))) remove_file(kept(update));

@@ -5,11 +5,14 @@
 
 namespace tempera {
 
+std::vector<Index> warm_cases(const StreamFactory& streams, Index n_cases) {
+  return permutation(n_cases, streams.engine(Purpose::kShuffle, 0));
+}
+
 template <EnergyModel M>
 Chains<M> warm_chains(const Engine<M>& engine, const typename M::Params& theta, const typename M::Data& data,
                       std::uint64_t n) {
-  const std::vector<Index> order = permutation(data.n_cases(), engine.streams.engine(Purpose::kShuffle, 0));
-  return data_chains(engine, theta, n, data, order, Purpose::kSampling);
+  return data_chains(engine, theta, n, data, warm_cases(engine.streams, data.n_cases()), Purpose::kSampling);
 }
 
 template <EnergyModel M>

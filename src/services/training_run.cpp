@@ -19,8 +19,9 @@ namespace tempera {
 
 template <EnergyModel M>
 void Checkpointer<M>::note(const TrainState<M>& s, LogZAudit<M>& audit) {
-  notes_.log_partition = audit.tracked(s);
-  notes_.log_partition_doubt = audit.doubt();
+  const LogZNote found = audit.note(s);
+  notes_.log_partition = found.log_partition;
+  notes_.log_partition_doubt = found.doubt;
 }
 
 template <EnergyModel M>
@@ -210,6 +211,7 @@ TrainState<M> starting_state(const Engine<M>& engine, const TrainOptions& option
              state);
   if (start != Start::kCheckpoint && !options.init.from.empty()) {
     ModelFile<M> file = read_model_as<M>(options.init.from);
+    say_which(options.init.from, file.path, listener);
     if (file.model.shape_names() != engine.model.shape_names())
       throw DataError(options.init.from + ": is not of the shape of the machine that is to be trained");
     begin_at(engine.model, plan, std::move(file.theta), state);
@@ -342,8 +344,12 @@ class Run {
     TrainState<M> state = last;
     then = memory_;
     if (best == last.update) return state;
-    if (std::filesystem::exists(run_.best())) read_checkpoint(run_.best(), engine_.model, state, then);
-    if (state.update == best) return state;
+    try {
+      if (std::filesystem::exists(run_.best())) read_checkpoint(run_.best(), engine_.model, state, then);
+      if (state.update == best) return state;
+    } catch (const DataError& error) {
+      listener_.warn(error.what());
+    }
     listener_.warn(run_.best().string() + ": is not the model of update " + std::to_string(best) +
                    ", the best validated; the last model is offered");
     return std::nullopt;
@@ -398,6 +404,8 @@ TrainingResult Run<M>::operator()(Start start) {
   // The row of a report that is still to be seen is not there yet.
   const KeptMetrics kept =
       goes_on ? metrics_until(run_.metrics(), state.update - (pending ? 1 : 0)) : empty_metrics();
+  // Like rows of metrics.csv, the best model may be work that the checkpoint does not hold.
+  if (goes_on) run_.remove_best_but(memory_.early_stopping.best_update);
   // An old run that is replaced goes once the first checkpoint of the new one is safe.
   if (!goes_on) checkpointer.write_latest(state, nullptr);
   write_file(run_.config(), changes_of(run_, options_, state.update, goes_on) + to_toml(options_));
@@ -411,7 +419,7 @@ TrainingResult Run<M>::operator()(Start start) {
   const double first = static_cast<double>(state.update) / static_cast<double>(plan_.rate.total);
 
   std::optional<Assessment> last;
-  UpdateReport last_report;
+  std::optional<UpdateReport> last_report;
   ObserverMemory before;  // the last report
   bool cut_short = false;
   const auto see = [&](const UpdateReport& report, const TrainState<M>& s) {
@@ -457,9 +465,10 @@ TrainingResult Run<M>::operator()(Start start) {
     }
   }
   // What follows the last report belongs to it: a run that is stopped there sees it again when it goes on.
-  if (stopped_ && (cut_short || stopping.stops() || state.update == plan_.rate.total)) {
+  const bool at_its_end = cut_short || stopping.stops() || state.update == plan_.rate.total;
+  if (stopped_ && at_its_end && last_report && last_report->update == state.update) {
     memory_ = before;
-    memory_.pending = numbers_of(last_report);
+    memory_.pending = numbers_of(*last_report);
   }
   if (last && !stopped_) audit.compare(*last, verdict_);
   if (audit.estimates()) verdict_.trusted = audit.doubt() == LogZDoubt::kNone;
@@ -473,7 +482,11 @@ TrainingResult Run<M>::operator()(Start start) {
   if (!stopped_) checkpointer.note_verdict(verdict_.words());
   if (best) {
     std::swap(memory_, then);
-    checkpointer.save_best(*best, audit);
+    try {
+      checkpointer.save_best(*best, audit);
+    } catch (const WriteError& error) {
+      listener_.warn(error.what());  // it is there, without the verdict
+    }
     std::swap(memory_, then);
   }
   // A run that has stopped by itself goes on when it is asked to.

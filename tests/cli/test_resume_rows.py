@@ -6,7 +6,9 @@ import signal
 import time
 import unittest
 
-from harness import BAD_DATA, FULL, CliTest, differences, random_bits, read_metrics, run, start, write_data
+import numpy as np
+
+from harness import BAD_DATA, FULL, CliTest, differences, random_bits, read_metrics, run, start, state, write_data
 
 # Trainers with all that they remember between two rows, one with a metric of its own, and one that validates.
 RUNS = {
@@ -82,6 +84,55 @@ class Rows(Resume):
         # A last line that was cut short is the work of a kill, and is written again; without the file rows begin anew.
         path.write_text("".join(whole[:2]) + whole[2][:20])
         run("resume", self.dir / "a", "--quiet")
+
+
+class Memory(Resume):
+    def test_rows_do_not_depend_on_when_checkpoints_are_written(self):
+        # Two modes that a tracker which rarely moves loses: what a checkpoint finds out of it must change no row.
+        draw = np.random.default_rng(3)
+        modes = np.repeat([[0] * 16, [1] * 16], 60, axis=0)
+        bits = (modes ^ (draw.random(modes.shape) < 0.03)).astype(np.uint8)
+        write_data(self.dir / "two.h5", train=bits[::2], valid=bits[1::2])
+        found = {}
+        for every in (7, 100000):
+            run("train", "--data", self.dir / "two.h5", "--hidden", 8, "--updates", 600, "--batch", 30, "--chains", 30, "--report-every", 10,
+                "--validate-every", 300, "--schedule", "constant", "--trainer", "sml", "--track-log-z", "--track-every", 100, "--lr", 0.3, "--jump", 0,
+                "--checkpoint-every", every, "--out", self.dir / str(every), "--quiet")
+            found[every] = rows(self.dir / str(every))
+        self.assertEqual(found[7], found[100000])
+        self.assertIn("0", {row["trusted"] for row in found[7]})  # else nothing was found out
+
+    def test_a_best_model_that_cannot_be_read_costs_no_work(self):
+        self.train("a")
+        path = self.dir / "a" / "best.h5"
+        path.write_bytes(path.read_bytes()[:3000])
+        told = run("resume", self.dir / "a", "--updates", 400, "--schedule", "constant", "--lr", 1e-6).stderr
+        self.assertIn("best.h5", told)
+        self.assertEqual(state(self.dir / "a" / "checkpoint.h5")["update"], 400)
+
+    def test_a_best_model_of_work_that_is_given_up_goes(self):
+        self.train("a", "--checkpoint-every", 37, "--keep", 20)
+        best = state(self.dir / "a" / "best.h5")["update"]
+        self.assertGreater(best, 37)
+        shutil.copy(self.dir / "a" / "checkpoints" / "37.h5", self.dir / "a" / "checkpoint.h5")
+        run("resume", self.dir / "a", "--updates", 40, "--quiet")
+        self.assertFalse((self.dir / "a" / "best.h5").exists() and state(self.dir / "a" / "best.h5")["update"] > 40)
+
+    def test_a_stop_before_the_first_report_keeps_what_observers_know(self):
+        bits = (np.random.default_rng(8).random((300, 100)) < 0.4).astype(np.uint8)
+        write_data(self.dir / "big.h5", train=bits[:60], valid=bits[60:])
+        run("train", "--data", self.dir / "big.h5", "--hidden", 8, "--updates", 40, "--trainer", "sml", "--batch", 60, "--chains", 30000, "--jump", 0,
+            "--report-every", 2, "--validate-every", 2, "--patience", 1000, "--schedule", "constant", "--lr", 0.5, "--out", self.dir / "p", "--quiet")
+        before = state(self.dir / "p" / "checkpoint.h5")["best_update"]
+        for k in range(6):
+            copy = self.dir / f"q{k}"
+            shutil.copytree(self.dir / "p", copy)
+            process = start("resume", copy, "--updates", 80, "--patience", 3, "--threads", 1)
+            time.sleep(0.02 + 0.03 * k)
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=60)
+            self.assertEqual(state(copy / "checkpoint.h5")["best_update"], before)
+            run("resume", copy, "--quiet")
 
 
 class Broken(Resume):

@@ -1,5 +1,6 @@
 """Files that lie about their sizes: archives, configurations and models."""
 
+import io
 import struct
 import time
 import unittest
@@ -69,6 +70,16 @@ class Untrusted(CliTest):
                 archive.writestr("x.npy", self.npy((4, 4)))
             run("data", self.dir / "honest.npz", "--out", self.dir / "out.h5")
             np.testing.assert_array_equal(datasets(self.dir / "out.h5")["train/x"], np.zeros((4, 4)))
+
+    def test_planted_members_that_are_packed_very_well_are_read(self):
+        cases = np.zeros((2000, 784), np.uint8)
+        cases[::7, ::50] = 1
+        member = io.BytesIO()
+        np.save(member, cases)
+        for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED):
+            with zipfile.ZipFile(self.dir / "a.npz", "w", method) as archive:
+                archive.writestr("x.npy", member.getvalue())
+            self.assertIn("2000 rows", run("data", self.dir / "a.npz").stdout)
 
     def test_groups_that_lie_in_themselves(self):
         with h5py.File(self.dir / "cycle.h5", "w") as file:

@@ -144,6 +144,36 @@ class Likelihoods(Weights):
             self.assertAlmostEqual(float(last[weighted][column]), float(last[repeated][column]), delta=2e-4, msg=column)
 
 
+class Comparisons(Weights):
+    def test_samples_are_held_against_weighted_cases(self):
+        cases = np.unpackbits(np.arange(64, dtype=np.uint8)[:, None], axis=1)[:, 2:]
+        weights = np.ones(64)
+        weights[[0, 63]] = 300
+        random_rbm(5, 6, 3).write(self.dir / "model.h5")
+        write(self.dir / "w.h5", cases, weights)
+        write(self.dir / "p.h5", cases)
+        found = [run("sample", self.dir / "model.h5", "--diagnose", "--data", self.dir / f"{name}.h5", "--count", 64, "--sweeps", 10).stdout for name in "wp"]
+        self.assertNotEqual(*found)
+
+    def test_responses_of_filters_are_weighted(self):
+        weighted, repeated = self.both(REAL)
+        run("train", "--data", repeated, "--model", "gaussian-rbm", "--hidden", 3, "--updates", 20, "--out", self.dir / "run", "--quiet")
+        found = []
+        for path in (weighted, repeated):
+            run("features", self.dir / "run", "--data", path, "--out", self.dir / "f.h5", "--quiet")
+            found.append(datasets(self.dir / "f.h5"))
+        for name in ("mean", "scale", "shape"):
+            np.testing.assert_allclose(found[0][f"responses/data/{name}"], found[1][f"responses/data/{name}"], rtol=0.1)
+        np.testing.assert_allclose(found[0]["responses/data/mean"], found[1]["responses/data/mean"], rtol=1e-4)
+
+    def test_the_unit_of_weights_is_of_no_matter_to_variances(self):
+        found = []
+        for unit in (1.0, 0.05):
+            write(self.dir / f"{unit}.h5", SPARSE, np.full(60, unit) * np.where(np.arange(60) % 2, 1.0, 1.0 + 1e-9))
+            found.append(self.params(self.dir / f"{unit}.h5", "--model", "sparse-ssrbm", "--hidden", 3, "--updates", 1, name=str(unit)))
+        np.testing.assert_allclose(found[0]["model/reference/visible_slab_precision"], found[1]["model/reference/visible_slab_precision"], rtol=0.05)
+
+
 class Reading(Weights):
     def test_every_way_to_say_them(self):
         write(self.dir / "array.h5", BITS, COUNTS)
@@ -190,6 +220,22 @@ class Reading(Weights):
         self.assertIn("shares", run("data", self.dir / "shares.h5").stdout)
         found = [self.params(self.dir / f"{name}.h5", "--hidden", 4, "--updates", 20, name=name)["model/params/weights"] for name in ("shares", "scaled")]
         np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-6)
+
+    def test_rounded_shares_are_shares(self):
+        write(self.dir / "rounded.h5", BITS, np.round(COUNTS / COUNTS.sum(), 3))
+        self.assertIn("shares", run("data", self.dir / "rounded.h5").stdout)
+
+    def test_weights_and_the_shape_of_pictures(self):
+        np.save(self.dir / "table.npy", np.column_stack([BITS, COUNTS]))
+        self.assertIn("(2, 4)", run("data", self.dir / "table.npy", "--weights", 8, "--shape", "2x4").stdout)
+
+    def test_weights_are_not_lost_where_there_is_no_place(self):
+        write(self.dir / "in.h5", BITS, COUNTS)
+        self.fails(USAGE, "data", self.dir / "in.h5", "--out", self.dir / "o.npy", mentions=("weights",))
+
+    def test_json_with_a_mark_of_utf_8(self):
+        (self.dir / "c.json").write_bytes(b"\xef\xbb\xbf" + b'{"01": 3, "10": 1}')
+        self.assertIn("count as 4", run("data", self.dir / "c.json").stdout)
 
     def test_what_is_no_weight_is_refused(self):
         for bad, words in ((-1.0, "-1"), (np.nan, "nan"), (np.inf, "inf")):

@@ -51,8 +51,13 @@ class MeanVariance {
   /// Sum of the weights.
   [[nodiscard]] double count() const { return count_; }
   [[nodiscard]] double mean() const { return mean_; }
-  /// Unbiased; 0 where no more than one value was added.
-  [[nodiscard]] double variance() const { return count_ > 1 ? squares_ / (count_ - 1) : 0.0; }
+  /// Unbiased; 0 where no more than one value was added. Weights of at least 1 are copies; smaller ones are
+  /// of the accuracy of values.
+  [[nodiscard]] double variance() const {
+    if (!(count_ > 0)) return 0.0;
+    const double free = count_ - std::min(1.0, weight_squares_ / count_);
+    return free > 1e-12 * count_ ? squares_ / free : 0.0;
+  }
   /// Of the mean of values that were drawn independently, whatever their weights (Kish 1965): copies are not
   /// further draws. 0 for fewer than two values.
   [[nodiscard]] double standard_error() const {

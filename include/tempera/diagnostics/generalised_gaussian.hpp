@@ -4,6 +4,8 @@
 
 #include <span>
 
+#include "tempera/core/case_weights.hpp"
+
 namespace tempera {
 
 struct GeneralisedGaussian {
@@ -22,11 +24,12 @@ struct GeneralisedGaussianInformation {
 };
 [[nodiscard]] GeneralisedGaussianInformation information(const GeneralisedGaussian& law);
 
-/// Fit by natural gradient, one pass over the values in the order given: theta += (1 / t) I^-1 score in the
-/// logarithms of scale and shape, from the moments of the values. Asymptotically efficient: variance I^-1 /
-/// n. Mean: that of the values. Shapes stay in [0.1, 20]. At least 16 values that are not all equal; else the
-/// result is a Gaussian of their deviation. Source: docs/mathematics/metrics.md 4.17; steps of 1 / t, Amari
-/// 1998.
-[[nodiscard]] GeneralisedGaussian fit_generalised_gaussian(std::span<const float> values);
+/// Fit by natural gradient, one pass over the weighted values in the order given: theta += (1 / t) I^-1 score
+/// in the logarithms of scale and shape, from the moments of the values. Asymptotically efficient: variance
+/// I^-1 / n. Mean: that of the values. Shapes stay in [0.1, 20]. At least 16 values that are not all equal;
+/// else the result is a Gaussian of their deviation. Source: docs/mathematics/metrics.md 4.17; steps of 1 /
+/// t, Amari 1998.
+[[nodiscard]] GeneralisedGaussian fit_generalised_gaussian(std::span<const float> values,
+                                                           const CaseWeights& weights = {});
 
 }  // namespace tempera

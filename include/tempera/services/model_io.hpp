@@ -54,6 +54,9 @@ using AnyModelFile = detail::DropFirst<void TEMPERA_FOR_EACH_MODEL(TEMPERA_FILE_
 /// latest checkpoint where there is none. Throws NoInputError.
 std::filesystem::path resolve_model(const std::filesystem::path& argument);
 
+/// Tells a listener which model of a run a file is, where there are two.
+void say_which(const std::filesystem::path& argument, const std::filesystem::path& path, Listener& listener);
+
 /// A model of ours or, converted, of another toolkit (services/foreign_models.hpp). Tells a listener which
 /// model of a run it is where there are two. Throws NoInputError or DataError.
 AnyModelFile read_model(const std::filesystem::path& argument, Listener& listener);

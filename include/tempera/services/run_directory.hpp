@@ -26,6 +26,8 @@ class RunDirectory {
   [[nodiscard]] std::filesystem::path latest() const { return directory_ / "checkpoint.h5"; }
   /// The best validated model so far, of a run that validates.
   [[nodiscard]] std::filesystem::path best() const { return directory_ / "best.h5"; }
+  /// Removes a best model of another update.
+  void remove_best_but(std::uint64_t update) const;
   [[nodiscard]] std::filesystem::path kept(std::uint64_t update) const;
   [[nodiscard]] std::filesystem::path metrics() const { return directory_ / "metrics.csv"; }
   [[nodiscard]] std::filesystem::path features() const { return directory_ / "features.png"; }

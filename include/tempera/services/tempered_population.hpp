@@ -33,7 +33,10 @@ struct TemperedPopulation {
   std::size_t n_warm = 0;
 };
 
-/// n chains that start at cases in random order. Cost: one product.
+/// The cases that chains start at, in random order.
+[[nodiscard]] std::vector<Index> warm_cases(const StreamFactory& streams, Index n_cases);
+
+/// n chains that start at warm_cases. Cost: one product.
 template <EnergyModel M>
 Chains<M> warm_chains(const Engine<M>& engine, const typename M::Params& theta, const typename M::Data& data,
                       std::uint64_t n);

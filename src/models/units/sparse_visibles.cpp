@@ -49,7 +49,7 @@ SparseVisibles::Reference SparseVisibles::fit_reference(const RealData& data) {
     if (seen.count() == 0) continue;
     reference.visible_slab_mean[d] = static_cast<float>(seen.mean());
     reference.visible_slab_precision[d] =
-        static_cast<float>(seen.count() > 1 ? 1.0 / std::max(1e-4, seen.variance()) : 1.0);
+        static_cast<float>(seen.variance() > 0.0 ? 1.0 / std::max(1e-4, seen.variance()) : 1.0);
   }
   reference.visible_spike_bias = smoothed_logits(frequency, n_cases);
   return reference;
