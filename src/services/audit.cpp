@@ -18,8 +18,8 @@ namespace {
 /// Annealing for validation likelihoods during training, where enumeration would be more work.
 constexpr std::uint64_t kValidationChains = 64;
 constexpr Index kValidationBetas = 1000;
-/// A tracked log Z is compared with the exact one at checkpoints and validations where that takes at most so
-/// many operations; further apart than this many standard errors and nats it is not to be trusted.
+/// A tracked log Z is compared with the exact one now and then where that takes at most so many operations;
+/// further apart than this many standard errors and nats it is not to be trusted.
 constexpr double kCheckedOperations = 1e8;
 constexpr double kCheckedErrors = 5.0;
 constexpr double kCheckedNats = 0.5;
@@ -55,8 +55,9 @@ constexpr std::uint64_t kFalling = 5;
 constexpr double kFallenNats = 0.5;
 /// Training cases at most whose likelihood is reported.
 constexpr Index kReportedCases = 10000;
-/// Reports between comparisons with the exact log Z, where that is cheap.
+/// Reports between comparisons with the exact log Z; every report where it takes at most so many operations.
 constexpr std::uint64_t kComparedEvery = 8;
+constexpr double kQuickOperations = 1e7;
 /// Chains whose caches are in memory at a time.
 constexpr Index kPanelCases = 64 * kLanes;
 
@@ -261,8 +262,9 @@ Assessment LogZAudit<M>::assess(const UpdateReport& report, const TrainState<M>&
   if (is_tracked(plan_)) {
     result.log_partition = report.log_partition;
     // Now and then; once it was seen to be wrong, at every report until it is right again.
-    const bool due =
-        report.update % (kComparedEvery * plan_.report.every) == 0 || report.update == report.total;
+    const std::uint64_t every =
+        enumeration_operations(engine_.model) <= kQuickOperations ? 1 : kComparedEvery * plan_.report.every;
+    const bool due = report.update % every == 0 || report.update == report.total;
     if (memory_.missed != 0.0 || validated || due) {
       const auto exact = compare_with_exact(report.log_partition, s);
       if (memory_.missed != 0.0) result.log_partition = *exact;
