@@ -55,9 +55,8 @@ constexpr std::uint64_t kFalling = 5;
 constexpr double kFallenNats = 0.5;
 /// Training cases at most whose likelihood is reported.
 constexpr Index kReportedCases = 10000;
-/// Reports between comparisons with the exact log Z; every report where it takes at most so many operations.
-constexpr std::uint64_t kComparedEvery = 8;
-constexpr double kQuickOperations = 1e7;
+/// Part of the work of training that comparisons between validations may take.
+constexpr double kComparing = 0.02;
 /// Chains whose caches are in memory at a time.
 constexpr Index kPanelCases = 64 * kLanes;
 
@@ -256,14 +255,21 @@ LogZDoubt LogZAudit<M>::doubt_of_replicas(const TrainState<M>& s) {
 }
 
 template <EnergyModel M>
+std::uint64_t LogZAudit<M>::reports_between_comparisons(const TrainState<M>& s) const {
+  const std::uint64_t states = plan_.batch + std::max(plan_.batch, s.population.chains.n_chains);
+  const double work = static_cast<double>(plan_.report.every * states) * sweep_operations(engine_.model);
+  const double cost = enumeration_operations(engine_.model);
+  return cost > kCheckedOperations ? 1 : static_cast<std::uint64_t>(1.0 + cost / (kComparing * work));
+}
+
+template <EnergyModel M>
 Assessment LogZAudit<M>::assess(const UpdateReport& report, const TrainState<M>& s) {
   Assessment result;
   const bool validated = is_validated(plan_, report.update);
   if (is_tracked(plan_)) {
     result.log_partition = report.log_partition;
     // Now and then; once it was seen to be wrong, at every report until it is right again.
-    const std::uint64_t every =
-        enumeration_operations(engine_.model) <= kQuickOperations ? 1 : kComparedEvery * plan_.report.every;
+    const std::uint64_t every = plan_.report.every * reports_between_comparisons(s);
     const bool due = report.update % every == 0 || report.update == report.total;
     if (memory_.missed != 0.0 || validated || due) {
       const auto exact = compare_with_exact(report.log_partition, s);

@@ -126,6 +126,8 @@ class LogZAudit {
  private:
   /// The exact log Z where it is cheap; notes and warns where the tracked one is not it.
   std::optional<LogPartition> compare_with_exact(const LogPartition& tracked, const TrainState<M>& s);
+  /// As its cost allows, counted in operations.
+  [[nodiscard]] std::uint64_t reports_between_comparisons(const TrainState<M>& s) const;
   /// What log Z in the data's units exceeds that of the machine of standardised values by.
   [[nodiscard]] double shift(const TrainState<M>& s) const {
     return log_partition_shift<M>(s.result(), units_);
