@@ -77,7 +77,7 @@ Eigen::VectorXd RealData::means() const { return weighted_mean(values_.cast<doub
 
 Eigen::VectorXd RealData::variances() const {
   const Eigen::RowVectorXd centre = means().transpose();
-  return weighted_mean((values_.cast<double>().rowwise() - centre).array().square().matrix(), weights_);
+  return weighted_mean((values_.cast<double>().rowwise() - centre).array().square(), weights_);
 }
 
 std::vector<std::int64_t> parse_shape(const std::string& text, Index n) {

@@ -32,7 +32,13 @@ class CaseWeights {
   double total_ = 0.0;
 };
 
-/// Mean of weighted rows, column by column.
-[[nodiscard]] Eigen::VectorXd weighted_mean(const Eigen::MatrixXd& rows, const CaseWeights& weights);
+/// Mean of weighted rows of double, column by column. The rows may be an expression: no copy is made of them.
+template <class Rows>
+[[nodiscard]] Eigen::VectorXd weighted_mean(const Eigen::DenseBase<Rows>& rows, const CaseWeights& weights) {
+  if (weights.all_one()) return rows.colwise().mean();
+  Eigen::VectorXd sum = Eigen::VectorXd::Zero(rows.cols());
+  for (Index n = 0; n < rows.rows(); ++n) sum += (rows.row(n).derived() * weights[n]).matrix().transpose();
+  return sum / weights.total(rows.rows());
+}
 
 }  // namespace tempera

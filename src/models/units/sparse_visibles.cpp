@@ -42,14 +42,17 @@ SparseVisibles::Reference SparseVisibles::fit_reference(const RealData& data) {
   Eigen::VectorXd frequency(data.n_visible());
   for (Index d = 0; d < data.n_visible(); ++d) {
     MeanVariance seen;
+    Index values = 0;
     for (Index n = 0; n < data.n_cases(); ++n) {
-      if (data.value(n, d) != 0.0F) seen.add(static_cast<double>(data.value(n, d)), data.weights()[n]);
+      if (data.value(n, d) == 0.0F) continue;
+      seen.add(static_cast<double>(data.value(n, d)), data.weights()[n]);
+      ++values;
     }
     frequency[d] = seen.count() / n_cases;
     if (seen.count() == 0) continue;
     reference.visible_slab_mean[d] = static_cast<float>(seen.mean());
     reference.visible_slab_precision[d] =
-        static_cast<float>(seen.variance() > 0.0 ? 1.0 / std::max(1e-4, seen.variance()) : 1.0);
+        static_cast<float>(values > 1 ? 1.0 / std::max(1e-4, seen.variance()) : 1.0);
   }
   reference.visible_spike_bias = smoothed_logits(frequency, n_cases);
   return reference;
