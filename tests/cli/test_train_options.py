@@ -20,10 +20,10 @@ def small_digits(path, n_train=60, n_valid=100):
                       test=cases["test/x"][:n_valid])
 
 
-def overfit_args(data, out, *more, updates=3000, validate_every=20):
+def overfit_args(data, out, *more, updates=3000, validate_every=20, checkpoint_every=50):
     """A run that overfits: few cases, many hidden units, a high and constant rate."""
     return train_args(data, out, "--lr", 1, "--schedule", "constant", "--validate-every", validate_every,
-                      "--report-every", 20, "--checkpoint-every", 50, *more, hidden=14, batch=20, updates=updates)
+                      "--report-every", 20, "--checkpoint-every", checkpoint_every, *more, hidden=14, batch=20, updates=updates)
 
 
 def validations(run_dir):
@@ -92,8 +92,16 @@ class EarlyStopping(CliTest):
         error = float(best["log_partition_standard_error"])
         self.assertLess(abs(exact["log_likelihood"] - float(best["validation_log_likelihood"])), 5 * error + 1e-3)
 
+    def test_the_best_one_is_the_state_of_its_update(self):
+        # As the run would have kept it: every update that is validated is kept here.
+        run(*overfit_args(self.data, self.dir / "all", "--patience", self.PATIENCE, "--keep", 1000, updates=self.UPDATES,
+                          checkpoint_every=20))
+        kept = self.dir / "all" / "checkpoints" / f"{self.best_update(self.run_dir)}.h5"
+        compare_datasets(kept, self.run_dir / "best.h5")
+
     def test_none_is_kept_beside_the_best_and_the_last(self):
         self.assertEqual(history(self.run_dir), set())
+        self.assertEqual(state(self.run_dir / "best.h5")["update"], self.best_update(self.run_dir))
 
     def test_commands_take_the_best_one_and_say_so(self):
         for argument, words, file in ((self.run_dir, "best validated", "best.h5"), (self.run_dir / "checkpoint.h5", "last model", "checkpoint.h5")):

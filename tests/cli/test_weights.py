@@ -166,6 +166,18 @@ class Comparisons(Weights):
             np.testing.assert_allclose(found[0][f"responses/data/{name}"], found[1][f"responses/data/{name}"], rtol=0.1)
         np.testing.assert_allclose(found[0]["responses/data/mean"], found[1]["responses/data/mean"], rtol=1e-4)
 
+    def test_a_column_of_one_value_and_zeros_is_known_well(self):
+        cases = SPARSE.copy()
+        cases[:, 2] = np.where(cases[:, 2] != 0, 2.5, 0)
+        write(self.dir / "d.h5", cases)
+        write(self.dir / "w.h5", cases, COUNTS)
+        for name in "dw":
+            found = self.params(self.dir / f"{name}.h5", "--model", "sparse-ssrbm", "--hidden", 3, "--updates", 1, name=name)
+            # The floor of a variance, of standardised values.
+            precision = found["model/standardisation/reference/visible_slab_precision"]
+            self.assertAlmostEqual(precision[2], 1e4, delta=1)
+            self.assertLess(np.delete(precision, 2).max(), 10)
+
     def test_the_unit_of_weights_is_of_no_matter_to_variances(self):
         found = []
         for unit in (1.0, 0.05):
