@@ -180,14 +180,14 @@ BinaryData binarize(const DataFile& data, const std::string& split, const Binari
       bits[static_cast<std::size_t>(k)] = on ? 1 : 0;
     }
   }
-  BinaryData drawn{table.rows, table.columns, bits, weights_of(table)};
-  if (rule.method == BinarizeMethod::kSampleEach) {
-    Probabilities probabilities{{}, rule.seed};
-    for (Index k = 0; k < table.rows * table.columns; ++k)
-      probabilities.values.push_back(static_cast<float>(table.at(k) / rule.maximum));
-    drawn.draw_from(std::move(probabilities));
-  }
-  return drawn;
+  return {table.rows, table.columns, bits, weights_of(table)};
+}
+
+Probabilities probabilities_of(const Table& table, const Binarization& rule) {
+  Probabilities probabilities{{}, rule.seed};
+  for (Index k = 0; k < table.rows * table.columns; ++k)
+    probabilities.values.push_back(static_cast<float>(table.at(k) / rule.maximum));
+  return probabilities;
 }
 
 Index constant_columns(const Table& table) {

@@ -162,6 +162,8 @@ RunData<M> read_data(const RunDirectory& run, const TrainOptions& options, Start
   if constexpr (HasUnits<M>) fit_coordinates(run, options, start, data, listener);
   data.train = values_of<M>(data, "train");
   if constexpr (std::same_as<typename M::Data, BinaryData>) {
+    if (data.rule.method == BinarizeMethod::kSampleEach)
+      data.train.draw_from(probabilities_of(table, data.rule));
     if (!options.data.allow_constant) require_varying(data.file, table, data.train);
   }
   const bool has_valid = data.file.splits.count("valid") > 0;

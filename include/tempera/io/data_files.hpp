@@ -103,6 +103,9 @@ Binarization binarization_for(const DataFile& data, const BinarizeChoice& choice
 /// split and position.
 BinaryData binarize(const DataFile& data, const std::string& split, const Binarization& rule);
 
+/// What kSampleEach draws the bits of a table from: grey values over the largest.
+Probabilities probabilities_of(const Table& table, const Binarization& rule);
+
 /// Columns of a table, or of bits, that have one value only.
 Index constant_columns(const Table& table);
 Index constant_columns(const BinaryData& data);
