@@ -49,7 +49,8 @@ int run(const Options& options, const CLI::App& app) {
                          options.common);
 }
 
-/// Options stand under their concern; those that few runs need are shown by --help-all alone.
+/// Options stand under their concern, or of those that few runs need only where all are shown. An option
+/// without a group has no name in messages, so that none is hidden but for the help itself.
 void group_options(CLI::App& app, bool all) {
   const TrainOptions any;
   TrainOptions::visit_sections(
@@ -70,21 +71,22 @@ void group_options(CLI::App& app, bool all) {
 void setup_train(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App& app = *program.add_subcommand("train", "train a model into a run directory");
+  app.set_help_flag();
+  app.add_flag_callback(
+      "-h,--help",
+      [&app] {
+        group_options(app, false);
+        throw CLI::CallForHelp();
+      },
+      "Print the options that most runs need and exit");
   bind_options(app, options->train, &options->bad_choices);
   app.get_option("--track-log-z")->expected(0, 1)->default_str("lattice");  // alone
-  group_options(app, false);
+  group_options(app, true);
   app.add_option("--config", options->config_file,
                  "TOML file with any of these options; the command line overrides it");
   app.add_option("--out", options->out, "run directory")->required();
   app.add_flag("--force", options->force, "replace a run that is there already");
   add_common_options(app, options->common);
-  app.add_flag_callback(
-      "--help-all",
-      [&app] {
-        group_options(app, true);
-        throw CLI::CallForHelp();
-      },
-      "Print every option and exit");
   app.callback([options, &app, &exit_code] { exit_code = run(*options, app); });
 }
 

@@ -34,7 +34,7 @@ def tempera_seconds(tempera, data_file, folder, updates, options):
     return seconds_of_one(lambda count: tempera(
         "train", "--data", data_file, "--out", folder / "run", "--force", "--hidden", 500, "--trainer", "sml", "--batch", 100,
         "--chains", 100, "--updates", count, "--report-every", 1000000, "--checkpoint-every", 1000000, "--keep", 0,
-        "--schedule", "constant", "--jump", 0, *options), updates)
+        "--schedule", "constant", "--jump", 0, "--l2", 0, *options), updates)
 
 
 def tempera_sweep_seconds(tempera, model, folder, chains, sweeps):

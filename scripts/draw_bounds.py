@@ -31,7 +31,7 @@ def estimates(tempera, path, *words):
 
 def draw(axes, tempera, folder, title, data, *words):
     """Trains and draws one panel."""
-    tempera("train", "--data", data, *words, "--jump", 0, "--schedule", "inverse", "--updates", UPDATES, "--checkpoint-every", EVERY, "--keep", UPDATES // EVERY,
+    tempera("train", "--data", data, *words, "--jump", 0, "--l2", 0, "--schedule", "inverse", "--updates", UPDATES, "--checkpoint-every", EVERY, "--keep", UPDATES // EVERY,
             "--seed", 1, "--out", folder / title)
     axes.axhline(0, color="0.5", lw=0.8)
     labels = set()

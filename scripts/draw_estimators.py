@@ -24,7 +24,7 @@ IMPOSSIBLE = 70  # an estimate that gives distinct cases more than probability 1
 
 
 def learn(tempera, out, data, updates, *words):
-    tempera("train", *SETS[data], *TRAINING[data], "--batch", 100, "--updates", updates, "--report-every", updates // CHECKPOINTS,
+    tempera("train", *SETS[data], *TRAINING[data], "--batch", 100, "--l2", 0, "--updates", updates, "--report-every", updates // CHECKPOINTS,
          "--checkpoint-every", updates // CHECKPOINTS, "--keep", CHECKPOINTS, "--out", out, *words)
     return out
 

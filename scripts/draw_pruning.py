@@ -19,7 +19,7 @@ def main():
     with lab.workspace() as folder:
         data, run = folder / "digits.h5", folder / "run"
         lab.small_digits(data, folder=arguments.data)
-        arguments.tempera("train", "--data", data, "--hidden", 20, "--trainer", "sml", "--jump", 0, "--lr", 1, "--schedule", "linear",
+        arguments.tempera("train", "--data", data, "--hidden", 20, "--trainer", "sml", "--jump", 0, "--l2", 0, "--lr", 1, "--schedule", "linear",
              "--updates", 20000, "--track-log-z", "none", "--out", run)
         for axis, refit in zip(axes, (0, 500)):
             for criterion in ("magnitude", "obd", "kl", "obs"):

@@ -23,7 +23,7 @@ METHODS = {"PCD-10, plain": ["--trainer", "sml", "--sweeps", "10", "--jump", "0"
            "sml-apt": ["--trainer", "sml-apt", "--jump", "0", "--schedule", "linear"],
            "jumps": ["--trainer", "sml", "--jump", "1", "--schedule", "linear"],
            "sml-ptt": ["--trainer", "sml-ptt", "--jump", "0", "--schedule", "linear"]}
-COMMON = ["--batch", "200", "--chains", "200", "--init", "0.05", "--checkpoint-every", "500", "--keep", "40"]
+COMMON = ["--batch", "200", "--chains", "200", "--init", "0.05", "--l2", "0", "--checkpoint-every", "500", "--keep", "40"]
 
 
 class Clusters:

@@ -23,7 +23,7 @@ import statistics
 import lab
 
 MNIST = "mnist_binarized_sm.h5"
-COMMON = ["--trainer", "sml", "--track-log-z", "none", "--schedule", "linear", "--jump", "0"]
+COMMON = ["--trainer", "sml", "--track-log-z", "none", "--schedule", "linear", "--jump", "0", "--l2", "0"]
 
 
 def rates(*values):

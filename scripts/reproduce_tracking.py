@@ -18,7 +18,7 @@ SETS = {"adult": ("nade/adult.h5", 200, 30000, "--lr 0.3 --l1 3e-4 --batch 100 -
         "dna": ("nade/dna.h5", 1000, 6000, "--lr 0.2 --l2 0.003 --batch 100 --chains 100 --init 0.1", -87.97),
         "mushrooms": ("nade/mushrooms.h5", 500, 18000, "--lr 0.2 --l1 3e-4 --batch 100 --chains 50 --ensembles 20", -10.49),
         "web": ("nade/web.h5", 150, 20000, "--lr 0.3 --l1 5e-5 --batch 100 --chains 50 --ensembles 40 --jump 0.1", -28.95),
-        "nltcs": ("nltcs.h5", 100, 60000, "--lr 0.2 --batch 100 --chains 50 --ensembles 50", None)}
+        "nltcs": ("nltcs.h5", 100, 60000, "--lr 0.2 --l2 0 --batch 100 --chains 50 --ensembles 50", None)}
 VALIDATIONS = 60
 
 

@@ -51,7 +51,7 @@ std::unique_ptr<ArraySource> numpy_array(const std::filesystem::path& path, cons
 /// An archive of NumPy arrays, of those of a sparse matrix of SciPy, or of anything else that is refused by
 /// name.
 std::unique_ptr<ArraySource> numpy_archive(const std::filesystem::path& path, const ReadingProgress& told);
-std::unique_ptr<ArraySource> hdf5_arrays(const std::filesystem::path& path);
+std::unique_ptr<ArraySource> hdf5_arrays(const std::filesystem::path& path, const ReadingProgress& told);
 
 /// The shape of a case as a picture, from that of an array of pictures: one channel has no axis of its own.
 std::vector<std::int64_t> picture_axes(const Shape& shape);

@@ -544,7 +544,7 @@ std::unique_ptr<ArraySource> source_of(FileKind kind, const fs::path& path,
                                        const ReadingProgress& told = {}) {
   switch (kind) {
     case FileKind::kHdf5:
-      return hdf5_arrays(path);
+      return hdf5_arrays(path, told);
     case FileKind::kNumpyArray:
       return numpy_array(path, told);
     case FileKind::kArchive:

@@ -330,6 +330,46 @@ struct Hdf5Reader::Impl {
     if (!links_to(path)) return {-1, H5Dclose};
     return {H5Dopen2(file, path.c_str(), H5P_DEFAULT), H5Dclose};
   }
+  /// Reads a dataset some megabytes of leading rows at a time, whole chunks of the file each, where somebody
+  /// hears how far it is.
+  void read(const std::string& path, hid_t set, const Shape& shape, hid_t memory, void* values,
+            const ReadingProgress& told) const {
+    constexpr std::uint64_t kSlab = std::uint64_t{8} << 20;
+    std::uint64_t row_bytes = H5Tget_size(memory);
+    for (std::size_t axis = 1; axis < shape.size(); ++axis) row_bytes *= shape[axis];
+    const std::uint64_t rows = shape.empty() ? 1 : shape[0];
+    std::uint64_t step = rows;
+    if (told && !shape.empty() && row_bytes > 0) {
+      std::uint64_t unit = 1;
+      const Handle create(H5Dget_create_plist(set), H5Pclose);
+      if (H5Pget_layout(create) == H5D_CHUNKED) {
+        std::vector<hsize_t> chunk(shape.size());
+        H5Pget_chunk(create, static_cast<int>(chunk.size()), chunk.data());
+        unit = std::max<hsize_t>(1, chunk[0]);
+      }
+      step = std::max<std::uint64_t>(1, kSlab / row_bytes / unit) * unit;
+    }
+    if (step >= rows) {
+      if (H5Dread(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) damaged(path);
+      return;
+    }
+    const Handle space(H5Dget_space(set), H5Sclose);
+    for (std::uint64_t row = 0; row < rows; row += step) {
+      told(static_cast<double>(row) / static_cast<double>(rows));
+      std::vector<hsize_t> start(shape.size(), 0);
+      std::vector<hsize_t> count(shape.begin(), shape.end());
+      start[0] = row;
+      count[0] = std::min(step, rows - row);
+      H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr);
+      const Handle target(H5Screate_simple(static_cast<int>(count.size()), count.data(), nullptr), H5Sclose);
+      if (H5Dread(set, memory, target, space, H5P_DEFAULT, static_cast<char*>(values) + row * row_bytes) < 0)
+        damaged(path);
+    }
+    told(1.0);
+  }
+  [[noreturn]] void damaged(const std::string& path) const {
+    throw DataError(name + ": " + path + ": cannot be read (damaged file?)");
+  }
   [[nodiscard]] H5T_class_t type_class(const std::string& path) const {
     const Handle set = open_dataset(path);
     const Handle type(H5Dget_type(set), H5Tclose);
@@ -605,16 +645,15 @@ bool Hdf5Reader::is_byte(const std::string& path) const {
 }
 
 template <FileNumber T>
-void Hdf5Reader::dataset(const std::string& path, const Shape& expected, T* values,
-                         bool allow_non_finite) const {
+void Hdf5Reader::dataset(const std::string& path, const Shape& expected, T* values, bool allow_non_finite,
+                         const ReadingProgress& told) const {
   const Shape found = shape(path);
   if (found != expected) fail(path, "expected shape " + to_string(expected) + ", found " + to_string(found));
   if constexpr (std::is_same_v<T, std::uint8_t>) {
     if (is_bool(path)) {
       const Handle set = impl_->open_dataset(path);
       const Handle type(H5Dget_type(set), H5Tclose);
-      if (H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
-        fail(path, "cannot be read (damaged file?)");
+      impl_->read(path, set, found, type, values, told);
       return;
     }
   }
@@ -624,8 +663,7 @@ void Hdf5Reader::dataset(const std::string& path, const Shape& expected, T* valu
                                            : "expected integers, found another type");
   }
   const Handle set = impl_->open_dataset(path);
-  if (H5Dread(set, native_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
-    fail(path, "cannot be read (damaged file?)");
+  impl_->read(path, set, found, native_type<T>(), values, told);
   if constexpr (std::is_floating_point_v<T>) {
     std::uint64_t count = 1;
     for (const std::uint64_t n : found) count *= n;
@@ -637,7 +675,7 @@ void Hdf5Reader::dataset(const std::string& path, const Shape& expected, T* valu
 
 #define TEMPERA_INSTANTIATE(T)                                                   \
   template void Hdf5Writer::dataset(const std::string&, const Shape&, const T*); \
-  template void Hdf5Reader::dataset(const std::string&, const Shape&, T*, bool) const;
+  template void Hdf5Reader::dataset(const std::string&, const Shape&, T*, bool, const ReadingProgress&) const;
 TEMPERA_INSTANTIATE(float)
 TEMPERA_INSTANTIATE(double)
 TEMPERA_INSTANTIATE(std::uint8_t)

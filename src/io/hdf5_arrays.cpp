@@ -11,7 +11,7 @@ namespace {
 
 class Hdf5Arrays : public ArraySource {
  public:
-  explicit Hdf5Arrays(const std::filesystem::path& path) : file_(path) {}
+  Hdf5Arrays(const std::filesystem::path& path, ReadingProgress told) : file_(path), told_(std::move(told)) {}
 
   const std::string& name() const override { return file_.name(); }
 
@@ -60,14 +60,14 @@ class Hdf5Arrays : public ArraySource {
     const auto count = static_cast<std::size_t>(table.rows * table.columns);
     if (file_.is_byte(path) || file_.is_bool(path)) {
       table.bytes.resize(count);
-      file_.dataset(path, stored, table.bytes.data());
+      file_.dataset(path, stored, table.bytes.data(), false, told_);
     } else if (file_.is_integer(path)) {
       std::vector<std::int64_t> values(count);
-      file_.dataset(path, stored, values.data());
+      file_.dataset(path, stored, values.data(), false, told_);
       table.floats.assign(values.begin(), values.end());
     } else {
       table.floats.resize(count);
-      file_.dataset(path, stored, table.floats.data(), allow_non_finite);
+      file_.dataset(path, stored, table.floats.data(), allow_non_finite, told_);
     }
     if (array.transposed) reverse_axes(array.shape, table);
     compact(table);
@@ -114,12 +114,13 @@ class Hdf5Arrays : public ArraySource {
   }
 
   Hdf5Reader file_;
+  ReadingProgress told_;
 };
 
 }  // namespace
 
-std::unique_ptr<ArraySource> hdf5_arrays(const std::filesystem::path& path) {
-  return std::make_unique<Hdf5Arrays>(path);
+std::unique_ptr<ArraySource> hdf5_arrays(const std::filesystem::path& path, const ReadingProgress& told) {
+  return std::make_unique<Hdf5Arrays>(path, told);
 }
 
 }  // namespace tempera

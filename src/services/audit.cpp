@@ -175,6 +175,34 @@ bool LogZAudit<M>::is_refuted_by_modes(const LogPartition& z, const TrainState<M
 }
 
 template <EnergyModel M>
+bool LogZAudit<M>::is_refuted_by_search(const LogPartition& z, const TrainState<M>& s) {
+  const Progress progress = [&](double fraction) {
+    if (listener_.progress("searching modes", fraction, "") == Control::kStop) throw Interrupted();
+    return Control::kContinue;
+  };
+  std::string why;
+  try {
+    const auto search = modes_of(engine_, s.result(), data_.train, states_of(s.modes), progress);
+    if (!search) return false;
+    const double bound = bound_of(engine_, s.result(), search->modes).value;
+    if (!is_refuted(z, bound)) return false;
+    why = words_of_refutation(moved(z, shift(s)), bound + shift(s));
+  } catch (const NumericalError& error) {
+    why = error.what();
+  }
+  warn_once(LogZDoubt::kBound, s.update, why);
+  return true;
+}
+
+template <EnergyModel M>
+LogZDoubt LogZAudit<M>::searched(const TrainState<M>& s) {
+  const auto z = settled_log_partition(s);
+  if (z && z->standard_error > 0.0 && doubt() == LogZDoubt::kNone && is_refuted_by_search(*z, s))
+    memory_.doubt = static_cast<std::uint64_t>(LogZDoubt::kBound);
+  return doubt();
+}
+
+template <EnergyModel M>
 void LogZAudit<M>::warn_once(LogZDoubt doubt, std::uint64_t update, const std::string& why) {
   if (!warned_.insert(doubt).second) return;
   listener_.warn(format("update %llu: ", static_cast<unsigned long long>(update)) + why);
@@ -439,6 +467,9 @@ Assessment LogZAudit<M>::concluded(const Assessment& found, const TrainState<M>&
                        z.standard_error, tracked.value + shift(s), tracked.standard_error));
     }
   }
+  if (result.trusted() && result.log_partition.standard_error > 0.0 &&
+      is_refuted_by_search(result.log_partition, s))
+    result.doubt = LogZDoubt::kBound;
   memory_.doubt = static_cast<std::uint64_t>(result.doubt);
   return result;
 }

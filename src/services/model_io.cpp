@@ -136,7 +136,7 @@ StoredMachine<M> read_machine(const Hdf5Reader& file) {
   if (hidden_units != M::kHiddenUnits)
     file.fail("/model", "attribute 'hidden_units': expected '" + std::string(M::kHiddenUnits) + "', found '" +
                             hidden_units + "'");
-  const typename M::Shape shape = M::shape_from(file.field_shapes("/model/params", "/model"));
+  typename M::Shape shape = M::shape_from(file.field_shapes("/model/params", "/model"));
   typename M::Reference reference = M::standard_reference(shape);
   std::string first;
   for_each_field(
@@ -145,8 +145,10 @@ StoredMachine<M> read_machine(const Hdf5Reader& file) {
       },
       reference);
   Standardisation units;
-  if constexpr (HasUnits<M>)
+  if constexpr (HasUnits<M>) {
     units = read_standardisation(file, kStandardisation, with_standard_reference<M>(shape).n_visible());
+    shape = M::in_units(std::move(shape), units);
+  }
   // The reference of standardised values stands beside the transform, since both may cancel to little.
   const std::string group = units.empty() ? "/model/reference" : std::string(kStandardisation) + "/reference";
   const bool has_reference = file.has(group + "/" + first);

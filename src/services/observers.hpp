@@ -107,6 +107,9 @@ class LogZAudit {
   /// settled where that leaves log Z as well known as it was, and held against it otherwise. Throws
   /// Interrupted.
   Assessment concluded(const Assessment& found, const TrainState<M>& s);
+  /// What is to be said of a settled log Z that is offered, after a search of modes of its own: those that
+  /// training remembers are of other parameters. Throws Interrupted. Cost: about 4e9 operations.
+  LogZDoubt searched(const TrainState<M>& s);
   /// What the checkpoint of a state says of its log Z.
   LogZNote note(const TrainState<M>& s);
   /// Throws NumericalError where training has diverged beyond doubt: at two reports in a row (of ten, where a
@@ -136,6 +139,8 @@ class LogZAudit {
   std::optional<LogPartition> known(const TrainState<M>& s);
   /// Whether the remembered modes contradict the estimate; then warns.
   bool is_refuted_by_modes(const LogPartition& z, const TrainState<M>& s);
+  /// Whether those that a search finds do, or there is no law; then warns. Throws Interrupted.
+  bool is_refuted_by_search(const LogPartition& z, const TrainState<M>& s);
   /// Likelihoods that follow from the assessment's log Z, and what speaks against it.
   void weigh(Assessment& found, const TrainState<M>& s);
   /// Whether the tracker's replicas travel, and its ensembles change places.

@@ -192,6 +192,7 @@ class Pruner {
     training.rate.updates = options_.refit;
     training.rate.lr = options_.lr;
     training.rate.schedule = Schedule::kLinear;
+    training.gradient.l2 = 0.0;
     training.run.seed = options_.seed;
     Plan plan = plan_of(resolve<M>(training, train_.n_visible(), train_.n_cases()), train_.n_cases());
     plan.mask = mask_;

@@ -99,7 +99,7 @@ void fit_coordinates(const RunDirectory& run, const TrainOptions& options, Start
   const Matrix rows = real_rows(data.file.split("train"));
   const UnitFreedom freedom =
       with_standard_reference<M>(M::shape_from(options.machine, rows.cols())).unit_freedom();
-  if (freedom == UnitFreedom::kScale && !M::kExactZeros && data.steps.empty()) {
+  if (freedom == UnitFreedom::kScale && !M::kExactZeros && !options.machine.box && data.steps.empty()) {
     PreprocessingRequest request;
     request.centre = true;
     data.steps = fit_preprocessing(rows, request, weights);
@@ -481,6 +481,15 @@ TrainingResult Run<M>::operator()(Start start) {
   ObserverMemory then;  // of the best state
   if (!stopped_ && chooses()) best = best_state(state, then);
   if (best && best->update != state.update) speak_of(best->update, then.audit.settled_error);
+  if (best) {
+    std::swap(memory_, then);
+    try {
+      verdict_.trusted = audit.searched(*best) == LogZDoubt::kNone;
+    } catch (const Interrupted&) {
+      // All is done but for this.
+    }
+    std::swap(memory_, then);
+  }
   if (!stopped_) checkpointer.note_verdict(verdict_.words());
   if (best) {
     std::swap(memory_, then);
@@ -521,9 +530,12 @@ TrainingResult run_training_of(const std::filesystem::path& directory, const Tra
     throw WriteError(directory.string() +
                      ": holds a run already; --force replaces it, tempera resume continues it");
   const RunData<M> data = read_data<M>(run, options, start, listener);
-  const TrainOptions resolved = resolve<M>(options, data.train.n_visible(), data.train.n_cases(),
-                                           variance_of(data.train), data.file.splits.count("valid") > 0);
-  const M model(M::shape_from(resolved.machine, data.train.n_visible()), M::fit_reference(data.train));
+  const TrainOptions resolved =
+      resolve<M>(options, data.train.n_visible(), data.train.n_cases(), variance_of(data.train),
+                 data.file.splits.count("valid") > 0, data.train.weights());
+  typename M::Shape shape = M::shape_from(resolved.machine, data.train.n_visible());
+  if constexpr (HasUnits<M>) shape = M::in_units(std::move(shape), data.units);
+  const M model(std::move(shape), M::fit_reference(data.train));
   require_possible_values(model, data.train, data.file.name + ", train");
   if (data.valid.n_cases() > 0) require_possible_values(model, data.valid, data.file.name + ", valid");
   check_frozen(resolved.gradient.freeze, model);

@@ -9,7 +9,7 @@ namespace {
 std::uint64_t count(std::int64_t n) { return static_cast<std::uint64_t>(n); }
 
 DecayPlan decay_of(const GradientOptions& options) {
-  DecayPlan plan{options.l1, options.l2, std::numeric_limits<double>::infinity()};
+  DecayPlan plan{options.l1, std::get<double>(options.l2), std::numeric_limits<double>::infinity()};
   if (options.clip) plan.clip = *options.clip;
   return plan;
 }
@@ -104,6 +104,15 @@ double rate_factor(double variance) {
   return variance <= kUsualVariance ? 1.0 : std::pow(kUsualVariance / variance, kVarianceOrder);
 }
 
+/// Decay at most, for each parameter of a machine: small machines do not overfit much, and their cases may be
+/// all there are (docs/results.md).
+constexpr double kDecayOfParameters = 1e-7;
+
+/// Halves of the updates between two validations at which there are validations before the first, and
+/// updates at which the first of all is at least: a large machine overfits few cases early.
+constexpr int kEarlyValidations = 3;
+constexpr std::uint64_t kFirstValidation = 25;
+
 /// Validations of a run that looks for them by itself, without improvement until it stops, and updates at
 /// least.
 constexpr std::int64_t kValidations = 20;
@@ -152,6 +161,13 @@ TrainOptions resolve(TrainOptions options, const MachinePreferences& preferences
                       : *options.first_order.optimizer == FirstOrder::kSgd
                           ? defaults.learning_rate * rate_factor(preferences.variance)
                           : defaults.learning_rate;
+  }
+  if (std::holds_alternative<DecayRule>(options.gradient.l2)) {
+    const bool decays =
+        !natural && *options.first_order.optimizer == defaults.first_order && options.gradient.l1 == 0.0;
+    options.gradient.l2 = decays ? std::min(defaults.decay / preferences.total_weight,
+                                            kDecayOfParameters * preferences.parameters)
+                                 : 0.0;
   }
   if (std::holds_alternative<JumpRule>(options.chains.jump) &&
       (!preferences.jumps || options.chains.trainer == Trainer::kCd))
@@ -204,8 +220,12 @@ Plan plan_of(const TrainOptions& options, Index n_cases) {
 
 bool is_validated(const Plan& plan, std::uint64_t update) {
   constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
-  return plan.report.validate_every != kNever &&
-         (update % plan.report.validate_every == 0 || update == plan.rate.total);
+  const std::uint64_t every = plan.report.validate_every;
+  if (every == kNever) return false;
+  for (int halves = 1; halves <= kEarlyValidations; ++halves) {
+    if (update == every >> halves && update >= kFirstValidation) return true;
+  }
+  return update % every == 0 || update == plan.rate.total;
 }
 
 bool is_reported(const Plan& plan, std::uint64_t update) {

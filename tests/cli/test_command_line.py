@@ -26,6 +26,14 @@ class Help(CliTest):
             short, long = run(command, "--help").stdout, run(command, "--help-all").stdout
             self.assertLessEqual(set(re.findall(r"--[a-z][a-z-]+", short)), set(re.findall(r"--[a-z][a-z-]+", long)), command)
 
+    def test_no_message_lacks_the_name_of_its_option(self):
+        # Those of options too that --help leaves out.
+        for command in ("train", "loglik", "sample", "resume"):
+            for option in sorted(set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", run(command, "--help-all").stdout)) - {"--help", "--help-all"}):
+                with self.subTest(command=command, option=option):
+                    told = self.fails(USAGE, command, option, "1", option, "2").stderr
+                    self.assertNotIn("error: :", told)
+
     def test_version(self):
         self.assertRegex(run("--version").stdout, r"^tempera \d+\.\d+\.\d+\n$")
 

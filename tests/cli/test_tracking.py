@@ -164,7 +164,7 @@ class Commands(CliTest):
         x[:80] = generator.random(200) < 0.5
         path = self.dir / "data.npy"
         np.save(path, x)
-        words = ["--data", path, "--jump", 0, "--hidden", 40, "--batch", 100, "--updates", 3000, "--schedule", "constant", "--threads", 1,
+        words = ["--data", path, "--jump", 0, "--hidden", 40, "--batch", 100, "--updates", 3000, "--schedule", "constant", "--l2", 0, "--threads", 1,
                  "--out", out, "--force", "--lr"]
         # Two chains are so few that training diverges, and is ended for it.
         told = run("train", *words, 0.1, "--trainer", "sml", "--chains", 2, "--track-log-z", "smc", expect=70).stderr

@@ -213,7 +213,7 @@ class Updates(CliTest):
                 self.assertIn("model/params/weights", self.changed(*more))
 
     def test_planted_defaults_have_none(self):
-        for more in (("--centering", "--average", "--momentum", 0, "--sweeps", 1, "--l1", 0, "--l2", 0, "--clip", 0,
+        for more in (("--centering", "--average", "--momentum", 0, "--sweeps", 1, "--l1", 0, "--l2", "auto", "--clip", 0,
                       "--init", 0.05, "--optimizer", "sgd", "--chains", 0),
                      ("--clip", 1000), ("--keep", 1), ("--checkpoint-every", 7)):
             with self.subTest(option=more):

@@ -59,6 +59,48 @@ class Units(CliTest):
                     np.testing.assert_allclose((drawn.mean(0) - data.mean(0) * scale - offset) / spread, 0, atol=0.5)
                     np.testing.assert_allclose(drawn.std(0) / spread, 1, atol=0.5)
 
+    def test_a_box_becomes_a_bound_of_each_column(self):
+        data = np.clip(clouds(900, 5), -3, 3)
+        spread = np.array([1.0, 1.0, 16.0, 1.0])  # a column of another size in the same box
+        for kind in ("gaussian-rbm", "ssrbm"):
+            with self.subTest(kind=kind):
+                _, small = self.boxed("small-" + kind, data * spread, 64, kind)
+                path, large = self.boxed("large-" + kind, data * spread * 8, 512, kind)
+                for out, box in ((small, 64), (large, 512)):
+                    run("sample", out, "--count", 256, "--sweeps", 50, "--seed", 1, "--out", out / "s.h5", "--quiet")
+                    with h5py.File(out / "checkpoint.h5") as file:
+                        self.assertEqual(file["model"].attrs["box"], box)
+                        self.assertEqual(file["model/standardisation/centre"][...].tolist(), [0, 0, 0, 0])
+                        np.testing.assert_allclose(file["model/standardisation/scale"][2] / file["model/standardisation/scale"][0], 16 * 0.3, rtol=0.3)
+                with h5py.File(small / "checkpoint.h5") as a, h5py.File(large / "checkpoint.h5") as b:
+                    for field in a["state/theta"]:
+                        np.testing.assert_array_equal(a[f"state/theta/{field}"][...], b[f"state/theta/{field}"][...])
+                with h5py.File(small / "s.h5") as a, h5py.File(large / "s.h5") as b:
+                    np.testing.assert_array_equal(a["samples/visible"][...] * 8, b["samples/visible"][...])
+                    self.assertLessEqual(abs(b["samples/visible"][...]).max(), 512)
+                # Every estimate is of the density in the data's units.
+                words = ("--method", "bar", "--seed", 3, "--quiet")
+                here = run_json("loglik", small, "--data", self.dir / f"small-{kind}.h5", *words)
+                there = run_json("loglik", large, "--data", path, *words)
+                self.assertAlmostEqual(here["log_likelihood"], there["log_likelihood"] + 4 * np.log(8), delta=1e-6)
+        # A wall that cuts the data: with it the machine has the mass that a normal law has within.
+        walls = np.clip(np.random.default_rng(6).normal(size=(900, 4)) * [1, 1, 1, 100], -150, 150)
+        _, out = self.boxed("walls", walls, 150, "gaussian-rbm", "--init", 1e-6, "--lr", 1e-6)
+        run("sample", out, "--count", 4096, "--sweeps", 2, "--out", out / "s.h5", "--quiet")
+        with h5py.File(out / "s.h5") as file:
+            drawn = file["samples/visible"][...].astype(float)
+        self.assertLessEqual(abs(drawn).max(), 150)
+        self.assertGreater(abs(drawn[:, 3]).max(), 140)
+        self.assertLess(abs(drawn[:, 3]).std(), 60)
+
+    def boxed(self, name, data, box, kind, *words):
+        path, out = self.dir / f"{name}.h5", self.dir / name
+        with h5py.File(path, "w") as file:
+            for split, part in (("train", data[:600]), ("test", data[600:])):
+                file[f"{split}/x"] = part.astype(np.float32)
+        run("train", "--data", path, "--model", kind, "--hidden", 3, "--box", box, "--updates", 200, "--threads", 1, *words, "--out", out, "--quiet")
+        return path, out
+
     def test_files_hold_the_machine_of_the_datas_units(self):
         path, out, _ = self.trained("run", clouds(900, 3) * 30 + 1000)
         run("score", out, "--data", path, "--out", self.dir / "scores.h5", "--quiet")

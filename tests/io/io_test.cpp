@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -217,6 +218,37 @@ TEST_F(Io, DamagedIdxIsRefusedNeverFatal) {
   EXPECT_EQ(data.columns(), 6);
   EXPECT_EQ(data.visible_shape, (std::vector<std::int64_t>{2, 3}));
   survive_damage(file("b-idx3-ubyte"), bytes, [](const fs::path& path) { (void)load_data(path.string()); });
+}
+
+TEST_F(Io, ReadingInPiecesGivesTheSameValuesAndTellsHowFarItIs) {
+  constexpr std::uint64_t kRows = 30001;
+  constexpr std::uint64_t kColumns =
+      1117;  // 33 MB of bytes, which are packed in chunks, and 134 MB of floats
+  std::vector<std::uint8_t> bytes(kRows * kColumns);
+  std::vector<float> floats(kRows * kColumns);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    bytes[i] = static_cast<std::uint8_t>(i * 2654435761U >> 13U);
+    floats[i] = static_cast<float>(i);
+  }
+  Hdf5Writer writer("data");
+  writer.dataset("/bytes", {kRows, kColumns}, bytes.data());
+  writer.dataset("/floats", {kRows, kColumns}, floats.data());
+  writer.write(file("large.h5"));
+  std::vector<double> heard;
+  const ReadingProgress told = [&](double fraction) { heard.push_back(fraction); };
+  const Hdf5Reader reader(file("large.h5"));
+  std::vector<std::uint8_t> bytes_read(bytes.size());
+  std::vector<float> floats_read(floats.size());
+  reader.dataset("/bytes", {kRows, kColumns}, bytes_read.data(), false, told);
+  EXPECT_EQ(bytes_read, bytes);
+  ASSERT_GE(heard.size(), 3U);
+  EXPECT_TRUE(std::is_sorted(heard.begin(), heard.end()));
+  EXPECT_EQ(heard.front(), 0.0);
+  EXPECT_EQ(heard.back(), 1.0);
+  heard.clear();
+  reader.dataset("/floats", {kRows, kColumns}, floats_read.data(), false, told);
+  EXPECT_EQ(floats_read, floats);
+  EXPECT_GE(heard.size(), 5U);
 }
 
 TEST_F(Io, AFileIsWrittenWholeOrNotAtAll) {

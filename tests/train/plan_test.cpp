@@ -166,10 +166,10 @@ TEST(TrainOptions, WhatIsWrittenIsReadBack) {
 }
 
 TEST(Resolve, LeavesNothingOpenForAnyKindAndTrainer) {
-  EXPECT_EQ(
-      open_options(TrainOptions()),
-      (std::set<std::string>{"chains", "damping", "header", "inference", "init", "jump", "lr", "optimizer",
-                             "patience", "track-every", "track-log-z", "updates", "validate-every"}));
+  EXPECT_EQ(open_options(TrainOptions()),
+            (std::set<std::string>{"chains", "damping", "header", "inference", "init", "jump", "l2", "lr",
+                                   "optimizer", "patience", "track-every", "track-log-z", "updates",
+                                   "validate-every"}));
   for_each_kind([]<class M>(std::type_identity<M>) {
     for_each_way([](const TrainOptions& options) {
       const TrainOptions resolved = resolve<M>(options, kVisible, kCases);
@@ -242,6 +242,59 @@ TEST(Resolve, LengthRateAndValidationFollowTheMachineAndItsData) {
   options = {};
   options.first_order.optimizer = FirstOrder::kAdam;
   EXPECT_EQ(resolved(preferences, options).rate.lr, 0.3) << "adam's steps have no unit";
+}
+
+TEST(Resolve, DecayFollowsTheNumberOfCases) {
+  const auto decay = [](const MachinePreferences& preferences, const TrainOptions& options = {}) {
+    return std::get<double>(resolve(options, preferences, kCases).gradient.l2);
+  };
+  MachinePreferences preferences;
+  EXPECT_EQ(decay(preferences), 0.0) << "a kind that asks for none";
+  preferences.defaults = BernoulliRbm::defaults();
+  preferences.total_weight = 10000.0;
+  EXPECT_EQ(decay(preferences), 2e-4);
+  preferences.parameters = 1000.0;
+  EXPECT_DOUBLE_EQ(decay(preferences), 1e-4) << "few parameters do not overfit much";
+  TrainOptions options;
+  options.first_order.optimizer = FirstOrder::kAdam;
+  EXPECT_EQ(decay(preferences, options), 0.0);
+  options = {};
+  options.natural.metric = MetricKind::kKfac;
+  EXPECT_EQ(decay(preferences, options), 0.0);
+  options = {};
+  options.gradient.l1 = 1e-3;
+  EXPECT_EQ(decay(preferences, options), 0.0);
+  options = {};
+  options.gradient.l2 = 0.0;
+  EXPECT_EQ(decay(preferences, options), 0.0) << "0 is a decay that was asked for";
+  EXPECT_GT(std::get<double>((resolve<GaussianRbm>(TrainOptions(), kVisible, kCases).gradient.l2)), 0.0);
+  EXPECT_EQ(std::get<double>((resolve<SpikeSlabRbm>(TrainOptions(), kVisible, kCases).gradient.l2)), 0.0);
+  const CaseWeights weights(std::vector<double>(kCases, 100.0));
+  TrainOptions large;
+  large.machine.hidden = {500, 500};
+  EXPECT_EQ(std::get<double>((resolve<Dbm>(large, 1000, kCases, 0.0, false, weights).gradient.l2)),
+            2.0 / (100.0 * kCases))
+      << "a case of weight 100 is a hundred cases";
+}
+
+TEST(Plan, ValidatesEarlyAsWell) {
+  Plan plan;
+  plan.rate.total = 5100;
+  plan.report.every = 100;
+  const auto validations = [&plan] {
+    std::vector<std::uint64_t> all;
+    for (std::uint64_t update = 1; update <= plan.rate.total; ++update) {
+      if (is_validated(plan, update)) all.push_back(update);
+      EXPECT_TRUE(!is_validated(plan, update) || is_reported(plan, update));
+    }
+    return all;
+  };
+  EXPECT_TRUE(validations().empty());
+  plan.report.validate_every = 2500;
+  EXPECT_EQ(validations(), (std::vector<std::uint64_t>{312, 625, 1250, 2500, 5000, 5100}));
+  plan.report.validate_every = 60;
+  plan.rate.total = 150;
+  EXPECT_EQ(validations(), (std::vector<std::uint64_t>{30, 60, 120, 150}));
 }
 
 TEST(Resolve, AStagedStartStaysARule) {

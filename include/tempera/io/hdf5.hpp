@@ -20,6 +20,7 @@
 #include "tempera/core/errors.hpp"
 #include "tempera/core/field_shapes.hpp"
 #include "tempera/core/fields.hpp"
+#include "tempera/core/reading.hpp"
 
 namespace tempera {
 
@@ -173,9 +174,10 @@ class Hdf5Reader {
   [[nodiscard]] std::vector<std::string> texts(const std::string& path, std::uint64_t count) const;
 
   /// Reads a dataset of exactly this shape; float targets take float32 and float64, finite values only;
-  /// integer targets take integers.
+  /// integer targets take integers. `told` hears which part has been read.
   template <FileNumber T>
-  void dataset(const std::string& path, const Shape& shape, T* values, bool allow_non_finite = false) const;
+  void dataset(const std::string& path, const Shape& shape, T* values, bool allow_non_finite = false,
+               const ReadingProgress& told = {}) const;
 
   /// Fills every field of a struct whose arrays have the shapes that the file must have, and whose variants
   /// hold the struct that it must have. Arrays of size 0 are skipped.

@@ -133,7 +133,7 @@ class Dbm {
   // --- MachineOptionsKnown (description.cpp) --------------------------------------------------------
   static Shape shape_from(const MachineOptions& options, Index n_visible);
   static std::vector<Violation> check(const MachineOptions& options, const InitialValues& initial);
-  static MachineDefaults defaults() { return {0.3, 0.3, FirstOrder::kSgd, Inference::kMeanField}; }
+  static MachineDefaults defaults() { return {.inference = Inference::kMeanField, .decay = 2.0}; }
   static std::string_view law_field(const MachineOptions&) { return {}; }
   static double default_weight_scale(const InitialValues&, Index) { return 0.01; }
   /// W ~ N(0, scale^2), hidden biases 0, visible biases those of the reference.

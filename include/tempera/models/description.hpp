@@ -22,6 +22,7 @@ struct MachineDefaults {
   double natural_learning_rate = 0.3;  // of metrics
   FirstOrder first_order = FirstOrder::kSgd;
   Inference inference = Inference::kExact;
+  double decay = 0.0;       // l2 of its first-order rule, times the training cases
   double most_jumps = 0.5;  // probability of a jump at most where nobody says how many: what they cost
 };
 

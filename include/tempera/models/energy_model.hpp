@@ -362,11 +362,14 @@ concept HasDataNoise = EnergyModel<M> &&
 /// Values of a case are real, and may be measured in other units: a machine of v = centre + scale u is one of
 /// its kind in u as well.
 template <class M>
-concept HasUnits = EnergyModel<M> && requires(const M m, const Standardisation& units, DoubleFields& fields,
-                                              std::vector<typename M::State>& blocks) {
+concept HasUnits = EnergyModel<M> &&
+    requires(const M m, const Standardisation& units, DoubleFields& fields,
+             std::vector<typename M::State>& blocks, const typename M::Shape& shape) {
   // What changes leave it one of its kind; and whether values of 0 have a probability of their own.
   { m.unit_freedom() } -> std::same_as<UnitFreedom>;
   { M::kExactZeros } -> std::convertible_to<bool>;
+  // The shape of the machine of u, where that of v is given.
+  { M::in_units(shape, units) } -> std::same_as<typename M::Shape>;
   // Parameters, or the fields of a reference, of the machine of v become those of the machine of u. Returns
   // E(v) - E(u), which depends on no variable.
   { M::change_units(units, fields) } -> std::same_as<double>;

@@ -120,6 +120,8 @@ class SpikeSlab {
     /// Visibles are restricted to [-box, box] each, so that every machine has a law; 0: they are not. No
     /// joint slabs.
     double box = 0.0;
+    /// What one unit of each visible is in the units of the box; empty: 1.
+    std::vector<double> scales = {};
     bool operator==(const Shape&) const = default;
   };
 
@@ -174,7 +176,8 @@ class SpikeSlab {
     UnitScratch units;
   };
 
-  SpikeSlab(Shape shape, Reference reference) : shape_(std::move(shape)), reference_(std::move(reference)) {}
+  SpikeSlab(Shape shape, Reference reference)
+      : shape_(std::move(shape)), reference_(std::move(reference)), bounds_(bounds_of(shape_)) {}
   static Reference fit_reference(const Data& data) { return V::fit_reference(data); }
   static Reference standard_reference(const Shape& shape) { return V::standard_reference(shape.n_visible); }
 
@@ -194,9 +197,14 @@ class SpikeSlab {
   // --- MachineOptionsKnown (description.cpp) -----------------------------------------------------------
   static Shape shape_from(const MachineOptions& options, Index n_visible);
   static std::vector<Violation> check(const MachineOptions& options, const InitialValues& initial);
-  /// Slabs turn steps of filters into steps of precisions: they want a smaller rate.
+  /// Slabs turn steps of filters into steps of precisions: they want a smaller rate. Small filters with slabs
+  /// grow in proportion to themselves, and would not against a decay.
   static MachineDefaults defaults() {
-    return {L::kSlabs || !V::kGaussian ? 0.003 : 0.02, 0.03, FirstOrder::kAdam, Inference::kExact, 0.05};
+    return {.learning_rate = L::kSlabs || !V::kGaussian ? 0.003 : 0.02,
+            .natural_learning_rate = 0.03,
+            .first_order = FirstOrder::kAdam,
+            .decay = L::kSlabs || !V::kGaussian ? 0.0 : 2.0,
+            .most_jumps = 0.05};
   }
   static std::string_view law_field(const MachineOptions& options);
   /// 0.01; where spikes have a precision, what takes 0.8 of it along each filter, since weights of 0 are a
@@ -338,12 +346,16 @@ class SpikeSlab {
   [[nodiscard]] std::vector<ShapeAttribute> shape_attributes() const;
   /// Slabs of blocks as themselves, no longer in standard deviations of their prior.
   void unstandardise(const Params& theta, std::vector<State>& blocks) const;
-  /// HasUnits. A scale changes no machine's kind; a box has one width for all columns, and stays in the
-  /// data's units. A centre does so without slabs: with them it would be a product of spikes and visibles.
+  /// HasUnits. A scale changes no machine's kind; a box becomes a bound of each visible. A centre does so
+  /// without slabs, with which it would be a product of spikes and visibles, and without a box, which has
+  /// one.
   static constexpr bool kExactZeros = !V::kDiscrete && !V::kGaussian;
   [[nodiscard]] UnitFreedom unit_freedom() const requires(!V::kDiscrete) {
-    if (shape_.box > 0.0) return UnitFreedom::kNone;
-    return V::kGaussian && !L::kSlabs ? UnitFreedom::kAffine : UnitFreedom::kScale;
+    return V::kGaussian && !L::kSlabs && shape_.box == 0.0 ? UnitFreedom::kAffine : UnitFreedom::kScale;
+  }
+  static Shape in_units(Shape shape, const Standardisation& units) requires(!V::kDiscrete) {
+    shape.scales.assign(units.scale.begin(), units.scale.end());
+    return shape;
   }
   static double change_units(const Standardisation& units, DoubleFields& fields) requires(!V::kDiscrete);
   static void unstandardise_visibles(const Standardisation& units,
@@ -366,7 +378,9 @@ class SpikeSlab {
   [[nodiscard]] UnitRange filters_of(UnitRange groups) const {
     return {groups.first * filters_each(), groups.last * filters_each()};
   }
-  [[nodiscard]] float box() const { return static_cast<float>(shape_.box); }
+  [[nodiscard]] const float* box() const { return bounds_.empty() ? nullptr : bounds_.data(); }
+  /// Of the absolute value of each visible; empty without a box.
+  static std::vector<float> bounds_of(const Shape& shape);
   static LatentInput input_of(const BlockCache& cache) { return {cache.input, cache.quadratic}; }
   static LatentMeans means_of(BlockCache& cache) { return {cache.gate, cache.amplitude, cache.units}; }
   /// Whether any spike has a precision.
@@ -425,6 +439,7 @@ class SpikeSlab {
 
   Shape shape_;
   Reference reference_;
+  std::vector<float> bounds_;
 };
 
 using GaussianRbm = SpikeSlab<GaussianVisibles, BernoulliHidden>;

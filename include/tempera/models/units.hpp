@@ -68,12 +68,12 @@ struct AnyStatisticVisitor {
 
 /// What a part of the visibles of one block is drawn from: what the latents give to it, before it is
 /// multiplied by beta: their drive W a and what they add to the precision (null where nothing). Rows of 64
-/// lanes, from the first unit of the part. `box`: bound of the absolute value of every visible, 0 for none.
+/// lanes, from the first unit of the part. `box`: bounds of the absolute values of all visibles, or null.
 struct VisibleInput {
   UnitRange part;
   const float* drive = nullptr;
   const float* precision = nullptr;
-  float box = 0.0F;
+  const float* box = nullptr;
 };
 
 /// Memory of the units' functions, grown on first use.
@@ -96,7 +96,7 @@ concept VisibleUnits = Fielded<typename V::Params> &&
              const VisibleInput& input, const LaneFloats& betas, Index lanes, const LaneStream& stream,
              UnitScratch& scratch, LaneDoubles& out, double beta, const Eigen::VectorXd& values,
              const Eigen::Ref<const Vector>& weight, LaneMatrix& memory, const Matrix& weights,
-             UnitRange filters, LayerParams<float>& statistics) {
+             UnitRange filters, LayerParams<float>& statistics, const float* box) {
   // --- facts -------------------------------------------------------------------------------------------
   // Parts of the names of machines: "gaussian-" + "rbm" without slabs, "" + "ssrbm" with them.
   { V::kRbmPrefix } -> std::convertible_to<std::string_view>;
@@ -147,8 +147,8 @@ concept VisibleUnits = Fielded<typename V::Params> &&
   // out[c] += energy of the visibles alone; and that of one case, in double.
   V::add_energies(reference, own, betas, fixed, lanes, out);
   { V::energy(reference, own, beta, values) } -> std::same_as<double>;
-  // log Z of the reference, its visibles within the box where there is one (0: none).
-  { V::log_partition(reference, beta) } -> std::same_as<double>;
+  // log Z of the reference, its visibles within the box where there is one (null: none).
+  { V::log_partition(reference, box) } -> std::same_as<double>;
 
   // --- statistics --------------------------------------------------------------------------------------
   // Weighted sums of -dE/d(own) over the chains of a block.

@@ -115,9 +115,10 @@ struct MachinePreferences {
   MachineDefaults defaults;
   double weight_scale = 0.01;
   double parameters = kUsualParameters;
-  bool jumps = false;      // whether it can
-  double variance = 0.0;   // of bits along the direction in which they vary most
-  bool validates = false;  // whether there is a valid split
+  bool jumps = false;         // whether it can
+  double variance = 0.0;      // of bits along the direction in which they vary most
+  bool validates = false;     // whether there is a valid split
+  double total_weight = 1.0;  // of the training cases
 };
 
 /// The options with everything decided that they leave open, for so many training cases: what config.toml
@@ -125,11 +126,11 @@ struct MachinePreferences {
 TrainOptions resolve(TrainOptions options, const MachinePreferences& preferences, Index n_cases);
 template <EnergyModel M>
 TrainOptions resolve(const TrainOptions& options, Index n_visible, Index n_cases, double variance = 0.0,
-                     bool validates = false) {
+                     bool validates = false, const CaseWeights& weights = {}) {
   return resolve(options,
                  {M::defaults(), M::default_weight_scale(options.init.values(), n_visible),
                   M::memory(M::shape_from(options.machine, n_visible)).parameters,
-                  HasLatentMarginal<M> && !options.machine.box, variance, validates},
+                  HasLatentMarginal<M> && !options.machine.box, variance, validates, weights.total(n_cases)},
                  n_cases);
 }
 

@@ -43,6 +43,16 @@ auto SpikeSlab<V, L>::shape_from(const FieldShapes& file) -> Shape {
 }
 
 template <VisibleUnits V, LatentUnits L>
+std::vector<float> SpikeSlab<V, L>::bounds_of(const Shape& shape) {
+  std::vector<float> bounds;
+  for (Index d = 0; shape.box > 0.0 && d < shape.n_visible; ++d) {
+    const double scale = shape.scales.empty() ? 1.0 : shape.scales[static_cast<std::size_t>(d)];
+    bounds.push_back(static_cast<float>(shape.box / scale));
+  }
+  return bounds;
+}
+
+template <VisibleUnits V, LatentUnits L>
 std::vector<Violation> SpikeSlab<V, L>::check(const MachineOptions& options, const InitialValues&) {
   std::vector<Violation> found = L::check(kKind, options);
   if (options.box && options.gibbs == Gibbs::kTwoBlock)

@@ -214,11 +214,13 @@ std::string_view SpikeSlab<V, L>::reference_fault(const Reference& reference) {
 template <VisibleUnits V, LatentUnits L>
 std::optional<ImpossibleValue> SpikeSlab<V, L>::impossible_value(const Data& data) const {
   if constexpr (V::kBox) {
-    for (Index n = 0; box() > 0 && n < data.n_cases(); ++n) {
-      for (const float x : data.row(n)) {
-        if (!(std::abs(x) <= box()))
-          return ImpossibleValue{n, x,
-                                 format("outside of the model's box of %g", static_cast<double>(box()))};
+    for (Index n = 0; box() != nullptr && n < data.n_cases(); ++n) {
+      const std::span<const float> row = data.row(n);
+      for (std::size_t d = 0; d < row.size(); ++d) {
+        if (std::abs(row[d]) <= box()[d]) continue;
+        const double scale = shape_.scales.empty() ? 1.0 : shape_.scales[d];
+        return ImpossibleValue{n, static_cast<float>(row[d] * scale),
+                               format("outside of the model's box of %g", shape_.box)};
       }
     }
   }

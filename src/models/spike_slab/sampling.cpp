@@ -274,7 +274,7 @@ void SpikeSlab<V, L>::sample_reference(Index lanes, State& x, const LaneStream& 
 
 template <VisibleUnits V, LatentUnits L>
 double SpikeSlab<V, L>::reference_log_partition() const {
-  return V::log_partition(reference_, shape_.box) + L::reference_log_partition(shape_.latents);
+  return V::log_partition(reference_, box()) + L::reference_log_partition(shape_.latents);
 }
 
 template <VisibleUnits V, LatentUnits L>

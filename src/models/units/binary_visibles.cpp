@@ -70,7 +70,7 @@ double BinaryVisibles::energy(const Reference& reference, const Params& own, dou
   return sum;
 }
 
-double BinaryVisibles::log_partition(const Reference& r, double) {
+double BinaryVisibles::log_partition(const Reference& r, const float*) {
   double sum = 0.0;
   for (const float a : r.visible_bias) sum += softplus(a);
   return sum;

@@ -112,17 +112,17 @@ void GaussianVisibles::sample(const Reference& reference, const Params& own, con
                         beta * ConstLanesMap(input.drive + k * kLanes);
     const Lanes mean = drive / precision;
     v.row(d) = (mask * (mean + noise.row(k) * precision.rsqrt())).matrix();
-    if (input.box > 0) draw_again_outside(input.box, mean, precision, d, lanes, stream, v);
+    if (input.box != nullptr) draw_again_outside(input.box[d], mean, precision, d, lanes, stream, v);
   }
 }
 
 Lanes GaussianVisibles::mean(const Params& own, Index d, const VisibleInput& input) {
   const Lanes precision = own.visible_precision[d] + ConstLanesMap(input.precision);
   const Lanes mean = (own.visible_bias[d] + ConstLanesMap(input.drive)) / precision;
-  if (input.box == 0) return mean;
+  if (input.box == nullptr) return mean;
   Lanes inside;
   for (Index c = 0; c < kLanes; ++c) {
-    const Bounds bounds = bounds_of(input.box, mean[c], precision[c]);
+    const Bounds bounds = bounds_of(input.box[d], mean[c], precision[c]);
     inside[c] = static_cast<float>(static_cast<double>(mean[c]) +
                                    bounds.deviation * truncated_normal_mean(bounds.low, bounds.high));
   }
@@ -156,14 +156,14 @@ double GaussianVisibles::energy(const Reference& reference, const Params& own, d
   return sum;
 }
 
-double GaussianVisibles::log_partition(const Reference& r, double box) {
+double GaussianVisibles::log_partition(const Reference& r, const float* box) {
   double sum = 0.0;
   for (Index d = 0; d < r.visible_bias.size(); ++d) {
     const double p = r.visible_precision[d];
     const double a = r.visible_bias[d];
     sum += 0.5 * std::log(kTwoPi / p) + 0.5 * a * a / p;
-    if (box > 0) {
-      const Bounds bounds = bounds_of(box, a / p, p);
+    if (box != nullptr) {
+      const Bounds bounds = bounds_of(box[d], a / p, p);
       sum += log_normal_mass(bounds.low, bounds.high);
     }
   }

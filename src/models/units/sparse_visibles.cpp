@@ -118,7 +118,7 @@ double SparseVisibles::energy(const Reference& reference, const Params& own, dou
   return sum;
 }
 
-double SparseVisibles::log_partition(const Reference& r, double) {
+double SparseVisibles::log_partition(const Reference& r, const float*) {
   double sum = 0.0;
   for (Index d = 0; d < r.visible_spike_bias.size(); ++d)
     sum += softplus(r.visible_spike_bias[d]) +

@@ -55,7 +55,7 @@ struct BinaryVisibles {
   static void add_energies(const Reference& reference, const Params& own, const LaneFloats& betas,
                            const BitLayer& v, Index lanes, LaneDoubles& out);
   static double energy(const Reference& reference, const Params& own, double beta, const Eigen::VectorXd& v);
-  static double log_partition(const Reference& reference, double box);
+  static double log_partition(const Reference& reference, const float* box);
 
   static Params sums(const Params& own, const BitLayer& v, const Eigen::Ref<const Vector>& weight);
   static float scale(const Reference&, Index) { return 1.0F; }

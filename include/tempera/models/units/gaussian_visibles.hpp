@@ -65,7 +65,7 @@ struct GaussianVisibles {
   static void add_energies(const Reference& reference, const Params& own, const LaneFloats& betas,
                            const LaneMatrix& v, Index lanes, LaneDoubles& out);
   static double energy(const Reference& reference, const Params& own, double beta, const Eigen::VectorXd& v);
-  static double log_partition(const Reference& reference, double box);
+  static double log_partition(const Reference& reference, const float* box);
   static void mixture_terms(const Reference& reference, const Params& own, double beta,
                             std::span<const Word> state, Eigen::VectorXd& precision, Eigen::VectorXd& linear,
                             Eigen::VectorXd& seen, double& log_weight);
