@@ -289,6 +289,28 @@ class SameBytes(CliTest):
                 self.assertEqual(differences(checkpoint, fault), [name])
 
 
+class Clouds(CliTest):
+    def test_far_apart_are_learned_to_their_law(self):
+        # Two clouds in two columns, fourteen deviations apart: no sweep leads from one to the other, nor to a mode that the machine makes.
+        random = np.random.default_rng(61)
+        centres = np.array([[5.0, 5.0], [-5.0, -5.0]])
+        data = centres[random.integers(2, size=8000)] + random.normal(size=(8000, 2))
+        path, out = self.dir / "clouds.h5", self.dir / "run"
+        with h5py.File(path, "w") as file:
+            file["train/x"], file["test/x"] = data[:4000], data[4000:]
+        squares = ((data[4000:, None] - centres) ** 2).sum(2)
+        law = np.log(np.exp(-0.5 * squares).mean(1) / (2 * np.pi)).mean()
+        words = ("--data", path, "--model", "gaussian-rbm", "--threads", 1, "--quiet", "--out", out, "--force")
+        for hidden, seed in [(8, 1), (3, 2)] + [(8, seed) for seed in range(2, 9) if FULL]:
+            with self.subTest(hidden=hidden, seed=seed):
+                run("train", *words, "--hidden", hidden, "--seed", seed, timeout=300)
+                found = run_json("loglik", out, "--data", path, "--method", "exact", "--quiet")["log_likelihood"]
+                self.assertGreater(found, law - 0.1)
+                self.assertLess(found, law + 0.05)
+        # Planted: without jumps it grows modes where no case is, and ends.
+        run("train", *words, "--hidden", 8, "--seed", 1, "--jump", 0, expect=70, timeout=300)
+
+
 class Interruption(CliTest):
     """SIGINT and SIGTERM: a checkpoint is written, the exit code is 130, nothing is lost."""
 

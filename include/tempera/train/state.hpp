@@ -81,13 +81,18 @@ struct TrainState {
   [[nodiscard]] const typename M::Params& result() const { return size_of(average) > 0 ? average : theta; }
 };
 
+/// Jumps at most that are worth their cost whatever the machine: one sweep in so many begins with one.
+inline constexpr double kCheapJumps = 0.05;
+
 /// Jumps that chains make; none where the plan has none. Machines of few visibles, whose sweeps cost less
-/// than a look at all components of the proposal, make fewer by themselves.
+/// than a look at all components of the proposal, make fewer by themselves, but not so few that the machine
+/// could grow a mode between two of them.
 template <EnergyModel M>
 Jumps jumps_of(const M& model, const SamplingPlan& plan, const TrainState<M>& s) {
   if (!plan.jumps()) return {};
   const auto visibles = static_cast<double>(model.n_visible());
-  const double most = M::defaults().most_jumps * visibles / (visibles + static_cast<double>(kJumpCases));
+  const double most = std::max(
+      kCheapJumps, M::defaults().most_jumps * visibles / (visibles + static_cast<double>(kJumpCases)));
   return {jump_rate(plan.jump_rate, s.jumps, most), &s.jumps};
 }
 
