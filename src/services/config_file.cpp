@@ -83,6 +83,41 @@ void refuse_nesting(const std::filesystem::path& path, const std::string& conten
   }
 }
 
+/// Bytes of the character of UTF-8 that begins a text; 0 where none does.
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t k) { return static_cast<unsigned char>(text[k]); };
+  const unsigned lead = byte(0);
+  const std::size_t length = lead < 0x80   ? 1
+                             : lead < 0xC2 ? 0
+                             : lead < 0xE0 ? 2
+                             : lead < 0xF0 ? 3
+                             : lead < 0xF5 ? 4
+                                           : 0;
+  if (length > text.size()) return 0;
+  for (std::size_t k = 1; k < length; ++k) {
+    if (byte(k) < 0x80 || byte(k) > 0xBF) return 0;
+  }
+  return length;
+}
+
+/// Throws where a text between apostrophes may not be UTF-8, beyond which the parser would read. The names of
+/// files that a run writes stand between other quotes, and may be any bytes.
+void refuse_broken_text(const std::filesystem::path& path, const std::string& content) {
+  bool apostrophe = false;
+  bool broken = false;
+  std::istringstream lines(content);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.empty() && line.front() == '#') continue;
+    apostrophe = apostrophe || line.find('\'') != std::string::npos;
+    for (std::string_view rest = line; !rest.empty() && !broken;) {
+      const std::size_t length = utf8_length(rest);
+      broken = length == 0;
+      rest.remove_prefix(length);
+    }
+  }
+  if (apostrophe && broken) throw ConfigError({{path.string(), "not TOML", "holds text that is not UTF-8"}});
+}
+
 /// A field as TOML writes it.
 template <class T>
 std::string toml_of(const T& field, const char* none) {
@@ -109,6 +144,7 @@ std::string toml_of(const T& field, const char* none) {
 void read_config(const std::filesystem::path& path, TrainOptions& options) {
   const std::string content = read_file(path);
   refuse_nesting(path, content);
+  refuse_broken_text(path, content);
   std::istringstream text(content);
   toml::value root;
   try {

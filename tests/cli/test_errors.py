@@ -44,6 +44,15 @@ class MissingInput(CliTest):
     def test_missing_run(self):
         self.fails(NO_INPUT, "resume", self.dir / "absent", mentions=["absent"])
 
+    def test_a_config_that_is_not_utf_8(self):
+        path = self.dir / "run.toml"
+        for text in (b"'\xc9'\xc9", b"'ta\xce'.]", b"data = '\xe9.h5'\n", b"hidden = 3\nseed = '1'\ndata = \"\xed\xa0\x80\xff\"\n"):
+            with self.subTest(text=text):
+                path.write_bytes(text)
+                self.fails(BAD_CONFIG, "train", "--config", path, "--out", self.dir / "run", mentions=["not UTF-8"])
+        path.write_text("data = 'caf\u00e9 \u20ac \U0001f600.h5'\n", encoding="utf-8")
+        self.fails(NO_INPUT, "train", "--config", path, "--out", self.dir / "run", mentions=["caf"])
+
     def test_missing_config(self):
         self.fails(NO_INPUT, "train", "--config", self.dir / "absent.toml", "--out", self.dir / "run",
                    mentions=["absent.toml"])
