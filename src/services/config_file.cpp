@@ -100,22 +100,13 @@ std::size_t utf8_length(std::string_view text) {
   return length;
 }
 
-/// Throws where a text between apostrophes may not be UTF-8, beyond which the parser would read. The names of
-/// files that a run writes stand between other quotes, and may be any bytes.
-void refuse_broken_text(const std::filesystem::path& path, const std::string& content) {
-  bool apostrophe = false;
-  bool broken = false;
-  std::istringstream lines(content);
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.empty() && line.front() == '#') continue;
-    apostrophe = apostrophe || line.find('\'') != std::string::npos;
-    for (std::string_view rest = line; !rest.empty() && !broken;) {
-      const std::size_t length = utf8_length(rest);
-      broken = length == 0;
-      rest.remove_prefix(length);
-    }
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
   }
-  if (apostrophe && broken) throw ConfigError({{path.string(), "not TOML", "holds text that is not UTF-8"}});
+  return true;
 }
 
 /// A field as TOML writes it.
@@ -144,7 +135,8 @@ std::string toml_of(const T& field, const char* none) {
 void read_config(const std::filesystem::path& path, TrainOptions& options) {
   const std::string content = read_file(path);
   refuse_nesting(path, content);
-  refuse_broken_text(path, content);
+  // The parser would read beyond its end.
+  if (!is_utf8(content)) throw ConfigError({{path.string(), "not TOML", "holds text that is not UTF-8"}});
   std::istringstream text(content);
   toml::value root;
   try {
@@ -167,6 +159,22 @@ DataOptions data_of_run(const std::filesystem::path& directory) {
   TrainOptions options;
   read_config(directory / "config.toml", options);
   return options.data;
+}
+
+void require_utf8(const TrainOptions& options) {
+  std::vector<Violation> violations;
+  TrainOptions::visit_sections(
+      [&]<class Section>(const char*, const Section& section) {
+        Section::visit(
+            [&](const OptionText& option, const auto& field) {
+              if (const std::string text = text_of(field, option.none); !is_utf8(text))
+                violations.push_back(
+                    {option.name, "'" + text + "'", "is not UTF-8, which config.toml holds"});
+            },
+            section);
+      },
+      options);
+  if (!violations.empty()) throw ConfigError(violations);
 }
 
 std::string to_toml(const TrainOptions& options) {

@@ -585,6 +585,7 @@ TrainOptions resumed_options(const std::filesystem::path& directory, std::option
 TrainingResult run_training(const std::filesystem::path& directory, const TrainOptions& options, Start start,
                             const Executor& executor, Listener& listener) {
   if (const auto violations = check(options); !violations.empty()) throw ConfigError(violations);
+  require_utf8(options);
 #define TEMPERA_TRY(M)                                                                     \
   if (options.machine.kind == M::kKind && options.machine.hidden_units == M::kHiddenUnits) \
     return run_training_of<M>(directory, options, start, executor, listener);

@@ -53,6 +53,14 @@ class MissingInput(CliTest):
         path.write_text("data = 'caf\u00e9 \u20ac \U0001f600.h5'\n", encoding="utf-8")
         self.fails(NO_INPUT, "train", "--config", path, "--out", self.dir / "run", mentions=["caf"])
 
+    def test_a_name_that_a_config_cannot_hold(self):
+        # Else the run would end, and could not be resumed.
+        data = os.fsencode(self.dir) + b"/caf\xe9.csv"
+        with open(data, "wb") as file:
+            file.write(b"0,1\n1,0\n" * 20)
+        self.fails(BAD_CONFIG, "train", "--data", os.fsdecode(data), "--hidden", 2, "--out", self.dir / "run", mentions=["data", "not UTF-8"])
+        self.assertFalse((self.dir / "run").exists())
+
     def test_missing_config(self):
         self.fails(NO_INPUT, "train", "--config", self.dir / "absent.toml", "--out", self.dir / "run",
                    mentions=["absent.toml"])

@@ -16,6 +16,10 @@ void read_config(const std::filesystem::path& path, TrainOptions& options);
 /// does.
 DataOptions data_of_run(const std::filesystem::path& directory);
 
+/// Throws ConfigError where texts of options, such as names of files, are not UTF-8: a file of them could not
+/// be read back.
+void require_utf8(const TrainOptions& options);
+
 /// Every option in its section, with its help as a comment.
 std::string to_toml(const TrainOptions& options);
 
