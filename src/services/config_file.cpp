@@ -83,7 +83,8 @@ void refuse_nesting(const std::filesystem::path& path, const std::string& conten
   }
 }
 
-/// Bytes of the character of UTF-8 that begins a text; 0 where none does.
+/// Bytes of the character of UTF-8 that begins a text; 0 where none does (RFC 3629: the second byte says that
+/// a character is no longer than it must be, no surrogate, and no more than U+10FFFF).
 std::size_t utf8_length(std::string_view text) {
   const auto byte = [&](std::size_t k) { return static_cast<unsigned char>(text[k]); };
   const unsigned lead = byte(0);
@@ -94,7 +95,10 @@ std::size_t utf8_length(std::string_view text) {
                              : lead < 0xF5 ? 4
                                            : 0;
   if (length > text.size()) return 0;
-  for (std::size_t k = 1; k < length; ++k) {
+  const unsigned least = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+  const unsigned most = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+  if (length > 1 && (byte(1) < least || byte(1) > most)) return 0;
+  for (std::size_t k = 2; k < length; ++k) {
     if (byte(k) < 0x80 || byte(k) > 0xBF) return 0;
   }
   return length;

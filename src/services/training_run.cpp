@@ -489,6 +489,7 @@ TrainingResult Run<M>::operator()(Start start) {
       // All is done but for this.
     }
     std::swap(memory_, then);
+    if (best->update == state.update) memory_.audit.doubt = then.audit.doubt;
   }
   if (!stopped_) checkpointer.note_verdict(verdict_.words());
   if (best) {

@@ -105,7 +105,7 @@ double rate_factor(double variance) {
 }
 
 /// Decay at most, for each parameter of a machine: small machines do not overfit much, and their cases may be
-/// all there are (docs/results.md).
+/// all there are (docs/decisions.md).
 constexpr double kDecayOfParameters = 1e-7;
 
 /// Halves of the updates between two validations at which there are validations before the first, and

@@ -46,7 +46,9 @@ class MissingInput(CliTest):
 
     def test_a_config_that_is_not_utf_8(self):
         path = self.dir / "run.toml"
-        for text in (b"'\xc9'\xc9", b"'ta\xce'.]", b"data = '\xe9.h5'\n", b"hidden = 3\nseed = '1'\ndata = \"\xed\xa0\x80\xff\"\n"):
+        for text in (b"'\xc9'\xc9", b"'ta\xce'.]", b"data = '\xe9.h5'\n", b"hidden = 3\nseed = '1'\ndata = \"\xed\xa0\x80\xff\"\n",
+                     # A surrogate, characters that are longer than they must be, and one beyond the last.
+                     b"'\xed\xa0\x80'.]", b"'\xe0\x80\x80'.]", b"'\xf0\x80\x80\x80'.]", b"'\xf4\x90\x80\x80'.]", b"'\xc3"):
             with self.subTest(text=text):
                 path.write_bytes(text)
                 self.fails(BAD_CONFIG, "train", "--config", path, "--out", self.dir / "run", mentions=["not UTF-8"])

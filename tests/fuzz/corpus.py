@@ -90,7 +90,7 @@ DATA = {
 CONFIG = {
     "few": b'data = "digits"\nhidden = [20, 5]\nlr = 0.01\n',
     "sections": b'[data]\ndata = "x.h5"\nbinarize = "threshold:3"\n[rate]\nupdates = 100\nlr = "auto"\n[chains]\njump = "auto"\n',
-    "apostrophes": b"'\xc9'\xc9", "keys": b"'ta\xce'.]", "accents": "data = 'caf\xe9.h5'\n".encode(),
+    "apostrophes": b"'\xc9'\xc9", "keys": b"'ta\xce'.]", "surrogate": b"'\xed\xa0\x80'.]", "long": b"'\xe0\x80\x80'.]", "beyond": b"'\xf4\x90\x80\x80'.]", "accents": "data = 'caf\xe9.h5'\n".encode(),
 }
 FOREIGN = {"npz": npz(W=REAL, a=REAL[:, 0], b=REAL[0]), "keras": hdf5(keras), "names": hdf5(model), "text": b"1,2\n"}
 
