@@ -18,7 +18,7 @@ struct Options {
 };
 
 int run(const Options& options) {
-  require_table(options.out, {options.model, options.encode.data});
+  require_table(options.out, {options.model, options.encode.data.name});
   const Executor executor(options.common.threads);
   EncodeResult result;
   {

@@ -24,7 +24,7 @@ TrainOptions combined(const Options& options, const CLI::App& app) {
       },
       result, options.changes);
   if (app.count("--updates") > 0) result.rate.epochs.reset();
-  result.data.data = absolute_data(result.data.data);
+  result.data.data.name = absolute_data(result.data.data.name);
   return result;
 }
 

@@ -67,8 +67,8 @@ int run(Options& options) {
     throw UsageError("sample: --diagnose draws no samples, so it takes neither --out nor --png");
   if (!options.diagnose && options.out.empty() && options.png.empty())
     throw UsageError("sample: --out or --png is required");
-  if (!options.out.empty()) require_table(options.out, {options.model, options.sample.data});
-  if (!options.png.empty()) require_output(options.png, {options.model, options.sample.data});
+  if (!options.out.empty()) require_table(options.out, {options.model, options.sample.data.name});
+  if (!options.png.empty()) require_output(options.png, {options.model, options.sample.data.name});
   if (std::filesystem::is_directory(options.model)) options.sample.run = options.model;
   const Executor executor(options.common.threads);
   if (options.diagnose) return diagnose(options, executor);

@@ -32,7 +32,7 @@ void add_cases(Json& json, const ScoreResult& result) {
 
 int run(const Options& options) {
   require_none(check(options.score.estimate));
-  if (!options.out.empty()) require_table(options.out, {options.model, options.score.data});
+  if (!options.out.empty()) require_table(options.out, {options.model, options.score.data.name});
   const Executor executor(options.common.threads);
   ScoreResult result;
   {

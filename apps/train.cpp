@@ -35,7 +35,7 @@ TrainOptions combined(const Options& options, const CLI::App& app) {
     throw UsageError("train: --updates and --epochs both say how long; give one");
   if (updates && !epochs) result.rate.epochs.reset();  // also over the file's
   // A run remembers its data wherever it is resumed from.
-  result.data.data = absolute_data(result.data.data);
+  result.data.data.name = absolute_data(result.data.data.name);
   result.init.from = absolute_data(result.init.from);
   return result;
 }

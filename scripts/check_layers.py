@@ -31,6 +31,7 @@ RESTRICTED = {
     r"nlohmann/": {"apps", "io"},
     r"hwy/": {"kernels"},
     r"iostream": {"apps"},
+    r"nanobind/": {"python"},
     r"(csignal|signal\.h)$": {"apps"},
 }
 # Kinds of machines in string literals: "ssrbm", "bernoulli-rbm", also within a sentence. Their classes are
@@ -86,8 +87,8 @@ def offences(root: pathlib.Path):
             layer = parts[2]
         elif parts[0] == "src":
             layer = parts[1]
-        elif parts[0] == "apps":
-            layer = "apps"
+        elif parts[0] in ("apps", "python"):
+            layer = parts[0]
         else:
             continue
         if layer != "models":
@@ -100,7 +101,7 @@ def offences(root: pathlib.Path):
             if ".." in header.split("/"):
                 yield f"{relative}:{number}: include by layer, not by path: {header}"
             own = re.match(r"tempera/(\w+)/", header)
-            if own and layer != "apps" and own[1] != layer and own[1] not in ALLOWED[layer]:
+            if own and layer not in ("apps", "python") and own[1] != layer and own[1] not in ALLOWED[layer]:
                 yield f"{relative}:{number}: layer '{layer}' must not include '{own[1]}'"
             for pattern, layers in RESTRICTED.items():
                 if re.match(pattern, header) and layer not in layers:

@@ -32,9 +32,10 @@ void compact(Table& table) {
   for (const float x : table.floats) {
     if (!(x >= 0 && x <= 255) || x != std::floor(x)) return;
   }
-  table.bytes.resize(table.floats.size());
-  std::transform(table.floats.begin(), table.floats.end(), table.bytes.begin(),
+  std::vector<std::uint8_t> bytes(table.floats.size());
+  std::transform(table.floats.begin(), table.floats.end(), bytes.begin(),
                  [](float x) { return static_cast<std::uint8_t>(x); });
+  table.bytes = std::move(bytes);
   table.floats = {};
 }
 
@@ -54,9 +55,9 @@ void reverse_axes(const Shape& shape, Table& table) {
     }
   };
   if (table.is_bytes()) {
-    place(table.bytes);
+    place(table.bytes.own());
   } else {
-    place(table.floats);
+    place(table.floats.own());
   }
 }
 
@@ -89,7 +90,7 @@ Table dense(const std::string& name, Index rows, Index columns, bool by_columns,
   if (static_cast<Index>(starts.size()) != outer + 1 || indices.size() != values.size() ||
       starts.front() != 0 || starts.back() != stored)
     throw DataError(name + ": the parts of a sparse matrix do not fit together");
-  table.floats.assign(static_cast<std::size_t>(rows * columns), 0.0F);
+  std::vector<float> numbers(static_cast<std::size_t>(rows * columns), 0.0F);
   for (Index i = 0; i < outer; ++i) {
     const std::int64_t begin = starts[static_cast<std::size_t>(i)];
     const std::int64_t end = starts[static_cast<std::size_t>(i) + 1];
@@ -99,9 +100,10 @@ Table dense(const std::string& name, Index rows, Index columns, bool by_columns,
       const std::int64_t j = indices[static_cast<std::size_t>(k)];
       if (j < 0 || j >= inner) throw DataError(name + ": an index of a sparse matrix is out of range");
       const Index at = by_columns ? j * columns + i : i * columns + j;
-      table.floats[static_cast<std::size_t>(at)] += values[static_cast<std::size_t>(k)];
+      numbers[static_cast<std::size_t>(at)] += values[static_cast<std::size_t>(k)];
     }
   }
+  table.floats = std::move(numbers);
   compact(table);
   return table;
 }

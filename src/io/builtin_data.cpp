@@ -1,3 +1,5 @@
+#include <dlfcn.h>
+
 #include <array>
 #include <boost/random/bernoulli_distribution.hpp>
 #include <boost/random/discrete_distribution.hpp>
@@ -13,10 +15,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// TEMPERA_DATA_DIR, or where the build or the installation put the shipped files.
+/// Where the program, or the shared library that this code is part of, stands: an installation may be moved.
+fs::path own_directory() {
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<const void*>(&is_builtin), &info) == 0 || info.dli_fname == nullptr) return {};
+  std::error_code error;
+  // Of a program, the name is the one that it was called by.
+  const fs::path name(info.dli_fname);
+  const fs::path file = name.extension() == ".so" ? name : fs::read_symlink("/proc/self/exe", error);
+  return fs::canonical(file, error).parent_path();
+}
+
+/// TEMPERA_DATA_DIR, or beside this code, or where the build or the installation put the shipped files.
 std::string shipped(const std::string& file) {
   std::vector<std::string> places;
   if (const char* place = std::getenv("TEMPERA_DATA_DIR")) places.emplace_back(place);
+  if (const fs::path program = own_directory(); !program.empty()) {
+    for (const char* const place : {"data", "../data", "../share/tempera"})
+      places.push_back((program / place).string());
+  }
   places.emplace_back(TEMPERA_SOURCE_DATA_DIR);
   places.emplace_back(TEMPERA_INSTALLED_DATA_DIR);
   for (const std::string& place : places) {
@@ -35,7 +52,7 @@ void bars_and_stripes(DataFile& data) {
     for (unsigned pattern = 0; pattern < 16; ++pattern) {
       for (unsigned r = 0; r < 4; ++r) {
         for (unsigned c = 0; c < 4; ++c) {
-          table.bytes.push_back(static_cast<std::uint8_t>(pattern >> (transposed != 0 ? c : r) & 1));
+          table.bytes.own().push_back(static_cast<std::uint8_t>(pattern >> (transposed != 0 ? c : r) & 1));
         }
       }
     }
@@ -63,14 +80,14 @@ void modes(std::uint64_t seed, DataFile& data) {
     Table table;
     table.rows = rows;
     table.columns = kColumns;
-    table.bytes.resize(static_cast<std::size_t>(rows * kColumns));
+    table.bytes.own().resize(static_cast<std::size_t>(rows * kColumns));
     for (Index n = 0; n < rows; ++n) {
       StreamEngine random = streams.engine(Purpose::kDataSet, step, static_cast<std::uint32_t>(n));
       const auto m = static_cast<std::size_t>(
           boost::random::discrete_distribution<int>(kWeights.begin(), kWeights.end())(random));
       const boost::random::bernoulli_distribution<> flip(kFlips[m]);
       for (Index i = 0; i < kColumns; ++i) {
-        table.bytes[static_cast<std::size_t>(n * kColumns + i)] =
+        table.bytes.own()[static_cast<std::size_t>(n * kColumns + i)] =
             static_cast<std::uint8_t>(mode[m][static_cast<std::size_t>(i)] ^ (flip(random) ? 1 : 0));
       }
     }
@@ -119,7 +136,7 @@ void colours_positions(DataFile& data) {
           for (Index c = 0; c < kWidth; ++c) {
             const auto j = static_cast<std::size_t>(c / 4);
             const bool inside = c % 4 < 3 && kPatterns[j][static_cast<std::size_t>(3 * r + c % 4)] != 0;
-            table.floats.push_back((inside ? scale[i][j] : 0.0F) + 0.1F * normal(random));
+            table.floats.own().push_back((inside ? scale[i][j] : 0.0F) + 0.1F * normal(random));
           }
         }
       }

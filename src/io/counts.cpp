@@ -47,7 +47,7 @@ class Counts : public nlohmann::json_sax<nlohmann::json> {
         bad("'" + key_ +
             "' counts something that is not written in bits; JSON data are counts, as "
             "{\"0101\": 12, \"1100\": 3}");
-      table.bytes.push_back(bit == '1' ? 1 : 0);
+      table.bytes.own().push_back(bit == '1' ? 1 : 0);
       ++width;
     }
     if (table.rows > 0 && width != table.columns)

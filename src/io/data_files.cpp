@@ -269,9 +269,9 @@ void keep_columns(const std::vector<Index>& kept, DataFile& data) {
   };
   for (auto& [split, table] : data.splits) {
     if (table.is_bytes()) {
-      select(table.bytes, table.rows, table.columns);
+      select(table.bytes.own(), table.rows, table.columns);
     } else {
-      select(table.floats, table.rows, table.columns);
+      select(table.floats.own(), table.rows, table.columns);
     }
     table.columns = static_cast<Index>(kept.size());
     compact(table);
@@ -285,7 +285,7 @@ void keep_columns(const std::vector<Index>& kept, DataFile& data) {
 }
 
 /// Takes labels out of the columns, leaves out columns, keeps columns.
-void choose_columns(const ColumnOptions& reading, std::map<std::string, std::vector<std::string>>& words,
+void choose_columns(const ColumnOptions& reading, std::map<std::string, std::vector<std::string>> words,
                     DataFile& data) {
   std::vector<bool> out(static_cast<std::size_t>(data.columns()), false);
   std::map<std::string, RawLabels> labels;
@@ -443,7 +443,8 @@ void fill_missing(DataFile& data) {
   }
   for (auto& [split, table] : data.splits) {
     for (std::size_t k = 0; k < table.floats.size(); ++k) {
-      if (std::isnan(table.floats[k])) table.floats[k] = means[k % static_cast<std::size_t>(table.columns)];
+      if (std::isnan(table.floats[k]))
+        table.floats.own()[k] = means[k % static_cast<std::size_t>(table.columns)];
     }
   }
 }
@@ -605,33 +606,13 @@ std::string absolute_data(const std::string& name) {
   return fs::absolute(file).string() + (array.empty() ? "" : ":" + array);
 }
 
-DataFile load_data(const std::string& name, const ReadingOptions& reading, bool allow_non_finite) {
-  DataFile data;
-  data.name = name;
-  std::map<std::string, std::vector<std::string>> words;
-  if (!load_builtin(name, data)) {
-    const auto [file, array] = file_and_array(name);
-    const FileKind kind = file_kind(file);
-    if (kind == FileKind::kHdf5 && array.empty() && Hdf5Reader(file).has("/model"))
-      bad(name, "is a model, where data are expected");
-    if (const auto source = source_of(kind, file, reading.told)) {
-      load_arrays(*source, array, true, data);
-      if (kind == FileKind::kHdf5 && array.empty()) load_notes(file, data);
-    } else if (!array.empty()) {
-      bad(file, "holds a single table: say its name alone");
-    } else if (kind == FileKind::kIdx) {
-      data.splits["train"] = read_idx(file, data.visible_shape, 2, reading.told);
-    } else if (kind == FileKind::kJson) {
-      data.splits["train"] = read_counts(file);
-    } else {
-      TextTable text = read_text(file, reading.columns.header, reading.told);
-      data.splits["train"] = std::move(text.table);
-      data.column_names = std::move(text.names);
-      if (!text.cases.empty()) data.names["train"] = std::move(text.cases);
-      data.remarks = std::move(text.remarks);
-      words = std::move(text.words);
-    }
-  }
+namespace {
+
+using WordsOfColumns = std::map<std::string, std::vector<std::string>>;
+
+DataFile settled(DataFile data, const WordsOfColumns& words, const ReadingOptions& reading,
+                 bool allow_non_finite) {
+  const std::string& name = data.name;
   for (const auto& [split, table] : data.splits) {
     if (table.columns != data.columns()) {
       bad(name, "/" + split + "/x has " + std::to_string(table.columns) + " columns, other splits " +
@@ -663,6 +644,42 @@ DataFile load_data(const std::string& name, const ReadingOptions& reading, bool 
   }
   remark_on_columns(data);
   return data;
+}
+
+}  // namespace
+
+DataFile settled(DataFile data, const ReadingOptions& reading, bool allow_non_finite) {
+  return settled(std::move(data), {}, reading, allow_non_finite);
+}
+
+DataFile load_data(const std::string& name, const ReadingOptions& reading, bool allow_non_finite) {
+  DataFile data;
+  data.name = name;
+  WordsOfColumns words;
+  if (!load_builtin(name, data)) {
+    const auto [file, array] = file_and_array(name);
+    const FileKind kind = file_kind(file);
+    if (kind == FileKind::kHdf5 && array.empty() && Hdf5Reader(file).has("/model"))
+      bad(name, "is a model, where data are expected");
+    if (const auto source = source_of(kind, file, reading.told)) {
+      load_arrays(*source, array, true, data);
+      if (kind == FileKind::kHdf5 && array.empty()) load_notes(file, data);
+    } else if (!array.empty()) {
+      bad(file, "holds a single table: say its name alone");
+    } else if (kind == FileKind::kIdx) {
+      data.splits["train"] = read_idx(file, data.visible_shape, 2, reading.told);
+    } else if (kind == FileKind::kJson) {
+      data.splits["train"] = read_counts(file);
+    } else {
+      TextTable text = read_text(file, reading.columns.header, reading.told);
+      data.splits["train"] = std::move(text.table);
+      data.column_names = std::move(text.names);
+      if (!text.cases.empty()) data.names["train"] = std::move(text.cases);
+      data.remarks = std::move(text.remarks);
+      words = std::move(text.words);
+    }
+  }
+  return settled(std::move(data), words, reading, allow_non_finite);
 }
 
 std::vector<std::int64_t> load_idx_labels(const std::string& name, Index rows) {

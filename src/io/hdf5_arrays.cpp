@@ -59,15 +59,15 @@ class Hdf5Arrays : public ArraySource {
     set_shape(file_.name() + ": " + path, array.shape, 1, table);
     const auto count = static_cast<std::size_t>(table.rows * table.columns);
     if (file_.is_byte(path) || file_.is_bool(path)) {
-      table.bytes.resize(count);
-      file_.dataset(path, stored, table.bytes.data(), false, told_);
+      table.bytes.own().resize(count);
+      file_.dataset(path, stored, table.bytes.own().data(), false, told_);
     } else if (file_.is_integer(path)) {
       std::vector<std::int64_t> values(count);
       file_.dataset(path, stored, values.data(), false, told_);
-      table.floats.assign(values.begin(), values.end());
+      table.floats = std::vector<float>(values.begin(), values.end());
     } else {
-      table.floats.resize(count);
-      file_.dataset(path, stored, table.floats.data(), allow_non_finite, told_);
+      table.floats.own().resize(count);
+      file_.dataset(path, stored, table.floats.own().data(), allow_non_finite, told_);
     }
     if (array.transposed) reverse_axes(array.shape, table);
     compact(table);

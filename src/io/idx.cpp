@@ -76,15 +76,16 @@ Table read_idx(const std::filesystem::path& path, std::vector<std::int64_t>& vis
   const std::string missing = "expected " + std::to_string(count) + " values, found fewer";
   stream.require_left(static_cast<double>(count) * static_cast<double>(type.bytes), missing);
   if (type.number == nullptr) {
-    table.bytes.resize(count);
-    stream.read_exactly(reinterpret_cast<char*>(table.bytes.data()), count, missing);
+    table.bytes.own().resize(count);
+    stream.read_exactly(reinterpret_cast<char*>(table.bytes.own().data()), count, missing);
   } else {
-    table.floats.resize(count);
+    std::vector<float>& numbers = table.floats.own();
+    numbers.resize(count);
     std::string raw(type.bytes << 16, '\0');
     for (std::size_t done = 0; done < count;) {
       const std::size_t n = std::min(count - done, std::size_t{1} << 16);
       stream.read_exactly(raw.data(), n * type.bytes, missing);
-      for (std::size_t i = 0; i < n; ++i) table.floats[done + i] = type.number(raw.data() + i * type.bytes);
+      for (std::size_t i = 0; i < n; ++i) numbers[done + i] = type.number(raw.data() + i * type.bytes);
       done += n;
     }
     compact(table);

@@ -163,17 +163,17 @@ Table read_numbers(ByteStream& stream, const Header& header, std::size_t least_a
   };
   stream.require_left(static_cast<double>(count) * static_cast<double>(item), truncated());
   if (is_bytes(header)) {
-    table.bytes.resize(count);
-    stream.read_exactly(reinterpret_cast<char*>(table.bytes.data()), count, truncated());
+    table.bytes.own().resize(count);
+    stream.read_exactly(reinterpret_cast<char*>(table.bytes.own().data()), count, truncated());
   } else {
     const Converter convert_some = converter_of(header);
-    table.floats.resize(count);
+    table.floats.own().resize(count);
     constexpr std::size_t kPiece = std::size_t{1} << 16;
     std::string raw(std::min(count, kPiece) * item, '\0');
     for (std::size_t done = 0; done < count; done += kPiece) {
       const std::size_t n = std::min(kPiece, count - done);
       stream.read_exactly(raw.data(), n * item, truncated());
-      convert_some(raw.data(), n, header.swapped(), table.floats.data() + done);
+      convert_some(raw.data(), n, header.swapped(), table.floats.own().data() + done);
     }
   }
   if (!stream.peek(1).empty()) bad(name, "holds more than its shape " + to_string(header.shape) + " says");

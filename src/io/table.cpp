@@ -23,11 +23,11 @@ Table rows_of(const Table& table, std::span<const Index> rows) {
   for (const Index n : rows) {
     const Index first = n * table.columns;
     if (table.is_bytes()) {
-      part.bytes.insert(part.bytes.end(), table.bytes.begin() + first,
-                        table.bytes.begin() + first + table.columns);
+      std::vector<std::uint8_t>& bytes = part.bytes.own();
+      bytes.insert(bytes.end(), table.bytes.begin() + first, table.bytes.begin() + first + table.columns);
     } else {
-      part.floats.insert(part.floats.end(), table.floats.begin() + first,
-                         table.floats.begin() + first + table.columns);
+      std::vector<float>& floats = part.floats.own();
+      floats.insert(floats.end(), table.floats.begin() + first, table.floats.begin() + first + table.columns);
     }
     if (!table.weights.empty()) part.weights.push_back(table.weights[static_cast<std::size_t>(n)]);
   }

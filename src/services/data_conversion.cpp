@@ -58,7 +58,7 @@ Table cut(const Table& table, Index rows, Index columns, Index height, Index wid
         if (!table.weights.empty()) cases.weights.push_back(table.weights[static_cast<std::size_t>(n)]);
         for (Index i = 0; i < height; ++i) {
           for (Index j = 0; j < width; ++j)
-            cases.floats.push_back(
+            cases.floats.own().push_back(
                 static_cast<float>(table.at(n * table.columns + (top + i) * columns + left + j)));
         }
       }
@@ -103,7 +103,7 @@ void dequantise(Table& table, const std::string& split, std::uint64_t seed) {
           static_cast<float>(table.at(k)) + static_cast<float>(random() >> 8) * 0x1p-24F;
     }
   }
-  table.bytes.clear();
+  table.bytes = {};
   table.floats = std::move(floats);
 }
 
@@ -131,9 +131,9 @@ void preprocess(DataFile& data, const PreprocessingRequest& request) {
       fit_preprocessing(real_rows(data.split("train")), request, weights_of(data.split("train")));
   for (auto& [split, table] : data.splits) {
     const Matrix rows = data.preprocessing.apply(real_rows(table));
-    table.bytes.clear();
+    table.bytes = {};
     table.columns = rows.cols();
-    table.floats.assign(rows.data(), rows.data() + rows.size());
+    table.floats = std::vector<float>(rows.data(), rows.data() + rows.size());
   }
 }
 
@@ -199,7 +199,7 @@ void binarise(DataFile& data, const ConversionOptions& options, std::uint64_t se
     binary.columns = table.columns;
     binary.weights = table.weights;
     for (Index n = 0; n < bits.n_cases(); ++n) {
-      for (Index i = 0; i < bits.n_visible(); ++i) binary.bytes.push_back(bits.value(n, i) ? 1 : 0);
+      for (Index i = 0; i < bits.n_visible(); ++i) binary.bytes.own().push_back(bits.value(n, i) ? 1 : 0);
     }
     table = std::move(binary);
   }

@@ -414,7 +414,7 @@ SamplingOptions with_ladder(const ModelFile<M>& file, SamplingOptions options, L
 template <EnergyModel M>
 std::optional<typename M::Data> starting_cases(const ModelFile<M>& file, const SamplingOptions& options,
                                                Listener& listener) {
-  std::string data = options.data;
+  DataSource data = options.data;
   ColumnOptions columns = options.columns;
   if (data.empty() && !options.run.empty()) {
     const DataOptions trained = data_of_run(options.run);

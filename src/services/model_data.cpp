@@ -66,11 +66,11 @@ BinaryData binarised(const Binarization& own, Index n_visible, const DataFile& d
 
 }  // namespace
 
-DataFile read_data_file(const std::string& name, const ReadingOptions& reading, Listener& listener) {
+DataFile read_data_file(const DataSource& source, const ReadingOptions& reading, Listener& listener) {
   ReadingOptions heard = reading;
-  heard.told = [&](double fraction) { listener.reading(name, fraction); };
-  DataFile data = load_data(name, heard);
-  for (const std::string& remark : data.remarks) listener.note(name + ": " + remark);
+  heard.told = [&](double fraction) { listener.reading(source.name, fraction); };
+  DataFile data = source.arrays != nullptr ? settled(*source.arrays, heard) : load_data(source.name, heard);
+  for (const std::string& remark : data.remarks) listener.note(source.name + ": " + remark);
   return data;
 }
 

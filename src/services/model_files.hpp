@@ -1,7 +1,7 @@
 // Parts of model files that models and checkpoints share.
 #pragma once
 
-#include "tempera/services/model_io.hpp"
+#include "tempera/services/model_arrays.hpp"
 
 namespace tempera {
 
@@ -32,8 +32,16 @@ void write_machine(Hdf5Writer& file, const M& model, const MachineNotes& notes);
 template <EnergyModel M>
 typename M::Params read_params(const Hdf5Reader& file, const M& model, const Standardisation& units);
 template <EnergyModel M>
+std::vector<ParameterArray> arrays_of(const M& model, const typename M::Params& theta,
+                                      const Standardisation& units);
+template <EnergyModel M>
 void write_params(Hdf5Writer& file, const M& model, const typename M::Params& theta,
                   const Standardisation& units);
+/// A model without training state; `origin` is what it was made from.
+template <EnergyModel M>
+void write_whole_model(Hdf5Writer& file, const ModelFile<M>& model, const std::string& origin);
+/// The version of the format that a file with such latents has.
+std::int64_t format_version(std::string_view hidden_units);
 template <EnergyModel M>
 void write_reference(Hdf5Writer& file, const M& model, const Standardisation& units);
 

@@ -179,22 +179,32 @@ void write_machine(Hdf5Writer& file, const M& model, const MachineNotes& notes) 
 }
 
 template <EnergyModel M>
-void write_params(Hdf5Writer& file, const M& model, const typename M::Params& theta,
-                  const Standardisation& units) {
-  const auto write = [&](std::string_view name, const Shape& own, const auto* values) {
+std::vector<ParameterArray> arrays_of(const M& model, const typename M::Params& theta,
+                                      const Standardisation& units) {
+  std::vector<ParameterArray> arrays;
+  const auto add = [&]<class T>(std::string_view name, const Shape& own, const T* values, Index size) {
+    if (size == 0) return;
     const Shape shape = model.file_shape(name);
-    file.dataset(kParamsGroup + std::string(name), shape.empty() ? own : shape, values);
+    arrays.push_back({std::string(name), shape.empty() ? own : shape, std::vector<T>(values, values + size)});
   };
   if (units.empty()) {
-    for_each_field(
-        [&](std::string_view name, const auto& field) {
-          if (field.size() > 0) write(name, shape_of(field), field.data());
-        },
-        theta);
-    return;
+    for_each_field([&](std::string_view name,
+                       const auto& field) { add(name, shape_of(field), field.data(), field.size()); },
+                   theta);
+    return arrays;
   }
-  for (const auto& [name, field] : in_units<M>(theta, units)) {
-    if (field.size() > 0) write(name, shape_in(theta, name), field.data());
+  for (const auto& [name, field] : in_units<M>(theta, units))
+    add(name, shape_in(theta, name), field.data(), field.size());
+  return arrays;
+}
+
+template <EnergyModel M>
+void write_params(Hdf5Writer& file, const M& model, const typename M::Params& theta,
+                  const Standardisation& units) {
+  for (const ParameterArray& array : arrays_of(model, theta, units)) {
+    std::visit(
+        [&](const auto& values) { file.dataset(kParamsGroup + array.name, array.shape, values.data()); },
+        array.values);
   }
 }
 
@@ -285,15 +295,25 @@ void write_provenance(Hdf5Writer& file, std::int64_t seed) {
   file.attribute("/provenance", "seed", seed);
 }
 
+/// Of a file with such latents.
+std::int64_t format_version(std::string_view hidden_units) {
+  return hidden_units == kUsualHiddenUnits ? 1 : 2;
+}
+
 template <EnergyModel M>
-void write_model(const fs::path& path, const ModelFile<M>& model, const std::string& origin) {
-  Hdf5Writer file("model", M::kHiddenUnits == kUsualHiddenUnits ? 1 : 2);
+void write_whole_model(Hdf5Writer& file, const ModelFile<M>& model, const std::string& origin) {
   write_machine(file, model.model,
                 {model.visible_shape, model.binarization, model.preprocessing, model.units});
   file.attribute("/model", "converted_from", origin);
   write_params(file, model.model, model.theta, model.units);
   if (model.has_reference) write_reference(file, model.model, model.units);
   write_provenance(file, 0);
+}
+
+template <EnergyModel M>
+void write_model(const fs::path& path, const ModelFile<M>& model, const std::string& origin) {
+  Hdf5Writer file("model", format_version(M::kHiddenUnits));
+  write_whole_model(file, model, origin);
   file.write(path);
 }
 
@@ -319,16 +339,18 @@ PictureShape picture_shape(const std::vector<std::int64_t>& shape, Index n_visib
   return {1, n_visible};
 }
 
-#define TEMPERA_INSTANTIATE(M)                                                                      \
-  template void require_sound_params<M>(const Hdf5Reader&, const std::string&, const M::Params&);   \
-  template M::Params read_params(const Hdf5Reader&, const M&, const Standardisation&);              \
-  template StoredMachine<M> read_machine(const Hdf5Reader&);                                        \
-  template void write_machine(Hdf5Writer&, const M&, const MachineNotes&);                          \
-  template void write_params(Hdf5Writer&, const M&, const M::Params&, const Standardisation&);      \
-  template void write_reference(Hdf5Writer&, const M&, const Standardisation&);                     \
-  template ModelFile<M> read_model_as(const std::filesystem::path&);                                \
-  template void write_model(const std::filesystem::path&, const ModelFile<M>&, const std::string&); \
-  template void require_law(const ModelFile<M>&, Listener&);                                        \
+#define TEMPERA_INSTANTIATE(M)                                                                        \
+  template void require_sound_params<M>(const Hdf5Reader&, const std::string&, const M::Params&);     \
+  template M::Params read_params(const Hdf5Reader&, const M&, const Standardisation&);                \
+  template StoredMachine<M> read_machine(const Hdf5Reader&);                                          \
+  template void write_machine(Hdf5Writer&, const M&, const MachineNotes&);                            \
+  template std::vector<ParameterArray> arrays_of(const M&, const M::Params&, const Standardisation&); \
+  template void write_params(Hdf5Writer&, const M&, const M::Params&, const Standardisation&);        \
+  template void write_reference(Hdf5Writer&, const M&, const Standardisation&);                       \
+  template ModelFile<M> read_model_as(const std::filesystem::path&);                                  \
+  template void write_whole_model(Hdf5Writer&, const ModelFile<M>&, const std::string&);              \
+  template void write_model(const std::filesystem::path&, const ModelFile<M>&, const std::string&);   \
+  template void require_law(const ModelFile<M>&, Listener&);                                          \
   template void fit_reference(ModelFile<M>&, const M::Data&, Listener&);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)

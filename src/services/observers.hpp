@@ -45,12 +45,17 @@ KeptMetrics metrics_until(const std::filesystem::path& path, std::uint64_t updat
 /// What metrics.csv says of likelihoods that are trusted.
 std::vector<CurvePoint> read_curve(const std::filesystem::path& path);
 
+/// A line of metrics.csv by the names of its columns: numbers, NaN where a cell is empty, and lists.
+Facts facts_of_metrics(const std::string& line);
+
 /// Writes the rows of metrics.csv.
 template <EnergyModel M>
 class Recorder {
  public:
   Recorder(std::filesystem::path path, RecorderMemory& memory) : path_(std::move(path)), memory_(memory) {}
-  void write(const UpdateReport& report, const Assessment& found, const TrainState<M>& s, double seconds);
+  /// The line that it has written.
+  std::string write(const UpdateReport& report, const Assessment& found, const TrainState<M>& s,
+                    double seconds);
 
  private:
   std::filesystem::path path_;

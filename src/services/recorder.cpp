@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <cstring>
 #include <sstream>
 
 #include "observers.hpp"
@@ -12,16 +11,19 @@
 namespace tempera {
 namespace {
 
-constexpr const char* kHeader =
+const std::string kHeader =
     "update,epoch,seconds,learning_rate,gradient_norm,step_norm,data_free_energy,chain_free_energy,"
     "train_log_likelihood,train_standard_error,validation_log_likelihood,validation_standard_error,"
     "log_partition,log_partition_standard_error,"
     "effective_fraction,rungs,barrier,rejection,round_trip_rate,round_trip_optimum,flow,r_hat,"
     "autocorrelation_time,effective_sample_size,cluster_variation,predicted_kl,predicted_gain,cosine,"
-    "solver_iterations,live_units,projections,trusted";
+    "solver_iterations,live_units,projections,trusted,betas,rejections";
 
-const std::size_t kColumns =
-    static_cast<std::size_t>(std::count(kHeader, kHeader + std::strlen(kHeader), ',')) + 1;
+std::size_t columns_of(const std::string& header) {
+  return static_cast<std::size_t>(std::count(header.begin(), header.end(), ',')) + 1;
+}
+
+const std::size_t kColumns = columns_of(kHeader);
 
 std::vector<std::string> cells_of(const std::string& line) {
   std::vector<std::string> row(1);
@@ -81,16 +83,34 @@ std::string trust_cell(const Assessment& found) {
   return std::isnan(found.log_partition.value) ? "" : found.trusted() ? "1" : "0";
 }
 
+/// Numbers with blanks between.
+std::string list_cell(const char* form, const std::vector<double>& values) {
+  std::string all;
+  for (const double value : values) all += (all.empty() ? "" : " ") + format(form, value);
+  return all;
+}
+
+/// The rungs of a ladder and the rejections between them: of a trajectory, whose rungs are snapshots, the
+/// latter alone.
+struct RungCells {
+  std::string operator()(const NoLadder&) const { return ","; }
+  std::string operator()(const TemperatureLadder& ladder) const {
+    return list_cell("%.6g", ladder.betas) + "," + list_cell("%.4f", ladder.rejections);
+  }
+  template <EnergyModel M>
+  std::string operator()(const Snapshots<M>& snapshots) const {
+    return "," + list_cell("%.4f", snapshots.trajectory.rejections);
+  }
+};
+
 /// What metrics.csv says of a ladder; round trips count from one report to the next.
 struct LadderCells {
   RecorderMemory& memory;
 
   std::string operator()(const NoLadder&) const { return ",,,,,"; }
   std::string operator()(const TemperatureLadder& ladder) const {
-    std::string all =
-        cells(ladder.rejections, ladder.n_ensembles, ladder.rounds_counted, ladder.round_trips) + ",";
-    for (const double f : flow(ladder)) all += format(all.back() == ',' ? "%.3f" : " %.3f", f);
-    return all;
+    return cells(ladder.rejections, ladder.n_ensembles, ladder.rounds_counted, ladder.round_trips) + "," +
+           list_cell("%.3f", flow(ladder));
   }
   template <EnergyModel M>
   std::string operator()(const Snapshots<M>& snapshots) const {
@@ -117,7 +137,7 @@ struct LadderCells {
 
 }  // namespace
 
-KeptMetrics empty_metrics() { return {std::string(kHeader) + "\n", 0.0}; }
+KeptMetrics empty_metrics() { return {kHeader + "\n", 0.0}; }
 
 KeptMetrics metrics_until(const std::filesystem::path& path, std::uint64_t update) {
   KeptMetrics kept = empty_metrics();
@@ -126,15 +146,21 @@ KeptMetrics metrics_until(const std::filesystem::path& path, std::uint64_t updat
   std::string line;
   std::uint64_t before = 0;
   std::size_t number = 0;
+  std::size_t added = 0;
   const auto bad = [&](const std::string& problem) {
     throw DataError(path.string() + ": line " + std::to_string(number) + " " + problem +
                     "; mend or remove the line, or remove the file to begin it anew");
   };
   while (std::getline(lines, line) && !lines.eof()) {
     if (++number == 1) {
-      if (line != kHeader) bad("does not name the columns of this version");
+      if (kHeader.starts_with(line + ',')) {
+        added = kColumns - columns_of(line);  // columns came after others
+      } else if (line != kHeader) {
+        bad("does not name the columns of this version");
+      }
       continue;
     }
+    line.append(added, ',');
     const std::vector<std::string> row = cells_of(line);
     if (row.size() != kColumns || !std::all_of(row.begin(), row.end(), is_numbers))
       bad("is not a row of " + std::to_string(kColumns) + " cells of numbers");
@@ -171,16 +197,36 @@ std::vector<CurvePoint> read_curve(const std::filesystem::path& path) {
   return curve;
 }
 
+Facts facts_of_metrics(const std::string& line) {
+  static const std::set<std::string> kLists = {"flow", "live_units", "betas", "rejections"};
+  const std::vector<std::string> names = cells_of(kHeader);
+  const std::vector<std::string> cells = cells_of(line);
+  Facts row;
+  for (std::size_t k = 0; k < names.size(); ++k) {
+    std::vector<double> numbers;
+    std::istringstream words(cells[k]);
+    for (double number = 0.0; words >> number;) numbers.push_back(number);
+    if (kLists.count(names[k]) > 0) {
+      row.emplace_back(names[k], numbers);
+    } else {
+      row.emplace_back(names[k], numbers.empty() ? kNotKnown : numbers.front());
+    }
+  }
+  return row;
+}
+
 template <EnergyModel M>
-void Recorder<M>::write(const UpdateReport& report, const Assessment& found, const TrainState<M>& s,
-                        double seconds) {
-  append_line(
-      path_,
+std::string Recorder<M>::write(const UpdateReport& report, const Assessment& found, const TrainState<M>& s,
+                               double seconds) {
+  const std::string line =
       format("%llu,%llu,%.3f,%.6g,%.6g,%.6g,%.6f,%.6f,", static_cast<unsigned long long>(report.update),
              static_cast<unsigned long long>(report.epoch), seconds, report.learning_rate,
              report.gradient_norm, report.step_norm, report.data_free_energy, report.chain_free_energy) +
-          likelihood_cells(found) + "," + std::visit(LadderCells{memory_}, s.ladder) + "," +
-          mixing_cells(report) + "," + step_cells(report) + "," + trust_cell(found));
+      likelihood_cells(found) + "," + std::visit(LadderCells{memory_}, s.ladder) + "," +
+      mixing_cells(report) + "," + step_cells(report) + "," + trust_cell(found) + "," +
+      std::visit(RungCells(), s.ladder);
+  append_line(path_, line);
+  return line;
 }
 
 std::string Assessment::words() const {
@@ -191,6 +237,31 @@ std::string Assessment::words() const {
   if (!std::isnan(validation.log_likelihood))
     all += format(", validation %.3f nats", validation.log_likelihood);
   if (!trusted()) all += ", not to be trusted";
+  return all;
+}
+
+Facts facts(const TrainingResult& result) {
+  const TrainingVerdict& verdict = result.verdict;
+  Facts all = {{"out", result.directory.string()},
+               {"updates", static_cast<std::int64_t>(result.updates)},
+               {"seconds", result.seconds}};
+  if (result.trusted) all.emplace_back("trusted", *result.trusted);
+  if (result.validates) all.emplace_back("best_validation_log_likelihood", result.best_validation);
+  all.emplace_back("verdict", verdict.words());
+  // Of the model that is offered.
+  all.emplace_back("split", std::string(verdict.of_validation ? "valid" : "train"));
+  all.emplace_back("log_likelihood", verdict.likelihood);
+  all.emplace_back("log_partition_se", verdict.likelihood_error);
+  all.emplace_back("independent_log_likelihood", verdict.independent);
+  if (verdict.gaussian) all.emplace_back("gaussian_log_likelihood", *verdict.gaussian);
+  all.emplace_back("r_hat", verdict.r_hat);
+  all.emplace_back("effective_draws", verdict.effective_draws);
+  all.emplace_back("cluster_variation", verdict.cluster_variation);
+  if (verdict.overfitting) all.emplace_back("overfitting", *verdict.overfitting);
+  if (verdict.rising) all.emplace_back("rising", *verdict.rising);
+  all.emplace_back("watched", verdict.watched);
+  all.emplace_back("offered_update",
+                   static_cast<std::int64_t>(verdict.offered_update.value_or(result.updates)));
   return all;
 }
 

@@ -44,7 +44,7 @@ void remove_temporaries(const fs::path& directory) {
     // Only those of this program's own files.
     const std::string of = entry.path().stem().stem().string();
     const bool own = of == "checkpoint" || of == "best" || of == "config" || of == "metrics" ||
-                     of == "features" || of == "samples" ||
+                     of == "data" || of == "features" || of == "samples" ||
                      of.find_first_not_of("0123456789") == std::string::npos;
     if (own) fs::remove(entry.path());
   }
@@ -89,9 +89,10 @@ void RunDirectory::remove_best_but(std::uint64_t update) const {
   if (found && *found != static_cast<double>(update)) remove_file(best());
 }
 
-void RunDirectory::remove_products() const {
+void RunDirectory::remove_products(const fs::path& trained_on) const {
   for (const std::uint64_t update : checkpoint_updates(history_of(directory_))) remove_file(kept(update));
   for (const fs::path& path : {best(), metrics(), features(), samples()}) remove_file(path);
+  if (trained_on != fs::absolute(data())) remove_file(data());
 }
 
 void RunDirectory::prune(std::uint64_t keep) const {

@@ -52,7 +52,7 @@ SampleResult result_of(const ModelFile<M>& file, const SamplingOptions& options,
   // A mean can be given back.
   if (!file.preprocessing.only_centres()) result.preprocessing = file.preprocessing;
   result.mixing = assess_mixing(drawn.trace, drawn.n_warm);
-  result.traced_draws = drawn.trace.draws() * drawn.trace.free_energy.size();
+  result.trace = std::move(drawn.trace);
   const bool in_rounds = options.ladder == SampleLadder::kTemperature;
   result.sweeps = drawn.rounds * (in_rounds ? as_count(options.swap_every) : std::uint64_t{1});
   const auto count = static_cast<double>(result.count);
@@ -195,8 +195,8 @@ std::string words(const SampleResult& result) {
   }
   return text +
          format("autocorrelation time %.1f draws, %.0f effective of %zu, R-hat %.3f: ",
-                result.mixing.autocorrelation_time, result.mixing.effective_sample_size, result.traced_draws,
-                result.mixing.r_hat) +
+                result.mixing.autocorrelation_time, result.mixing.effective_sample_size,
+                result.trace.draws() * result.trace.free_energy.size(), result.mixing.r_hat) +
          result.mixing.verdict;
 }
 

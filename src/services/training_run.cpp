@@ -14,6 +14,7 @@
 #include "tempera/services/pictures.hpp"
 #include "tempera/services/run_directory.hpp"
 #include "tempera/train/staged.hpp"
+#include "training_data.hpp"
 
 namespace tempera {
 
@@ -46,6 +47,8 @@ void Checkpointer<M>::save_best(const TrainState<M>& s, LogZAudit<M>& audit) {
 
 namespace {
 
+namespace fs = std::filesystem;
+
 /// A model is chosen once its gain is this many standard errors of log Z, and the error at most so many nats.
 constexpr double kChoiceErrors = 4.0;
 constexpr double kChoiceNats = 0.1;
@@ -53,59 +56,18 @@ constexpr double kChoiceNats = 0.1;
 /// How a line of config.toml begins that tells of a change.
 constexpr const char* kChange = "# From update ";
 
-/// Training and validation cases, and how grey ones became binary.
-template <EnergyModel M>
-struct RunData {
-  DataFile file;
-  Binarization rule;
-  Preprocessing steps;  // of the machine, and the coordinates that it sees their outcome in: of real values
-  Standardisation units;
-  typename M::Data train;
-  typename M::Data valid;  // no cases where none are needed
-};
-
-/// Rows of a split, raw ones with the machine's own steps applied.
-template <EnergyModel M>
-Matrix prepared_rows(const RunData<M>& data, const std::string& split) {
-  Matrix rows = real_rows(data.file.split(split));
-  return data.file.preprocessing.empty() && !data.steps.empty() ? data.steps.apply(std::move(rows)) : rows;
-}
-
-/// Values of a split as a machine takes them, unseen: bits by a rule, or real numbers, standardised.
-template <EnergyModel M>
-typename M::Data values_of(const RunData<M>& data, const std::string& split) {
-  if constexpr (HasUnits<M>) {
-    return standardised<M>(prepared_rows(data, split), data.units, weights_of(data.file.split(split)));
-  } else {
-    return binarize(data.file, split, data.rule);
-  }
-}
-
 /// The steps and coordinates that a machine is to see real values in; those of its checkpoint where it goes
-/// on. Values whose machines know no centre are centred by a step, unless there are steps or exact zeros.
+/// on.
 template <HasUnits M>
 void fit_coordinates(const RunDirectory& run, const TrainOptions& options, Start start, RunData<M>& data,
                      Listener& listener) {
-  data.steps = data.file.preprocessing;
   const bool goes_on = start == Start::kCheckpoint;
-  if (goes_on || !options.init.from.empty()) {
-    const ModelFile<M> file =
-        read_model_as<M>(goes_on ? run.latest() : std::filesystem::path(options.init.from));
-    if (data.steps.empty()) data.steps = file.preprocessing;
-    data.units = file.units;
-    return;
-  }
-  const CaseWeights weights = weights_of(data.file.split("train"));
-  const Matrix rows = real_rows(data.file.split("train"));
-  const UnitFreedom freedom =
-      with_standard_reference<M>(M::shape_from(options.machine, rows.cols())).unit_freedom();
-  if (freedom == UnitFreedom::kScale && !M::kExactZeros && !options.machine.box && data.steps.empty()) {
-    PreprocessingRequest request;
-    request.centre = true;
-    data.steps = fit_preprocessing(rows, request, weights);
-    listener.note("the mean of the train split is subtracted from every case; it stays in the model");
-  }
-  data.units = fit_standardisation(prepared_rows(data, "train"), freedom, M::kExactZeros, weights);
+  if (!goes_on && options.init.from.empty()) return fit_coordinates(options.machine, data, listener);
+  data.steps = data.file.preprocessing;
+  const ModelFile<M> file =
+      read_model_as<M>(goes_on ? run.latest() : std::filesystem::path(options.init.from));
+  if (data.steps.empty()) data.steps = file.preprocessing;
+  data.units = file.units;
 }
 
 /// Draws the valid split of data that have none from the training cases.
@@ -254,12 +216,6 @@ void draw_pictures(const Engine<M>& engine, const RunDirectory& run, const std::
   write_picture(picture_of_chains(result, population.chains), run.samples());
 }
 
-/// Variance along the direction in which cases vary most; known of bits alone.
-double variance_of(const BinaryData& data) {
-  return largest_variance(data, StreamFactory().engine(Purpose::kClusters, 0));
-}
-double variance_of(const RealData&) { return 0.0; }
-
 /// Lines of config.toml that tell which values changed at which update, those of earlier resumes first.
 std::string changes_of(const RunDirectory& run, const TrainOptions& options, std::uint64_t update,
                        bool goes_on) {
@@ -305,8 +261,8 @@ class Run {
     const auto total = static_cast<double>(report.total);
     const double done = static_cast<double>(report.update) / total;
     const double speed = (done - first) * total / std::max(1e-9, seconds);
-    stopped_ =
-        listener_.progress("training", done, format("%.0f updates/s", speed) + score_) == Control::kStop;
+    const Control wish = listener_.progress("training", done, format("%.0f updates/s", speed) + score_);
+    stopped_ = stopped_ || wish == Control::kStop;
   }
 
   /// A disk that is full for a while costs no work: the next checkpoint is tried again, and the last must
@@ -411,7 +367,8 @@ TrainingResult Run<M>::operator()(Start start) {
   // An old run that is replaced goes once the first checkpoint of the new one is safe.
   if (!goes_on) checkpointer.write_latest(state, nullptr);
   write_file(run_.config(), changes_of(run_, options_, state.update, goes_on) + to_toml(options_));
-  if (!goes_on) run_.remove_products();
+  if (!goes_on) run_.remove_products(options_.data.data.name);
+  if (options_.data.data.arrays != nullptr) write_data(*options_.data.data.arrays, run_.data());
 
   write_file(run_.metrics(), kept.text);
   const Stopwatch watch(kept.seconds);
@@ -434,7 +391,8 @@ TrainingResult Run<M>::operator()(Start start) {
       found = audit.settled(std::move(found), s, std::min(*gain / kChoiceErrors, kChoiceNats));
     last = found;
     score_ = found.words();
-    recorder.write(report, found, s, watch.total());
+    const std::string row = recorder.write(report, found, s, watch.total());
+    stopped_ = listener_.report(facts_of_metrics(row)) == Control::kStop;
     verdict_.r_hat = report.r_hat;
     verdict_.effective_draws = report.effective_sample_size;
     verdict_.cluster_variation = report.cluster_variation;
@@ -531,9 +489,11 @@ TrainingResult run_training_of(const std::filesystem::path& directory, const Tra
     throw WriteError(directory.string() +
                      ": holds a run already; --force replaces it, tempera resume continues it");
   const RunData<M> data = read_data<M>(run, options, start, listener);
-  const TrainOptions resolved =
+  TrainOptions resolved =
       resolve<M>(options, data.train.n_visible(), data.train.n_cases(), variance_of(data.train),
                  data.file.splits.count("valid") > 0, data.train.weights());
+  // Arrays of the calling program stay with the run.
+  if (resolved.data.data.arrays != nullptr) resolved.data.data.name = fs::absolute(run.data()).string();
   typename M::Shape shape = M::shape_from(resolved.machine, data.train.n_visible());
   if constexpr (HasUnits<M>) shape = M::in_units(std::move(shape), data.units);
   const M model(std::move(shape), M::fit_reference(data.train));

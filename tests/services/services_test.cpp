@@ -46,7 +46,7 @@ class Services : public testing::Test {
     table.rows = 8;
     table.columns = 3;
     for (int n = 0; n < 8; ++n) {
-      for (int i = 0; i < 3; ++i) table.bytes.push_back(static_cast<std::uint8_t>(n >> i & 1));
+      for (int i = 0; i < 3; ++i) table.bytes.own().push_back(static_cast<std::uint8_t>(n >> i & 1));
       data.names["test"].push_back("case " + std::to_string(n));
     }
     data.splits["train"] = table;

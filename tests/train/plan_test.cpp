@@ -41,6 +41,7 @@ struct Change {
   void operator()(std::int64_t& x) const { x += 3; }
   void operator()(double& x) const { x = 0.5 * x + 0.125; }
   void operator()(std::string& x) const { x += "-changed"; }
+  void operator()(DataSource& x) const { x.name += "-changed"; }
   template <Named E>
   void operator()(E& x) const {
     x = x == Names<E>::table.back().value ? Names<E>::table.front().value : Names<E>::table.back().value;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,28 @@
 #include "tempera/core/option.hpp"
 
 namespace tempera {
+
+struct DataFile;  // io/data_files.hpp; options hand it on unseen
+
+/// Where cases come from: a built-in set or a file by its name, or arrays that the calling program has made,
+/// which are called by the name in messages alone.
+struct DataSource {
+  std::string name;
+  std::shared_ptr<const DataFile> arrays;
+
+  DataSource(std::string called = {},
+             std::shared_ptr<const DataFile> made = nullptr)  // NOLINT: a name is one
+      : name(std::move(called)), arrays(std::move(made)) {}
+  DataSource(const char* called) : name(called) {}  // NOLINT
+
+  [[nodiscard]] bool empty() const { return name.empty() && arrays == nullptr; }
+};
+
+inline std::string text_of(const DataSource& source) { return source.name; }
+inline bool assign(DataSource& source, std::string_view text) {
+  source = {std::string(text)};
+  return true;
+}
 
 /// How grey data becomes binary, and of a threshold where it lies.
 using BinarizeChoice = Leveled<BinarizeMethod>;

@@ -11,6 +11,7 @@
 
 #include "tempera/core/dataset.hpp"
 #include "tempera/core/reading.hpp"
+#include "tempera/io/cells.hpp"
 #include "tempera/io/preprocessing.hpp"
 
 namespace tempera {
@@ -19,8 +20,8 @@ namespace tempera {
 struct Table {
   Index rows = 0;
   Index columns = 0;
-  std::vector<std::uint8_t> bytes;
-  std::vector<float> floats;
+  Cells<std::uint8_t> bytes;
+  Cells<float> floats;
   std::vector<double> weights;  // of the rows, positive; empty where each counts once
 
   [[nodiscard]] bool is_bytes() const { return floats.empty(); }
@@ -52,6 +53,10 @@ struct DataFile {
 /// inside and how to choose where that is open; UsageError where a column is named that there is not.
 DataFile load_data(const std::string& name, const ReadingOptions& reading = {},
                    bool allow_non_finite = false);
+
+/// Data as `load_data` gives them of tables that are there already: the columns that are asked for, weights,
+/// missing values. Errors as those of load_data.
+DataFile settled(DataFile data, const ReadingOptions& reading = {}, bool allow_non_finite = false);
 
 /// The wanted arrays of a NumPy archive that are there, by name; of a single array, that one, by the file's
 /// stem. Arrays of one axis have one column. Throws NoInputError or DataError.

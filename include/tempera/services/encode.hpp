@@ -11,7 +11,7 @@
 namespace tempera {
 
 struct EncodeOptions {
-  std::string data;
+  DataSource data;
   BinarizeChoice binarize;
   ColumnOptions columns;
   std::int64_t seed = 1;

@@ -25,7 +25,7 @@ struct FeatureOptions {
   std::string shape;  // HEIGHTxWIDTH; empty: the file's
   ColumnOptions columns;
   FilterOrder sort = FilterOrder::kNorm;
-  std::string data;
+  DataSource data;
   std::string samples;
 
   template <class F, class... S>

@@ -74,7 +74,7 @@ struct EstimateOptions {
 std::vector<Violation> check(const EstimateOptions& options);
 
 struct LikelihoodOptions {
-  std::string data;  // empty: log Z alone
+  DataSource data;  // empty: log Z alone
   std::string split = "test";
   BinarizeChoice binarize;
   ColumnOptions columns;

@@ -6,6 +6,7 @@
 
 #include "tempera/core/errors.hpp"
 #include "tempera/core/observer.hpp"
+#include "tempera/services/facts.hpp"
 
 namespace tempera {
 
@@ -25,6 +26,9 @@ class Listener {
   virtual Control progress(const std::string& /*stage*/, double /*fraction*/, const std::string& /*detail*/) {
     return Control::kContinue;
   }
+  /// A row of metrics.csv that has been written; what is not known is NaN, flow and live units are lists.
+  /// kStop ends the training after this update, with a checkpoint.
+  virtual Control report(const Facts& /*row*/) { return Control::kContinue; }
 };
 
 /// The listener stopped the work.

@@ -82,7 +82,7 @@ void write_model(const std::filesystem::path& path, const ModelFile<M>& file, co
 void write_provenance(Hdf5Writer& file, std::int64_t seed);
 
 /// A data set, with what is remarkable of it told to the listener. Throws as load_data.
-DataFile read_data_file(const std::string& data, const ReadingOptions& reading, Listener& listener);
+DataFile read_data_file(const DataSource& data, const ReadingOptions& reading, Listener& listener);
 
 /// Which cases of a data set a model is to see, and how grey ones become binary: `method` and `seed`, or as
 /// the model's own file says where the method is kNone.

@@ -15,7 +15,7 @@ struct PruneOptions {
   std::int64_t rounds = 14;
   std::int64_t refit = 0;
   double lr = 0.05;
-  std::string data;
+  DataSource data;
   std::string split = "test";
   BinarizeChoice binarize;
   ColumnOptions columns;

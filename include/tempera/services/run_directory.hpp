@@ -30,11 +30,14 @@ class RunDirectory {
   void remove_best_but(std::uint64_t update) const;
   [[nodiscard]] std::filesystem::path kept(std::uint64_t update) const;
   [[nodiscard]] std::filesystem::path metrics() const { return directory_ / "metrics.csv"; }
+  /// What a run was trained on that was given arrays.
+  [[nodiscard]] std::filesystem::path data() const { return directory_ / "data.h5"; }
   [[nodiscard]] std::filesystem::path features() const { return directory_ / "features.png"; }
   [[nodiscard]] std::filesystem::path samples() const { return directory_ / "samples.png"; }
 
-  /// Removes what an earlier run left beside its latest checkpoint and its configuration.
-  void remove_products() const;
+  /// Removes what an earlier run left beside its latest checkpoint and its configuration, but for the data
+  /// that the new one is trained on.
+  void remove_products(const std::filesystem::path& trained_on) const;
   /// Removes kept checkpoints but for the `keep` latest ones.
   void prune(std::uint64_t keep) const;
 

@@ -57,7 +57,7 @@ struct SamplingOptions {
   std::int64_t swap_every = 1;
   std::int64_t ensembles = 8;
   SampleStart start = SampleStart::kReference;
-  std::string data;
+  DataSource data;
   BinarizeChoice binarize;
   ColumnOptions columns;
   std::int64_t clusters = 8;
@@ -142,7 +142,7 @@ struct SampleResult {
   std::vector<SampledLayer> layers;  // the visibles first
   TilePicture picture;               // of the first chains
   MixingReport mixing;               // the verdict
-  std::size_t traced_draws = 0;      // that it rests on, of all chains
+  Trace trace;                       // that it rests on, the chains that started at data first
   double independent = 0.0;          // samples' worth of independent ones; with a ladder alone
   std::optional<LadderReport> report;
   std::optional<ClusterReport> clusters;

@@ -44,7 +44,7 @@ struct Names<ScoreMethod> {
 };
 
 struct ScoreOptions {
-  std::string data;
+  DataSource data;
   std::string split = "test";
   BinarizeChoice binarize;
   ColumnOptions columns;

@@ -7,6 +7,7 @@
 
 #include "tempera/estimate/likelihood.hpp"
 #include "tempera/parallel/tasks.hpp"
+#include "tempera/services/facts.hpp"
 #include "tempera/services/listener.hpp"
 #include "tempera/services/log_z_doubt.hpp"
 #include "tempera/services/verdict.hpp"
@@ -54,7 +55,11 @@ struct TrainingResult {
   [[nodiscard]] std::string words() const;
 };
 
-/// Trains into a directory, and leaves a checkpoint whatever ends it. Throws ConfigError naming every
+/// All of it by names, as --json prints it. What is not known is NaN.
+Facts facts(const TrainingResult& result);
+
+/// Trains into a directory, and leaves a checkpoint whatever ends it. Arrays that it is given stay there as
+/// data.h5, so that the run can be resumed and looked at. Throws ConfigError naming every
 /// violation, DataError, NumericalError (the last good checkpoint is kept) or WriteError. Interrupted where
 /// the listener stops before the first checkpoint is due to change.
 TrainingResult run_training(const std::filesystem::path& directory, const TrainOptions& options, Start start,

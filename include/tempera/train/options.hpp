@@ -69,7 +69,7 @@ struct InitOptions {
 };
 
 struct DataOptions {
-  std::string data;
+  DataSource data;
   BinarizeChoice binarize;
   ColumnOptions columns;
   std::string shape;

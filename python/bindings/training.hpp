@@ -1,0 +1,10 @@
+// Training runs.
+#pragma once
+
+#include "values.hpp"
+
+namespace tempera::python {
+
+void bind_training(nb::module_& module);
+
+}  // namespace tempera::python
