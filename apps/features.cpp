@@ -17,6 +17,7 @@ struct Options {
 };
 
 int run(const Options& options) {
+  require_features(options.out);
   ConsoleListener listener(options.common.quiet);
   const FeatureResult result = find_features(read_model(options.model, listener), options.features, listener);
   write_features(result, options.out);
@@ -35,7 +36,7 @@ void setup_features(CLI::App& program, int& exit_code) {
       *program.add_subcommand("features", "learned filters, as a picture (each normalised) or HDF5");
   app.add_option("MODEL", options->model, "model file, checkpoint or run directory")->required();
   app.add_option("--out", options->out,
-                 "PNG file, or .h5: /features/filters (n_hidden, n_visible) with what --sort measures")
+                 "picture (.png, .svg or .pdf), or .h5: /features/filters (n_hidden, n_visible) with what --sort measures")
       ->required();
   bind_options(app, options->features);
   add_common_options(app, options->common);

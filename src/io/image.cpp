@@ -1,18 +1,13 @@
 #include "tempera/io/image.hpp"
 
-#include <png.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
 
-#include "tempera/core/errors.hpp"
-#include "tempera/io/files.hpp"
-
 namespace tempera {
 namespace {
 
-using Colour = std::array<std::uint8_t, 3>;
+using Rgb = std::array<std::uint8_t, 3>;
 
 std::uint8_t level(float x) {
   return static_cast<std::uint8_t>(std::lround(255.0F * std::clamp(x, 0.0F, 1.0F)));
@@ -35,14 +30,14 @@ Scale scale_of(const std::vector<float>& tile, ColourMap map) {
 }
 
 /// White in the middle; towards (0.70, 0.02, 0.15) above and (0.02, 0.19, 0.58) below.
-Colour diverging(float part) {
+Rgb diverging(float part) {
   const float t = std::clamp(2.0F * part - 1.0F, -1.0F, 1.0F);
   const std::array<float, 3> end = t > 0 ? std::array{0.70F, 0.02F, 0.15F} : std::array{0.02F, 0.19F, 0.58F};
   const float m = std::abs(t);
   return {level(1 + m * (end[0] - 1)), level(1 + m * (end[1] - 1)), level(1 + m * (end[2] - 1))};
 }
 
-Colour colour_of(const std::vector<float>& tile, const PictureShape& shape, Index row, Index column,
+Rgb colour_of(const std::vector<float>& tile, const PictureShape& shape, Index row, Index column,
                  const Scale& scale, ColourMap map) {
   const auto part = [&](Index channel) { return scale.part(tile[shape.index(row, column, channel)]); };
   if (shape.channels == 3) return {level(part(0)), level(part(1)), level(part(2))};
@@ -90,7 +85,7 @@ Image tile_grid(const std::vector<std::vector<float>>& tiles, const PictureShape
     const Index left = kGap + n % across * (wide + kGap);
     for (Index r = 0; r < high; ++r) {
       for (Index c = 0; c < wide; ++c) {
-        const Colour colour = colour_of(tiles[k], shape, r * shape.height / high, c / zoom, scales[k], map);
+        const Rgb colour = colour_of(tiles[k], shape, r * shape.height / high, c / zoom, scales[k], map);
         std::copy(colour.begin(), colour.end(),
                   image.rgb.begin() + ((top + r) * image.columns + left + c) * 3);
       }
@@ -99,22 +94,18 @@ Image tile_grid(const std::vector<std::vector<float>>& tiles, const PictureShape
   return image;
 }
 
-void write_png(const Image& image, const std::filesystem::path& path) {
-  png_image png{};
-  png.version = PNG_IMAGE_VERSION;
-  png.width = static_cast<png_uint_32>(image.columns);
-  png.height = static_cast<png_uint_32>(image.rows);
-  png.format = PNG_FORMAT_RGB;
-  png_alloc_size_t size = 0;
-  if (png_image_write_to_memory(&png, nullptr, &size, 0, image.rgb.data(), 0, nullptr) == 0) {
-    throw WriteError(path.string() + ": " + png.message);
+Image colours_of(const std::vector<float>& tile, const PictureShape& shape, ColourMap map) {
+  Image image;
+  image.rows = shape.height;
+  image.columns = shape.width;
+  const Scale scale = scale_of(tile, map);
+  for (Index r = 0; r < shape.height; ++r) {
+    for (Index c = 0; c < shape.width; ++c) {
+      const Rgb colour = colour_of(tile, shape, r, c, scale, map);
+      image.rgb.insert(image.rgb.end(), colour.begin(), colour.end());
+    }
   }
-  std::string bytes(size, '\0');
-  if (png_image_write_to_memory(&png, bytes.data(), &size, 0, image.rgb.data(), 0, nullptr) == 0) {
-    throw WriteError(path.string() + ": " + png.message);
-  }
-  bytes.resize(size);
-  write_file(path, bytes);
+  return image;
 }
 
 }  // namespace tempera

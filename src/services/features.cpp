@@ -143,6 +143,10 @@ TilePicture picture_of_filters(const FeatureResult& features) {
   return picture;
 }
 
+void require_features(const std::filesystem::path& path) {
+  if (!is_hdf5_name(path)) require_picture(path);
+}
+
 void write_features(const FeatureResult& features, const std::filesystem::path& path) {
   if (!is_hdf5_name(path)) {
     write_picture(picture_of_filters(features), path);

@@ -7,6 +7,7 @@
 #include "tempera/core/errors.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/io/files.hpp"
+#include "tempera/services/metrics.hpp"
 
 namespace tempera {
 namespace {
@@ -175,24 +176,40 @@ KeptMetrics metrics_until(const std::filesystem::path& path, std::uint64_t updat
   return kept;
 }
 
-std::vector<CurvePoint> read_curve(const std::filesystem::path& path) {
+std::vector<double> Metrics::column(std::string_view name) const {
+  const auto at = static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
+  std::vector<double> numbers;
+  for (const std::vector<std::string>& row : rows)
+    numbers.push_back(at < row.size() && !row[at].empty() ? std::strtod(row[at].c_str(), nullptr) : kNotKnown);
+  return numbers;
+}
+
+Metrics read_metrics(const std::filesystem::path& path) {
+  Metrics metrics;
+  if (!std::filesystem::exists(path)) return metrics;
   std::istringstream lines(read_file(path));
   std::string line;
   std::getline(lines, line);
-  const std::vector<std::string> names = cells_of(line);
+  metrics.names = cells_of(line);
+  while (std::getline(lines, line) && !lines.eof()) {
+    metrics.rows.push_back(cells_of(line));
+    if (metrics.rows.back().size() != metrics.names.size()) metrics.rows.pop_back();
+  }
+  return metrics;
+}
+
+std::vector<CurvePoint> read_curve(const std::filesystem::path& path) {
+  const Metrics metrics = read_metrics(path);
+  const std::vector<double> update = metrics.column("update");
+  const std::vector<double> train = metrics.column("train_log_likelihood");
+  const std::vector<double> validation = metrics.column("validation_log_likelihood");
+  const std::vector<double> error = metrics.column("log_partition_standard_error");
+  const std::vector<double> trusted = metrics.column("trusted");
   std::vector<CurvePoint> curve;
-  while (std::getline(lines, line)) {
-    const std::vector<std::string> row = cells_of(line);
-    const auto number = [&](std::string_view name) {
-      const auto column =
-          static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
-      return column < row.size() && !row[column].empty() ? std::strtod(row[column].c_str(), nullptr)
-                                                         : std::numeric_limits<double>::quiet_NaN();
-    };
+  for (std::size_t k = 0; k < update.size(); ++k) {
     // What is not trusted tells nothing; rows of an earlier version do not say.
-    if (number("trusted") == 0.0) continue;
-    curve.push_back({static_cast<std::uint64_t>(number("update")), number("train_log_likelihood"),
-                     number("validation_log_likelihood"), number("log_partition_standard_error")});
+    if (trusted[k] != 0.0)
+      curve.push_back({static_cast<std::uint64_t>(update[k]), train[k], validation[k], error[k]});
   }
   return curve;
 }

@@ -44,7 +44,7 @@ void remove_temporaries(const fs::path& directory) {
     // Only those of this program's own files.
     const std::string of = entry.path().stem().stem().string();
     const bool own = of == "checkpoint" || of == "best" || of == "config" || of == "metrics" ||
-                     of == "data" || of == "features" || of == "samples" ||
+                     of == "data" || of == "curves" || of == "features" || of == "samples" ||
                      of.find_first_not_of("0123456789") == std::string::npos;
     if (own) fs::remove(entry.path());
   }
@@ -91,7 +91,7 @@ void RunDirectory::remove_best_but(std::uint64_t update) const {
 
 void RunDirectory::remove_products(const fs::path& trained_on) const {
   for (const std::uint64_t update : checkpoint_updates(history_of(directory_))) remove_file(kept(update));
-  for (const fs::path& path : {best(), metrics(), features(), samples()}) remove_file(path);
+  for (const fs::path& path : {best(), metrics(), curves(), features(), samples()}) remove_file(path);
   if (trained_on != fs::absolute(data())) remove_file(data());
 }
 

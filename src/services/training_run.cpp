@@ -206,6 +206,7 @@ void draw_pictures(const Engine<M>& engine, const RunDirectory& run, const std::
                    const TrainState<M>& state) {
   const ModelFile<M> result = read_model_as<M>(model);
   write_picture(picture_of_filters(features_of(result)), run.features());
+  drawing_of_curves(read_metrics(run.metrics())).write(run.curves());
   Population<M> population(reference_chains(engine, 100, Purpose::kSampling));
   if (!state.population.chains.blocks.empty()) {
     population.chains = select_chains(engine.model, state.population.chains, gradient_chains(state));

@@ -12,6 +12,7 @@
 #include "tempera/io/data_files.hpp"
 #include "tempera/io/files.hpp"
 #include "tempera/io/hdf5.hpp"
+#include "tempera/io/canvas.hpp"
 #include "tempera/io/image.hpp"
 
 namespace tempera {
@@ -271,8 +272,24 @@ TEST_F(Io, TilesStandWhereTheyShould) {
   const Index zoom = 8;
   EXPECT_EQ(pixel(2, 2), 255);
   EXPECT_EQ(pixel(2, 2 + zoom), 0);
-  write_png(image, file("a.png"));
-  EXPECT_EQ(read_file(file("a.png")).substr(1, 3), "PNG");
+}
+
+TEST_F(Io, DrawingsAreWrittenAsTheirNamesEnd) {
+  const auto drawn = [](const Colour& colour) {
+    auto canvas = std::make_unique<Canvas>(80.0, 40.0);
+    canvas->fill({10.0, 10.0, 30.0, 20.0}, colour);
+    canvas->line({{0.0, 0.0}, {80.0, 40.0}}, kInk);
+    canvas->text(5.0, 30.0, "log Z", 12.0);
+    canvas->image(tile_grid({{1.0F, 0.0F}}, {1, 2}, ColourMap::kGrey), {50.0, 5.0, 20.0, 12.0});
+    return canvas;
+  };
+  for (const auto& [name, begins] : {std::pair{"a.png", "\x89PNG"}, std::pair{"a.svg", "<?xml"}, std::pair{"a.pdf", "%PDF"}}) {
+    drawn(kBlue)->write(file(name));
+    EXPECT_EQ(read_file(file(name)).rfind(begins, 0), 0U) << name;
+    EXPECT_EQ(drawn(kBlue)->bytes(name), read_file(file(name))) << name;
+    EXPECT_NE(drawn(kGreen)->bytes(name), read_file(file(name))) << name;
+  }
+  EXPECT_THROW((void)drawn(kBlue)->bytes("a.txt"), UsageError);
 }
 
 TEST(Tiles, OfThreeChannelsAreDrawnInColour) {

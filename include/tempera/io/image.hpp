@@ -1,7 +1,6 @@
-// Pictures: grids of small images, and PNG files.
+// Pictures: grids of small images.
 #pragma once
 
-#include <filesystem>
 #include <vector>
 
 #include "tempera/core/types.hpp"
@@ -41,7 +40,7 @@ enum class ColourMap {
 Image tile_grid(const std::vector<std::vector<float>>& tiles, const PictureShape& shape, ColourMap map,
                 Index columns = 0);
 
-/// Throws WriteError. Written as one piece.
-void write_png(const Image& image, const std::filesystem::path& path);
+/// One tile by itself: a pixel for each of its values.
+Image colours_of(const std::vector<float>& tile, const PictureShape& shape, ColourMap map);
 
 }  // namespace tempera

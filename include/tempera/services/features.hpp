@@ -75,6 +75,9 @@ FeatureResult find_features(AnyModelFile model, const FeatureOptions& options, L
 /// by side, and cells of a table keep their places.
 TilePicture picture_of_filters(const FeatureResult& features);
 
+/// Throws UsageError where a path ends neither in .h5 nor as a picture does.
+void require_features(const std::filesystem::path& path);
+
 /// HDF5 where the path ends in .h5: /features/filters, /features/<sort> and /responses/<data>/... in the
 /// order of the hidden units. Else a picture. Throws WriteError.
 void write_features(const FeatureResult& features, const std::filesystem::path& path);

@@ -3,7 +3,8 @@
 
 #include <filesystem>
 
-#include "tempera/io/image.hpp"
+#include "tempera/io/canvas.hpp"
+#include "tempera/services/metrics.hpp"
 #include "tempera/mcmc/population.hpp"
 #include "tempera/services/model_io.hpp"
 
@@ -26,7 +27,15 @@ template <EnergyModel M>
 TilePicture picture_of_chains(const ModelFile<M>& file, const Chains<M>& chains,
                               Index count = kPicturedChains);
 
-/// Writes a PNG file. Throws WriteError.
-void write_picture(const TilePicture& picture, const std::filesystem::path& png);
+/// The picture, enlarged by whole pixels to at least 600 of its longer side; beside filters the scale of
+/// their colours.
+Canvas drawing_of(const TilePicture& picture);
+
+/// Writes PNG, SVG or PDF, as the name ends. Throws WriteError, UsageError.
+void write_picture(const TilePicture& picture, const std::filesystem::path& path);
+
+/// Likelihoods of training and validation cases with bands of one standard error, and log Z, as metrics.csv
+/// tells them.
+Canvas drawing_of_curves(const Metrics& metrics);
 
 }  // namespace tempera

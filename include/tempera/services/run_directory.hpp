@@ -32,6 +32,7 @@ class RunDirectory {
   [[nodiscard]] std::filesystem::path metrics() const { return directory_ / "metrics.csv"; }
   /// What a run was trained on that was given arrays.
   [[nodiscard]] std::filesystem::path data() const { return directory_ / "data.h5"; }
+  [[nodiscard]] std::filesystem::path curves() const { return directory_ / "curves.png"; }
   [[nodiscard]] std::filesystem::path features() const { return directory_ / "features.png"; }
   [[nodiscard]] std::filesystem::path samples() const { return directory_ / "samples.png"; }
 

@@ -1,0 +1,22 @@
+// metrics.csv, as it is read again.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace tempera {
+
+/// The columns of a table of numbers.
+struct Metrics {
+  std::vector<std::string> names;
+  std::vector<std::vector<std::string>> rows;  // cells, which may be empty or lists with blanks between
+
+  /// The numbers of a column: NaN where a cell is empty, or where there is no such column.
+  [[nodiscard]] std::vector<double> column(std::string_view name) const;
+};
+
+/// Rows that are whole; none where there is no file. A run that goes on may be read. Throws DataError.
+Metrics read_metrics(const std::filesystem::path& path);
+
+}  // namespace tempera
