@@ -94,6 +94,8 @@ int main(int argc, char** argv) {
   tempera::apps::setup_info(program, exit_code);
   tempera::apps::setup_import(program, exit_code);
   tempera::apps::setup_data(program, exit_code);
+  tempera::apps::setup_report(program, exit_code);
+  tempera::apps::setup_sweep(program, exit_code);
   tempera::apps::setup_prune(program, exit_code);
   tempera::apps::setup_encode(program, exit_code);
   tempera::apps::setup_bench(program, exit_code);

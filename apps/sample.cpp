@@ -68,7 +68,6 @@ int run(Options& options) {
   if (!options.diagnose && options.out.empty() && options.png.empty())
     throw UsageError("sample: --out or --png is required");
   if (!options.out.empty()) require_table(options.out, {options.model, options.sample.data.name});
-  if (!options.png.empty()) require_picture(options.png);
   if (!options.png.empty()) require_output(options.png, {options.model, options.sample.data.name});
   if (std::filesystem::is_directory(options.model)) options.sample.run = options.model;
   const Executor executor(options.common.threads);
@@ -106,7 +105,7 @@ void setup_sample(CLI::App& program, int& exit_code) {
       "equilibrium");
   app.add_option("--out", options->out,
                  "file of the samples: .h5 or .npz of all layers, .csv or .npy of the visibles");
-  app.add_option("--png", options->png, "picture (.png, .svg or .pdf) of P(v = 1 | h) of the first 100 chains");
+  app.add_option("--png", options->png, "picture (PNG; SVG or PDF where the name ends so) of P(v = 1 | h) of the first 100 chains");
   add_common_options(app, options->common);
   app.callback([options, &app, &exit_code] {
     require_used(app, options->sample.ladder);

@@ -26,22 +26,6 @@ fs::path own_directory() {
   return fs::canonical(file, error).parent_path();
 }
 
-/// TEMPERA_DATA_DIR, or beside this code, or where the build or the installation put the shipped files.
-std::string shipped(const std::string& file) {
-  std::vector<std::string> places;
-  if (const char* place = std::getenv("TEMPERA_DATA_DIR")) places.emplace_back(place);
-  if (const fs::path program = own_directory(); !program.empty()) {
-    for (const char* const place : {"data", "../data", "../share/tempera"})
-      places.push_back((program / place).string());
-  }
-  places.emplace_back(TEMPERA_SOURCE_DATA_DIR);
-  places.emplace_back(TEMPERA_INSTALLED_DATA_DIR);
-  for (const std::string& place : places) {
-    if (fs::exists(fs::path(place) / file)) return (fs::path(place) / file).string();
-  }
-  throw NoInputError(file + ": not found in " + places.front() + "; set TEMPERA_DATA_DIR");
-}
-
 /// 4 x 4 images, all rows or all columns uniform (MacKay 2003, p. 524): 16 + 16 equally likely draws, of
 /// which the empty and the full image occur twice. Entropy 3.379 nats. All splits are the whole distribution.
 void bars_and_stripes(DataFile& data) {
@@ -167,6 +151,21 @@ void fashion_mnist(DataFile& data) {
 
 }  // namespace
 
+std::string shipped_file(const std::string& file) {
+  std::vector<std::string> places;
+  if (const char* place = std::getenv("TEMPERA_DATA_DIR")) places.emplace_back(place);
+  if (const fs::path program = own_directory(); !program.empty()) {
+    for (const char* const place : {"data", "../data", "../share/tempera", "../../share/tempera"})
+      places.push_back((program / place).string());
+  }
+  places.emplace_back(TEMPERA_SOURCE_DATA_DIR);
+  places.emplace_back(TEMPERA_INSTALLED_DATA_DIR);
+  for (const std::string& place : places) {
+    if (fs::exists(fs::path(place) / file)) return (fs::path(place) / file).string();
+  }
+  throw NoInputError(file + ": not found in " + places.front() + "; set TEMPERA_DATA_DIR");
+}
+
 bool is_builtin(const std::string& name) {
   return name == "digits" || name == "bars-and-stripes" || name == "modes" || name.rfind("modes:", 0) == 0 ||
          name == "fashion-mnist" || name == "colours-positions";
@@ -175,7 +174,7 @@ bool is_builtin(const std::string& name) {
 bool load_builtin(const std::string& name, DataFile& data) {
   if (!is_builtin(name)) return false;
   if (name == "digits") {
-    data = load_data(shipped("digits.h5"));
+    data = load_data(shipped_file("digits.h5"));
     data.name = name;
   } else if (name == "bars-and-stripes") {
     bars_and_stripes(data);

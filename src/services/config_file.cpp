@@ -5,6 +5,7 @@
 #include <toml.hpp>
 
 #include "tempera/io/files.hpp"
+#include "tempera/services/sweep.hpp"
 
 namespace tempera {
 namespace {
@@ -136,26 +137,143 @@ std::string toml_of(const T& field, const char* none) {
 
 }  // namespace
 
-void read_config(const std::filesystem::path& path, TrainOptions& options) {
+namespace {
+
+/// The root of a file. Throws NoInputError, ConfigError.
+toml::value parsed(const std::filesystem::path& path) {
   const std::string content = read_file(path);
   refuse_nesting(path, content);
   // The parser would read beyond its end.
   if (!is_utf8(content)) throw ConfigError({{path.string(), "not TOML", "holds text that is not UTF-8"}});
   std::istringstream text(content);
-  toml::value root;
   try {
-    root = toml::parse(text, path.string());
+    return toml::parse(text, path.string());
   } catch (const std::exception& error) {
     throw ConfigError({{path.string(), "not TOML", one_line(error.what())}});
   }
-  std::vector<Violation> violations;
-  for (const auto& [key, value] : root.as_table()) {
-    if (value.is_table() && is_section(key)) {
-      for (const auto& [inner, field] : value.as_table()) read_value(inner, field, options, violations);
+}
+
+/// An option by its name, or those of a section.
+void read_entry(const std::string& key, const toml::value& value, TrainOptions& options,
+                std::vector<Violation>& violations) {
+  if (!value.is_table() || !is_section(key)) return read_value(key, value, options, violations);
+  for (const auto& [inner, field] : value.as_table()) read_value(inner, field, options, violations);
+}
+
+/// An option and the values that it is to have.
+struct Axis {
+  std::string option;
+  std::vector<toml::value> values;
+};
+
+/// Tables of [[list]], or one without options.
+std::vector<std::vector<Axis>> listed(const toml::value& root, std::vector<Violation>& violations) {
+  std::vector<std::vector<Axis>> all;
+  const auto found = root.as_table().find("list");
+  if (found == root.as_table().end()) return {{}};
+  if (!found->second.is_array()) {
+    violations.push_back({"list", one_line(toml::format(found->second)), "must be tables: [[list]]"});
+    return {{}};
+  }
+  for (const toml::value& one : found->second.as_array()) {
+    std::vector<Axis>& axes = all.emplace_back();
+    if (!one.is_table()) {
+      violations.push_back({"list", one_line(toml::format(one)), "must be a table: [[list]]"});
+      continue;
+    }
+    for (const auto& [option, value] : one.as_table()) axes.push_back({option, {value}});
+  }
+  return all;
+}
+
+/// Lists of [grid].
+std::vector<Axis> grid_of(const toml::value& root, std::vector<Violation>& violations) {
+  std::vector<Axis> axes;
+  const auto found = root.as_table().find("grid");
+  if (found == root.as_table().end()) return axes;
+  if (!found->second.is_table()) {
+    violations.push_back({"grid", one_line(toml::format(found->second)), "must be a table of lists: [grid]"});
+    return axes;
+  }
+  for (const auto& [option, values] : found->second.as_table()) {
+    if (!values.is_array() || values.as_array().empty()) {
+      violations.push_back({"grid." + option, one_line(toml::format(values)), "must be a list of values"});
     } else {
-      read_value(key, value, options, violations);
+      axes.push_back({option, {values.as_array().begin(), values.as_array().end()}});
     }
   }
+  return axes;
+}
+
+/// A value in the name of a directory.
+std::string name_part(const toml::value& value) {
+  std::string text = plain_text(value).value_or("");
+  for (char& c : text) {
+    const bool is_plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '-' || c == '+';
+    if (!is_plain) c = '_';
+  }
+  return text;
+}
+
+}  // namespace
+
+std::vector<SweepSetting> read_sweep(const std::filesystem::path& spec) {
+  constexpr std::size_t kMost = 100000;
+  const toml::value root = parsed(spec);
+  std::vector<Violation> violations;
+  TrainOptions base;
+  for (const auto& [key, value] : root.as_table()) {
+    if (key != "grid" && key != "list") read_entry(key, value, base, violations);
+  }
+  const std::vector<Axis> grid = grid_of(root, violations);
+  std::size_t count = 1;
+  for (const Axis& axis : grid) count = std::min(kMost + 1, count * axis.values.size());
+  std::vector<SweepSetting> settings;
+  for (const std::vector<Axis>& one : listed(root, violations)) {
+    if (count * (settings.size() / count + 1) > kMost) {
+      violations.push_back({spec.string(), "more than " + std::to_string(kMost) + " runs", "is too many"});
+      break;
+    }
+    for (std::size_t k = 0; k < count; ++k) {
+      SweepSetting setting{"", {}, base};
+      std::vector<std::pair<std::string, const toml::value*>> chosen;
+      for (const Axis& axis : one) chosen.emplace_back(axis.option, &axis.values.front());
+      std::size_t rest = k;
+      for (const Axis& axis : grid) {
+        chosen.emplace_back(axis.option, &axis.values[rest % axis.values.size()]);
+        rest /= axis.values.size();
+      }
+      // Tables have no order.
+      std::sort(chosen.begin(), chosen.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+      for (const auto& [option, value] : chosen) {
+        read_value(option, *value, setting.options, violations);
+        setting.varied.emplace_back(option, plain_text(*value).value_or(""));
+        setting.name += (setting.name.empty() ? "" : ",") + option + "=" + name_part(*value);
+      }
+      if (setting.name.empty()) setting.name = "run";
+      for (const Violation& found : check(setting.options)) violations.push_back(found);
+      settings.push_back(std::move(setting));
+    }
+  }
+  const auto same_options = [](const SweepSetting& a, const SweepSetting& b) {
+    return std::equal(a.varied.begin(), a.varied.end(), b.varied.begin(), b.varied.end(),
+                      [](const auto& x, const auto& y) { return x.first == y.first; });
+  };
+  std::sort(settings.begin(), settings.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  for (std::size_t k = 1; k < settings.size(); ++k) {
+    if (settings[k].name == settings[k - 1].name)
+      violations.push_back({spec.string(), settings[k].name, "is asked for twice"});
+    if (!same_options(settings[k], settings.front()))
+      violations.push_back({"list", settings[k].name, "must name the same options in every table"});
+  }
+  if (!violations.empty()) throw ConfigError(violations);
+  return settings;
+}
+
+void read_config(const std::filesystem::path& path, TrainOptions& options) {
+  const toml::value root = parsed(path);
+  std::vector<Violation> violations;
+  for (const auto& [key, value] : root.as_table()) read_entry(key, value, options, violations);
   if (!violations.empty()) throw ConfigError(violations);
 }
 

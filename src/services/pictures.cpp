@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tempera/core/format.hpp"
+#include "tempera/io/files.hpp"
 
 namespace tempera {
 
@@ -53,7 +54,9 @@ Canvas drawing_of(const TilePicture& picture) {
 }
 
 void write_picture(const TilePicture& picture, const std::filesystem::path& path) {
-  drawing_of(picture).write(path);
+  const std::string ending = path.extension().string();
+  const bool is_vector = ending == ".svg" || ending == ".pdf";
+  write_file(path, drawing_of(picture).bytes(is_vector ? path : std::filesystem::path("picture.png")));
 }
 
 namespace {

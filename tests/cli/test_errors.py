@@ -12,7 +12,7 @@ from harness import (BAD_CONFIG, BAD_DATA, CANNOT_WRITE, NO_INPUT, USAGE, CliTes
                      datasets, error_lines, fill_disk, mount_small_disk, random_bits, random_rbm, run, snapshot,
                      write_data, write_rbm)
 
-RUN_FILES = {"config.toml", "checkpoint.h5", "metrics.csv", "features.png", "samples.png", "best.h5"}
+RUN_FILES = {"config.toml", "checkpoint.h5", "metrics.csv", "curves.png", "features.png", "samples.png", "best.h5"}
 
 
 def train_args(data, out, *more, hidden=4, seed=1):

@@ -39,14 +39,14 @@ class RunDirectory(CliTest):
         run(*train_args(cls.run_dir, "--report-every", 50))
 
     def test_every_promised_file_is_there(self):
-        for name in ("config.toml", "checkpoint.h5", "metrics.csv", "features.png", "samples.png"):
+        for name in ("config.toml", "checkpoint.h5", "metrics.csv", "curves.png", "features.png", "samples.png"):
             self.assertTrue((self.run_dir / name).is_file(), name)
-        for name in ("features.png", "samples.png"):
+        for name in ("curves.png", "features.png", "samples.png"):
             self.assertGreaterEqual(min(png_size(self.run_dir / name)), 8)
 
     def test_nothing_temporary_is_left(self):
         self.assertEqual({path.name for path in self.run_dir.iterdir()} - {"checkpoints"},
-                         {"config.toml", "checkpoint.h5", "metrics.csv", "features.png", "samples.png"})
+                         {"config.toml", "checkpoint.h5", "metrics.csv", "curves.png", "features.png", "samples.png"})
 
     def test_metrics_have_one_row_per_report(self):
         updates = [int(row["update"]) for row in read_metrics(self.run_dir)]

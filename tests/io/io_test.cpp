@@ -286,8 +286,11 @@ TEST_F(Io, DrawingsAreWrittenAsTheirNamesEnd) {
   for (const auto& [name, begins] : {std::pair{"a.png", "\x89PNG"}, std::pair{"a.svg", "<?xml"}, std::pair{"a.pdf", "%PDF"}}) {
     drawn(kBlue)->write(file(name));
     EXPECT_EQ(read_file(file(name)).rfind(begins, 0), 0U) << name;
-    EXPECT_EQ(drawn(kBlue)->bytes(name), read_file(file(name))) << name;
     EXPECT_NE(drawn(kGreen)->bytes(name), read_file(file(name))) << name;
+    // Cairo numbers what is in an SVG from the start of the process.
+    if (std::string(name) != "a.svg") {
+      EXPECT_EQ(drawn(kBlue)->bytes(name), read_file(file(name))) << name;
+    }
   }
   EXPECT_THROW((void)drawn(kBlue)->bytes("a.txt"), UsageError);
 }

@@ -58,8 +58,8 @@ class Canvas {
   /// An image over an area; its pixels stay sharp.
   void image(const Image& image, const Rectangle& area);
 
-  /// The bytes of a file whose name ends in .png, .svg or .pdf: the same for the same drawing. Throws
-  /// UsageError for another ending.
+  /// The bytes of a file whose name ends in .png, .svg or .pdf: the same for the same drawings of a program.
+  /// Throws UsageError for another ending.
   [[nodiscard]] std::string bytes(const std::filesystem::path& path) const;
   /// Throws WriteError, UsageError.
   void write(const std::filesystem::path& path) const;

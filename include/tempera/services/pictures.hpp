@@ -31,7 +31,7 @@ TilePicture picture_of_chains(const ModelFile<M>& file, const Chains<M>& chains,
 /// their colours.
 Canvas drawing_of(const TilePicture& picture);
 
-/// Writes PNG, SVG or PDF, as the name ends. Throws WriteError, UsageError.
+/// Writes SVG or PDF where the name ends so, else PNG. Throws WriteError.
 void write_picture(const TilePicture& picture, const std::filesystem::path& path);
 
 /// Likelihoods of training and validation cases with bands of one standard error, and log Z, as metrics.csv
