@@ -36,7 +36,8 @@ void setup_features(CLI::App& program, int& exit_code) {
       *program.add_subcommand("features", "learned filters, as a picture (each normalised) or HDF5");
   app.add_option("MODEL", options->model, "model file, checkpoint or run directory")->required();
   app.add_option("--out", options->out,
-                 "picture (.png, .svg or .pdf), or .h5: /features/filters (n_hidden, n_visible) with what --sort measures")
+                 "picture (.png, .svg or .pdf), or .h5: /features/filters (n_hidden, n_visible) with what "
+                 "--sort measures")
       ->required();
   bind_options(app, options->features);
   add_common_options(app, options->common);

@@ -24,7 +24,8 @@ struct Options {
 /// Serves the page on the loopback device until a signal comes: what the files tell at the time of asking.
 int serve(const Options& options, const std::vector<std::filesystem::path>& runs) {
   httplib::Server server;
-  const auto answer = [&](httplib::Response& response, const char* type, const std::function<std::string(const std::string&)>& made) {
+  const auto answer = [&](httplib::Response& response, const char* type,
+                          const std::function<std::string(const std::string&)>& made) {
     Listener silent;
     try {
       response.set_content(made(report_data(runs, silent)), type);
@@ -35,7 +36,8 @@ int serve(const Options& options, const std::vector<std::filesystem::path>& runs
     }
   };
   server.Get("/", [&](const httplib::Request&, httplib::Response& response) {
-    answer(response, "text/html; charset=utf-8", [](const std::string& data) { return report_page(data, true); });
+    answer(response, "text/html; charset=utf-8",
+           [](const std::string& data) { return report_page(data, true); });
   });
   server.Get("/data.json", [&](const httplib::Request&, httplib::Response& response) {
     answer(response, "application/json", [](const std::string& data) { return data; });
@@ -71,9 +73,11 @@ int run(const Options& options) {
 void setup_report(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App& app = *program.add_subcommand(
-      "report", "one page of a run, or of several laid over each other: curves, ladder, pictures, weights, verdict");
+      "report",
+      "one page of a run, or of several laid over each other: curves, ladder, pictures, weights, verdict");
   app.add_option("DIR", options->runs, "run directories")->required();
-  app.add_option("--out", options->out, "the page, an HTML file that needs nothing else")->capture_default_str();
+  app.add_option("--out", options->out, "the page, an HTML file that needs nothing else")
+      ->capture_default_str();
   app.add_flag("--watch", options->watch,
                "serve the page on this machine alone, and keep it up to date while training runs");
   app.add_option("--port", options->port, "port of --watch; 0 takes one that is free")

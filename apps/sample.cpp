@@ -105,7 +105,8 @@ void setup_sample(CLI::App& program, int& exit_code) {
       "equilibrium");
   app.add_option("--out", options->out,
                  "file of the samples: .h5 or .npz of all layers, .csv or .npy of the visibles");
-  app.add_option("--png", options->png, "picture (PNG; SVG or PDF where the name ends so) of P(v = 1 | h) of the first 100 chains");
+  app.add_option("--png", options->png,
+                 "picture (PNG; SVG or PDF where the name ends so) of P(v = 1 | h) of the first 100 chains");
   add_common_options(app, options->common);
   app.callback([options, &app, &exit_code] {
     require_used(app, options->sample.ladder);

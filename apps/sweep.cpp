@@ -125,14 +125,15 @@ class Workers {
   std::map<std::string, int> failed_;
 };
 
-void report_best(const Options& options, const std::vector<SweepSetting>& settings, const std::vector<SweepResult>& results,
-                 Listener& listener) {
+void report_best(const Options& options, const std::vector<SweepSetting>& settings,
+                 const std::vector<SweepResult>& results, Listener& listener) {
   std::vector<std::size_t> order;
   for (std::size_t k = 0; k < settings.size(); ++k) {
     if (results[k].state == SweepState::kFinished) order.push_back(k);
   }
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return results[a].likelihood > results[b].likelihood; });
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return results[a].likelihood > results[b].likelihood;
+  });
   std::vector<fs::path> runs;
   for (std::size_t k = 0; k < std::min(kReported, order.size()); ++k)
     runs.push_back(directory_of(settings[order[k]], options.out));
@@ -146,7 +147,8 @@ void report_best(const Options& options, const std::vector<SweepSetting>& settin
 
 int run(const Options& options) {
   std::vector<SweepSetting> settings = read_sweep(options.spec);
-  for (SweepSetting& setting : settings) setting.options.data.data.name = absolute_data(setting.options.data.data.name);
+  for (SweepSetting& setting : settings)
+    setting.options.data.data.name = absolute_data(setting.options.data.data.name);
   if (options.only && *options.only >= static_cast<std::int64_t>(settings.size()))
     throw UsageError("sweep: --only " + std::to_string(*options.only) + ": there are settings 0 to " +
                      std::to_string(settings.size() - 1));
@@ -187,14 +189,16 @@ void setup_sweep(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App& app = *program.add_subcommand(
       "sweep", "many runs of one plan, over grids and lists of options; goes on where it was stopped");
-  app.add_option("SPEC", options->spec,
-                 "TOML file: options of train that hold for all, [grid] with lists of values, [[list]] with settings")
+  app.add_option(
+         "SPEC", options->spec,
+         "TOML file: options of train that hold for all, [grid] with lists of values, [[list]] with settings")
       ->required();
   app.add_option("--out", options->out, "directory: runs/, results.csv, report.html")->required();
   app.add_option("--jobs", options->jobs, "runs at a time, which share the threads")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  app.add_option("--only", options->only, "the setting of this number alone, from 0, in the order of their names: for job arrays")
+  app.add_option("--only", options->only,
+                 "the setting of this number alone, from 0, in the order of their names: for job arrays")
       ->check(CLI::NonNegativeNumber);
   add_common_options(app, options->common);
   app.callback([options, &exit_code] { exit_code = run(*options); });

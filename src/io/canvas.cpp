@@ -95,8 +95,8 @@ void Canvas::text(double x, double y, const std::string& words, double size, Ali
   cairo_text_extents(context, words.c_str(), &extents);
   cairo_translate(context, x, y);
   cairo_rotate(context, -degrees * std::acos(-1.0) / 180.0);
-  cairo_move_to(context,
-                align == Align::kLeft ? 0.0 : -extents.x_advance * (align == Align::kMiddle ? 0.5 : 1.0), 0.0);
+  cairo_move_to(
+      context, align == Align::kLeft ? 0.0 : -extents.x_advance * (align == Align::kMiddle ? 0.5 : 1.0), 0.0);
   cairo_show_text(context, words.c_str());
   cairo_restore(context);
 }
@@ -156,7 +156,8 @@ std::string Canvas::bytes(const std::filesystem::path& path) const {
   }
   if (ending == ".png") cairo_surface_write_to_png_stream(surface.get(), append, &bytes);
   cairo_surface_finish(surface.get());
-  if (const cairo_status_t status = cairo_surface_status(surface.get()); status != CAIRO_STATUS_SUCCESS && ending != ".png")
+  if (const cairo_status_t status = cairo_surface_status(surface.get());
+      status != CAIRO_STATUS_SUCCESS && ending != ".png")
     throw WriteError(path.string() + ": " + cairo_status_to_string(status));
   return bytes;
 }

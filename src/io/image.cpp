@@ -38,7 +38,7 @@ Rgb diverging(float part) {
 }
 
 Rgb colour_of(const std::vector<float>& tile, const PictureShape& shape, Index row, Index column,
-                 const Scale& scale, ColourMap map) {
+              const Scale& scale, ColourMap map) {
   const auto part = [&](Index channel) { return scale.part(tile[shape.index(row, column, channel)]); };
   if (shape.channels == 3) return {level(part(0)), level(part(1)), level(part(2))};
   if (map == ColourMap::kDiverging) return diverging(part(0));

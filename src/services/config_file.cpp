@@ -209,7 +209,8 @@ std::vector<Axis> grid_of(const toml::value& root, std::vector<Violation>& viola
 std::string name_part(const toml::value& value) {
   std::string text = plain_text(value).value_or("");
   for (char& c : text) {
-    const bool is_plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '-' || c == '+';
+    const bool is_plain =
+        std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '-' || c == '+';
     if (!is_plain) c = '_';
   }
   return text;

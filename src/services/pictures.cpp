@@ -49,7 +49,8 @@ Canvas drawing_of(const TilePicture& picture) {
   const char* const marks[] = {"1", "0", "-1"};
   for (int k = 0; k < 3; ++k)
     canvas.text(area.x + 24.0, area.y + 0.5 * k * area.height + 4.0, marks[k], 12.0);
-  canvas.text(area.x + 62.0, area.y + 0.5 * area.height, "of the filter's largest", 11.0, Align::kMiddle, 90.0);
+  canvas.text(area.x + 62.0, area.y + 0.5 * area.height, "of the filter's largest", 11.0, Align::kMiddle,
+              90.0);
   return canvas;
 }
 
@@ -111,7 +112,8 @@ class Axes {
     const auto part = [](double v, const std::pair<double, double>& range) {
       return std::clamp((v - range.first) / (range.second - range.first), 0.0, 1.0);
     };
-    return {area_.x + part(point.first, x_) * area_.width, area_.y + (1.0 - part(point.second, y_)) * area_.height};
+    return {area_.x + part(point.first, x_) * area_.width,
+            area_.y + (1.0 - part(point.second, y_)) * area_.height};
   }
 
   /// Multiples of 1, 2 or 5 times a power of ten.
@@ -160,7 +162,8 @@ Canvas drawing_of_curves(const Metrics& metrics) {
   likelihoods.curve(update, validation, metrics.column("validation_standard_error"), kVermilion);
   double x = 90.0;
   for (const auto& [name, colour, values] :
-       {std::tuple<const char*, Colour, const std::vector<double>&>{"training", kBlue, train}, {"validation", kVermilion, validation}}) {
+       {std::tuple<const char*, Colour, const std::vector<double>&>{"training", kBlue, train},
+        {"validation", kVermilion, validation}}) {
     if (std::all_of(values.begin(), values.end(), [](double v) { return std::isnan(v); })) continue;
     canvas.fill({x, 20.0, 22.0, 4.0}, colour);
     canvas.text(x + 28.0, 27.0, name, 13.0);

@@ -180,7 +180,8 @@ std::vector<double> Metrics::column(std::string_view name) const {
   const auto at = static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
   std::vector<double> numbers;
   for (const std::vector<std::string>& row : rows)
-    numbers.push_back(at < row.size() && !row[at].empty() ? std::strtod(row[at].c_str(), nullptr) : kNotKnown);
+    numbers.push_back(at < row.size() && !row[at].empty() ? std::strtod(row[at].c_str(), nullptr)
+                                                          : kNotKnown);
   return numbers;
 }
 

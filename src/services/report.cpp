@@ -146,7 +146,8 @@ std::string picture_of_cases(const DataFile& data) {
   picture.colours = ColourMap::kStretched;
   for (Index n = 0; n < std::min(kPicturedCases, table.rows); ++n) {
     std::vector<float>& tile = picture.tiles.emplace_back();
-    for (Index i = 0; i < table.columns; ++i) tile.push_back(static_cast<float>(table.at(n * table.columns + i)));
+    for (Index i = 0; i < table.columns; ++i)
+      tile.push_back(static_cast<float>(table.at(n * table.columns + i)));
   }
   return drawing_of(picture).bytes("cases.png");
 }
@@ -162,8 +163,9 @@ Json provenance_of(const Hdf5Reader& checkpoint) {
 
 /// As a shell takes a word.
 std::string shell_word(const std::string& word) {
-  const bool is_plain = word.find_first_not_of(
-                            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./:=") == std::string::npos;
+  const bool is_plain =
+      word.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./:=") ==
+      std::string::npos;
   if (is_plain && !word.empty()) return word;
   std::string text = "'";
   for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -202,7 +204,8 @@ Json run_data(const fs::path& run, Listener& listener) {
     if (fs::exists(latest)) {
       // A square that training guessed stands in the model.
       Listener silent;
-      std::visit([&](const auto& file) { data.visible_shape = file.visible_shape; }, read_model(latest, silent));
+      std::visit([&](const auto& file) { data.visible_shape = file.visible_shape; },
+                 read_model(latest, silent));
     }
     all["pictures"]["data"] = picture_of(picture_of_cases(data));
   } catch (const Error& error) {
@@ -217,7 +220,8 @@ Json run_data(const fs::path& run, Listener& listener) {
   const std::string name = shell_word(run.string());
   const std::string data = shell_word(options.data.data.name);
   all["commands"] = {"tempera train --config " + shell_word((run / "config.toml").string()) + " --out NEW",
-                     "tempera resume " + name, "tempera loglik " + name + " --data " + data + " --split train",
+                     "tempera resume " + name,
+                     "tempera loglik " + name + " --data " + data + " --split train",
                      "tempera sample " + name + " --count 1000 --out samples.h5 --png samples.png",
                      "tempera features " + name + " --out features.svg"};
   return all;

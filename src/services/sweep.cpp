@@ -55,22 +55,27 @@ std::string number(const char* form, double value) { return std::isnan(value) ? 
 
 }  // namespace
 
-fs::path directory_of(const SweepSetting& setting, const fs::path& sweep) { return sweep / "runs" / setting.name; }
+fs::path directory_of(const SweepSetting& setting, const fs::path& sweep) {
+  return sweep / "runs" / setting.name;
+}
 
 std::vector<SweepResult> results_of(const std::vector<SweepSetting>& settings, const fs::path& sweep) {
   std::vector<SweepResult> results;
   for (const SweepSetting& setting : settings) results.push_back(result_of(directory_of(setting, sweep)));
-  const bool validated = std::any_of(results.begin(), results.end(), [](const SweepResult& r) { return r.of_validation; });
+  const bool validated =
+      std::any_of(results.begin(), results.end(), [](const SweepResult& r) { return r.of_validation; });
   SweepResult* best = nullptr;
   for (SweepResult& result : results) {
-    const bool counts = result.state == SweepState::kFinished && !std::isnan(result.likelihood) && result.of_validation == validated;
+    const bool counts = result.state == SweepState::kFinished && !std::isnan(result.likelihood) &&
+                        result.of_validation == validated;
     if (counts && (best == nullptr || result.likelihood > best->likelihood)) best = &result;
   }
   if (best == nullptr) return results;
   best->is_best = true;
   const double least = best->likelihood - (std::isnan(best->standard_error) ? 0.0 : best->standard_error);
   for (SweepResult& result : results)
-    result.is_near = result.state == SweepState::kFinished && result.of_validation == validated && result.likelihood >= least;
+    result.is_near = result.state == SweepState::kFinished && result.of_validation == validated &&
+                     result.likelihood >= least;
   return results;
 }
 
@@ -83,9 +88,14 @@ std::string csv_of(const std::vector<SweepSetting>& settings, const std::vector<
     text += cell(settings[k].name);
     for (const auto& [option, value] : settings[k].varied) text += "," + cell(value);
     text += "," + text_of(result.state) + "," + std::to_string(result.update) + "," +
-            (std::isnan(result.likelihood) ? "" : result.of_validation ? "valid" : "train") + "," +
-            number("%.6f", result.likelihood) + "," + number("%.6f", result.standard_error) + "," +
-            (result.is_best ? "best" : result.is_near ? "near" : "") + "," + cell(result.verdict) + "\n";
+            (std::isnan(result.likelihood) ? ""
+             : result.of_validation        ? "valid"
+                                           : "train") +
+            "," + number("%.6f", result.likelihood) + "," + number("%.6f", result.standard_error) + "," +
+            (result.is_best   ? "best"
+             : result.is_near ? "near"
+                              : "") +
+            "," + cell(result.verdict) + "\n";
   }
   return text;
 }
@@ -99,9 +109,12 @@ std::string words(const std::vector<SweepSetting>& settings, const std::vector<S
     text += settings[k].name + std::string(width + 2 - settings[k].name.size(), ' ');
     text += std::isnan(result.likelihood)
                 ? text_of(result.state)
-                : format("%10.4f +- %.4f %s%s", result.likelihood, std::isnan(result.standard_error) ? 0.0 : result.standard_error,
+                : format("%10.4f +- %.4f %s%s", result.likelihood,
+                         std::isnan(result.standard_error) ? 0.0 : result.standard_error,
                          result.of_validation ? "valid" : "train",
-                         result.is_best ? "  best" : result.is_near ? "  within one error of the best" : "");
+                         result.is_best   ? "  best"
+                         : result.is_near ? "  within one error of the best"
+                                          : "");
     text += "\n";
   }
   text.pop_back();

@@ -9,10 +9,10 @@
 
 #include "tempera/core/errors.hpp"
 #include "tempera/core/random.hpp"
+#include "tempera/io/canvas.hpp"
 #include "tempera/io/data_files.hpp"
 #include "tempera/io/files.hpp"
 #include "tempera/io/hdf5.hpp"
-#include "tempera/io/canvas.hpp"
 #include "tempera/io/image.hpp"
 
 namespace tempera {
@@ -283,7 +283,8 @@ TEST_F(Io, DrawingsAreWrittenAsTheirNamesEnd) {
     canvas->image(tile_grid({{1.0F, 0.0F}}, {1, 2}, ColourMap::kGrey), {50.0, 5.0, 20.0, 12.0});
     return canvas;
   };
-  for (const auto& [name, begins] : {std::pair{"a.png", "\x89PNG"}, std::pair{"a.svg", "<?xml"}, std::pair{"a.pdf", "%PDF"}}) {
+  for (const auto& [name, begins] :
+       {std::pair{"a.png", "\x89PNG"}, std::pair{"a.svg", "<?xml"}, std::pair{"a.pdf", "%PDF"}}) {
     drawn(kBlue)->write(file(name));
     EXPECT_EQ(read_file(file(name)).rfind(begins, 0), 0U) << name;
     EXPECT_NE(drawn(kGreen)->bytes(name), read_file(file(name))) << name;

@@ -70,8 +70,8 @@ std::string arrays_in(const std::filesystem::path& path, const char* between = "
 /// The same data wherever the program is run: a path becomes absolute, a built-in name stays.
 std::string absolute_data(const std::string& name);
 
-/// A file that comes with the program: of TEMPERA_DATA_DIR, or from where the program stands, the build or the
-/// installation. Throws NoInputError.
+/// A file that comes with the program: of TEMPERA_DATA_DIR, or from where the program stands, the build or
+/// the installation. Throws NoInputError.
 std::string shipped_file(const std::string& name);
 
 /// Whether a name is that of a built-in set.

@@ -4,8 +4,8 @@
 #include <filesystem>
 
 #include "tempera/io/canvas.hpp"
-#include "tempera/services/metrics.hpp"
 #include "tempera/mcmc/population.hpp"
+#include "tempera/services/metrics.hpp"
 #include "tempera/services/model_io.hpp"
 
 namespace tempera {

@@ -19,22 +19,23 @@ struct SweepSetting {
   TrainOptions options;
 };
 
-/// Settings that a TOML file asks for: options that hold for all, every combination of the lists of [grid], and
-/// the tables of [[list]], each with each. Throws NoInputError, or ConfigError naming every violation.
+/// Settings that a TOML file asks for: options that hold for all, every combination of the lists of [grid],
+/// and the tables of [[list]], each with each. Throws NoInputError, or ConfigError naming every violation.
 std::vector<SweepSetting> read_sweep(const std::filesystem::path& spec);
 
 enum class SweepState { kNotBegun, kStopped, kFinished };
 template <>
 struct Names<SweepState> {
-  static constexpr std::array<NamedValue<SweepState>, 3> table = {
-      {{SweepState::kNotBegun, "not begun", ""}, {SweepState::kStopped, "stopped", ""}, {SweepState::kFinished, "finished", ""}}};
+  static constexpr std::array<NamedValue<SweepState>, 3> table = {{{SweepState::kNotBegun, "not begun", ""},
+                                                                   {SweepState::kStopped, "stopped", ""},
+                                                                   {SweepState::kFinished, "finished", ""}}};
 };
 
 /// What the files of a run tell of the model that it offers.
 struct SweepResult {
   SweepState state = SweepState::kNotBegun;
-  std::uint64_t update = 0;      // of the model
-  bool of_validation = false;    // whether the likelihood is of validation cases, else of training cases
+  std::uint64_t update = 0;    // of the model
+  bool of_validation = false;  // whether the likelihood is of validation cases, else of training cases
   double likelihood = std::numeric_limits<double>::quiet_NaN();      // nats a case
   double standard_error = std::numeric_limits<double>::quiet_NaN();  // of both sources of error
   std::string verdict;
@@ -45,9 +46,10 @@ struct SweepResult {
 /// Where the run of a setting stands.
 std::filesystem::path directory_of(const SweepSetting& setting, const std::filesystem::path& sweep);
 
-/// What has become of every setting; the best has the largest likelihood of those that are finished and may be
-/// trusted.
-std::vector<SweepResult> results_of(const std::vector<SweepSetting>& settings, const std::filesystem::path& sweep);
+/// What has become of every setting; the best has the largest likelihood of those that are finished and may
+/// be trusted.
+std::vector<SweepResult> results_of(const std::vector<SweepSetting>& settings,
+                                    const std::filesystem::path& sweep);
 
 /// The table of results, a line for each setting; `csv_of` also of those that have not begun.
 std::string csv_of(const std::vector<SweepSetting>& settings, const std::vector<SweepResult>& results);
