@@ -9,6 +9,7 @@
 #include <numeric>
 #include <vector>
 
+#include "manual.hpp"
 #include "options.hpp"
 #include "tempera/core/errors.hpp"
 #include "tempera/core/version.hpp"
@@ -71,6 +72,12 @@ int main(int argc, char** argv) {
   std::vector<char*> words(argv, argv + argc);
   // "tempera help" and "tempera help train" are what people try first.
   std::string help = "--help";
+  if (argc == 3 && argv[1] == std::string("help")) {
+    if (const std::string text = tempera::apps::topic(argv[2]); !text.empty()) {
+      std::cout << text << std::flush;
+      return 0;
+    }
+  }
   if (argc > 1 && argv[1] == std::string("help")) {
     words.erase(words.begin() + 1);
     words.push_back(help.data());
@@ -96,6 +103,7 @@ int main(int argc, char** argv) {
   tempera::apps::setup_data(program, exit_code);
   tempera::apps::setup_report(program, exit_code);
   tempera::apps::setup_sweep(program, exit_code);
+  tempera::apps::setup_manual(program, exit_code);
   tempera::apps::setup_prune(program, exit_code);
   tempera::apps::setup_encode(program, exit_code);
   tempera::apps::setup_bench(program, exit_code);

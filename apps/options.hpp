@@ -36,6 +36,7 @@ void setup_info(CLI::App& program, int& exit_code);
 void setup_import(CLI::App& program, int& exit_code);
 void setup_data(CLI::App& program, int& exit_code);
 void setup_bench(CLI::App& program, int& exit_code);
+void setup_manual(CLI::App& program, int& exit_code);
 void setup_sweep(CLI::App& program, int& exit_code);
 void setup_report(CLI::App& program, int& exit_code);
 void setup_prune(CLI::App& program, int& exit_code);

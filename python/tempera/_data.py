@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from typing import Any, Union
 
 import numpy as np
 
@@ -11,6 +12,11 @@ from ._listener import Listener
 from ._options import texts
 
 SPLITS = ("train", "valid", "test")
+
+Path = Union[str, os.PathLike]
+# Rows of numbers (an array, a DataFrame, a sparse matrix), a mapping of splits to such, Data, or the name of a data set.
+Cases = Any
+Option = Union[str, bool, int, float, os.PathLike, list, tuple, None]
 
 
 class Data:
@@ -30,19 +36,19 @@ class Data:
     notes = property(lambda self: self._core.notes, doc="Source, licence, ... as the file has them.")
 
     @property
-    def labels(self):
+    def labels(self) -> dict[str, np.ndarray]:
         return {split: np.asarray(labels, dtype=np.int64) for split, labels in self._core.labels.items()}
 
     @property
     def case_names(self):
         return self._core.case_names
 
-    def weights(self, split):
+    def weights(self, split: str) -> np.ndarray | None:
         """Weights of the cases of a split, or None where each counts once."""
         weights = self._core.weights(split)
         return np.asarray(weights) if weights else None
 
-    def __getitem__(self, split):
+    def __getitem__(self, split: str) -> np.ndarray:
         return self._core.rows(split)
 
     def __iter__(self):
@@ -59,7 +65,7 @@ class Data:
         return f"<tempera.Data {self.name}: {shapes}>"
 
 
-def load_data(name, *, shape="", progress=None, **columns):
+def load_data(name: Path, *, shape: str = "", progress: bool | None = None, **columns: Option) -> Data:
     """A built-in data set by its name ("digits", "modes:7", ...), or a file of any format that the command reads.
 
     shape: "HEIGHTxWIDTH" of a case as a picture, where the file does not say. columns: header, labels,

@@ -4,11 +4,12 @@ import os
 import pathlib
 import tempfile
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from . import _core
-from ._data import cases_of, data_of
+from ._data import Cases, Option, Path, cases_of, data_of
 from ._errors import UsageError
 from ._listener import Listener
 from ._options import texts
@@ -108,7 +109,7 @@ class Model:
     discrete = property(lambda self: self._description["discrete"], doc="Whether cases have probabilities, not densities.")
 
     @classmethod
-    def from_params(cls, kind, *, hidden_units="bernoulli", attributes=None, **arrays):
+    def from_params(cls, kind: str, *, hidden_units: str = "bernoulli", attributes: dict[str, float] | None = None, **arrays: Any) -> "Model":
         """A model of these parameters, in the data's units.
 
         arrays: by the names and shapes of docs/formats.md, such as weights (n_visible, n_hidden), visible_bias, hidden_bias.
@@ -124,7 +125,7 @@ class Model:
         return cls(path, _owner=folder)
 
     @property
-    def params(self):
+    def params(self) -> dict[str, np.ndarray]:
         """The parameters by name: read-only arrays of float32 (float64 where a change of units needs it) in the data's units."""
         if self._params is None:
             self._params = self._core.parameters()
@@ -138,7 +139,8 @@ class Model:
             found = self._core.likelihood(texts("loglik", options), *data, threads, listener)
         return found, [Estimate(**estimate) for estimate in found["estimates"]]
 
-    def log_partition(self, method="auto", *, data=None, threads=0, progress=None, **options):
+    def log_partition(self, method: str = "auto", *, data: Cases | None = None, threads: int = 0, progress: bool | None = None,
+                      **options: Option) -> Estimate | list[Estimate]:
         """log Z as an Estimate, or with method="all" the Estimates of every method.
 
         data: training cases, where the file holds no reference machine (the machine at beta = 0).
@@ -148,7 +150,8 @@ class Model:
         found, estimates = self._estimated(data_of(data), method, threads, progress, options)
         return estimates if method == "all" else estimates[0]
 
-    def log_likelihood(self, data, *, train=None, method="auto", split="test", sample_weight=None, threads=0, progress=None, **options):
+    def log_likelihood(self, data: Cases, *, train: Cases | None = None, method: str = "auto", split: str = "test", sample_weight: Any = None,
+                       threads: int = 0, progress: bool | None = None, **options: Option) -> Likelihood:
         """Mean log-likelihood of cases, as a Likelihood.
 
         data: cases (n, n_visible), or a data set with splits (a name, Data, a mapping), of which `split` is taken.
@@ -165,18 +168,20 @@ class Model:
             cases = cases_of(data, split)
             return self._core.score(texts("score", {"method": method, "split": split, **options}), *cases, threads, listener)
 
-    def score(self, data, *, method="auto", split="test", threads=0, progress=None, **options):
+    def score(self, data: Cases, *, method: str = "auto", split: str = "test", threads: int = 0, progress: bool | None = None,
+              **options: Option) -> np.ndarray:
         """log p of every case: (n,) float64, nats. All share one log Z, so that differences carry no error of it.
 
         method: where log Z comes from, by default what training stored where that is trusted, else an estimate.
         """
         return self._scored(data, method, split, threads, progress, options)["log_likelihoods"]
 
-    def free_energy(self, data, *, split="test", threads=0, **options):
+    def free_energy(self, data: Cases, *, split: str = "test", threads: int = 0, **options: Option) -> np.ndarray:
         """-log of the unnormalised probability of every case: (n,) float64, nats."""
         return self._scored(data, "none", split, threads, False, options)["free_energies"]
 
-    def sample(self, count=100, *, data=None, out=None, threads=0, progress=None, **options):
+    def sample(self, count: int = 100, *, data: Cases | None = None, out: Path | None = None, threads: int = 0, progress: bool | None = None,
+               **options: Option) -> Samples:
         """Draws Samples, with a verdict on whether they mixed.
 
         data: cases that half of the ladders start at, and whose clusters the samples are held against; of a run,
@@ -188,7 +193,8 @@ class Model:
             found = self._core.sample(texts("sample", {"count": count, **options}), *data_of(data), run, None if out is None else os.fspath(out), threads, listener)
         return Samples(found)
 
-    def encode(self, data, *, code=None, threads=0, progress=None, **options):
+    def encode(self, data: Cases, *, code: str | None = None, threads: int = 0, progress: bool | None = None,
+               **options: Option) -> np.ndarray | dict[str, Any]:
         """Expected latents of cases, for a classifier: (n, size) float32.
 
         code: which ("hidden", "spike", ...; `codes` lists them), by default the first, or "all" for a dict.
@@ -204,16 +210,16 @@ class Model:
         return next(iter(found.values())) if len(found) == 1 else found
 
     @property
-    def codes(self):
+    def codes(self) -> list[str]:
         """Names of what cases are encoded as."""
         return list(self._description["codes"])
 
-    def features(self, **options):
+    def features(self, **options: Option) -> Features:
         """The learned filters, as Features. options: those of `tempera features`."""
         with Listener(False) as listener:
             return Features(**self._core.features(texts("features", options), listener))
 
-    def save(self, path):
+    def save(self, path: Path) -> None:
         """Writes the model alone, with the log Z that its file tells. Raises WriteError."""
         self._core.save(os.fspath(path))
 

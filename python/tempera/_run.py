@@ -5,11 +5,13 @@ import os
 import pathlib
 import tempfile
 import tomllib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from . import _core
-from ._data import data_of
+from ._data import Cases, Option, Path, data_of
 from ._errors import NoInputError
 from ._listener import Listener
 from ._model import Model
@@ -37,31 +39,31 @@ class Run:
     stopped = property(lambda self: bool(self.result.get("stopped")), doc="Whether a callback ended the last session.")
 
     @property
-    def model(self):
+    def model(self) -> Model:
         """The model that the run offers: the best validated one, or the last where nothing validates."""
         if self._model is None:
             self._model = Model(self.path, _owner=self._owner)
         return self._model
 
     @property
-    def last_model(self):
+    def last_model(self) -> Model:
         """The model of the latest checkpoint."""
         return Model(self.path / "checkpoint.h5", _owner=self._owner)
 
     @property
-    def checkpoints(self):
+    def checkpoints(self) -> dict[int, pathlib.Path]:
         """Files of the kept checkpoints by their updates, earliest first."""
         files = {int(file.stem): file for file in (self.path / "checkpoints").glob("*.h5") if file.stem.isdigit()}
         return dict(sorted(files.items()))
 
     @property
-    def config(self):
+    def config(self) -> dict[str, dict[str, Any]]:
         """Every option of the run as config.toml has it, by section."""
         with open(self.path / "config.toml", "rb") as file:
             return tomllib.load(file)
 
     @property
-    def metrics(self):
+    def metrics(self) -> np.ndarray:
         """The rows of metrics.csv as a structured array: one field a column, NaN where a cell is empty; lists are fields of objects."""
         with open(self.path / "metrics.csv", newline="") as file:
             rows = list(csv.reader(file))
@@ -82,7 +84,8 @@ class Run:
         metrics = self.metrics
         return pandas.DataFrame({name: list(metrics[name]) for name in metrics.dtype.names}).set_index("update")
 
-    def resume(self, updates=None, *, data=None, on_report=None, threads=0, progress=None, **changes):
+    def resume(self, updates: int | None = None, *, data: Cases | None = None, on_report: Callable[[dict[str, Any]], bool | None] | None = None,
+               threads: int = 0, progress: bool | None = None, **changes: Option) -> "Run":
         """Goes on from the latest checkpoint, to `updates` in total where given; returns this run.
 
         data: where the data are now, if not where they were. changes: options that a run may change (lr, schedule, l2, ...).
@@ -98,7 +101,9 @@ class Run:
         return f"<tempera.Run {self.path}{': ' + self.verdict if self.verdict else ''}>"
 
 
-def train(data=None, *, valid=None, sample_weight=None, out=None, config=None, replace=False, on_report=None, threads=0, progress=None, **options):
+def train(data: Cases | None = None, *, valid: Cases | None = None, sample_weight: Any = None, out: Path | None = None, config: Path | None = None,
+          replace: bool = False, on_report: Callable[[dict[str, Any]], bool | None] | None = None, threads: int = 0,
+          progress: bool | None = None, **options: Option) -> Run:
     """Trains a Boltzmann machine, and returns its Run.
 
     data: cases (n, n_visible) as an array, DataFrame or sparse matrix (uint8, bool and float32 in C order are not copied);
@@ -129,7 +134,7 @@ def train(data=None, *, valid=None, sample_weight=None, out=None, config=None, r
 train.__doc__ += "\n    Options:\n" + table("train") + "\n"
 
 
-def load(path):
+def load(path: Path) -> Run | Model:
     """What a path holds: a Run for a run directory, a Model for a model, a checkpoint or a model of another toolkit.
 
     Raises NoInputError, DataError.

@@ -155,7 +155,8 @@ std::string shipped_file(const std::string& file) {
   std::vector<std::string> places;
   if (const char* place = std::getenv("TEMPERA_DATA_DIR")) places.emplace_back(place);
   if (const fs::path program = own_directory(); !program.empty()) {
-    for (const char* const place : {"data", "../data", "../share/tempera", "../../share/tempera"})
+    for (const char* const place :
+         {"data", "../data", "../share/tempera", "../../share/tempera", "../../../../share/tempera"})
       places.push_back((program / place).string());
   }
   places.emplace_back(TEMPERA_SOURCE_DATA_DIR);
