@@ -147,7 +147,8 @@ class Model:
         options: those of `tempera loglik`. Cost: as the method; "auto" is exact where that is least.
         Raises NumericalError where the machine has no law.
         """
-        found, estimates = self._estimated(data_of(data), method, threads, progress, options)
+        split = {} if data is None else {"split": "train"}
+        _, estimates = self._estimated(data_of(data), method, threads, progress, {**split, **options})
         return estimates if method == "all" else estimates[0]
 
     def log_likelihood(self, data: Cases, *, train: Cases | None = None, method: str = "auto", split: str = "test", sample_weight: Any = None,
@@ -159,8 +160,6 @@ class Model:
         """
         cases = cases_of(data, split, train, sample_weight)
         found, estimates = self._estimated(cases, method, threads, progress, {"split": split, **options})
-        if found["data"] is None:
-            raise KeyboardInterrupt
         return Likelihood(log_partition=estimates[0], disagreements=found["disagreements"], **found["data"])
 
     def _scored(self, data, method, split, threads, progress, options):

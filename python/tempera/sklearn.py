@@ -87,7 +87,7 @@ class _Machine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             options = self._training_options(X)
             if self.validation_fraction is not None:
                 options["holdout"] = self.validation_fraction
-            run = train(X, sample_weight=sample_weight, epochs=self.n_iter, keep=0, **options)
+            run = train(X, sample_weight=sample_weight, epochs=self.n_iter, **{"keep": 0, "pictures": False, **options})
         self._online = None
         self.metrics_, self.verdict_ = run.metrics, run.verdict
         return self._take(run.model)
@@ -186,8 +186,8 @@ class BernoulliRBM(_BinaryMachine):
     binarize: how values in [0, 1] become bits: "sample-each" draws them anew at each visit with the value as probability, "threshold",
     "median" and "mean" compare. options: a dict of further options of `tempera train`.
 
-    Attributes: components_ (n_components, n_features), intercept_hidden_, intercept_visible_, log_partition_ and
-    log_partition_standard_error_ (nats), model_ (tempera.Model), metrics_ (rows of metrics.csv), verdict_, n_features_in_.
+    Attributes: ``components_`` (n_components, n_features), ``intercept_hidden_``, ``intercept_visible_``, ``log_partition_`` and
+    ``log_partition_standard_error_`` (nats), ``model_`` (tempera.Model), ``metrics_`` (rows of metrics.csv), ``verdict_``, ``n_features_in_``.
     """
 
     _kind = "bernoulli-rbm"
@@ -220,7 +220,7 @@ class BernoulliRBM(_BinaryMachine):
 class GaussianRBM(_Machine):
     """A restricted Boltzmann machine of real-valued visibles and binary hidden units; data of any unit and offset.
 
-    Parameters and attributes as those of BernoulliRBM; components_ are the weights in the data's units.
+    Parameters and attributes as those of BernoulliRBM; ``components_`` are the weights in the data's units.
     """
 
     _kind = "gaussian-rbm"
@@ -240,7 +240,7 @@ class SpikeSlabRBM(_Machine):
 class DBM(_BinaryMachine):
     """A deep Boltzmann machine of binary units. n_components: units of each hidden layer, lowest first.
 
-    `transform` gives the expected units of all hidden layers side by side. components_ are the weights of the lowest layer.
+    `transform` gives the expected units of all hidden layers side by side. ``components_`` are the weights of the lowest layer.
     Other parameters and attributes as those of BernoulliRBM.
     """
 

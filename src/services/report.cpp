@@ -22,6 +22,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kCharts = "plotly.min.js";
 constexpr Index kPicturedCases = 100;
+constexpr std::size_t kPicturedFilters = 64;
 constexpr std::size_t kSingularValues = 16;
 constexpr int kBins = 60;
 
@@ -152,6 +153,14 @@ std::string picture_of_cases(const DataFile& data) {
   return drawing_of(picture).bytes("cases.png");
 }
 
+/// The largest filters, so many that a person sees them; all where they are cells of a table.
+std::string picture_of_largest(const AnyModelFile& model) {
+  TilePicture picture =
+      std::visit([](const auto& file) { return picture_of_filters(features_of(file)); }, model);
+  if (picture.columns == 0 && picture.tiles.size() > kPicturedFilters) picture.tiles.resize(kPicturedFilters);
+  return drawing_of(picture).bytes("filters.png");
+}
+
 Json provenance_of(const Hdf5Reader& checkpoint) {
   Json all = Json::object();
   for (const char* const name : {"version", "git_revision", "compiler", "libraries", "command_line"}) {
@@ -195,10 +204,12 @@ Json run_data(const fs::path& run, Listener& listener) {
   read_config(run / "config.toml", options);
   all["total"] = options.rate.updates.value_or(0);
   all["config"] = read_file(run / "config.toml");
-  for (const char* const name : {"features", "samples"}) {
-    const fs::path file = run / (std::string(name) + ".png");
-    if (fs::exists(file)) all["pictures"][name] = picture_of(read_file(file));
+  const fs::path samples = run / "samples.png";
+  if (fs::exists(latest)) {
+    Listener silent;
+    all["pictures"]["features"] = picture_of(picture_of_largest(read_model(run, silent)));
   }
+  if (fs::exists(samples)) all["pictures"]["samples"] = picture_of(read_file(samples));
   try {
     DataFile data = read_data_file(options.data.data, {options.data.columns, options.data.shape}, listener);
     if (fs::exists(latest)) {

@@ -477,7 +477,8 @@ TrainingResult Run<M>::operator()(Start start) {
   result.best_update = memory_.early_stopping.best_update;
   result.score = score_;
   result.verdict = verdict_;
-  if (!stopped_) draw_pictures(engine_, run_, best ? run_.best() : run_.latest(), best ? *best : state);
+  if (!stopped_ && options_.run.pictures)
+    draw_pictures(engine_, run_, best ? run_.best() : run_.latest(), best ? *best : state);
   return result;
 }
 

@@ -41,7 +41,7 @@ class Completion(CliTest):
             if shutil.which(shell):
                 (self.dir / shell).write_text(script)
                 subprocess.run([shell, "-n", self.dir / shell], check=True)
-        self.fails(USAGE, "completion", "csh", mentions=["bash"])
+        self.assertIn("bash", run("completion", "csh", expect=USAGE).stderr)
 
 
 class Manual(CliTest):
@@ -70,7 +70,7 @@ class Manual(CliTest):
         for topic, word in (("files", "checkpoint.h5"), ("data", "sample-each"), ("methods", "mode-ais"), ("errors", "130")):
             self.assertIn(word, run("help", topic).stdout)
         self.assertIn("--hidden", run("help", "train").stdout)
-        self.fails(USAGE, "man", "nothing", mentions=["nothing"])
+        self.assertIn("nothing", run("man", "nothing", expect=USAGE).stderr)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class Layers(unittest.TestCase):
                            ("src/io/a.cpp", '#include "tempera/services/model_io.hpp"'),
                            ("src/services/a.cpp", "#include <iostream>"),
                            ("src/services/a.cpp", "#include <CLI/CLI.hpp>"),
-                           ("src/services/a.cpp", "#include <nlohmann/json.hpp>"),
+                           ("src/train/a.cpp", "#include <nlohmann/json.hpp>"),
                            ("include/tempera/services/a.hpp", "#include <csignal>"),
                            ("src/services/a.cpp", "#include <signal.h>"),
                            ("src/services/a.cpp", "#include <hdf5.h>"),

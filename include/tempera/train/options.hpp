@@ -392,6 +392,7 @@ struct RunOptions {
   std::int64_t report_every = 100;
   std::int64_t checkpoint_every = 1000;
   std::int64_t keep = 3;
+  bool pictures = true;
   std::int64_t seed = 1;
 
   template <class F, class... S>
@@ -411,6 +412,7 @@ struct RunOptions {
     f(OptionText{"report-every", "updates between rows of metrics.csv"}, s.report_every...);
     f(OptionText{"checkpoint-every", "updates between checkpoints"}, s.checkpoint_every...);
     f(OptionText{"keep", "how many past checkpoints stay in checkpoints/"}, s.keep...);
+    f(OptionText{"pictures", "draw curves, filters and samples at the end"}, s.pictures...);
     f(OptionText{"seed", "seed of every random draw", true}, s.seed...);
   }
 };
