@@ -103,15 +103,29 @@ Eigen::MatrixXf first_centres(const Eigen::MatrixXf& points, const CaseWeights& 
 double improve(const Eigen::MatrixXf& points, const CaseWeights& weights, Eigen::MatrixXf& centres,
                Eigen::VectorXd& occupancy) {
   double cost = std::numeric_limits<double>::infinity();
+  const Eigen::MatrixXf columns =
+      points.transpose();  // a point is a column, so that it is one piece of memory
   for (int t = 0; t < kLloyd; ++t) {
+    const Eigen::MatrixXf places = centres.transpose();
     Eigen::MatrixXd sums = Eigen::MatrixXd::Zero(centres.rows(), centres.cols());
     Eigen::VectorXd counts = Eigen::VectorXd::Zero(centres.rows());
     double now = 0.0;
     for (Index n = 0; n < points.rows(); ++n) {
-      float distance = 0;
-      const Index c = nearest(centres, points.row(n), distance);
-      now += weights[n] * static_cast<double>(distance);
-      sums.row(c) += weights[n] * points.row(n).cast<double>();
+      Index c = 0;
+      float least = std::numeric_limits<float>::infinity();
+      for (Index k = 0; k < places.cols(); ++k) {
+        float distance = 0.0F;
+        for (Index i = 0; i < places.rows(); ++i) {
+          const float apart = places(i, k) - columns(i, n);
+          distance += apart * apart;
+        }
+        if (distance < least) {
+          least = distance;
+          c = k;
+        }
+      }
+      now += weights[n] * static_cast<double>(least);
+      for (Index i = 0; i < places.rows(); ++i) sums(c, i) += weights[n] * static_cast<double>(columns(i, n));
       counts[c] += weights[n];
     }
     occupancy = counts / weights.total(points.rows());
