@@ -1,5 +1,7 @@
 #include "training.hpp"
 
+#include <malloc.h>
+
 #include "data.hpp"
 #include "listener.hpp"
 #include "model.hpp"
@@ -12,10 +14,30 @@
 namespace tempera::python {
 namespace {
 
+/// While this lives, the C library keeps memory that is freed: arrays of some megabytes come and go in every
+/// update. Then it is what it is by default.
+class KeptMemory {
+ public:
+  KeptMemory() { set(1 << 30); }
+  ~KeptMemory() {
+    set(128 << 10);
+    malloc_trim(0);
+  }
+  KeptMemory(const KeptMemory&) = delete;
+  KeptMemory& operator=(const KeptMemory&) = delete;
+
+ private:
+  static void set(int bytes) {
+    mallopt(M_MMAP_THRESHOLD, bytes);
+    mallopt(M_TRIM_THRESHOLD, bytes);
+  }
+};
+
 nb::dict trained(const std::string& directory, TrainOptions options, Start start, int threads,
                  const nb::object& hears) {
   if (options.data.data.arrays == nullptr) options.data.data.name = absolute_data(options.data.data.name);
   options.init.from = absolute_data(options.init.from);
+  const KeptMemory kept;
   const TrainingResult result = without_lock(hears, [&](Listener& listener) {
     return run_training(directory, options, start, Executor(threads), listener);
   });
