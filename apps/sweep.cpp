@@ -147,6 +147,7 @@ void report_best(const Options& options, const std::vector<SweepSetting>& settin
 
 int run(const Options& options) {
   std::vector<SweepSetting> settings = read_sweep(options.spec);
+  require_sound(settings);
   for (SweepSetting& setting : settings)
     setting.options.data.data.name = absolute_data(setting.options.data.data.name);
   if (options.only && *options.only >= static_cast<std::int64_t>(settings.size()))

@@ -252,7 +252,6 @@ std::vector<SweepSetting> read_sweep(const std::filesystem::path& spec) {
         setting.name += (setting.name.empty() ? "" : ",") + option + "=" + name_part(*value);
       }
       if (setting.name.empty()) setting.name = "run";
-      for (const Violation& found : check(setting.options)) violations.push_back(found);
       settings.push_back(std::move(setting));
     }
   }

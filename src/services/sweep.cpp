@@ -55,6 +55,14 @@ std::string number(const char* form, double value) { return std::isnan(value) ? 
 
 }  // namespace
 
+void require_sound(const std::vector<SweepSetting>& settings) {
+  std::vector<Violation> violations;
+  for (const SweepSetting& setting : settings) {
+    for (const Violation& found : check(setting.options)) violations.push_back(found);
+  }
+  if (!violations.empty()) throw ConfigError(violations);
+}
+
 fs::path directory_of(const SweepSetting& setting, const fs::path& sweep) {
   return sweep / "runs" / setting.name;
 }

@@ -43,6 +43,9 @@ struct SweepResult {
   bool is_near = false;  // within one standard error of the best
 };
 
+/// Throws ConfigError naming every setting that cannot be trained.
+void require_sound(const std::vector<SweepSetting>& settings);
+
 /// Where the run of a setting stands.
 std::filesystem::path directory_of(const SweepSetting& setting, const std::filesystem::path& sweep);
 
