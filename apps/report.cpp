@@ -18,7 +18,7 @@ struct Options {
   std::vector<std::string> runs;
   std::string out = "report.html";
   bool watch = false;
-  int port = 0;
+  std::optional<int> port;  // nothing: one that is free
 };
 
 /// Serves the page on the loopback device until a signal comes: what the files tell at the time of asking.
@@ -45,9 +45,9 @@ int serve(const Options& options, const std::vector<std::filesystem::path>& runs
   // One at a time: the HDF5 library knows no threads.
   server.new_task_queue = [] { return new httplib::ThreadPool(1); };
   constexpr const char* kLoopback = "127.0.0.1";
-  const int port = options.port > 0 ? (server.bind_to_port(kLoopback, options.port) ? options.port : -1)
-                                    : server.bind_to_any_port(kLoopback);
-  if (port < 0) throw UsageError("report: port " + std::to_string(options.port) + " is taken");
+  const int port = options.port ? (server.bind_to_port(kLoopback, *options.port) ? *options.port : -1)
+                                : server.bind_to_any_port(kLoopback);
+  if (port < 0) throw UsageError("report: port " + std::to_string(options.port.value_or(0)) + " is taken");
   const std::string address = "http://" + std::string(kLoopback) + ":" + std::to_string(port) + "/";
   print_result(options.common, {{"address", address}}, address + "  (Ctrl-C ends)");
   server.listen_after_bind();
@@ -80,9 +80,8 @@ void setup_report(CLI::App& program, int& exit_code) {
       ->capture_default_str();
   app.add_flag("--watch", options->watch,
                "serve the page on this machine alone, and keep it up to date while training runs");
-  app.add_option("--port", options->port, "port of --watch; 0 takes one that is free")
-      ->check(CLI::Range(0, 65535))
-      ->capture_default_str();
+  app.add_option("--port", options->port, "port of --watch; one that is free where not given")
+      ->check(CLI::Range(1, 65535));
   add_common_options(app, options->common);
   app.callback([options, &exit_code] { exit_code = run(*options); });
 }

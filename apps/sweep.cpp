@@ -95,7 +95,7 @@ class Workers {
     if (holds_run(run)) {
       words.insert(words.end(), {"resume", run.string()});
     } else {
-      const fs::path config = fs::path(options_.out) / "settings" / (setting.name + ".toml");
+      const fs::path config = config_of(setting, options_.out);
       make_directories(config.parent_path());
       write_file(config, to_toml(setting.options));
       words.insert(words.end(), {"train", "--config", config.string(), "--out", run.string()});
@@ -153,6 +153,7 @@ int run(const Options& options) {
   if (options.only && *options.only >= static_cast<std::int64_t>(settings.size()))
     throw UsageError("sweep: --only " + std::to_string(*options.only) + ": there are settings 0 to " +
                      std::to_string(settings.size() - 1));
+  require_same(settings, options.out);
   make_directories(options.out);
   std::vector<SweepResult> results = results_of(settings, options.out);
   std::vector<std::size_t> left;

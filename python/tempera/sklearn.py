@@ -32,7 +32,7 @@ class _Machine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     _weights = "weights"
 
     def __init__(self, n_components=256, *, learning_rate=None, batch_size=100, n_iter=None, verbose=0, random_state=None,
-                 trainer="sml-apt", validation_fraction=None, n_jobs=None, options=None):
+                 trainer=None, validation_fraction=None, n_jobs=None, options=None):
         self.n_components = n_components
         self.learning_rate = learning_rate
         self.batch_size = batch_size
@@ -165,7 +165,7 @@ class _BinaryMachine(_Machine):
     """Of binary visibles, which values in [0, 1] are probabilities of."""
 
     def __init__(self, n_components=256, *, learning_rate=None, batch_size=100, n_iter=None, verbose=0, random_state=None,
-                 trainer="sml-apt", validation_fraction=None, n_jobs=None, binarize="sample-each", options=None):
+                 trainer=None, validation_fraction=None, n_jobs=None, binarize="sample-each", options=None):
         super().__init__(n_components, learning_rate=learning_rate, batch_size=batch_size, n_iter=n_iter, verbose=verbose,
                          random_state=random_state, trainer=trainer, validation_fraction=validation_fraction, n_jobs=n_jobs, options=options)
         self.binarize = binarize
@@ -181,7 +181,7 @@ class BernoulliRBM(_BinaryMachine):
     Parameters: n_components: hidden units. learning_rate: the rate at the start, which falls to 0 (None: as `tempera train`
     chooses). batch_size: cases of an update, and persistent chains. n_iter: passes over the data (None: as many updates as
     `tempera train` makes). verbose: whether progress and warnings are shown. random_state: seeds every draw.
-    trainer: "sml-apt" tempers the chains and tracks log Z, "sml" has plain persistent chains and is faster.
+    trainer: as `tempera train` has it; None tempers the chains and tracks log Z, "sml" has plain persistent chains and is faster.
     validation_fraction: part of the cases that choose the model, None for none. n_jobs: threads (None: every core).
     binarize: how values in [0, 1] become bits: "sample-each" draws them anew at each visit with the value as probability, "threshold",
     "median" and "mean" compare. options: a dict of further options of `tempera train`.
@@ -248,7 +248,7 @@ class DBM(_BinaryMachine):
     _weights = "weights_1"
 
     def __init__(self, n_components=(128, 64), *, learning_rate=None, batch_size=100, n_iter=None, verbose=0, random_state=None,
-                 trainer="sml-apt", validation_fraction=None, n_jobs=None, binarize="sample-each", options=None):
+                 trainer=None, validation_fraction=None, n_jobs=None, binarize="sample-each", options=None):
         super().__init__(n_components, learning_rate=learning_rate, batch_size=batch_size, n_iter=n_iter, verbose=verbose, random_state=random_state,
                          trainer=trainer, validation_fraction=validation_fraction, n_jobs=n_jobs, binarize=binarize, options=options)
 

@@ -176,6 +176,10 @@ KeptMetrics metrics_until(const std::filesystem::path& path, std::uint64_t updat
   return kept;
 }
 
+bool is_list(std::string_view column) {
+  return column == "flow" || column == "live_units" || column == "betas" || column == "rejections";
+}
+
 std::vector<double> Metrics::column(std::string_view name) const {
   const auto at = static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
   std::vector<double> numbers;
@@ -216,7 +220,6 @@ std::vector<CurvePoint> read_curve(const std::filesystem::path& path) {
 }
 
 Facts facts_of_metrics(const std::string& line) {
-  static const std::set<std::string> kLists = {"flow", "live_units", "betas", "rejections"};
   const std::vector<std::string> names = cells_of(kHeader);
   const std::vector<std::string> cells = cells_of(line);
   Facts row;
@@ -224,7 +227,7 @@ Facts facts_of_metrics(const std::string& line) {
     std::vector<double> numbers;
     std::istringstream words(cells[k]);
     for (double number = 0.0; words >> number;) numbers.push_back(number);
-    if (kLists.count(names[k]) > 0) {
+    if (is_list(names[k])) {
       row.emplace_back(names[k], numbers);
     } else {
       row.emplace_back(names[k], numbers.empty() ? kNotKnown : numbers.front());

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "observers.hpp"
 #include "tempera/core/decompositions.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/io/files.hpp"
@@ -59,11 +60,10 @@ Json columns_of(const Metrics& metrics) {
   Json columns = Json::object();
   for (std::size_t k = 0; k < metrics.names.size(); ++k) {
     const std::string& name = metrics.names[k];
-    const bool is_list = name == "betas" || name == "rejections" || name == "flow" || name == "live_units";
     Json column = Json::array();
     for (const auto& row : metrics.rows) {
       Json numbers = numbers_of(row[k]);
-      column.push_back(is_list || numbers.is_null() ? numbers : numbers[0]);
+      column.push_back(is_list(name) || numbers.is_null() ? numbers : numbers[0]);
     }
     columns[name] = column;
   }
@@ -71,24 +71,17 @@ Json columns_of(const Metrics& metrics) {
 }
 
 /// What can be said of a run that has not said it itself.
-std::string verdict_of(const Metrics& metrics) {
+std::string verdict_of(const fs::path& run, const Metrics& metrics) {
   TrainingVerdict verdict;
-  std::vector<CurvePoint> curve;
-  const std::vector<double> update = metrics.column("update");
-  const std::vector<double> train = metrics.column("train_log_likelihood");
-  const std::vector<double> validation = metrics.column("validation_log_likelihood");
-  const std::vector<double> error = metrics.column("log_partition_standard_error");
-  for (std::size_t k = 0; k < update.size(); ++k) {
-    curve.push_back({static_cast<std::uint64_t>(update[k]), train[k], validation[k], error[k]});
-    verdict.watched = verdict.watched || !std::isnan(validation[k]);
-  }
-  if (update.empty()) return "";
+  if (metrics.rows.empty()) return "";
+  for (const double validation : metrics.column("validation_log_likelihood"))
+    verdict.watched = verdict.watched || !std::isnan(validation);
   if (const double trusted = metrics.column("trusted").back(); !std::isnan(trusted))
     verdict.trusted = trusted != 0.0;
   verdict.r_hat = metrics.column("r_hat").back();
   verdict.effective_draws = metrics.column("effective_sample_size").back();
   verdict.cluster_variation = metrics.column("cluster_variation").back();
-  read_curves(curve, verdict);
+  read_curves(read_curve(run / "metrics.csv"), verdict);
   return verdict.words();
 }
 
@@ -194,7 +187,7 @@ Json run_data(const fs::path& run, Listener& listener) {
     said = checkpoint.text_attribute("/provenance", "verdict");
     all["provenance"] = provenance_of(checkpoint);
   }
-  const std::string verdict = said.value_or(verdict_of(metrics));
+  const std::string verdict = said.value_or(verdict_of(run, metrics));
   all["finished"] = said.has_value();
   all["verdict"] = verdict;
   all["warnings"] = faults_of(verdict);

@@ -5,6 +5,7 @@
 
 #include "tempera/core/format.hpp"
 #include "tempera/io/hdf5.hpp"
+#include "tempera/services/config_file.hpp"
 #include "tempera/services/metrics.hpp"
 
 namespace tempera {
@@ -59,6 +60,29 @@ void require_sound(const std::vector<SweepSetting>& settings) {
   std::vector<Violation> violations;
   for (const SweepSetting& setting : settings) {
     for (const Violation& found : check(setting.options)) violations.push_back(found);
+  }
+  if (!violations.empty()) throw ConfigError(violations);
+}
+
+fs::path config_of(const SweepSetting& setting, const fs::path& sweep) {
+  return sweep / "settings" / (setting.name + ".toml");
+}
+
+void require_same(const std::vector<SweepSetting>& settings, const fs::path& sweep) {
+  std::vector<Violation> violations;
+  for (const SweepSetting& setting : settings) {
+    const fs::path config = config_of(setting, sweep);
+    if (!fs::exists(config) || !fs::exists(directory_of(setting, sweep) / "checkpoint.h5")) continue;
+    TrainOptions begun;
+    read_config(config, begun);
+    TrainOptions::visit(
+        [&](const OptionText& option, const auto& now, const auto& then) {
+          const std::string before = text_of(then, option.none);
+          if (text_of(now, option.none) != before)
+            violations.push_back({option.name, text_of(now, option.none),
+                                  setting.name + " was begun with " + before + "; take another --out"});
+        },
+        setting.options, begun);
   }
   if (!violations.empty()) throw ConfigError(violations);
 }

@@ -66,6 +66,13 @@ class Sweep(CliTest):
         run("sweep", self.dir / "spec.toml", "--out", self.dir / "s", "--quiet")
         self.assertEqual(before, {path: path.stat().st_mtime_ns for path in before})
 
+    def test_a_plan_that_has_changed_is_not_taken_for_the_one_before(self):
+        run("sweep", self.spec(updates=60), "--out", self.dir / "s", "--only", 0, "--quiet")
+        self.fails(BAD_CONFIG, "sweep", self.spec(updates=90), "--out", self.dir / "s", mentions=["updates", "60", "90"])
+        # More values are no other plan.
+        more = self.spec(SPEC.replace("[1, 2, 3]", "[1, 2, 3, 4]"), updates=60)
+        run("sweep", more, "--out", self.dir / "s", "--only", 1, "--quiet")
+
     def test_lists_and_single_settings(self):
         spec = self.spec('data = "bars-and-stripes"\nupdates = 60\n[[list]]\nhidden = 3\nlr = 0.1\n[[list]]\nhidden = 5\nlr = 0.05\n')
         for k in range(2):

@@ -3,9 +3,13 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tempera {
+
+/// Whether the cells of a column are lists, with blanks between their numbers.
+bool is_list(std::string_view column);
 
 /// The columns of a table of numbers.
 struct Metrics {

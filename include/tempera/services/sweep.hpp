@@ -46,6 +46,13 @@ struct SweepResult {
 /// Throws ConfigError naming every setting that cannot be trained.
 void require_sound(const std::vector<SweepSetting>& settings);
 
+/// What a setting was begun with, as a configuration.
+std::filesystem::path config_of(const SweepSetting& setting, const std::filesystem::path& sweep);
+
+/// Throws ConfigError naming every run that was begun with other options than the plan has now: its results
+/// would be taken for those of the plan.
+void require_same(const std::vector<SweepSetting>& settings, const std::filesystem::path& sweep);
+
 /// Where the run of a setting stands.
 std::filesystem::path directory_of(const SweepSetting& setting, const std::filesystem::path& sweep);
 
