@@ -27,10 +27,15 @@ MachineOptions small_options() {
   return options;
 }
 
+/// Sites of three letters in so many places.
+inline Letters small_letters(Index places) { return alike_letters(places / 3, 3); }
+
 /// That machine, of which nothing is known of the data.
 template <EnergyModel M>
 M small_machine(Index n_visible) {
-  return with_standard_reference<M>(M::shape_from(small_options<M>(), n_visible));
+  MachineOptions options = small_options<M>();
+  if constexpr (HasLetters<M>) options.letters = small_letters(n_visible);
+  return with_standard_reference<M>(M::shape_from(options, n_visible));
 }
 
 }  // namespace tempera

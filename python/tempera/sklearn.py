@@ -178,10 +178,13 @@ class _BinaryMachine(_Machine):
 class BernoulliRBM(_BinaryMachine):
     """A restricted Boltzmann machine of binary units.
 
-    Parameters: n_components: hidden units. learning_rate: the rate at the start, which falls to 0 (None: as `tempera train`
-    chooses). batch_size: cases of an update, and persistent chains. n_iter: passes over the data (None: as many updates as
-    `tempera train` makes). verbose: whether progress and warnings are shown. random_state: seeds every draw.
-    trainer: as `tempera train` has it; None tempers the chains and tracks log Z, "sml" has plain persistent chains and is faster.
+    Its defaults are scikit-learn's own: ten passes of plain persistent chains at a constant rate, which suit features. For the best
+    likelihood say ``trainer=None, learning_rate=None, n_iter=None``, or call `tempera.train`.
+
+    Parameters: n_components: hidden units. learning_rate: the rate at the start (None: as `tempera train` chooses). batch_size: cases of
+    an update, and persistent chains. n_iter: passes over the data (None: as many updates as `tempera train` makes). verbose: whether
+    progress and warnings are shown. random_state: seeds every draw. trainer: "sml" has plain persistent chains, a constant rate and no
+    centring; None or any other name trains as `tempera train` does: tempered chains, log Z tracked, a rate that falls to 0.
     validation_fraction: part of the cases that choose the model, None for none. n_jobs: threads (None: every core).
     binarize: how values in [0, 1] become bits: "sample-each" draws them anew at each visit with the value as probability, "threshold",
     "median" and "mean" compare. options: a dict of further options of `tempera train`.
@@ -191,6 +194,15 @@ class BernoulliRBM(_BinaryMachine):
     """
 
     _kind = "bernoulli-rbm"
+
+    def __init__(self, n_components=256, *, learning_rate=0.1, batch_size=32, n_iter=10, verbose=0, random_state=None,
+                 trainer="sml", validation_fraction=None, n_jobs=None, binarize="sample-each", options=None):
+        super().__init__(n_components, learning_rate=learning_rate, batch_size=batch_size, n_iter=n_iter, verbose=verbose, random_state=random_state,
+                         trainer=trainer, validation_fraction=validation_fraction, n_jobs=n_jobs, binarize=binarize, options=options)
+
+    def _training_options(self, x):
+        plain = {"centering": False, "schedule": "constant", "jump": 0} if self.trainer == "sml" else {}
+        return {**plain, **super()._training_options(x)}
 
     def _take(self, model):
         super()._take(model)
@@ -220,7 +232,8 @@ class BernoulliRBM(_BinaryMachine):
 class GaussianRBM(_Machine):
     """A restricted Boltzmann machine of real-valued visibles and binary hidden units; data of any unit and offset.
 
-    Parameters and attributes as those of BernoulliRBM; ``components_`` are the weights in the data's units.
+    Parameters and attributes as those of BernoulliRBM, but that None leaves every choice to `tempera train` and is the default;
+    ``components_`` are the weights in the data's units.
     """
 
     _kind = "gaussian-rbm"
@@ -230,7 +243,7 @@ class GaussianRBM(_Machine):
 class SpikeSlabRBM(_Machine):
     """A spike-and-slab machine of real-valued visibles: n_components spikes, each with slabs.
 
-    Parameters and attributes as those of BernoulliRBM. `transform` gives the expected spikes.
+    Parameters and attributes as those of GaussianRBM. `transform` gives the expected spikes.
     """
 
     _kind = "ssrbm"
@@ -241,7 +254,7 @@ class DBM(_BinaryMachine):
     """A deep Boltzmann machine of binary units. n_components: units of each hidden layer, lowest first.
 
     `transform` gives the expected units of all hidden layers side by side. ``components_`` are the weights of the lowest layer.
-    Other parameters and attributes as those of BernoulliRBM.
+    Other parameters and attributes as those of GaussianRBM.
     """
 
     _kind = "dbm"

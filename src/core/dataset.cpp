@@ -63,6 +63,31 @@ std::vector<Index> BinaryData::distinct_cases() const {
   return order;
 }
 
+namespace {
+
+/// Codes as bits, a place for each letter.
+std::vector<std::uint8_t> places_of(Index n_cases, const Letters& letters,
+                                    std::span<const std::uint8_t> codes) {
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(n_cases * letters.places()));
+  const auto most = static_cast<std::size_t>(letters.most());
+  for (std::size_t k = 0; k < static_cast<std::size_t>(n_cases * letters.sites()); ++k)
+    bytes[k * most + codes[k]] = 1;
+  return bytes;
+}
+
+}  // namespace
+
+CategoricalData::CategoricalData(Index n_cases, Letters letters, std::span<const std::uint8_t> codes,
+                                 CaseWeights weights)
+    : BinaryData(n_cases, letters.places(), places_of(n_cases, letters, codes), std::move(weights)),
+      letters_(std::move(letters)) {}
+
+Index CategoricalData::letter(Index n, Index site) const {
+  Index a = 0;
+  while (!value(n, site * letters_.most() + a)) ++a;
+  return a;
+}
+
 RealData::RealData(Matrix rows, const Standardisation& units, bool exact_zeros, CaseWeights weights)
     : values_(units.standardised(std::move(rows))), weights_(std::move(weights)) {
   if (units.empty()) return;

@@ -219,6 +219,9 @@ void load_notes(const fs::path& path, DataFile& data) {
   for (const char* note : {"source", "licence"}) {
     if (const auto text = file.text_attribute("/", note)) data.notes[note] = *text;
   }
+  data.alphabet = read_alphabet(file, "/");
+  if (!data.alphabet.words.empty() && static_cast<Index>(data.alphabet.words.size()) != data.columns())
+    bad(path.string(), "/alphabet does not fit the columns of the data");
   const auto count = [&](const char* list) {
     return file.has(list) && file.shape(list).size() == 1 ? file.shape(list)[0] : 0;
   };
@@ -281,6 +284,11 @@ void keep_columns(const std::vector<Index>& kept, DataFile& data) {
     if (!data.column_names.empty()) names.push_back(data.column_names[static_cast<std::size_t>(i)]);
   }
   data.column_names = names;
+  std::vector<std::vector<std::string>> words;
+  for (const Index i : kept) {
+    if (!data.alphabet.words.empty()) words.push_back(data.alphabet.words[static_cast<std::size_t>(i)]);
+  }
+  data.alphabet.words = std::move(words);
   data.visible_shape.clear();
 }
 
@@ -724,6 +732,30 @@ void write_data_arrays(const DataFile& data, const fs::path& path) {
 
 }  // namespace
 
+Alphabet read_alphabet(const Hdf5Reader& file, const std::string& group) {
+  Alphabet alphabet;
+  const std::string lists = (group == "/" ? "" : group) + "/alphabet";
+  if (const auto letters = file.text_attribute(group, "alphabet")) {
+    alphabet.characters = *letters;
+    return alphabet;
+  }
+  for (std::size_t site = 0; file.has(lists + "/" + std::to_string(site)); ++site) {
+    const std::string path = lists + "/" + std::to_string(site);
+    const Shape shape = file.shape(path);
+    if (shape.size() != 1 || shape[0] == 0 || shape[0] > kMostLetters)
+      file.fail(path, "expected one axis of 1 to " + std::to_string(kMostLetters) + " letters, found shape " +
+                          to_string(shape));
+    alphabet.words.push_back(file.texts(path, shape[0]));
+  }
+  return alphabet;
+}
+
+void write_alphabet(Hdf5Writer& file, const std::string& group, const Alphabet& alphabet) {
+  if (!alphabet.characters.empty()) file.attribute(group, "alphabet", alphabet.characters);
+  for (std::size_t site = 0; site < alphabet.words.size(); ++site)
+    file.texts((group == "/" ? "" : group) + "/alphabet/" + std::to_string(site), alphabet.words[site]);
+}
+
 void write_data(const DataFile& data, const fs::path& path) {
   if (table_format(path) != TableFormat::kHdf5) return write_data_arrays(data, path);
   Hdf5Writer file("data");
@@ -744,6 +776,7 @@ void write_data(const DataFile& data, const fs::path& path) {
   }
   if (!data.label_names.empty()) file.texts("/label_names", data.label_names);
   if (!data.column_names.empty()) file.texts("/column_names", data.column_names);
+  write_alphabet(file, "/", data.alphabet);
   if (!data.visible_shape.empty()) file.attribute("/", "visible_shape", data.visible_shape);
   for (const auto& [note, text] : data.notes) file.attribute("/", note, text);
   write_preprocessing(file, "/preprocessing", data.preprocessing);

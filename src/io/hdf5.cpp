@@ -606,7 +606,11 @@ FieldShapes Hdf5Reader::field_shapes(const std::string& fields_group,
   H5Aiterate_by_name(impl_->file, attributes_group.c_str(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect,
                      &names, H5P_DEFAULT);
   for (const std::string& name : names) {
-    if (const auto value = number_attribute(attributes_group, name)) found.attributes[name] = *value;
+    if (const auto value = number_attribute(attributes_group, name)) {
+      found.attributes[name] = *value;
+    } else if (auto list = integers_attribute(attributes_group, name); !list.empty()) {
+      found.lists[name] = std::move(list);
+    }
   }
   return found;
 }

@@ -190,6 +190,39 @@ Probabilities probabilities_of(const Table& table, const Binarization& rule) {
   return probabilities;
 }
 
+CategoricalData categorical(const DataFile& data, const std::string& split) {
+  const Table& table = data.split(split);
+  if (data.alphabet.empty())
+    throw DataError(data.name + ": values have no alphabet, and machines of letters take codes of one");
+  Letters letters = data.alphabet.letters(table.columns);
+  std::vector<std::uint8_t> codes;
+  codes.reserve(static_cast<std::size_t>(table.rows * table.columns));
+  for (Index n = 0; n < table.rows; ++n) {
+    for (Index site = 0; site < table.columns; ++site) {
+      const double code = table.at(n * table.columns + site);
+      if (!(code >= 0.0) || code >= static_cast<double>(letters.of(site)) || code != std::floor(code))
+        throw DataError(data.name +
+                        format(": case %lld of %s, site %lld: expected a code from 0 to %lld, found %g",
+                               static_cast<long long>(n), split.c_str(), static_cast<long long>(site),
+                               static_cast<long long>(letters.of(site) - 1), code));
+      codes.push_back(static_cast<std::uint8_t>(code));
+    }
+  }
+  return {table.rows, std::move(letters), codes, weights_of(table)};
+}
+
+Index constant_columns(const CategoricalData& data) {
+  Index constant = 0;
+  const Letters& letters = data.letters();
+  const Eigen::VectorXd means = data.means();
+  for (Index site = 0; site < letters.sites(); ++site) {
+    Index seen = 0;
+    for (Index a = 0; a < letters.most(); ++a) seen += means[site * letters.most() + a] > 0.0 ? 1 : 0;
+    constant += seen == 1 ? 1 : 0;
+  }
+  return constant;
+}
+
 Index constant_columns(const Table& table) {
   Index constant = 0;
   for (Index i = 0; i < table.columns; ++i) {

@@ -27,6 +27,17 @@ void sample_units(const float* input, UnitRange units, const LaneFloats& beta,
                out.data() + units.first);
 }
 
+void sample_letters(const float* input, UnitRange sites, const Letters& letters, const LaneFloats& beta,
+                    std::span<const float> reference, Index lanes, const LaneStream& stream,
+                    std::uint32_t first_site, BitLayer& out) {
+  const std::uint32_t site = first_site + static_cast<std::uint32_t>(sites.first);
+  const Index most = letters.most();
+  simd::sample_letters(input, beta.data(), reference.data() + sites.first * most, philox_at(stream, site / 4),
+                       letters.of_site.data() + sites.first, static_cast<std::size_t>(sites.size()),
+                       static_cast<std::size_t>(most), static_cast<std::size_t>(lanes),
+                       out.data() + sites.first * most);
+}
+
 void sample_normals(UnitRange units, const LaneStream& stream, std::uint32_t first_site, float* out) {
   const std::uint32_t site = first_site + static_cast<std::uint32_t>(units.first);
   simd::normals(philox_at(stream, kNormalDraws | site / 4), static_cast<std::size_t>(units.size()), out);

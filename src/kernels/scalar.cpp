@@ -193,6 +193,33 @@ void Sample(const float* input, const float* beta, const float* reference, const
   }
 }
 
+void SampleLetters(const float* input, const float* beta, const float* reference, const Philox& stream,
+                   const std::int64_t* letters, std::size_t n_sites, std::size_t most, std::size_t lanes,
+                   std::uint64_t* units) {
+  std::fill_n(units, n_sites * most, std::uint64_t{0});
+  float each[kMostLettersOfSite];
+  for (std::size_t c = 0; c < lanes; ++c) {
+    const std::uint32_t chain = stream.counter[1] + static_cast<std::uint32_t>(c);
+    for (std::size_t s = 0; s < n_sites; ++s) {
+      const auto n = static_cast<std::size_t>(letters[s]);
+      float largest = -1e30F;
+      for (std::size_t a = 0; a < n; ++a) {
+        const std::size_t i = s * most + a;
+        each[a] = beta[c] * input[i * kLanes + c] + (1 - beta[c]) * reference[i];
+        largest = std::max(largest, each[a]);
+      }
+      float total = 0;
+      for (std::size_t a = 0; a < n; ++a) total += each[a] = exp_minus(largest - each[a]);
+      const auto site = static_cast<std::uint32_t>(s);
+      const float at = static_cast<float>(draw(stream, chain, site / 4)[site % 4] >> 8) * 0x1p-24F * total;
+      float sum = 0;
+      std::size_t a = 0;
+      while (a + 1 < n && !(at < (sum += each[a]))) ++a;
+      units[s * most + a] |= std::uint64_t{1} << c;
+    }
+  }
+}
+
 void RealProduct(const RealOperand& w, std::size_t n_out, const float* in, float* out) {
   for (std::size_t j = 0; j < n_out; ++j) {
     float* sum = out + j * kLanes;

@@ -17,6 +17,9 @@ void AddBits(const std::uint64_t* units, std::size_t n_units, const float* weigh
 void AddDots(const std::uint64_t* units, const float* coefficient, std::size_t n_units, std::size_t lanes,
              double* out);
 void PhiloxWords(const Philox& stream, std::uint32_t* out);
+void SampleLetters(const float* input, const float* beta, const float* reference, const Philox& stream,
+                   const std::int64_t* letters, std::size_t n_sites, std::size_t most, std::size_t lanes,
+                   std::uint64_t* units);
 void Sample(const float* input, const float* beta, const float* reference, const Philox& stream,
             std::size_t n_units, std::size_t lanes, std::uint64_t* units);
 void RealProduct(const RealOperand& w, std::size_t n_out, const float* in, float* out);

@@ -99,6 +99,16 @@ void philox(const Philox& stream, std::uint32_t* words);
 void sample(const float* input, const float* beta, const float* reference, const Philox& stream,
             std::size_t n_units, std::size_t lanes, std::uint64_t* units);
 
+/// Letters of a site at most.
+inline constexpr std::size_t kMostLettersOfSite = 256;
+
+/// One letter of each site: bit c of units[s * most + a] is 1 where a is the letter of site s in chain c,
+/// drawn with weight exp(beta[c] input(s * most + a, c) + (1 - beta[c]) reference[s * most + a]) among
+/// letters[s]. Site s of a chain takes word s mod 4 of its quad s / 4. Bits of lanes from `lanes` on are 0.
+void sample_letters(const float* input, const float* beta, const float* reference, const Philox& stream,
+                    const std::int64_t* letters, std::size_t n_sites, std::size_t most, std::size_t lanes,
+                    std::uint64_t* units);
+
 /// Weights of a product with real-valued states: w(k, j) = weights[k * input_stride + j * output_stride].
 struct RealOperand {
   const float* weights;

@@ -21,6 +21,7 @@ using scalar::AddSoftplus;
 using scalar::Mean;
 using scalar::PhiloxWords;
 using scalar::Sample;
+using scalar::SampleLetters;
 
 #else
 
@@ -148,6 +149,55 @@ void Sample(const float* input, const float* beta, const float* reference, const
   }
 }
 
+void SampleLetters(const float* input, const float* beta, const float* reference, const Philox& stream,
+                   const std::int64_t* letters, std::size_t n_sites, std::size_t most, std::size_t lanes,
+                   std::uint64_t* units) {
+  const Floats d;
+  const hn::RebindToSigned<Floats> di;
+  const std::uint64_t valid = lanes >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << lanes) - 1;
+  std::fill_n(units, n_sites * most, std::uint64_t{0});
+  const VF one = hn::Set(d, 1.0F);
+  alignas(64) float each[kMostLettersOfSite * kWidth];
+  for (std::size_t c = 0; c < lanes; c += kWidth) {
+    const VF lane_beta = hn::LoadU(d, beta + c);
+    const VF rest = hn::Sub(one, lane_beta);
+    const VL even_chains = EvenChains(stream.counter[1] + static_cast<std::uint32_t>(c));
+    VU words[4];
+    for (std::size_t s = 0; s < n_sites; ++s) {
+      if (s % 4 == 0) Draw(stream, static_cast<std::uint32_t>(s / 4), even_chains, words);
+      const auto n = static_cast<std::size_t>(letters[s]);
+      const float* rows = input + s * most * kLanes + c;
+      const float* bias = reference + s * most;
+      VF largest = hn::Set(d, -1e30F);
+      for (std::size_t a = 0; a < n; ++a) {
+        const VF logit =
+            hn::MulAdd(rest, hn::Set(d, bias[a]), hn::Mul(lane_beta, hn::Load(d, rows + a * kLanes)));
+        hn::Store(logit, d, each + a * kWidth);
+        largest = hn::Max(largest, logit);
+      }
+      VF total = hn::Zero(d);
+      for (std::size_t a = 0; a < n; ++a) {
+        const VF weight = ExpMinus(hn::Sub(largest, hn::Load(d, each + a * kWidth)));
+        hn::Store(weight, d, each + a * kWidth);
+        total = hn::Add(total, weight);
+      }
+      // 24 bits: u total is below the last sum, which is total, in float as well.
+      const VF u =
+          hn::Mul(hn::ConvertTo(d, hn::BitCast(di, hn::ShiftRight<8>(words[s % 4]))), hn::Set(d, 0x1p-24F));
+      const VF at = hn::Mul(u, total);
+      VF sum = hn::Zero(d);
+      std::uint64_t before = 0;
+      for (std::size_t a = 0; a < n; ++a) {
+        sum = hn::Add(sum, hn::Load(d, each + a * kWidth));
+        const std::uint64_t reached = BitsOf(hn::Lt(at, sum));
+        units[s * most + a] |= (reached & ~before) << c;
+        before = reached;
+      }
+    }
+  }
+  for (std::size_t i = 0; i < n_sites * most; ++i) units[i] &= valid;
+}
+
 void Mean(const float* input, const float* beta, std::size_t n_units, std::size_t lanes, float* mean) {
   const Floats d;
   const VF one = hn::Set(d, 1.0F);
@@ -207,6 +257,7 @@ namespace tempera::simd {
 
 HWY_EXPORT(PhiloxWords);
 HWY_EXPORT(Sample);
+HWY_EXPORT(SampleLetters);
 HWY_EXPORT(Mean);
 HWY_EXPORT(AddSoftplus);
 
@@ -215,6 +266,12 @@ void philox(const Philox& stream, std::uint32_t* words) { HWY_DYNAMIC_DISPATCH(P
 void sample(const float* input, const float* beta, const float* reference, const Philox& stream,
             std::size_t n_units, std::size_t lanes, std::uint64_t* units) {
   HWY_DYNAMIC_DISPATCH(Sample)(input, beta, reference, stream, n_units, lanes, units);
+}
+
+void sample_letters(const float* input, const float* beta, const float* reference, const Philox& stream,
+                    const std::int64_t* letters, std::size_t n_sites, std::size_t most, std::size_t lanes,
+                    std::uint64_t* units) {
+  HWY_DYNAMIC_DISPATCH(SampleLetters)(input, beta, reference, stream, letters, n_sites, most, lanes, units);
 }
 
 void mean(const float* input, const float* beta, std::size_t n_units, std::size_t lanes, float* mean) {

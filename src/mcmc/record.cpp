@@ -31,7 +31,7 @@ void record(const Engine<M>& engine, const typename M::Params& theta, const Popu
     engine.model.free_energy(theta, constant_beta(1.0F), chains.blocks[b], population.caches.blocks[b],
                              energies.blocks[b]);
     ProductScratch scratch;
-    if constexpr (std::is_same_v<typename M::Data, BinaryData>) {
+    if constexpr (std::derived_from<typename M::Data, BinaryData>) {
       if (clusters.size() > 0)
         places.blocks[b] = nearest_clusters(
             clusters, {M::visibles_of(chains.blocks[b]), lanes_of(chains.n_chains, block)}, scratch);

@@ -4,6 +4,7 @@
 
 #include "tempera/core/math.hpp"
 #include "units/bernoulli_units.hpp"
+#include "units/letters.hpp"
 
 namespace tempera {
 namespace {
@@ -22,18 +23,28 @@ double entropy(const Eigen::VectorXd& logits, const Eigen::VectorXd& means) {
 
 }  // namespace
 
-CollapsedLayers::CollapsedLayers(Weights weights, Eigen::VectorXd bias, Eigen::VectorXd summed_bias)
+CollapsedLayers::CollapsedLayers(Weights weights, Eigen::VectorXd bias, Eigen::VectorXd summed_bias,
+                                 Letters letters)
     : CollapsedMachine(bias.size()),
       weights_(std::move(weights)),
       bias_(std::move(bias)),
       summed_bias_(std::move(summed_bias)),
+      letters_(std::move(letters)),
       input_(summed_bias_.array()) {}
 
-double CollapsedLayers::log_weight() const { return energy_ + softplus_sum(input_); }
+double CollapsedLayers::summed(const Eigen::ArrayXd& input) const {
+  return letters_.empty() ? softplus_sum(input) : log_sum_of_letters(input, letters_);
+}
+
+Eigen::VectorXd CollapsedLayers::summed_means(const Eigen::VectorXd& input) const {
+  return letters_.empty() ? sigmoids(input) : means_of_letters(input, letters_);
+}
+
+double CollapsedLayers::log_weight() const { return energy_ + summed(input_); }
 
 double CollapsedLayers::flipped(Index unit) const {
   const double by = sign(unit);
-  return energy_ + by * bias_[unit] + softplus_sum(input_ + by * weights_.row(unit).transpose().array());
+  return energy_ + by * bias_[unit] + summed(input_ + by * weights_.row(unit).transpose().array());
 }
 
 void CollapsedLayers::flip(Index unit) {
@@ -62,17 +73,17 @@ double CollapsedLayers::cost() const {
 std::optional<double> CollapsedLayers::mean_field_bound(double operations) const {
   const double round = 4.0 * static_cast<double>(weights_.size());
   double best = log_weight();
-  Eigen::VectorXd summed_means = sigmoids(input_.matrix());
+  Eigen::VectorXd others = summed_means(input_.matrix());
   for (double spent = round; spent <= operations; spent += round) {
-    const Eigen::VectorXd logits = bias_ + weights_ * summed_means;
+    const Eigen::VectorXd logits = bias_ + weights_ * others;
     const Eigen::VectorXd means = sigmoids(logits);
     const Eigen::VectorXd input = summed_bias_ + weights_.transpose() * means;
-    const double bound = bias_.dot(means) + softplus_sum(input.array()) + entropy(logits, means);
+    const double bound = bias_.dot(means) + summed(input.array()) + entropy(logits, means);
     // The first round may lose what the state itself had.
     const bool settled = spent > round && bound - best < kSettled;
     best = std::max(best, bound);
     if (settled) break;
-    summed_means = sigmoids(input);
+    others = summed_means(input);
   }
   return best;
 }

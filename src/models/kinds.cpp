@@ -29,7 +29,8 @@ namespace {
                 #M ": inference:sampled");                                                                 \
   static_assert(M::kFeatures.has(Feature::kJump) == HasLatentMarginal<M>, #M ": jump");                    \
   static_assert(M::kFeatures.has(Feature::kDataNoise) == HasDataNoise<M>, #M ": data-noise");              \
-  static_assert(M::kFeatures.has(Feature::kStagedStart) == HasFilterTable<M>, #M ": init:staged");
+  static_assert(M::kFeatures.has(Feature::kStagedStart) == HasFilterTable<M>, #M ": init:staged");         \
+  static_assert(M::kFeatures.has(Feature::kLetters) == HasLetters<M>, #M ": letters");
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_REQUIRE)
 

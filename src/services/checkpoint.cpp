@@ -354,7 +354,8 @@ template <EnergyModel M>
 void write_checkpoint(const fs::path& path, const M& model, const TrainState<M>& state,
                       const ObserverMemory& observers, const CheckpointNotes& notes) {
   Hdf5Writer file("checkpoint", kFormatVersion);
-  write_machine(file, model, {notes.visible_shape, notes.binarization, notes.preprocessing, notes.units});
+  write_machine(file, model,
+                {notes.visible_shape, notes.binarization, notes.preprocessing, notes.units, notes.alphabet});
   write_params(file, model, state.result(), notes.units);
   write_reference(file, model, notes.units);
   if (notes.log_partition) {

@@ -29,7 +29,7 @@ ImportResult import_model(const std::filesystem::path& file, std::uint64_t updat
   ImportResult result{out, foreign->format, foreign->theta.weights.rows(), foreign->theta.weights.cols(),
                       foreign->log_partition_offset};
   const M model = with_standard_reference<M>({result.n_visible, result.n_hidden});
-  write_model(out, ModelFile<M>{file, model, std::move(foreign->theta), false, {}, {}, {}, {}},
+  write_model(out, ModelFile<M>{file, model, std::move(foreign->theta), false, {}, {}, {}, {}, {}},
               result.format);
   return result;
 }

@@ -64,6 +64,39 @@ BinaryData binarised(const Binarization& own, Index n_visible, const DataFile& d
   return binarize(data, request.split, rule);
 }
 
+/// Sequences in the letters of the model.
+template <HasLetters M>
+CategoricalData in_alphabet(const ModelFile<M>& file, const DataFile& data, const SplitRequest& request) {
+  if (request.method != BinarizeChoice())
+    throw UsageError("--binarize means nothing with " + std::string(M::kKind));
+  const Letters& letters = file.model.shape().sites;
+  const Table& table = data.split(request.split);
+  if (table.columns != letters.sites())
+    throw DataError(data.name + ": has " + std::to_string(table.columns) + " sites, the model has " +
+                    std::to_string(letters.sites()));
+  CategoricalData cases = categorical(data, request.split);
+  if (file.alphabet.empty() || data.alphabet == file.alphabet) {
+    if (!(cases.letters() == letters))
+      throw DataError(data.name + ": has other numbers of letters than the model");
+    return cases;
+  }
+  // The same letters in another order, or fewer of them.
+  std::vector<std::uint8_t> codes;
+  for (Index n = 0; n < cases.n_cases(); ++n) {
+    for (Index site = 0; site < letters.sites(); ++site) {
+      const std::string name = data.alphabet.name(site, cases.letter(n, site));
+      Index code = 0;
+      while (code < letters.of(site) && file.alphabet.name(site, code) != name) ++code;
+      if (code == letters.of(site))
+        throw DataError(data.name + format(": case %lld of %s, site %lld: the model has no letter '%s' there",
+                                           static_cast<long long>(n), request.split.c_str(),
+                                           static_cast<long long>(site), name.c_str()));
+      codes.push_back(static_cast<std::uint8_t>(code));
+    }
+  }
+  return {cases.n_cases(), letters, codes, cases.weights()};
+}
+
 }  // namespace
 
 DataFile read_data_file(const DataSource& source, const ReadingOptions& reading, Listener& listener) {
@@ -92,7 +125,12 @@ typename M::Data data_for_model(const ModelFile<M>& file, const DataFile& data, 
                         file.units, weights_of(data.split(request.split)));
     require_possible_values(file.model, values, data.name + ", " + request.split);
     return values;
+  } else if constexpr (HasLetters<M>) {
+    return in_alphabet(file, data, request);
   } else {
+    if (!data.alphabet.empty())
+      throw DataError(data.name + ": holds sequences of letters, which " + std::string(M::kKind) +
+                      " does not take");
     return binarised(file.binarization, file.model.n_visible(), data, request);
   }
 }

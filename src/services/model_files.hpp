@@ -13,6 +13,7 @@ struct MachineNotes {
   const Binarization& binarization;
   const Preprocessing& preprocessing;
   const Standardisation& units;
+  const Alphabet& alphabet;
 };
 
 template <EnergyModel M>

@@ -64,7 +64,7 @@ Binarization read_binarization(const Hdf5Reader& file) {
 AnyModelFile converted(const fs::path& path, ForeignModel foreign) {
   using M = ForeignModel::Machine;
   M model = with_standard_reference<M>({foreign.theta.weights.rows(), foreign.theta.weights.cols()});
-  return ModelFile<M>{path, std::move(model), std::move(foreign.theta), false, {}, {}, {}, {}};
+  return ModelFile<M>{path, std::move(model), std::move(foreign.theta), false, {}, {}, {}, {}, {}};
 }
 
 /// The words of this process' command line.
@@ -76,6 +76,13 @@ std::string command_line() {
   while (!text.empty() && text.back() == '\0') text.pop_back();
   std::replace(text.begin(), text.end(), '\0', ' ');
   return text;
+}
+
+/// Names of letters, where the machine has such.
+template <EnergyModel M>
+Alphabet alphabet_of(const Hdf5Reader& file) {
+  if constexpr (HasLetters<M>) return read_alphabet(file, "/model");
+  return {};
 }
 
 /// Shape of a field of a struct, by its name.
@@ -152,7 +159,15 @@ StoredMachine<M> read_machine(const Hdf5Reader& file) {
   // The reference of standardised values stands beside the transform, since both may cancel to little.
   const std::string group = units.empty() ? "/model/reference" : std::string(kStandardisation) + "/reference";
   const bool has_reference = file.has(group + "/" + first);
-  if (has_reference) file.fields(group, reference);
+  if (has_reference) {
+    const M machine = with_standard_reference<M>(shape);
+    for_each_field(
+        [&](std::string_view name, auto& field) {
+          const Shape own = machine.file_shape(name);
+          file.dataset(group + "/" + std::string(name), own.empty() ? shape_of(field) : own, field.data());
+        },
+        reference);
+  }
   if (const std::string_view wrong = M::reference_fault(reference); !wrong.empty())
     file.fail("/model/reference/" + std::string(wrong), "precisions must be positive");
   return {M(shape, std::move(reference)), has_reference, std::move(units)};
@@ -165,6 +180,7 @@ void write_machine(Hdf5Writer& file, const M& model, const MachineNotes& notes) 
     file.attribute("/model", "hidden_units", std::string(M::kHiddenUnits));
   write_preprocessing(file, "/model/preprocessing", notes.preprocessing);
   write_standardisation(file, kStandardisation, notes.units);
+  write_alphabet(file, "/model", notes.alphabet);
   for (const ShapeAttribute& attribute : model.shape_attributes())
     std::visit([&](const auto value) { file.attribute("/model", attribute.name, value); }, attribute.value);
   if (!notes.visible_shape.empty()) file.attribute("/model", "visible_shape", notes.visible_shape);
@@ -211,7 +227,13 @@ void write_params(Hdf5Writer& file, const M& model, const typename M::Params& th
 template <EnergyModel M>
 void write_reference(Hdf5Writer& file, const M& model, const Standardisation& units) {
   if (units.empty()) {
-    file.fields("/model/reference", model.reference());
+    for_each_field(
+        [&](std::string_view name, const auto& field) {
+          const Shape own = model.file_shape(name);
+          file.dataset("/model/reference/" + std::string(name), own.empty() ? shape_of(field) : own,
+                       field.data());
+        },
+        model.reference());
     return;
   }
   file.fields(std::string(kStandardisation) + "/reference", model.reference());
@@ -241,11 +263,22 @@ ModelFile<M> read_model_as(const fs::path& argument) {
     file.fail("/model/preprocessing", "does not fit the visibles of the model");
   const Binarization rule = read_binarization(file);
   std::vector<std::int64_t> shape = file.integers_attribute("/model", "visible_shape");
-  const Index n_raw = steps.empty() ? machine.model.n_visible() : static_cast<Index>(steps.n_inputs);
-  if (!is_shape_of(shape, n_raw)) shape.clear();
-  return {
-      resolve_model(argument), std::move(machine.model), std::move(theta), machine.has_reference, shape, rule,
-      std::move(steps),        std::move(machine.units)};
+  ModelFile<M> model{resolve_model(argument),
+                     std::move(machine.model),
+                     std::move(theta),
+                     machine.has_reference,
+                     shape,
+                     rule,
+                     std::move(steps),
+                     std::move(machine.units),
+                     alphabet_of<M>(file)};
+  if (!is_shape_of(shape, model.n_raw())) model.visible_shape.clear();
+  if constexpr (HasLetters<M>) {
+    const Letters& letters = model.model.shape().sites;
+    if (!model.alphabet.empty() && !(model.alphabet.letters(letters.sites()) == letters))
+      file.fail("/model", "the alphabet does not fit the letters of the sites");
+  }
+  return model;
 }
 
 void say_which(const fs::path& argument, const fs::path& path, Listener& listener) {
@@ -303,7 +336,7 @@ std::int64_t format_version(std::string_view hidden_units) {
 template <EnergyModel M>
 void write_whole_model(Hdf5Writer& file, const ModelFile<M>& model, const std::string& origin) {
   write_machine(file, model.model,
-                {model.visible_shape, model.binarization, model.preprocessing, model.units});
+                {model.visible_shape, model.binarization, model.preprocessing, model.units, model.alphabet});
   file.attribute("/model", "converted_from", origin);
   write_params(file, model.model, model.theta, model.units);
   if (model.has_reference) write_reference(file, model.model, model.units);

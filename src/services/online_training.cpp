@@ -22,6 +22,7 @@ class Session : public OnlineTraining {
  public:
   Session(const TrainOptions& options, int threads, Listener& listener)
       : options_(options), executor_(threads), data_(first_batch(options_, listener)) {
+    set_letters<M>(data_.file, options_.machine);
     const typename M::Data cases = cases_of(data_, options_, 0);
     options_ =
         resolve<M>(options_, cases.n_visible(), cases.n_cases(), variance_of(cases), false, cases.weights());
@@ -48,8 +49,9 @@ class Session : public OnlineTraining {
   }
 
   [[nodiscard]] AnyModelFile model() const override {
-    return ModelFile<M>{{},         *model_,     state_.result(), true, data_.file.visible_shape,
-                        data_.rule, data_.steps, data_.units};
+    return ModelFile<M>{
+        {},          *model_,     state_.result(),    true, data_.file.visible_shape, data_.rule,
+        data_.steps, data_.units, data_.file.alphabet};
   }
   [[nodiscard]] std::uint64_t updates() const override { return state_.update; }
 
@@ -57,6 +59,7 @@ class Session : public OnlineTraining {
   static RunData<M> first_batch(const TrainOptions& options, Listener& listener) {
     RunData<M> data;
     data.file = read_data_file(options.data.data, {options.data.columns, options.data.shape}, listener);
+    require_values_of<M>(data.file);
     const Table& table = data.file.split("train");
     if (const auto violations = check(options, table.columns, table.rows); !violations.empty())
       throw ConfigError(violations);

@@ -21,6 +21,19 @@ void append_rows(const BitLayer& bits, Index lanes, SampledLayer& layer) {
   }
 }
 
+SampledLayer as_codes(const SampledLayer& bits, const Letters& letters) {
+  const auto& values = std::get<std::vector<std::uint8_t>>(bits.values);
+  SampledLayer codes{bits.name, static_cast<std::uint64_t>(letters.sites()), std::vector<std::uint8_t>()};
+  auto& rows = std::get<std::vector<std::uint8_t>>(codes.values);
+  const auto most = static_cast<std::size_t>(letters.most());
+  for (std::size_t first = 0; first < values.size(); first += most) {
+    std::size_t letter = 0;
+    while (letter + 1 < most && values[first + letter] == 0) ++letter;
+    rows.push_back(static_cast<std::uint8_t>(letter));
+  }
+  return codes;
+}
+
 void append_rows(const LaneMatrix& values, Index lanes, SampledLayer& layer) {
   layer.units = static_cast<std::uint64_t>(values.rows());
   auto& rows = rows_as<float>(layer);

@@ -10,6 +10,9 @@ namespace tempera {
 void append_rows(const BitLayer& bits, Index lanes, SampledLayer& layer);
 void append_rows(const LaneMatrix& values, Index lanes, SampledLayer& layer);
 
+/// Bits of sites as codes of their letters.
+SampledLayer as_codes(const SampledLayer& bits, const Letters& letters);
+
 /// Every layer of the chains that is not empty.
 template <EnergyModel M>
 std::vector<SampledLayer> layers_of(const Chains<M>& chains) {

@@ -75,6 +75,10 @@ SampleResult result_of(const ModelFile<M>& file, const SamplingOptions& options,
       M::unstandardise_visibles(raw, drawn.samples.blocks);
   }
   result.layers = layers_of(drawn.samples);
+  if constexpr (HasLetters<M>) {
+    result.layers.front() = as_codes(result.layers.front(), file.model.shape().sites);
+    result.alphabet = file.alphabet;
+  }
   if (file.binarization.spins) {
     auto& visible = result.layers.front();
     const auto bits = std::get<std::vector<std::uint8_t>>(visible.values);
@@ -225,6 +229,7 @@ void write_samples(const SampleResult& result, const std::filesystem::path& path
         layer.values);
   }
   write_facts(out, "/diagnostics", facts(result));
+  write_alphabet(out, "/", result.alphabet);
   if (!result.visible_shape.empty()) out.attribute("/", "visible_shape", result.visible_shape);
   write_preprocessing(out, "/preprocessing", result.preprocessing);
   write_provenance(out, result.seed);

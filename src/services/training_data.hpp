@@ -1,6 +1,7 @@
 // What training sees of data, and how it came to be that.
 #pragma once
 
+#include "tempera/models/kinds.hpp"
 #include "tempera/services/model_io.hpp"
 
 namespace tempera {
@@ -23,11 +24,27 @@ Matrix prepared_rows(const RunData<M>& data, const std::string& split) {
   return data.file.preprocessing.empty() && !data.steps.empty() ? data.steps.apply(std::move(rows)) : rows;
 }
 
-/// Values of a split as a machine takes them, unseen: bits by a rule, or real numbers, standardised.
+/// Refuses letters where a machine takes numbers. Throws DataError.
+template <EnergyModel M>
+void require_values_of(const DataFile& data) {
+  if (!HasLetters<M> && !data.alphabet.empty())
+    throw DataError(data.name + ": holds sequences of letters, which are for --model " +
+                    kinds_with(Feature::kLetters));
+}
+
+/// What data say of the machine that is to be trained on them.
+template <EnergyModel M>
+void set_letters(const DataFile& data, MachineOptions& machine) {
+  if constexpr (HasLetters<M>) machine.letters = data.alphabet.letters(data.columns());
+}
+
+/// Values of a split as a machine takes them, unseen: bits by a rule, letters, or real numbers, standardised.
 template <EnergyModel M>
 typename M::Data values_of(const RunData<M>& data, const std::string& split) {
   if constexpr (HasUnits<M>) {
     return standardised<M>(prepared_rows(data, split), data.units, weights_of(data.file.split(split)));
+  } else if constexpr (HasLetters<M>) {
+    return categorical(data.file, split);
   } else {
     return binarize(data.file, split, data.rule);
   }

@@ -115,8 +115,11 @@ RunData<M> read_data(const RunDirectory& run, const TrainOptions& options, Start
   guess_square(data.file, listener);
   static_cast<void>(data.file.split("train"));  // which there must be
   hold_out(options.data.holdout, static_cast<std::uint64_t>(options.run.seed), data.file);
+  require_values_of<M>(data.file);
   const Table& table = data.file.split("train");
-  if (const auto violations = check(options, table.columns, table.rows); !violations.empty())
+  TrainOptions asked = options;
+  set_letters<M>(data.file, asked.machine);
+  if (const auto violations = check(asked, table.columns, table.rows); !violations.empty())
     throw ConfigError(violations);
   if (M::kFeatures.has(Feature::kBinarize))
     data.rule =
@@ -355,6 +358,7 @@ TrainingResult Run<M>::operator()(Start start) {
                                 data_.rule,
                                 data_.steps,
                                 data_.units,
+                                data_.file.alphabet,
                                 options_.run.seed,
                                 {},
                                 {},
@@ -491,8 +495,10 @@ TrainingResult run_training_of(const std::filesystem::path& directory, const Tra
     throw WriteError(directory.string() +
                      ": holds a run already; --force replaces it, tempera resume continues it");
   const RunData<M> data = read_data<M>(run, options, start, listener);
+  TrainOptions asked = options;
+  set_letters<M>(data.file, asked.machine);
   TrainOptions resolved =
-      resolve<M>(options, data.train.n_visible(), data.train.n_cases(), variance_of(data.train),
+      resolve<M>(asked, data.train.n_visible(), data.train.n_cases(), variance_of(data.train),
                  data.file.splits.count("valid") > 0, data.train.weights());
   // Arrays of the calling program stay with the run.
   if (resolved.data.data.arrays != nullptr) resolved.data.data.name = fs::absolute(run.data()).string();

@@ -222,6 +222,7 @@ void project(const M& model, const ProjectionPlan& plan, TrainState<M>& s) {
     }
     if (model.project(s.theta, s.projection.direction, plan.filters_shrink)) s.projection.count[0] += 1.0;
   }
+  if constexpr (HasGauge<M>) model.fix_gauge(s.theta);
 }
 
 template <EnergyModel M>

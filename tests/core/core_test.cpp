@@ -6,7 +6,7 @@
 #include "tempera/core/dataset.hpp"
 #include "tempera/core/math.hpp"
 #include "tempera/core/random.hpp"
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/rbm.hpp"
 #include "tempera/parallel/tasks.hpp"
 
 namespace tempera {

@@ -5,7 +5,7 @@
 #include <cstdlib>
 
 #include "tempera/mcmc/population.hpp"
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/rbm.hpp"
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define TEMPERA_COUNTS_MALLOC 1

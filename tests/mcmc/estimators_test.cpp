@@ -10,7 +10,7 @@
 #include "tempera/estimate/path.hpp"
 #include "tempera/mcmc/annealing.hpp"
 #include "tempera/mcmc/ladder.hpp"
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/rbm.hpp"
 
 namespace tempera {
 namespace {

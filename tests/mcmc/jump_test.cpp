@@ -6,7 +6,7 @@
 
 #include "tempera/core/math.hpp"
 #include "tempera/mcmc/jump.hpp"
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/rbm.hpp"
 #include "tempera/models/spike_slab.hpp"
 
 namespace tempera {

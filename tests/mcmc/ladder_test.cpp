@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "tempera/core/math.hpp"
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/rbm.hpp"
 
 namespace tempera {
 namespace {

@@ -6,7 +6,7 @@
 #include "tempera/estimate/log_partition.hpp"
 #include "tempera/mcmc/annealing.hpp"
 #include "tempera/mcmc/population.hpp"
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/rbm.hpp"
 
 namespace tempera {
 namespace {

@@ -245,6 +245,13 @@ BinaryData random_cases(Index n, std::type_identity<BinaryData>) {
   for (Index k = 0; k < n * kVisible; ++k) bytes.push_back(static_cast<std::uint8_t>(random() & 1));
   return {n, kVisible, bytes};
 }
+CategoricalData random_cases(Index n, std::type_identity<CategoricalData>) {
+  StreamEngine random = StreamFactory{6}.engine(Purpose::kDataSet, 0);
+  const Letters letters = small_letters(kVisible);
+  std::vector<std::uint8_t> codes;
+  for (Index k = 0; k < n * letters.sites(); ++k) codes.push_back(static_cast<std::uint8_t>(random() % 3));
+  return {n, letters, codes};
+}
 RealData random_cases(Index n, std::type_identity<RealData>) {
   StreamEngine random = StreamFactory{6}.engine(Purpose::kDataSet, 0);
   Matrix values(n, kVisible);

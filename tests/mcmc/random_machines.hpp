@@ -34,6 +34,7 @@ struct RandomMachine {
   }
   static MachineOptions options() {
     MachineOptions options = small_options<M>();
+    if constexpr (HasLetters<M>) options.letters = small_letters(kVisible);
     options.hidden =
         options.hidden.size() == 1 ? std::vector<std::int64_t>{6} : std::vector<std::int64_t>{2, 3};
     return options;

@@ -3,6 +3,7 @@
 
 #include "specimens.hpp"
 #include "tempera/mcmc/population.hpp"
+#include "tempera/services/cases.hpp"
 
 namespace tempera {
 namespace {
@@ -21,6 +22,63 @@ TEST(BernoulliRbm, ExactLogZOfEveryShape) {
     for (Index k = 0; k < model.exact_chunks(); ++k) exact.add(model.log_partition_chunk(theta, 1.0, k));
     EXPECT_NEAR(exact.value(), total.value(), 1e-10);
   }
+}
+
+/// Of 6 letters in 5 sites: 7,776 states in two chunks, or 2^hidden of the other side.
+TEST(PottsRbm, BothSidesOfAnEnumerationAgree) {
+  const Letters letters{{6, 6, 5, 6, 6}};
+  Vector reference = Vector::LinSpaced(30, -0.5F, 0.5F);
+  reference[17] = 0.0F;
+  const Executor executor(1);
+  std::vector<double> found;
+  for (const Index hidden : {12, 14}) {
+    // Hidden units beyond the twelfth have no weight, and a bias that is known.
+    const PottsRbm model({30, hidden, letters}, {reference});
+    const PottsRbm twelve({30, 12, letters}, {reference});
+    auto theta = model.zero_params();
+    const auto drawn = twelve.initial_params(StreamFactory{3}, random_weights(0.8));
+    theta.weights.leftCols(12) = drawn.weights;
+    theta.visible_bias = drawn.visible_bias;
+    EXPECT_EQ(model.enumerated_units(), std::min<Index>(hidden, 13));
+    const Engine<PottsRbm> engine{model, {}, executor};
+    found.push_back(exact_log_partition(engine, theta, {}).value -
+                    static_cast<double>(hidden) * std::log(2.0));
+  }
+  EXPECT_NEAR(found[0], found[1], 1e-9);
+}
+
+TEST(PottsRbm, TheGaugeChangesNoLaw) {
+  const Letters letters{{3, 4, 2}};
+  const PottsRbm model = with_standard_reference<PottsRbm>({12, 5, letters});
+  auto theta = model.zero_params();
+  StreamEngine random = StreamFactory{4}.engine(Purpose::kDataSet, 0);
+  for (const Index row : {0, 1, 2, 4, 5, 6, 7, 8, 9}) {
+    theta.visible_bias[row] = static_cast<float>(4.0 * uniform_53(random));
+    for (Index j = 0; j < 5; ++j) theta.weights(row, j) = static_cast<float>(3.0 * uniform_53(random) - 1.0);
+  }
+  auto fixed = theta;
+  model.fix_gauge(fixed);
+  for (const auto& [first, n] : {std::pair{0, 3}, {4, 4}, {8, 2}}) {
+    EXPECT_NEAR(fixed.visible_bias.segment(first, n).sum(), 0.0F, 1e-5F);
+    EXPECT_LT(fixed.weights.middleRows(first, n).colwise().sum().cwiseAbs().maxCoeff(), 1e-5F);
+  }
+  EXPECT_GT(fixed.hidden_bias.cwiseAbs().maxCoeff(), 0.1F);
+  std::vector<std::uint8_t> codes;
+  for (int k = 0; k < 24; ++k) {
+    for (const int letter : {k % 3, k / 3 % 4, k / 12}) codes.push_back(static_cast<std::uint8_t>(letter));
+  }
+  const CategoricalData all(24, letters, codes);
+  const double first = model.free_energy(fixed, all.row(0)) - model.free_energy(theta, all.row(0));
+  auto forgotten = fixed;  // planted: weights move, hidden biases do not
+  forgotten.hidden_bias = theta.hidden_bias;
+  double worst = 0.0;
+  for (Index n = 0; n < 24; ++n) {
+    EXPECT_NEAR(model.free_energy(fixed, all.row(n)) - model.free_energy(theta, all.row(n)), first, 1e-5);
+    worst = std::max(
+        worst, std::abs(model.free_energy(forgotten, all.row(n)) - model.free_energy(theta, all.row(n)) -
+                        (model.free_energy(forgotten, all.row(0)) - model.free_energy(theta, all.row(0)))));
+  }
+  EXPECT_GT(worst, 1e-2);
 }
 
 TEST(BernoulliRbm, ChunksOfAnEnumerationAddUp) {

@@ -118,7 +118,8 @@ double score_after_sweeps(const M& model, const typename M::Params& theta, const
                        streams.lanes(Purpose::kSampling, step, b * 64));
       }
     }
-    for (unsigned c = 0; c < kLanes; ++c) counts[bits_of(S::point(x, c)) * S::kStates + S::latent(x, c)] += 1;
+    for (unsigned c = 0; c < kLanes; ++c)
+      counts[S::index_of(S::point(x, c)) * S::kStates + S::latent(x, c)] += 1;
   }
   std::vector<double> expected;
   for (const double p : probability) expected.push_back(p * kBlocks * kLanes);

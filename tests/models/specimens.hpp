@@ -125,9 +125,11 @@ struct NumberedSpecimen {
   static double exact_log_weight(const Params& theta, const Point& p) {
     return log_weight_of<S>(theta, 1.0, p);
   }
-  static double exact_log_z(const Params& theta) { return brute_log_z<S>(theta, 1.0, points(0)); }
+  static double exact_log_z(const Params& theta) { return brute_log_z<S>(theta, 1.0, S::points(0)); }
   static void put(State& x, unsigned c, const Point& p, unsigned state) { S::set(x, c, bits_of(p), state); }
   static Point point(const State& x, unsigned c) { return point_of(S::visible(x, c), S::kVisible); }
+  /// The place of a point among points(0).
+  static unsigned index_of(const Point& p) { return bits_of(p); }
 };
 
 template <>
@@ -186,6 +188,107 @@ struct Specimen<BernoulliRbm> : NumberedSpecimen<Specimen<BernoulliRbm>, Bernoul
   }
 
  private:
+  static unsigned number(const BitLayer& layer, unsigned c) {
+    unsigned value = 0;
+    for (std::size_t i = 0; i < layer.size(); ++i) value |= static_cast<unsigned>(layer[i] >> c & 1) << i;
+    return value;
+  }
+};
+
+/// Three sites of 3, 2 and 4 letters, in four places each, and more hidden units than their states have bits.
+template <>
+struct Specimen<PottsRbm> : NumberedSpecimen<Specimen<PottsRbm>, PottsRbm> {
+  static constexpr std::array<unsigned, 3> kLetters = {3, 2, 4};
+  static constexpr unsigned kMost = 4;
+  static constexpr unsigned kVisible = 12;
+  static constexpr unsigned kData = kVisible;
+  static constexpr unsigned kLatent = 6;
+  static constexpr unsigned kStates = 1U << kLatent;
+
+  static Letters letters() { return {{kLetters.begin(), kLetters.end()}}; }
+  static PottsRbm model() {
+    Vector reference(Index{kVisible});
+    reference << 0.3F, -0.2F, 0.1F, 0.0F, 1.0F, -1.0F, 0.0F, 0.0F, 0.5F, 0.0F, -0.7F, 0.2F;
+    return {{kVisible, kLatent, letters()}, {reference}};
+  }
+  static MachineOptions options() {
+    MachineOptions options;
+    options.kind = "potts-rbm";
+    options.hidden = {kLatent};
+    options.letters = letters();
+    return options;
+  }
+  /// Every field random: initial_params leaves hidden biases at 0.
+  static PottsRbm::Params params(double scale, std::uint64_t seed) {
+    auto theta = model().initial_params(StreamFactory{seed}, random_weights(scale));
+    const auto other = model().initial_params(StreamFactory{seed + 1000}, random_weights(scale));
+    theta.visible_bias = other.weights.col(0);
+    theta.hidden_bias = other.weights.row(1).transpose();
+    return theta;
+  }
+
+  static WeightedPoints points(double) {
+    WeightedPoints all;
+    for (unsigned a = 0; a < kLetters[0]; ++a) {
+      for (unsigned b = 0; b < kLetters[1]; ++b) {
+        for (unsigned c = 0; c < kLetters[2]; ++c) all.emplace_back(sequence(a, b, c), 1.0);
+      }
+    }
+    return all;
+  }
+  static std::vector<Point> cases() {
+    return {sequence(0, 0, 0), sequence(2, 1, 3), sequence(1, 0, 2), sequence(2, 0, 1)};
+  }
+  static CategoricalData data(const std::vector<Point>& points) {
+    std::vector<std::uint8_t> codes;
+    for (const Point& p : points) {
+      for (unsigned s = 0; s < kLetters.size(); ++s) {
+        std::uint8_t letter = 0;
+        while (p[s * kMost + letter] == 0.0) ++letter;
+        codes.push_back(letter);
+      }
+    }
+    return {static_cast<Index>(points.size()), letters(), codes};
+  }
+  static std::vector<Point> points_of(const Point& p) { return {p}; }
+  static unsigned index_of(const Point& p) {
+    const WeightedPoints all = points(0);
+    unsigned k = 0;
+    while (k + 1 < all.size() && all[k].first != p) ++k;
+    return k;
+  }
+
+  static double energy(const PottsRbm::Params& theta, double beta, unsigned v, unsigned h) {
+    const Vector reference = model().reference().visible_bias;
+    double sum = 0;
+    for (unsigned i = 0; i < kVisible; ++i) {
+      if ((v >> i & 1) == 0) continue;
+      sum += beta * theta.visible_bias[i] + (1 - beta) * reference[i];
+      for (unsigned j = 0; j < kLatent; ++j) sum += (h >> j & 1) != 0 ? beta * theta.weights(i, j) : 0.0;
+    }
+    for (unsigned j = 0; j < kLatent; ++j) sum += (h >> j & 1) != 0 ? beta * theta.hidden_bias[j] : 0.0;
+    return -sum;
+  }
+
+  static void set(PottsRbm::State& x, unsigned c, unsigned v, unsigned h) {
+    for (unsigned i = 0; i < kVisible; ++i) put_bit(x.visible[i], c, v >> i & 1);
+    for (unsigned j = 0; j < kLatent; ++j) put_bit(x.hidden[j], c, h >> j & 1);
+  }
+  static unsigned visible(const PottsRbm::State& x, unsigned c) { return number(x.visible, c); }
+  static unsigned latent(const PottsRbm::State& x, unsigned c) { return number(x.hidden, c); }
+  static std::vector<Index> latent_layers() { return {1}; }
+  static void poison(PottsRbm::BlockCache& cache, Index first, float value) {
+    cache.hidden_mean.rightCols(kLanes - first).setConstant(value);
+  }
+
+  static PottsRbm::Offsets offsets() {
+    return {Vector::LinSpaced(kVisible, 0.1F, 0.9F), Vector::LinSpaced(kLatent, 0.8F, 0.3F)};
+  }
+
+ private:
+  static Point sequence(unsigned a, unsigned b, unsigned c) {
+    return point_of(1U << a | 1U << (kMost + b) | 1U << (2 * kMost + c), kVisible);
+  }
   static unsigned number(const BitLayer& layer, unsigned c) {
     unsigned value = 0;
     for (std::size_t i = 0; i < layer.size(); ++i) value |= static_cast<unsigned>(layer[i] >> c & 1) << i;

@@ -34,7 +34,7 @@ class Layers(unittest.TestCase):
                            ("src/models/a.cpp", '#include "../../apps/run.hpp"'),
                            ("src/models/a.cpp", '#include "tempera/parallel/tasks.hpp"'),
                            ("include/tempera/core/a.hpp", '#include "tempera/kernels/bits.hpp"'),
-                           ("src/io/a.cpp", '#include "tempera/models/bernoulli_rbm.hpp"'),
+                           ("src/io/a.cpp", '#include "tempera/models/rbm.hpp"'),
                            ("src/mcmc/a.cpp", '#include "tempera/train/trainer.hpp"'),
                            ("src/mcmc/a.cpp", "#include <tbb/parallel_for.h>"),
                            ("src/train/a.cpp", "#include <iostream>"),

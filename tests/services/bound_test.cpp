@@ -12,7 +12,16 @@ namespace tempera {
 namespace {
 
 /// Every state of the visibles, twice.
-BinaryData all_states_twice() {
+CategoricalData all_states_twice(std::type_identity<CategoricalData>) {
+  const Letters letters = small_letters(RandomMachine<PottsRbm>::kVisible);
+  std::vector<std::uint8_t> codes;
+  for (int state = 0; state < 18; ++state) {
+    codes.push_back(static_cast<std::uint8_t>(state % 3));
+    codes.push_back(static_cast<std::uint8_t>(state / 3 % 3));
+  }
+  return {18, letters, codes};
+}
+BinaryData all_states_twice(std::type_identity<BinaryData>) {
   constexpr Index kUnits = RandomMachine<BernoulliRbm>::kVisible;
   std::vector<std::uint8_t> bytes;
   for (int copy = 0; copy < 2; ++copy) {
@@ -27,11 +36,11 @@ TEST(BoundOfCases, DistinctCasesCountOnce) {
   for_each_kind([]<class M>(std::type_identity<M>) {
     const RandomMachine<M> machine(5, 1.0);
     if constexpr (M::kDiscrete) {
-      const BinaryData data = all_states_twice();
+      const auto data = all_states_twice(std::type_identity<typename M::Data>());
       const auto bound = bound_of_cases(machine.engine(), machine.theta, data);
       ASSERT_TRUE(bound) << M::kKind;
       EXPECT_NEAR(bound->value, machine.exact(), 1e-6) << M::kKind;
-      EXPECT_EQ(words(*bound), "certain, from 64 distinct cases");
+      EXPECT_EQ(words(*bound), "certain, from " + std::to_string(data.n_cases() / 2) + " distinct cases");
       // Planted: every case counts.
       LogSumExp twice;
       for (const double energy : free_energies(machine.engine(), machine.theta, data)) twice.add(-energy);

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/rbm.hpp"
 
 namespace tempera {
 namespace {

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "tempera/core/math.hpp"
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/rbm.hpp"
 
 namespace tempera {
 namespace {

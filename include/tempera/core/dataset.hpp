@@ -1,4 +1,4 @@
-// Data sets in memory: binary ones, bit-packed by case, and real-valued ones.
+// Data sets in memory: binary and categorical ones, bit-packed by case, and real-valued ones.
 #pragma once
 
 #include <array>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tempera/core/case_weights.hpp"
+#include "tempera/core/letters.hpp"
 #include "tempera/core/names.hpp"
 #include "tempera/core/standardisation.hpp"
 #include "tempera/core/types.hpp"
@@ -73,6 +74,21 @@ class BinaryData {
   std::vector<Word> words_;
   CaseWeights weights_;
   std::shared_ptr<const Probabilities> probabilities_;  // many copies of the bits may share them
+};
+
+/// n_cases sequences of letters. A letter is the one bit that is 1 of the places of its site.
+class CategoricalData : public BinaryData {
+ public:
+  CategoricalData() = default;
+  /// n_cases x sites codes, C order, each below the number of letters of its site.
+  CategoricalData(Index n_cases, Letters letters, std::span<const std::uint8_t> codes,
+                  CaseWeights weights = {});
+
+  [[nodiscard]] const Letters& letters() const { return letters_; }
+  [[nodiscard]] Index letter(Index n, Index site) const;
+
+ private:
+  Letters letters_;
 };
 
 /// n_cases vectors of n_visible real numbers, C order, perhaps in standardised coordinates.

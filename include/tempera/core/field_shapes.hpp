@@ -22,6 +22,7 @@ struct FieldShapes {
   std::string attributes_group = "/model";     // where the numbers do
   std::map<std::string, ArrayShape> fields;
   std::map<std::string, double> attributes;
+  std::map<std::string, std::vector<std::int64_t>> lists;  // attributes that are several integers
   /// Things that bear the name of a field but are no array of usable size, with the message that says so.
   std::map<std::string, std::string> unusable;
 

@@ -16,6 +16,9 @@
 
 namespace tempera {
 
+class Hdf5Reader;
+class Hdf5Writer;
+
 /// rows x columns numbers, C order; either bytes or floats are filled.
 struct Table {
   Index rows = 0;
@@ -38,6 +41,7 @@ struct DataFile {
   std::vector<std::string> label_names;                   // of labels 0, 1, ... that were words; else empty
   std::vector<std::string> column_names;                  // empty where the file names none
   std::map<std::string, std::vector<std::string>> names;  // of the cases of a split, where the file has them
+  Alphabet alphabet;                                      // of codes; empty where values are no letters
   std::vector<std::int64_t> visible_shape;                // empty where unknown
   std::map<std::string, std::string> notes;               // source, licence, ...
   Preprocessing preprocessing;                            // that made these cases; empty for raw ones
@@ -93,6 +97,10 @@ CaseWeights weights_of(const Table& table);
 
 void write_data(const DataFile& data, const std::filesystem::path& path);
 
+/// The attribute `alphabet` of a group, or a list alphabet/<site> for each site; nothing of an empty one.
+Alphabet read_alphabet(const Hdf5Reader& file, const std::string& group);
+void write_alphabet(Hdf5Writer& file, const std::string& group, const Alphabet& alphabet);
+
 /// How grey values, or two values of another kind, become bits.
 struct Binarization {
   BinarizeMethod method = BinarizeMethod::kNone;
@@ -115,9 +123,13 @@ BinaryData binarize(const DataFile& data, const std::string& split, const Binari
 /// What kSampleEach draws the bits of a table from: grey values over the largest.
 Probabilities probabilities_of(const Table& table, const Binarization& rule);
 
+/// Sequences of letters of one split: its values are codes of the file's alphabet. Throws DataError.
+CategoricalData categorical(const DataFile& data, const std::string& split);
+
 /// Columns of a table, or of bits, that have one value only.
 Index constant_columns(const Table& table);
 Index constant_columns(const BinaryData& data);
+Index constant_columns(const CategoricalData& data);
 
 /// Refuses bits of which more than half of the columns are constant where those of the values are not. Throws
 /// DataError, which says what to do.

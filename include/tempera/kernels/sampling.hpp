@@ -11,6 +11,7 @@
 
 #include <span>
 
+#include "tempera/core/letters.hpp"
 #include "tempera/core/random.hpp"
 #include "tempera/core/types.hpp"
 
@@ -33,6 +34,15 @@ void draw_quad(const LaneStream& stream, std::uint32_t quad, QuadDraws& out);
 void sample_units(const float* input, UnitRange units, const LaneFloats& beta,
                   std::span<const float> reference, Index lanes, const LaneStream& stream,
                   std::uint32_t first_site, BitLayer& out);
+
+/// Samples letters of sites: each of the bits of a site is 0 but one, letter a with probability proportional
+/// to exp(beta_c input(a, c) + (1 - beta_c) r_a). `input`: rows of letters.most() places for each site of the
+/// range, beginning with its first; `reference` and `out` are of all sites. A site takes the 32 bits of site
+/// first_site + s of the stream, of which 24 count: the probability of a letter is right to 2e-7.
+/// `first_site` and `sites.first` must be multiples of 4. Lanes from `lanes` on become 0.
+void sample_letters(const float* input, UnitRange sites, const Letters& letters, const LaneFloats& beta,
+                    std::span<const float> reference, Index lanes, const LaneStream& stream,
+                    std::uint32_t first_site, BitLayer& out);
 
 /// Normal deviates, 64 aligned floats for each unit of a range from `out` on: those of sites `first_site` +
 /// units.first ... of the stream (core/random.hpp), 64 chains side by side. Box & Muller (1958) in float: up

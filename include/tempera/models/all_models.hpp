@@ -5,8 +5,8 @@
 #include <string_view>
 #include <type_traits>
 
-#include "tempera/models/bernoulli_rbm.hpp"
 #include "tempera/models/dbm.hpp"
+#include "tempera/models/rbm.hpp"
 #include "tempera/models/spike_slab.hpp"
 #include "tempera/models/units/gaussian_hidden.hpp"
 
@@ -28,6 +28,7 @@
 /// Those of layers of Bernoulli units.
 #define TEMPERA_FOR_EACH_LAYERED_MODEL(F) \
   F(BernoulliRbm)                         \
+  F(PottsRbm)                             \
   F(Dbm)
 
 namespace tempera {

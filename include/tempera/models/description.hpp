@@ -40,10 +40,10 @@ struct FilterGrid {
   bool table = false;  // whether the filters are cells of a table, whose order stays
 };
 
-/// A number that a file states beside the parameters.
+/// A number that a file states beside the parameters, or several.
 struct ShapeAttribute {
   std::string name;
-  std::variant<std::int64_t, double> value;
+  std::variant<std::int64_t, double, std::vector<std::int64_t>> value;
 };
 
 /// A code of the data: expected latents, or something made of them.

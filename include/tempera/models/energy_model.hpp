@@ -351,6 +351,17 @@ concept HasProjection = EnergyModel<M> && requires(const M m, typename M::Params
   { M::filters(theta) } -> std::same_as<Matrix&>;
 };
 
+/// Several parameters are one machine, and one of them is preferred.
+template <class M>
+concept HasGauge = EnergyModel<M> && requires(const M m, typename M::Params& theta) {
+  // Moves to the preferred parameters of the same law; energies may move by a constant.
+  m.fix_gauge(theta);
+};
+
+/// Cases are letters of sites.
+template <class M>
+concept HasLetters = EnergyModel<M> && std::same_as<typename M::Data, CategoricalData>;
+
 /// Noise may be added to cases, which are real.
 template <class M>
 concept HasDataNoise = EnergyModel<M> &&

@@ -31,6 +31,7 @@ enum class Feature : std::uint8_t {
   kSampledLatents,           // latents sampled in the positive phase
   kFangMetric,               // the metric fang
   kBinarize,                 // grey data made binary
+  kLetters,                  // cases are sequences of letters
   kCount,
 };
 
@@ -53,7 +54,8 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(Feature::
     "inference:mean-field",
     "inference:sampled",
     "metric:fang",
-    "binarize"};
+    "binarize",
+    "letters"};
 
 constexpr std::string_view name_of(Feature feature) {
   return kFeatureNames[static_cast<std::size_t>(feature)];

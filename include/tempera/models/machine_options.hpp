@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "tempera/core/letters.hpp"
 #include "tempera/core/option.hpp"
 
 namespace tempera {
@@ -30,6 +31,7 @@ struct MachineOptions {
   bool gate = false;                         // of every block
   Gibbs gibbs = Gibbs::kThreeBlock;
   std::optional<double> box;  // bound of the absolute value of every visible
+  Letters letters;            // of the sites of the data, which say them; no option
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {

@@ -104,6 +104,7 @@ struct CheckpointNotes {
   Binarization binarization;
   Preprocessing preprocessing;
   Standardisation units;
+  Alphabet alphabet;
   std::int64_t seed = 0;
   std::string verdict;                        // of a run that has ended
   std::optional<LogPartition> log_partition;  // where it is tracked

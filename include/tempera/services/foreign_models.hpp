@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/rbm.hpp"
 
 namespace tempera {
 

@@ -29,11 +29,13 @@ struct ModelFile {
   Binarization binarization;
   Preprocessing preprocessing;
   Standardisation units;  // of what the preprocessing gives, which the machine sees standardised
+  Alphabet alphabet;      // of letters; empty where values are none
 
   /// log Z in the data's units less log Z of the machine as it is here.
   [[nodiscard]] double log_partition_shift() const { return tempera::log_partition_shift<M>(theta, units); }
   /// Values of a raw case.
   [[nodiscard]] Index n_raw() const {
+    if constexpr (HasLetters<M>) return model.shape().sites.sites();
     return preprocessing.empty() ? model.n_visible() : static_cast<Index>(preprocessing.n_inputs);
   }
 };

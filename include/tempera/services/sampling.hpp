@@ -146,6 +146,7 @@ struct SampleResult {
   double independent = 0.0;          // samples' worth of independent ones; with a ladder alone
   std::optional<LadderReport> report;
   std::optional<ClusterReport> clusters;
+  Alphabet alphabet;  // of codes; empty where visibles are no letters
   std::vector<std::int64_t> visible_shape;
   Preprocessing preprocessing;
   std::int64_t seed = 0;

@@ -1,6 +1,7 @@
 #include "tempera/models/units/binary_visibles.hpp"
 
 #include "bernoulli_units.hpp"
+#include "field_checks.hpp"
 #include "lanes.hpp"
 #include "tempera/core/math.hpp"
 #include "tempera/kernels/bits.hpp"
@@ -74,6 +75,28 @@ double BinaryVisibles::log_partition(const Reference& r, const float*) {
   double sum = 0.0;
   for (const float a : r.visible_bias) sum += softplus(a);
   return sum;
+}
+
+void BinaryVisibles::sample_sites(const float* input, UnitRange sites, const Sites&, const LaneFloats& betas,
+                                  const Vector& reference, Index lanes, const LaneStream& stream,
+                                  BitLayer& v) {
+  sample_units(input, sites, betas, view(reference), lanes, stream, 0, v);
+}
+
+void BinaryVisibles::add_log_sums(const LaneMatrix& input, const Sites&, Index lanes, LaneDoubles& out) {
+  add_softplus(input, ones(), lanes, out);
+}
+
+ArrayShape BinaryVisibles::weights_in(const FieldShapes& file, Sites&) {
+  const ArrayShape& shape = matrix_shape(file, "weights");
+  require_bias(file, "visible_bias", shape[0], shape);
+  return shape;
+}
+
+double BinaryVisibles::log_sum(const Eigen::ArrayXd& input, const Sites&) { return softplus_sum(input); }
+
+void BinaryVisibles::mean_units(const LaneMatrix& input, const Sites&, LaneMatrix& mean) {
+  tempera::mean_units(input, {0, input.rows()}, ones(), kLanes, mean);
 }
 
 BinaryVisibles::Params BinaryVisibles::sums(const Params&, const BitLayer& v,

@@ -21,6 +21,11 @@ struct BinaryVisibles {
   };
   using Reference = Params;
 
+  /// Every unit is a site of its own (models/rbm.hpp).
+  struct Sites {
+    bool operator==(const Sites&) const = default;
+  };
+
   static constexpr std::string_view kRbmPrefix = "bernoulli-";
   static constexpr std::string_view kSlabPrefix = "binary-";
   static constexpr bool kDiscrete = true;
@@ -32,6 +37,7 @@ struct BinaryVisibles {
   static constexpr bool kBiased = true;
   static constexpr FeatureSet kFeatures = {Feature::kBinarize};
   static constexpr Index enumerated_bits(Index n) { return n; }
+  static constexpr Index enumerated_bits(Index n, const Sites&) { return n; }
   static constexpr Index square_statistics(Index) { return 0; }
   static constexpr Index own_statistics(Index) { return 0; }
 
@@ -56,6 +62,31 @@ struct BinaryVisibles {
                            const BitLayer& v, Index lanes, LaneDoubles& out);
   static double energy(const Reference& reference, const Params& own, double beta, const Eigen::VectorXd& v);
   static double log_partition(const Reference& reference, const float* box);
+
+  // --- of an Rbm: as those of PottsVisibles
+  static constexpr std::string_view kRbmKind = "bernoulli-rbm";
+  static constexpr FeatureSet kRbmFeatures = kFeatures;
+  static constexpr bool kBinary = true;
+  static constexpr bool kHasGauge = false;
+  static Index sites(Index n, const Sites&) { return n; }
+  static UnitRange units_of(UnitRange sites, const Sites&) { return sites; }
+  static Index sites_of_part(const Sites&) { return kProductUnits; }
+  static Index bits_of_draws(Index n, const Sites&) { return n; }
+  static Sites sites_from(const MachineOptions&) { return {}; }
+  static void sample_sites(const float* input, UnitRange sites, const Sites&, const LaneFloats& betas,
+                           const Vector& reference, Index lanes, const LaneStream& stream, BitLayer& v);
+  static void add_log_sums(const LaneMatrix& input, const Sites&, Index lanes, LaneDoubles& out);
+  static double log_sum(const Eigen::ArrayXd& input, const Sites&);
+  static void mean_units(const LaneMatrix& input, const Sites&, LaneMatrix& mean);
+  static Letters letters_of(const Sites&) { return {}; }
+  static void settle(const Sites&, Matrix&) {}
+  static ArrayShape weights_in(const FieldShapes& file, Sites& sites);
+  static ArrayShape file_shape(std::string_view, Index, const Sites&) { return {}; }
+  static std::vector<std::pair<std::string, Index>> shape_names(Index n_visible, Index n_hidden,
+                                                                const Sites&) {
+    return {{"n_visible", n_visible}, {"n_hidden", n_hidden}};
+  }
+  static void add_attributes(const Sites&, std::vector<ShapeAttribute>&) {}
 
   static Params sums(const Params& own, const BitLayer& v, const Eigen::Ref<const Vector>& weight);
   static float scale(const Reference&, Index) { return 1.0F; }

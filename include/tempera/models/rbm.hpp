@@ -1,12 +1,16 @@
-// The restricted Boltzmann machine with Bernoulli visible and hidden units (Smolensky 1986; Hinton 2002).
+// Restricted Boltzmann machines of discrete visibles and Bernoulli hidden units (Smolensky 1986; Hinton 2002;
+// of sites with several letters Salakhutdinov, Mnih & Hinton 2007; Tubiana, Cocco & Monasson 2019).
 //
-//   E(v, h) = -v' W h - a' v - c' h,    v in {0,1}^n_visible, h in {0,1}^n_hidden.
+//   E(v, h) = -v' W h - a' v - c' h,    v bits, h in {0,1}^n_hidden.
+//
+// The visibles are sites. A binary site is one bit; a site of several letters is one bit for each, of which
+// one is 1 (models/units/potts_visibles.hpp). n_visible counts bits, of which W has a row each.
 //
 // Tempering path, with reference biases r fitted to the data:
 //
 //   E_beta(v, h) = beta E(v, h) - (1 - beta) r' v,
 //
-// so beta = 0 is n_visible independent units with logits r and n_hidden fair coins, of known log Z.
+// so beta = 0 is independent sites with logits r and n_hidden fair coins, of known log Z.
 //
 // Formulas: docs/mathematics/energies.md 1.2, 1.6 and 1.7.
 #pragma once
@@ -18,27 +22,31 @@
 #include "tempera/kernels/products.hpp"
 #include "tempera/models/energy_model.hpp"
 #include "tempera/models/units/binary_visibles.hpp"
+#include "tempera/models/units/potts_visibles.hpp"
 
 namespace tempera {
 
 class CollapsedLayers;
 
-class BernoulliRbm {
+template <class V>
+class Rbm {
  public:
-  using Data = BinaryData;
+  using Data = typename V::Data;
   /// Logits of the visibles at beta = 0.
-  using Reference = BinaryVisibles::Reference;
-  static constexpr std::string_view kKind = "bernoulli-rbm";
+  using Reference = typename V::Reference;
+  using Sites = typename V::Sites;
+  static constexpr std::string_view kKind = V::kRbmKind;
   static constexpr std::string_view kHiddenUnits = kUsualHiddenUnits;
   static constexpr bool kDiscrete = true;
   static constexpr bool kExactInference = true;
-  static constexpr FeatureSet kFeatures = {Feature::kBinarize, Feature::kJump, Feature::kFangMetric};
+  static constexpr FeatureSet kFeatures = V::kRbmFeatures | FeatureSet{Feature::kJump, Feature::kFangMetric};
   /// More units than this in the smaller layer are not enumerated (2^25 states).
   static constexpr Index kMaxEnumeratedUnits = 25;
 
   struct Shape {
     Index n_visible = 0;
     Index n_hidden = 0;
+    Sites sites = {};
     bool operator==(const Shape&) const = default;
   };
 
@@ -93,17 +101,15 @@ class BernoulliRbm {
     std::vector<WeightedBlock> blocks;
   };
 
-  BernoulliRbm(Shape shape, Reference reference) : shape_(shape), reference_(std::move(reference)) {}
-  static Reference standard_reference(const Shape& shape) {
-    return BinaryVisibles::standard_reference(shape.n_visible);
-  }
-  static Reference fit_reference(const BinaryData& data) { return BinaryVisibles::fit_reference(data); }
+  Rbm(Shape shape, Reference reference) : shape_(std::move(shape)), reference_(std::move(reference)) {}
+  static Reference standard_reference(const Shape& shape) { return V::standard_reference(shape.n_visible); }
+  static Reference fit_reference(const Data& data) { return V::fit_reference(data); }
 
   [[nodiscard]] const Shape& shape() const { return shape_; }
   [[nodiscard]] const Reference& reference() const { return reference_; }
   [[nodiscard]] Index n_visible() const { return shape_.n_visible; }
   [[nodiscard]] Index n_hidden() const { return shape_.n_hidden; }
-  bool operator==(const BernoulliRbm& other) const;
+  bool operator==(const Rbm& other) const;
 
   /// Parameters, states and offsets of this shape, all zero.
   [[nodiscard]] Params zero_params() const;
@@ -113,7 +119,7 @@ class BernoulliRbm {
 
   // --- MachineOptionsKnown -----------------------------------------------------------------------
   static Shape shape_from(const MachineOptions& options, Index n_visible) {
-    return {n_visible, options.hidden.front()};
+    return {n_visible, options.hidden.front(), V::sites_from(options)};
   }
   static std::vector<Violation> check(const MachineOptions& options, const InitialValues& initial);
   static MachineDefaults defaults() { return {.decay = 2.0}; }
@@ -128,23 +134,25 @@ class BernoulliRbm {
 
   // --- MachineSampling ---------------------------------------------------------------------------
   /// Visibles of up to 64 cases; the other lanes are 0.
-  void load(const BinaryData& data, std::span<const Index> cases, State& x) const;
+  void load(const Data& data, std::span<const Index> cases, State& x) const;
   static const BitLayer& visibles_of(const State& x) { return x.visible; }
 
-  /// A sweep is v ~ p_beta(v | h), then h ~ p_beta(h | v): the visibles are stage 0, the hiddens stage 1.
+  /// A sweep is v ~ p_beta(v | h), then h ~ p_beta(h | v): the sites of the visibles are stage 0, the hiddens
+  /// stage 1.
   [[nodiscard]] Index stages() const { return 2; }
-  [[nodiscard]] Index stage_units(Index stage) const { return stage == 0 ? n_visible() : n_hidden(); }
+  [[nodiscard]] Index stage_units(Index stage) const {
+    return stage == 0 ? V::sites(n_visible(), shape_.sites) : n_hidden();
+  }
   /// One stage for a part of its units. Cost: one product, and a random draw and an exponential for each unit
   /// and chain. Allocates nothing once the scratch has grown.
-  void resample(Index stage, UnitRange units, const Params& theta, const Panel<BernoulliRbm>& panel,
-                Scratch& scratch, const LaneStream& stream) const;
+  void resample(Index stage, UnitRange units, const Params& theta, const Panel<Rbm>& panel, Scratch& scratch,
+                const LaneStream& stream) const;
 
   [[nodiscard]] Index latents() const { return n_hidden(); }
   /// cache.hidden_input from the visibles. Cost: one product.
-  void latent_input(UnitRange units, const Params& theta, const Panel<BernoulliRbm>& panel,
-                    Scratch& scratch) const;
+  void latent_input(UnitRange units, const Params& theta, const Panel<Rbm>& panel, Scratch& scratch) const;
   /// cache.hidden_mean = sigmoid(beta (c + W'v)).
-  void mean_latents(UnitRange units, const Params& theta, const Panel<BernoulliRbm>& panel) const;
+  void mean_latents(UnitRange units, const Params& theta, const Panel<Rbm>& panel) const;
   /// h ~ p_beta(h | v).
   void sample_latents(const Params& theta, const LaneFloats& beta, State& x, const BlockCache& cache,
                       const LaneStream& stream) const;
@@ -191,10 +199,15 @@ class BernoulliRbm {
   // --- HasReference ------------------------------------------------------------------------------
   /// Independent draws at beta = 0.
   void sample_reference(Index lanes, State& x, const LaneStream& stream) const;
-  /// n_hidden log 2 + sum_i softplus(r_i).
+  /// n_hidden log 2 + the logarithm of the sum of exp(r'v) over the states of the visibles.
   [[nodiscard]] double reference_log_partition() const;
   /// W = 0, c = 0, a = r.
   [[nodiscard]] Params reference_params() const;
+
+  // --- HasGauge ----------------------------------------------------------------------------------
+  /// Of sites with letters: weights and biases of the letters of a site get the sum 0; the mean weight moves
+  /// into the hidden biases. The law stays; the energy moves by a constant. Cost: a pass over the weights.
+  void fix_gauge(Params& theta) const requires V::kHasGauge { V::fix_gauge(shape_.sites, theta); }
 
   // --- HasLatentMarginal -------------------------------------------------------------------------
   /// c + W'v.
@@ -206,13 +219,14 @@ class BernoulliRbm {
                           const LaneStream&) const {}
   static BitLayer& latents_of(State& x) { return x.hidden; }
   static const BitLayer& latents_of(const State& x) { return x.hidden; }
-  /// F_beta(h) = -beta c'h - sum_i softplus(beta (a_i + W_i h) + (1 - beta) r_i); float inputs, double sums.
+  /// F_beta(h) = -beta c'h less, of every site, the logarithm of the sum over its states of exp(beta (a + W
+  /// h) + (1 - beta) r): softplus of a bit. Float inputs, double sums.
   void latent_free_energy(const Params& theta, const LaneFloats& beta, const State& x, Index lanes,
                           Scratch& scratch, LaneDoubles& out) const;
 
   // --- HasExactLogZ ------------------------------------------------------------------------------
-  /// Units of the smaller layer: 2^enumerated_units() states.
-  [[nodiscard]] Index enumerated_units() const { return std::min(n_visible(), n_hidden()); }
+  /// Units of the side with fewer states: at most 2^enumerated_units() of them.
+  [[nodiscard]] Index enumerated_units() const { return std::min(bits_of_visibles(), n_hidden()); }
   [[nodiscard]] std::string why_not_enumerable() const {
     return why_too_many_units(enumerated_units(), kMaxEnumeratedUnits);
   }
@@ -227,7 +241,7 @@ class BernoulliRbm {
   [[nodiscard]] std::string why_not_collapsible() const { return {}; }
   [[nodiscard]] std::unique_ptr<CollapsedMachine> collapsed(const Params& theta) const;
   [[nodiscard]] std::vector<Index> collapsed_layers() const {
-    return {n_hidden() <= n_visible() ? Index{1} : Index{0}};
+    return {is_hidden_smaller() ? Index{1} : Index{0}};
   }
 
   // --- one case, exactly -------------------------------------------------------------------------
@@ -243,15 +257,15 @@ class BernoulliRbm {
   static std::string_view reference_fault(const Reference&) { return {}; }
   [[nodiscard]] bool is_improper(const Params&) const { return false; }
   [[nodiscard]] bool is_seen(const Params&) const { return true; }
-  [[nodiscard]] std::optional<ImpossibleValue> impossible_value(const BinaryData&) const { return {}; }
+  [[nodiscard]] std::optional<ImpossibleValue> impossible_value(const Data&) const { return {}; }
 
   // --- MachineFiles and MachineFilters -----------------------------------------------------------
   static Shape shape_from(const FieldShapes& file);
-  [[nodiscard]] ArrayShape file_shape(std::string_view) const { return {}; }
-  static bool is_optional_field(std::string_view) { return false; }
-  [[nodiscard]] std::vector<std::pair<std::string, Index>> shape_names() const {
-    return {{"n_visible", n_visible()}, {"n_hidden", n_hidden()}};
+  [[nodiscard]] ArrayShape file_shape(std::string_view field) const {
+    return V::file_shape(field, n_hidden(), shape_.sites);
   }
+  static bool is_optional_field(std::string_view) { return false; }
+  [[nodiscard]] std::vector<std::pair<std::string, Index>> shape_names() const;
   [[nodiscard]] std::vector<ShapeAttribute> shape_attributes() const;
   void unstandardise(const Params&, std::vector<State>&) const {}
   static const Matrix& filters(const Params& theta) { return theta.weights; }
@@ -262,7 +276,7 @@ class BernoulliRbm {
   void code_values(std::size_t code, const State& x, const BlockCache& cache, LaneMatrix& out) const;
 
   // --- HasRemovableLatents -----------------------------------------------------------------------
-  [[nodiscard]] BernoulliRbm with_latents(const std::vector<Index>& kept) const;
+  [[nodiscard]] Rbm with_latents(const std::vector<Index>& kept) const;
   static Params with_latents(const std::vector<Index>& kept, const Params& theta);
   static State with_latents(const std::vector<Index>& kept, const State& x);
 
@@ -272,6 +286,11 @@ class BernoulliRbm {
   [[nodiscard]] UnitRange slice_units(Index slice) const {
     return {slice * kProductColumns, std::min(n_hidden(), (slice + 1) * kProductColumns)};
   }
+  /// Whether the hidden units are enumerated and collapsed onto, not the visibles.
+  [[nodiscard]] bool is_hidden_smaller() const { return !V::kBinary || n_hidden() <= n_visible(); }
+  [[nodiscard]] Index bits_of_visibles() const { return V::enumerated_bits(n_visible(), shape_.sites); }
+  /// Biases of the visibles on the path.
+  [[nodiscard]] Eigen::VectorXd visible_bias_at(const Params& theta, double beta) const;
   /// scratch.visible_input = a + W h.
   void visible_input(const Params& theta, const BitBlock& hidden, Scratch& scratch) const;
   [[nodiscard]] std::uint32_t hidden_site() const;
@@ -280,5 +299,11 @@ class BernoulliRbm {
   Shape shape_;
   Reference reference_;
 };
+
+using BernoulliRbm = Rbm<BinaryVisibles>;
+using PottsRbm = Rbm<PottsVisibles>;
+
+extern template class Rbm<BinaryVisibles>;
+extern template class Rbm<PottsVisibles>;
 
 }  // namespace tempera

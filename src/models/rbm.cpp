@@ -1,4 +1,4 @@
-#include "tempera/models/bernoulli_rbm.hpp"
+#include "tempera/models/rbm.hpp"
 
 #include <array>
 #include <boost/random/normal_distribution.hpp>
@@ -17,7 +17,8 @@ namespace tempera {
 namespace {
 
 /// Packs one layer of every block of a panel.
-void pack_layer(const Panel<BernoulliRbm>& panel, BitLayer BernoulliRbm::State::*layer, PackedPanel& packed) {
+template <class M>
+void pack_layer(const Panel<M>& panel, BitLayer M::State::*layer, PackedPanel& packed) {
   std::array<BitBlock, kMaxPanel> blocks;
   for (std::size_t b = 0; b < panel.states.size(); ++b)
     blocks[b] = {panel.states[b].*layer, panel.caches[b].lanes};
@@ -25,7 +26,8 @@ void pack_layer(const Panel<BernoulliRbm>& panel, BitLayer BernoulliRbm::State::
 }
 
 /// Rows `first` ... of one matrix per block.
-std::array<float*, kMaxPanel> hidden_inputs(const Panel<BernoulliRbm>& panel, Index first) {
+template <class M>
+std::array<float*, kMaxPanel> hidden_inputs(const Panel<M>& panel, Index first) {
   std::array<float*, kMaxPanel> rows;
   for (std::size_t b = 0; b < panel.caches.size(); ++b)
     rows[b] = panel.caches[b].hidden_input.row(first).data();
@@ -34,76 +36,99 @@ std::array<float*, kMaxPanel> hidden_inputs(const Panel<BernoulliRbm>& panel, In
 
 }  // namespace
 
-bool BernoulliRbm::operator==(const BernoulliRbm& other) const {
+template <class V>
+bool Rbm<V>::operator==(const Rbm& other) const {
   return shape_ == other.shape_ && equal_fields(reference_, other.reference_);
 }
 
-BernoulliRbm::Shape BernoulliRbm::shape_from(const FieldShapes& file) {
-  const ArrayShape& shape = matrix_shape(file, "weights");
-  require_bias(file, "visible_bias", shape[0], shape);
-  require_bias(file, "hidden_bias", shape[1], shape);
-  return {static_cast<Index>(shape[0]), static_cast<Index>(shape[1])};
+template <class V>
+auto Rbm<V>::shape_from(const FieldShapes& file) -> Shape {
+  Sites sites;
+  const ArrayShape shape = V::weights_in(file, sites);
+  require_bias(file, "hidden_bias", shape[1], file.shape("weights"));
+  return {static_cast<Index>(shape[0]), static_cast<Index>(shape[1]), std::move(sites)};
 }
 
-std::vector<Violation> BernoulliRbm::check(const MachineOptions& options, const InitialValues&) {
+template <class V>
+std::vector<Violation> Rbm<V>::check(const MachineOptions& options, const InitialValues&) {
   return check_one_layer(kKind, options);
 }
 
-MachineMemory BernoulliRbm::memory(const Shape& shape) {
+template <class V>
+MachineMemory Rbm<V>::memory(const Shape& shape) {
   const auto n = static_cast<double>(shape.n_visible);
   const auto h = static_cast<double>(shape.n_hidden);
   return {n * h + n + h, n + h, 3.0 * (n + h)};
 }
 
-std::vector<ShapeAttribute> BernoulliRbm::shape_attributes() const {
-  return {{"n_visible", std::int64_t{n_visible()}}, {"n_hidden", std::int64_t{n_hidden()}}};
+template <class V>
+std::vector<ShapeAttribute> Rbm<V>::shape_attributes() const {
+  std::vector<ShapeAttribute> all;
+  for (auto& [name, size] : shape_names()) all.push_back({name, std::int64_t{size}});
+  V::add_attributes(shape_.sites, all);
+  return all;
 }
 
-std::uint32_t BernoulliRbm::hidden_site() const {
-  return static_cast<std::uint32_t>(aligned_units(n_visible()));
+template <class V>
+std::vector<std::pair<std::string, Index>> Rbm<V>::shape_names() const {
+  return V::shape_names(n_visible(), n_hidden(), shape_.sites);
 }
 
-std::uint32_t BernoulliRbm::redraw_site() const {
+template <class V>
+std::uint32_t Rbm<V>::hidden_site() const {
+  return static_cast<std::uint32_t>(aligned_units(V::bits_of_draws(n_visible(), shape_.sites)));
+}
+
+template <class V>
+std::uint32_t Rbm<V>::redraw_site() const {
   return hidden_site() + static_cast<std::uint32_t>(aligned_units(n_hidden()));
 }
 
-BernoulliRbm::Params BernoulliRbm::zero_params() const {
+template <class V>
+auto Rbm<V>::zero_params() const -> Params {
   return {Matrix::Zero(n_visible(), n_hidden()), Vector::Zero(n_visible()), Vector::Zero(n_hidden())};
 }
 
-BernoulliRbm::State BernoulliRbm::new_state() const {
+template <class V>
+auto Rbm<V>::new_state() const -> State {
   return {BitLayer(static_cast<std::size_t>(n_visible())), BitLayer(static_cast<std::size_t>(n_hidden()))};
 }
 
-BernoulliRbm::BlockCache BernoulliRbm::new_cache(Index lanes) const {
+template <class V>
+auto Rbm<V>::new_cache(Index lanes) const -> BlockCache {
   return {lanes, LaneMatrix::Zero(n_hidden(), kLanes), LaneMatrix::Zero(n_hidden(), kLanes)};
 }
 
-BernoulliRbm::Offsets BernoulliRbm::zero_offsets() const {
+template <class V>
+auto Rbm<V>::zero_offsets() const -> Offsets {
   return {Vector::Zero(n_visible()), Vector::Zero(n_hidden())};
 }
 
-void BernoulliRbm::load(const BinaryData& data, std::span<const Index> cases, State& x) const {
+template <class V>
+void Rbm<V>::load(const Data& data, std::span<const Index> cases, State& x) const {
   load_cases(data, cases, x.visible);
 }
 
-void BernoulliRbm::resample(Index stage, UnitRange units, const Params& theta,
-                            const Panel<BernoulliRbm>& panel, Scratch& scratch,
-                            const LaneStream& stream) const {
+template <class V>
+void Rbm<V>::resample(Index stage, UnitRange units, const Params& theta, const Panel<Rbm>& panel,
+                      Scratch& scratch, const LaneStream& stream) const {
   if (stage == 0) {
     pack_layer(panel, &State::hidden, scratch.packed);
-    if (scratch.input.rows() < kProductUnits * panel.blocks())
-      scratch.input.resize(kProductUnits * panel.blocks(), kLanes);
+    const Index sites = V::sites_of_part(shape_.sites);
+    const Index most = V::units_of({0, sites}, shape_.sites).size();
+    if (scratch.input.rows() < most * panel.blocks()) scratch.input.resize(most * panel.blocks(), kLanes);
     std::array<float*, kMaxPanel> inputs;
     for (Index b = 0; b < panel.blocks(); ++b)
-      inputs[static_cast<std::size_t>(b)] = scratch.input.row(b * kProductUnits).data();
-    for_each_part(units, [&](UnitRange part) {
-      input_from_columns(theta.weights, scratch.packed, part, theta.visible_bias, inputs, scratch.products);
+      inputs[static_cast<std::size_t>(b)] = scratch.input.row(b * most).data();
+    for (Index first = units.first; first < units.last; first += sites) {
+      const UnitRange part{first, std::min(units.last, first + sites)};
+      input_from_columns(theta.weights, scratch.packed, V::units_of(part, shape_.sites), theta.visible_bias,
+                         inputs, scratch.products);
       for (std::size_t b = 0; b < panel.states.size(); ++b) {
-        sample_units(inputs[b], part, panel.betas[b], view(reference_.visible_bias), panel.caches[b].lanes,
-                     stream.block(static_cast<Index>(b)), 0, panel.states[b].visible);
+        V::sample_sites(inputs[b], part, shape_.sites, panel.betas[b], reference_.visible_bias,
+                        panel.caches[b].lanes, stream.block(static_cast<Index>(b)), panel.states[b].visible);
       }
-    });
+    }
   } else {
     pack_layer(panel, &State::visible, scratch.packed);
     for_each_part(units, [&](UnitRange part) {
@@ -117,28 +142,32 @@ void BernoulliRbm::resample(Index stage, UnitRange units, const Params& theta,
   }
 }
 
-void BernoulliRbm::latent_input(UnitRange units, const Params& theta, const Panel<BernoulliRbm>& panel,
-                                Scratch& scratch) const {
+template <class V>
+void Rbm<V>::latent_input(UnitRange units, const Params& theta, const Panel<Rbm>& panel,
+                          Scratch& scratch) const {
   pack_layer(panel, &State::visible, scratch.packed);
   input_from_rows(theta.weights, scratch.packed, units, theta.hidden_bias, hidden_inputs(panel, units.first),
                   scratch.products);
 }
 
-void BernoulliRbm::mean_latents(UnitRange units, const Params&, const Panel<BernoulliRbm>& panel) const {
+template <class V>
+void Rbm<V>::mean_latents(UnitRange units, const Params&, const Panel<Rbm>& panel) const {
   for (std::size_t b = 0; b < panel.caches.size(); ++b) {
     BlockCache& cache = panel.caches[b];
     mean_units(cache.hidden_input, units, panel.betas[b], cache.lanes, cache.hidden_mean);
   }
 }
 
-void BernoulliRbm::sample_latents(const Params&, const LaneFloats& beta, State& x, const BlockCache& cache,
-                                  const LaneStream& stream) const {
+template <class V>
+void Rbm<V>::sample_latents(const Params&, const LaneFloats& beta, State& x, const BlockCache& cache,
+                            const LaneStream& stream) const {
   sample_units(cache.hidden_input.data(), {0, n_hidden()}, beta, {}, cache.lanes, stream, redraw_site(),
                x.hidden);
 }
 
-void BernoulliRbm::free_energy(const Params& theta, const LaneFloats& beta, const State& x,
-                               const BlockCache& cache, LaneDoubles& out) const {
+template <class V>
+void Rbm<V>::free_energy(const Params& theta, const LaneFloats& beta, const State& x, const BlockCache& cache,
+                         LaneDoubles& out) const {
   LaneDoubles bias_dot{};
   LaneDoubles reference_dot{};
   add_dots({x.visible, cache.lanes}, theta.visible_bias, bias_dot);
@@ -152,7 +181,8 @@ void BernoulliRbm::free_energy(const Params& theta, const LaneFloats& beta, cons
   }
 }
 
-void BernoulliRbm::visible_input(const Params& theta, const BitBlock& hidden, Scratch& scratch) const {
+template <class V>
+void Rbm<V>::visible_input(const Params& theta, const BitBlock& hidden, Scratch& scratch) const {
   pack({&hidden, 1}, scratch.packed);
   scratch.visible_input.resize(n_visible(), kLanes);
   float* const input = scratch.visible_input.data();
@@ -160,8 +190,9 @@ void BernoulliRbm::visible_input(const Params& theta, const BitBlock& hidden, Sc
                      scratch.products);
 }
 
-void BernoulliRbm::latent_free_energy(const Params& theta, const LaneFloats& beta, const State& x,
-                                      Index lanes, Scratch& scratch, LaneDoubles& out) const {
+template <class V>
+void Rbm<V>::latent_free_energy(const Params& theta, const LaneFloats& beta, const State& x, Index lanes,
+                                Scratch& scratch, LaneDoubles& out) const {
   visible_input(theta, {x.hidden, lanes}, scratch);
   const Eigen::Map<const Eigen::Array<float, 1, kLanes>> cold(beta.data());
   for (Index i = 0; i < n_visible(); ++i) {
@@ -170,17 +201,16 @@ void BernoulliRbm::latent_free_energy(const Params& theta, const LaneFloats& bet
   }
   LaneDoubles bias_dot{};
   add_dots({x.hidden, lanes}, theta.hidden_bias, bias_dot);
-  LaneFloats one;
-  one.fill(1.0F);
   out.fill(0.0);
-  add_softplus(scratch.visible_input, one, lanes, out);
+  V::add_log_sums(scratch.visible_input, shape_.sites, lanes, out);
   for (std::size_t c = 0; c < out.size(); ++c)
     out[c] = static_cast<Index>(c) < lanes ? -(out[c] + static_cast<double>(beta[c]) * bias_dot[c]) : 0.0;
 }
 
-void BernoulliRbm::accumulate(const Params&, std::span<const State> states,
-                              std::span<const BlockCache> caches, std::span<const LaneFloats> weights,
-                              Index slice, Sums mode, Scratch& scratch, Params& sums) const {
+template <class V>
+void Rbm<V>::accumulate(const Params&, std::span<const State> states, std::span<const BlockCache> caches,
+                        std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
+                        Params& sums) const {
   const UnitRange hidden = slice_units(slice);
   scratch.blocks.clear();
   for (std::size_t b = 0; b < states.size(); ++b) {
@@ -216,23 +246,27 @@ void BernoulliRbm::accumulate(const Params&, std::span<const State> states,
                              add));
 }
 
-void BernoulliRbm::note_means(Index slice, const Params& sums, Offsets& means) const {
+template <class V>
+void Rbm<V>::note_means(Index slice, const Params& sums, Offsets& means) const {
   const UnitRange hidden = slice_units(slice);
   means.hidden.segment(hidden.first, hidden.size()) = sums.hidden_bias.segment(hidden.first, hidden.size());
 }
 
-void BernoulliRbm::unpack_latents(const State& x, BlockCache& cache) const {
+template <class V>
+void Rbm<V>::unpack_latents(const State& x, BlockCache& cache) const {
   unpack_lanes(x.hidden, cache.hidden_mean);
 }
 
-void BernoulliRbm::score(const Params& direction, const State& x, const BlockCache& probe,
-                         const BlockCache& cache, LaneDoubles& out) const {
+template <class V>
+void Rbm<V>::score(const Params& direction, const State& x, const BlockCache& probe, const BlockCache& cache,
+                   LaneDoubles& out) const {
   out.fill(0.0);
   add_dots({x.visible, cache.lanes}, direction.visible_bias, out);
   add_column_dots(probe.hidden_input, cache.hidden_mean, cache.lanes, out);
 }
 
-void BernoulliRbm::layer_values(Index layer, const State& x, const BlockCache& cache, LaneMatrix& out) const {
+template <class V>
+void Rbm<V>::layer_values(Index layer, const State& x, const BlockCache& cache, LaneMatrix& out) const {
   if (layer == 0) {
     unpack_lanes(x.visible, out);
   } else {
@@ -240,7 +274,8 @@ void BernoulliRbm::layer_values(Index layer, const State& x, const BlockCache& c
   }
 }
 
-LayerParams<float> BernoulliRbm::to_layers(Params&& params) {
+template <class V>
+LayerParams<float> Rbm<V>::to_layers(Params&& params) {
   LayerParams<float> layers;
   layers.weights.push_back(std::move(params.weights));
   layers.bias.push_back(std::move(params.visible_bias));
@@ -248,103 +283,132 @@ LayerParams<float> BernoulliRbm::to_layers(Params&& params) {
   return layers;
 }
 
-BernoulliRbm::Params BernoulliRbm::from_layers(LayerParams<float>&& layers) {
+template <class V>
+auto Rbm<V>::from_layers(LayerParams<float>&& layers) -> Params {
   return {std::move(layers.weights[0]), std::move(layers.bias[0]), std::move(layers.bias[1])};
 }
 
-void BernoulliRbm::sample_reference(Index lanes, State& x, const LaneStream& stream) const {
+template <class V>
+void Rbm<V>::sample_reference(Index lanes, State& x, const LaneStream& stream) const {
   const LaneFloats zero{};
   const LaneMatrix input = LaneMatrix::Zero(std::max(n_visible(), n_hidden()), kLanes);
-  sample_units(input.data(), {0, n_visible()}, zero, view(reference_.visible_bias), lanes, stream, 0,
-               x.visible);
+  V::sample_sites(input.data(), {0, V::sites(n_visible(), shape_.sites)}, shape_.sites, zero,
+                  reference_.visible_bias, lanes, stream, x.visible);
   sample_units(input.data(), {0, n_hidden()}, zero, {}, lanes, stream, hidden_site(), x.hidden);
 }
 
-double BernoulliRbm::reference_log_partition() const {
-  double sum = static_cast<double>(n_hidden()) * std::log(2.0);
-  for (const float r : reference_.visible_bias) sum += softplus(r);
-  return sum;
+template <class V>
+double Rbm<V>::reference_log_partition() const {
+  return static_cast<double>(n_hidden()) * std::log(2.0) +
+         V::log_sum(reference_.visible_bias.template cast<double>().array(), shape_.sites);
 }
 
-BernoulliRbm::Params BernoulliRbm::reference_params() const {
+template <class V>
+auto Rbm<V>::reference_params() const -> Params {
   Params theta = zero_params();
   theta.visible_bias = reference_.visible_bias;
   return theta;
 }
 
-Index BernoulliRbm::exact_chunks() const { return enumeration_chunks(enumerated_units()); }
-
-std::unique_ptr<CollapsedLayers> BernoulliRbm::smaller_side(const Params& theta, double beta) const {
-  const Eigen::VectorXd visible_bias =
-      beta * theta.visible_bias.cast<double>() + (1.0 - beta) * reference_.visible_bias.cast<double>();
-  const Eigen::VectorXd hidden_bias = beta * theta.hidden_bias.cast<double>();
-  if (n_hidden() <= n_visible())
-    return std::make_unique<CollapsedLayers>(beta * theta.weights.transpose().cast<double>(), hidden_bias,
-                                             visible_bias);
-  return std::make_unique<CollapsedLayers>(beta * theta.weights.cast<double>(), visible_bias, hidden_bias);
+template <class V>
+Index Rbm<V>::exact_chunks() const {
+  return enumeration_chunks(enumerated_units());
 }
 
-double BernoulliRbm::log_partition_chunk(const Params& theta, double beta, Index chunk) const {
+template <class V>
+std::unique_ptr<CollapsedLayers> Rbm<V>::smaller_side(const Params& theta, double beta) const {
+  const Eigen::VectorXd visible_bias = visible_bias_at(theta, beta);
+  const Eigen::VectorXd hidden_bias = beta * theta.hidden_bias.template cast<double>();
+  if (is_hidden_smaller())
+    return std::make_unique<CollapsedLayers>(beta * theta.weights.transpose().template cast<double>(),
+                                             hidden_bias, visible_bias, V::letters_of(shape_.sites));
+  return std::make_unique<CollapsedLayers>(beta * theta.weights.template cast<double>(), visible_bias,
+                                           hidden_bias);
+}
+
+template <class V>
+double Rbm<V>::log_partition_chunk(const Params& theta, double beta, Index chunk) const {
+  if constexpr (!V::kBinary) {
+    if (bits_of_visibles() < n_hidden())
+      return V::log_sum_of_chunk(beta * theta.weights.template cast<double>(), visible_bias_at(theta, beta),
+                                 beta * theta.hidden_bias.template cast<double>(), shape_.sites, chunk);
+  }
   return log_sum_of_chunk(*smaller_side(theta, beta), chunk);
 }
 
-std::unique_ptr<CollapsedMachine> BernoulliRbm::collapsed(const Params& theta) const {
+template <class V>
+std::unique_ptr<CollapsedMachine> Rbm<V>::collapsed(const Params& theta) const {
   return smaller_side(theta, 1.0);
 }
 
-double BernoulliRbm::free_energy(const Params& theta, std::span<const Word> row) const {
+template <class V>
+double Rbm<V>::free_energy(const Params& theta, std::span<const Word> row) const {
   double bias = 0.0;
-  Eigen::ArrayXd input = theta.hidden_bias.cast<double>();
+  Eigen::ArrayXd input = theta.hidden_bias.template cast<double>();
   for (std::size_t word = 0; word < row.size(); ++word) {
     for (Word bits = row[word]; bits != 0; bits &= bits - 1) {
       const auto i = static_cast<Index>(word) * 64 + std::countr_zero(bits);
       bias += theta.visible_bias[i];
-      input += theta.weights.row(i).transpose().array().cast<double>();
+      input += theta.weights.row(i).transpose().array().template cast<double>();
     }
   }
   return -bias - softplus_sum(input);
 }
 
-void BernoulliRbm::mean_visible(const Params& theta, const State& x, Scratch& scratch,
-                                LaneMatrix& mean) const {
+template <class V>
+void Rbm<V>::mean_visible(const Params& theta, const State& x, Scratch& scratch, LaneMatrix& mean) const {
   visible_input(theta, {x.hidden, kLanes}, scratch);
-  LaneFloats one;
-  one.fill(1.0F);
   mean.resize(n_visible(), kLanes);
-  mean_units(scratch.visible_input, {0, n_visible()}, one, kLanes, mean);
+  V::mean_units(scratch.visible_input, shape_.sites, mean);
 }
 
-BernoulliRbm::Params BernoulliRbm::initial_params(const StreamFactory& streams,
-                                                  const InitialValues& values) const {
+template <class V>
+auto Rbm<V>::initial_params(const StreamFactory& streams, const InitialValues& values) const -> Params {
   Params theta = zero_params();
   const double scale = values.weights ? *values.weights : default_weight_scale(values, n_visible());
   StreamEngine random = streams.engine(Purpose::kParameters, 0);
   boost::random::normal_distribution<float> normal(0.0F, static_cast<float>(scale));
   for (Index k = 0; k < theta.weights.size(); ++k) theta.weights.data()[k] = normal(random);
   theta.visible_bias = reference_.visible_bias;
+  V::settle(shape_.sites, theta.weights);
+  if constexpr (V::kHasGauge) fix_gauge(theta);
   return theta;
 }
 
-BernoulliRbm::Offsets BernoulliRbm::initial_offsets(const Eigen::VectorXd& visible_means) const {
+template <class V>
+auto Rbm<V>::initial_offsets(const Eigen::VectorXd& visible_means) const -> Offsets {
   return {visible_means.cast<float>(), Vector::Constant(n_hidden(), 0.5F)};
 }
 
-void BernoulliRbm::code_values(std::size_t, const State& x, const BlockCache& cache, LaneMatrix& out) const {
+template <class V>
+void Rbm<V>::code_values(std::size_t, const State& x, const BlockCache& cache, LaneMatrix& out) const {
   layer_values(1, x, cache, out);
 }
 
-BernoulliRbm BernoulliRbm::with_latents(const std::vector<Index>& kept) const {
-  return {{n_visible(), static_cast<Index>(kept.size())}, reference_};
+template <class V>
+Rbm<V> Rbm<V>::with_latents(const std::vector<Index>& kept) const {
+  return {{n_visible(), static_cast<Index>(kept.size()), shape_.sites}, reference_};
 }
 
-BernoulliRbm::Params BernoulliRbm::with_latents(const std::vector<Index>& kept, const Params& theta) {
+template <class V>
+auto Rbm<V>::with_latents(const std::vector<Index>& kept, const Params& theta) -> Params {
   return {theta.weights(Eigen::all, kept), theta.visible_bias, theta.hidden_bias(kept)};
 }
 
-BernoulliRbm::State BernoulliRbm::with_latents(const std::vector<Index>& kept, const State& x) {
+template <class V>
+auto Rbm<V>::with_latents(const std::vector<Index>& kept, const State& x) -> State {
   BitLayer hidden;
   for (const Index j : kept) hidden.push_back(x.hidden[static_cast<std::size_t>(j)]);
   return {x.visible, hidden};
 }
+
+template <class V>
+Eigen::VectorXd Rbm<V>::visible_bias_at(const Params& theta, double beta) const {
+  return beta * theta.visible_bias.template cast<double>() +
+         (1.0 - beta) * reference_.visible_bias.template cast<double>();
+}
+
+template class Rbm<BinaryVisibles>;
+template class Rbm<PottsVisibles>;
 
 }  // namespace tempera
