@@ -35,6 +35,12 @@ int run(const Options& options) {
   Json json = {{"data", options.data}, {"columns", result.columns}};
   if (!result.visible_shape.empty()) json["visible_shape"] = result.visible_shape;
   for (const SplitSummary& split : result.splits) json["splits"][split.name] = to_json(split);
+  if (result.alignment)
+    json["alignment"] = {{"letters", result.alignment->letters},
+                         {"effective", result.alignment->effective},
+                         {"gaps", result.alignment->gaps},
+                         {"gaps_of_site", result.alignment->gaps_of_site},
+                         {"conservation_bits", result.alignment->conservation}};
   if (!result.remarks.empty()) json["remarks"] = result.remarks;
   if (!result.out.empty()) json["out"] = result.out;
   print_result(options.common, json, result.words());
@@ -47,9 +53,12 @@ void setup_data(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App& app =
       *program.add_subcommand("data", "describe a data set, convert it to HDF5, split it, binarise it");
-  app.add_option("DATA", options->data, "built-in name or file (HDF5, IDX, .npy, .npz, .csv)")->required();
+  app.add_option("DATA", options->data,
+                 "built-in name or file (HDF5, IDX, .npy, .npz, .csv, FASTA, A2M, A3M, Stockholm)")
+      ->required();
   bind_options(app, options->conversion);
-  for (const char* name : {"--valid", "--test"}) app.get_option(name)->check(CLI::Range(0.0, 1.0));
+  for (const char* name : {"--valid", "--test", "--max-gaps", "--max-column-gaps", "--split-identity"})
+    app.get_option(name)->check(CLI::Range(0.0, 1.0));
   for (const char* name : {"--contrast-floor", "--whiten-regularisation", "--components", "--seed"})
     app.get_option(name)->check(CLI::NonNegativeNumber);
   add_common_options(app, options->common);

@@ -7,6 +7,7 @@
 
 #include "arrays.hpp"
 #include "readers.hpp"
+#include "sequences.hpp"
 #include "tempera/core/errors.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/io/file_kind.hpp"
@@ -262,6 +263,8 @@ std::optional<Index> column_of(const DataFile& data, const std::string& given) {
 }
 
 /// Only these columns, in this order.
+}  // namespace
+
 void keep_columns(const std::vector<Index>& kept, DataFile& data) {
   const auto select = [&](auto& values, Index rows, Index columns) {
     auto all = std::move(values);
@@ -291,6 +294,8 @@ void keep_columns(const std::vector<Index>& kept, DataFile& data) {
   data.alphabet.words = std::move(words);
   data.visible_shape.clear();
 }
+
+namespace {
 
 /// Takes labels out of the columns, leaves out columns, keeps columns.
 void choose_columns(const ColumnOptions& reading, std::map<std::string, std::vector<std::string>> words,
@@ -356,6 +361,8 @@ void choose_columns(const ColumnOptions& reading, std::map<std::string, std::vec
 
 // --- some of the cases -----------------------------------------------------------------------------------
 
+}  // namespace
+
 void keep_cases(const std::string& split, const std::vector<Index>& kept, DataFile& data) {
   Table& table = data.splits.at(split);
   const auto select = [&](auto& lists) {
@@ -370,6 +377,8 @@ void keep_cases(const std::string& split, const std::vector<Index>& kept, DataFi
   table = rows_of(table, kept);
   compact(table);
 }
+
+namespace {
 
 /// Shares of a whole that were rounded add up to 1 about.
 constexpr double kRoundedShares = 0.01;
@@ -561,6 +570,7 @@ std::unique_ptr<ArraySource> source_of(FileKind kind, const fs::path& path,
     case FileKind::kIdx:
     case FileKind::kText:
     case FileKind::kJson:
+    case FileKind::kSequences:
       break;
   }
   return nullptr;
@@ -678,6 +688,12 @@ DataFile load_data(const std::string& name, const ReadingOptions& reading, bool 
       data.splits["train"] = read_idx(file, data.visible_shape, 2, reading.told);
     } else if (kind == FileKind::kJson) {
       data.splits["train"] = read_counts(file);
+    } else if (kind == FileKind::kSequences) {
+      Sequences sequences = read_sequences(file, reading.columns, reading.told);
+      data.splits["train"] = std::move(sequences.table);
+      data.alphabet = std::move(sequences.alphabet);
+      data.names["train"] = std::move(sequences.names);
+      data.remarks = std::move(sequences.remarks);
     } else {
       TextTable text = read_text(file, reading.columns.header, reading.told);
       data.splits["train"] = std::move(text.table);

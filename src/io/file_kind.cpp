@@ -90,7 +90,9 @@ FileKind file_kind(const std::filesystem::path& path) {
   }
   const std::size_t mark = begins(bytes, "\xEF\xBB\xBF"sv) ? 3 : 0;
   const std::size_t first = bytes.find_first_not_of(" \t\r\n"sv, mark);
-  return first != std::string_view::npos && bytes[first] == '{' ? FileKind::kJson : FileKind::kText;
+  if (first == std::string_view::npos) return FileKind::kText;
+  if (bytes[first] == '>' || begins(bytes.substr(mark), "# STOCKHOLM"sv)) return FileKind::kSequences;
+  return bytes[first] == '{' ? FileKind::kJson : FileKind::kText;
 }
 
 }  // namespace tempera

@@ -12,8 +12,25 @@
 namespace tempera {
 namespace {
 
-/// Deals the cases of the only split at random into train, valid and test.
-void deal(DataFile& data, double valid, double test, std::uint64_t seed) {
+/// Clusters in a random order, the cases of a cluster one after another.
+std::vector<Index> by_clusters(const std::vector<Index>& cluster, const StreamEngine& random) {
+  std::vector<std::vector<Index>> members;
+  for (std::size_t n = 0; n < cluster.size(); ++n) {
+    const auto k = static_cast<std::size_t>(cluster[n]);
+    if (k >= members.size()) members.resize(k + 1);
+    members[k].push_back(static_cast<Index>(n));
+  }
+  std::vector<Index> order;
+  for (const Index k : permutation(static_cast<Index>(members.size()), random)) {
+    const auto& all = members[static_cast<std::size_t>(k)];
+    order.insert(order.end(), all.begin(), all.end());
+  }
+  return order;
+}
+
+/// Deals the cases of the only split at random into train, valid and test; of clusters, where they are given,
+/// whole ones.
+void deal(DataFile& data, double valid, double test, std::uint64_t seed, const std::vector<Index>& cluster) {
   if (data.splits.size() != 1 || data.splits.count("train") == 0)
     throw UsageError(data.name + ": has splits already; --valid and --test deal out a single one");
   const Table all = std::move(data.splits.at("train"));
@@ -22,7 +39,9 @@ void deal(DataFile& data, double valid, double test, std::uint64_t seed) {
   data.splits.clear();
   data.labels.clear();
   data.names.clear();
-  const std::vector<Index> order = permutation(all.rows, StreamFactory{seed}.engine(Purpose::kDataSet, 0));
+  const StreamEngine random = StreamFactory{seed}.engine(Purpose::kDataSet, 0);
+  const std::vector<Index> order =
+      cluster.empty() ? permutation(all.rows, random) : by_clusters(cluster, random);
   const auto count = [&](double fraction) {
     return static_cast<std::size_t>(std::llround(fraction * static_cast<double>(all.rows)));
   };
@@ -33,6 +52,15 @@ void deal(DataFile& data, double valid, double test, std::uint64_t seed) {
   std::span<const Index> left(order);
   const auto take = [&](const std::string& split, std::size_t n) {
     if (n == 0) return;
+    // To the end of a cluster.
+    while (!cluster.empty() && n < left.size() &&
+           cluster[static_cast<std::size_t>(left[n])] == cluster[static_cast<std::size_t>(left[n - 1])])
+      ++n;
+    if (n == left.size() && split != "train")
+      throw DataError(
+          data.name +
+          ": too few clusters for these splits: the cases left are one (a larger --split-identity "
+          "makes more)");
     std::vector<Index> rows(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(n));
     std::sort(rows.begin(), rows.end());
     left = left.subspan(n);
@@ -137,6 +165,60 @@ void preprocess(DataFile& data, const PreprocessingRequest& request) {
   }
 }
 
+/// Leaves out sequences and sites, and says how many.
+void sift(DataFile& data, const ConversionOptions& options) {
+  const bool sifts = options.unique || options.max_gaps < 1.0 || options.max_column_gaps < 1.0;
+  if (data.alphabet.empty()) {
+    if (sifts || options.reweight.rule != ReweightRule::kNone || options.split_identity)
+      throw UsageError(
+          "data: --unique, --max-gaps, --max-column-gaps, --reweight and --split-identity are for sequences "
+          "of letters");
+    return;
+  }
+  const int gap = gap_of(data.alphabet);
+  const auto keep = [&](const std::string& split, const std::vector<Index>& kept, const char* why) {
+    const Index dropped = data.split(split).rows - static_cast<Index>(kept.size());
+    if (dropped == 0) return;
+    if (kept.empty()) throw DataError(data.name + ": no sequence of " + split + " is left: all " + why);
+    keep_cases(split, kept, data);
+    data.remarks.push_back(format("%lld sequences of %s %s, and are left out",
+                                  static_cast<long long>(dropped), split.c_str(), why));
+  };
+  if (options.max_column_gaps < 1.0) {
+    const CategoricalData cases =
+        categorical(data, data.splits.count("train") > 0 ? "train" : data.splits.begin()->first);
+    const Eigen::VectorXd means = cases.means();
+    std::vector<Index> kept;
+    for (Index site = 0; site < data.columns(); ++site) {
+      if (gap < 0 || means[site * cases.letters().most() + gap] <= options.max_column_gaps)
+        kept.push_back(site);
+    }
+    if (kept.empty()) throw DataError(data.name + ": no site has so few gaps");
+    if (static_cast<Index>(kept.size()) < data.columns())
+      data.remarks.push_back(
+          format("%lld sites have too many gaps, and are left out",
+                 static_cast<long long>(data.columns() - static_cast<Index>(kept.size()))));
+    keep_columns(kept, data);
+  }
+  std::vector<std::string> splits;
+  for (const auto& [split, table] : data.splits) splits.push_back(split);
+  for (const std::string& split : splits) {
+    if (options.max_gaps < 1.0) {
+      const Table& table = data.split(split);
+      std::vector<Index> kept;
+      for (Index n = 0; n < table.rows; ++n) {
+        Index gaps = 0;
+        for (Index site = 0; site < table.columns; ++site)
+          gaps += table.at(n * table.columns + site) == gap ? 1 : 0;
+        if (static_cast<double>(gaps) <= options.max_gaps * static_cast<double>(table.columns))
+          kept.push_back(n);
+      }
+      keep(split, kept, "have too many gaps");
+    }
+    if (options.unique) keep(split, distinct_rows(data.split(split)), "are as one before");
+  }
+}
+
 /// Refuses steps that do not go together.
 void check_steps(const DataFile& data, const ConversionOptions& options) {
   const bool converts = !options.patches.empty() || preprocesses(options);
@@ -214,14 +296,28 @@ ConversionResult convert_data(const std::string& name, const ConversionOptions& 
   DataFile data = load_data(name, reading, options.out.empty());
   check_steps(data, options);
   const auto seed = static_cast<std::uint64_t>(options.seed);
-  if (options.valid > 0 || options.test > 0) deal(data, options.valid, options.test, seed);
+  sift(data, options);
+  const Executor executor;
+  if (options.split_identity && options.valid <= 0 && options.test <= 0)
+    throw UsageError("data: --split-identity is for --valid and --test");
+  if (options.valid > 0 || options.test > 0) {
+    const std::vector<Index> cluster =
+        options.split_identity ? identity_clusters(data.split("train"), *options.split_identity, executor)
+                               : std::vector<Index>();
+    deal(data, options.valid, options.test, seed, cluster);
+  }
+  if (options.reweight.rule != ReweightRule::kNone) {
+    for (auto& [split, table] : data.splits)
+      table.weights = sequence_weights(table, options.reweight, gap_of(data.alphabet), executor);
+  }
   if (!options.patches.empty()) cut_patches(data, options.patches);
   if (options.dequantise) {
     for (auto& [split, table] : data.splits) dequantise(table, split, seed);
   }
   if (preprocesses(options)) preprocess(data, request_of(options));
-  ConversionResult result{name, data.columns(), data.visible_shape, {},
-                          {},   data.notes,     data.remarks,       options.out};
+  ConversionResult result{name, data.columns(), data.visible_shape, {}, {}, data.notes, data.remarks,
+                          {},   options.out};
+  if (!data.alphabet.empty()) result.alignment = summary_of_alignment(data, executor);
   for (const auto& [split, table] : data.splits) result.splits.push_back(summary_of(split, table));
   for (const auto& [split, y] : data.labels) result.labels.emplace_back(split, y.size());
   if (!options.out.empty()) {
@@ -238,6 +334,11 @@ std::string ConversionResult::words() const {
                    split.name.c_str(), static_cast<long long>(split.rows), split.minimum, split.maximum,
                    split.binary ? "density of ones" : "mean", split.mean,
                    static_cast<long long>(split.constant_columns), static_cast<long long>(split.not_finite));
+  }
+  if (alignment) {
+    text += format("\n  letters %s, effective number of train sequences %.2f, gaps %.1f %%",
+                   alignment->letters.empty() ? "of each site its own" : alignment->letters.c_str(),
+                   alignment->effective, 100.0 * alignment->gaps);
   }
   if (!visible_shape.empty())
     text += "\n  shape " + to_string(Shape(visible_shape.begin(), visible_shape.end()));

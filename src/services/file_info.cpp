@@ -81,7 +81,8 @@ void describe_run(const std::filesystem::path& directory, Description& about) {
 /// What is inside of a file that is neither ours nor a model of another toolkit; empty for those.
 std::string data_arrays(const std::filesystem::path& path) {
   const FileKind kind = file_kind(path);
-  if (kind == FileKind::kText || kind == FileKind::kIdx || kind == FileKind::kJson) {
+  if (kind == FileKind::kText || kind == FileKind::kIdx || kind == FileKind::kJson ||
+      kind == FileKind::kSequences) {
     const DataFile data = load_data(path.string(), {}, true);
     const Table& table = data.splits.begin()->second;
     return "\n  a table of " + std::to_string(table.rows) + " x " + std::to_string(table.columns);

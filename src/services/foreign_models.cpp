@@ -202,7 +202,8 @@ ForeignModel from_arrays(const std::string& name, const std::map<std::string, Ta
 std::optional<ForeignModel> read_any(const fs::path& path, std::uint64_t update) {
   const FileKind kind = file_kind(path);
   if (kind == FileKind::kArchive) return from_arrays(path.string(), load_numpy_arrays(path, kArrays));
-  if (kind == FileKind::kText || kind == FileKind::kIdx || kind == FileKind::kJson)
+  if (kind == FileKind::kText || kind == FileKind::kIdx || kind == FileKind::kJson ||
+      kind == FileKind::kSequences)
     throw DataError(path.string() + ": is " + (kind == FileKind::kIdx ? "an IDX file" : "text") +
                     ", and no model");
   if (kind == FileKind::kNumpyArray) {

@@ -55,6 +55,15 @@ struct Names<MissingRule> {
        {MissingRule::kDrop, "drop", "without the cases that have any"}}};
 };
 
+enum class UnknownRule { kGap, kDrop, kRefuse };
+template <>
+struct Names<UnknownRule> {
+  static constexpr std::array<NamedValue<UnknownRule>, 3> table = {
+      {{UnknownRule::kGap, "gap", "a gap in its place"},
+       {UnknownRule::kDrop, "drop", "without the sequences that have any"},
+       {UnknownRule::kRefuse, "refuse", "tell where they are"}}};
+};
+
 /// What of a file is visibles. Columns are named as the file names them, or by their number, from 0.
 struct ColumnOptions {
   HeaderRule header = HeaderRule::kAuto;
@@ -63,6 +72,8 @@ struct ColumnOptions {
   std::vector<std::string> columns;
   std::vector<std::string> drop;
   MissingRule missing = MissingRule::kRefuse;
+  std::string alphabet = "auto";
+  UnknownRule unknown = UnknownRule::kGap;
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
@@ -74,6 +85,14 @@ struct ColumnOptions {
       s.columns...);
     f(OptionText{"drop", "columns to leave out: names or numbers from 0"}, s.drop...);
     f(OptionText{"missing", "what becomes of missing values"}, s.missing...);
+    f(OptionText{"alphabet",
+                 "letters of sequences in the order of their codes: protein, protein-gap-first, rna, dna, or "
+                 "the letters "
+                 "themselves; auto: what the file has"},
+      s.alphabet...);
+    f(OptionText{"unknown",
+                 "what becomes of letters of sequences that the alphabet does not have (X, B, Z, *)"},
+      s.unknown...);
   }
 
   bool operator==(const ColumnOptions&) const = default;

@@ -91,6 +91,10 @@ std::vector<std::int64_t> load_idx_labels(const std::string& name, Index rows);
 /// Cases of a table, in the order given.
 Table rows_of(const Table& table, std::span<const Index> rows);
 
+/// These cases of a split, or these columns of all, with all that belongs to them.
+void keep_cases(const std::string& split, const std::vector<Index>& kept, DataFile& data);
+void keep_columns(const std::vector<Index>& kept, DataFile& data);
+
 /// A table as rows of real numbers, and how often each counts.
 Matrix real_rows(const Table& table);
 CaseWeights weights_of(const Table& table);

@@ -5,7 +5,7 @@
 
 namespace tempera {
 
-enum class FileKind { kHdf5, kNumpyArray, kArchive, kIdx, kText, kJson };
+enum class FileKind { kHdf5, kNumpyArray, kArchive, kIdx, kText, kJson, kSequences };
 
 /// Throws NoInputError where there is no file, DataError where it is none or of a kind that nothing here
 /// reads: the message says what it is, and what to make of it.

@@ -7,6 +7,7 @@
 #include "tempera/core/option.hpp"
 #include "tempera/core/reading.hpp"
 #include "tempera/io/data_files.hpp"
+#include "tempera/services/alignment.hpp"
 #include "tempera/services/listener.hpp"
 
 namespace tempera {
@@ -27,8 +28,13 @@ struct ConversionOptions {
   double regularisation = PreprocessingRequest().regularisation;
   std::optional<std::int64_t> components;
   std::string out;
+  bool unique = false;
+  double max_gaps = 1.0;
+  double max_column_gaps = 1.0;
+  Leveled<ReweightRule> reweight;
   double valid = 0.0;
   double test = 0.0;
+  std::optional<double> split_identity;
   std::int64_t seed = 1;
 
   template <class F, class... S>
@@ -54,9 +60,22 @@ struct ConversionOptions {
       s.regularisation...);
     f(OptionText{"components", "axes of pca at most; auto: all along which the data vary"}, s.components...);
     f(OptionText{"out", "file to write: .h5 or .npz, or of one split .csv or .npy", true}, s.out...);
+    f(OptionText{"unique", "sequences once each, the first of equal ones"}, s.unique...);
+    f(OptionText{"max-gaps", "part of a sequence that may be gaps; others are left out"}, s.max_gaps...);
+    f(OptionText{"max-column-gaps",
+                 "part of the sequences that may have a gap at a site; other sites are left out"},
+      s.max_column_gaps...);
+    f(OptionText{"reweight", "weights of sequences: 1 over the number of their neighbours in the split"},
+      s.reweight...);
     f(OptionText{"valid", "fraction of the cases of an unsplit set that becomes the valid split"},
       s.valid...);
     f(OptionText{"test", "fraction that becomes the test split"}, s.test...);
+    f(OptionText{"split-identity",
+                 "no sequence of one split is the same as one of another at this part of the sites or more: "
+                 "splits are of "
+                 "whole clusters",
+                 false, "none"},
+      s.split_identity...);
     f(OptionText{"seed", "seed of --binarize sample, --dequantise and the splits"}, s.seed...);
   }
 };
@@ -80,8 +99,9 @@ struct ConversionResult {
   std::vector<SplitSummary> splits;
   std::vector<std::pair<std::string, std::size_t>> labels;  // split, how many
   std::map<std::string, std::string> notes;
-  std::vector<std::string> remarks;  // what was found and done
-  std::string out;                   // empty where nothing was written
+  std::vector<std::string> remarks;           // what was found and done
+  std::optional<AlignmentSummary> alignment;  // of sequences of letters
+  std::string out;                            // empty where nothing was written
 
   [[nodiscard]] std::string words() const;
 };

@@ -1,0 +1,241 @@
+#include "sequences.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "tempera/core/errors.hpp"
+#include "tempera/core/format.hpp"
+#include "tempera/io/byte_stream.hpp"
+
+namespace tempera {
+namespace {
+
+constexpr std::string_view kProtein = "ACDEFGHIKLMNPQRSTVWY-";
+constexpr std::string_view kProteinGapFirst = "-ACDEFGHIKLMNPQRSTVWY";
+constexpr std::string_view kRna = "-ACGU";
+constexpr std::string_view kDna = "-ACGT";
+/// Letters for several amino acids or nucleotides, for rare ones, and for an end.
+constexpr std::string_view kUnknown = "XBZJOU*NRYSWKMDHV?~";
+
+struct RawSequences {
+  std::vector<std::string> names;
+  std::vector<std::string> letters;
+};
+
+bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
+char upper(char c) { return is_lower(c) ? static_cast<char>(c - 'a' + 'A') : c; }
+bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+
+std::string_view trimmed(std::string_view line) {
+  while (!line.empty() && is_blank(line.back())) line.remove_suffix(1);
+  while (!line.empty() && is_blank(line.front())) line.remove_prefix(1);
+  return line;
+}
+
+/// Calls f(line, number) for the lines of a text.
+template <class F>
+void for_each_line(std::string_view text, F&& f) {
+  std::size_t number = 0;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    f(trimmed(text.substr(0, end)), ++number);
+    text.remove_prefix(std::min(text.size(), end + 1));
+  }
+}
+
+void append(std::string_view line, const std::string& file, std::size_t number, std::string& letters) {
+  for (const char c : line) {
+    if (is_blank(c)) continue;
+    if (c < '!' || c > '~')
+      throw DataError(file + format(": line %zu: found a character that is no letter", number));
+    letters.push_back(c);
+  }
+}
+
+RawSequences fasta(std::string_view text, const std::string& file) {
+  RawSequences all;
+  for_each_line(text, [&](std::string_view line, std::size_t number) {
+    if (line.empty() || line.front() == ';') return;
+    if (line.front() == '>') {
+      line = trimmed(line.substr(1));
+      all.names.emplace_back(line.substr(0, std::min(line.find_first_of(" \t"), line.size())));
+      all.letters.emplace_back();
+      return;
+    }
+    if (all.letters.empty())
+      throw DataError(file + format(": line %zu: found letters before the first '>'", number));
+    append(line, file, number, all.letters.back());
+  });
+  return all;
+}
+
+/// A sequence may stand in several pieces, one below another. Annotations begin with #.
+RawSequences stockholm(std::string_view text, const std::string& file) {
+  RawSequences all;
+  std::map<std::string, std::size_t, std::less<>> places;
+  bool ended = false;
+  for_each_line(text, [&](std::string_view line, std::size_t number) {
+    if (line == "//") ended = true;
+    if (ended || line.empty() || line.front() == '#') return;
+    const std::size_t gap = line.find_first_of(" \t");
+    if (gap == std::string_view::npos)
+      throw DataError(file + format(": line %zu: expected a name and letters", number));
+    const std::string_view name = line.substr(0, gap);
+    auto place = places.find(name);
+    if (place == places.end()) {
+      place = places.emplace(std::string(name), all.names.size()).first;
+      all.names.emplace_back(name);
+      all.letters.emplace_back();
+    }
+    append(trimmed(line.substr(gap)), file, number, all.letters[place->second]);
+  });
+  return all;
+}
+
+/// Whether all have the same length, not counting insertions where they are left out.
+bool has_one_length(const std::vector<std::string>& all, bool insertions) {
+  const auto length = [&](const std::string& s) {
+    return insertions ? static_cast<std::size_t>(std::count_if(
+                            s.begin(), s.end(), [](char c) { return !is_lower(c) && c != '.'; }))
+                      : s.size();
+  };
+  const std::size_t first = length(all.front());
+  return first > 0 &&
+         std::all_of(all.begin(), all.end(), [&](const std::string& s) { return length(s) == first; });
+}
+
+/// One length for all: without insertions, or else with every letter and '.' for a gap.
+void align(const std::string& file, RawSequences& all, std::vector<std::string>& remarks) {
+  const bool has_insertions = std::any_of(all.letters.begin(), all.letters.end(), [](const std::string& s) {
+    return std::any_of(s.begin(), s.end(), [](char c) { return is_lower(c) || c == '.'; });
+  });
+  if (has_insertions && has_one_length(all.letters, true)) {
+    std::size_t dropped = 0;
+    for (std::string& s : all.letters) {
+      dropped += static_cast<std::size_t>(std::count_if(s.begin(), s.end(), is_lower));
+      s.erase(std::remove_if(s.begin(), s.end(), [](char c) { return is_lower(c) || c == '.'; }), s.end());
+    }
+    remarks.push_back(format("%zu lower-case letters are insertions, and are left out", dropped));
+    return;
+  }
+  for (std::size_t n = 0; n < all.letters.size(); ++n) {
+    if (all.letters[n].size() != all.letters.front().size())
+      throw DataError(file + format(": sequences are not aligned: '%s' has %zu letters, '%s' has %zu",
+                                    all.names.front().c_str(), all.letters.front().size(),
+                                    all.names[n].c_str(), all.letters[n].size()));
+  }
+  if (all.letters.front().empty()) throw DataError(file + ": sequences have no letters");
+  for (std::string& s : all.letters) {
+    for (char& c : s) c = c == '.' ? '-' : upper(c);
+  }
+}
+
+std::string alphabet_of(const std::string& asked, const std::vector<std::string>& all) {
+  if (asked == "protein") return std::string(kProtein);
+  if (asked == "protein-gap-first") return std::string(kProteinGapFirst);
+  if (asked == "rna") return std::string(kRna);
+  if (asked == "dna") return std::string(kDna);
+  if (asked != "auto") return asked;
+  std::array<std::size_t, 256> counts{};
+  for (const std::string& s : all) {
+    for (const char c : s) ++counts[static_cast<unsigned char>(c)];
+  }
+  std::size_t others = 0;
+  for (std::size_t c = 0; c < counts.size(); ++c) {
+    if (std::string_view("ACGTUN-").find(static_cast<char>(c)) == std::string_view::npos) others += counts[c];
+  }
+  if (others > 0) return std::string(kProtein);
+  return std::string(counts['U'] > 0 ? kRna : kDna);
+}
+
+}  // namespace
+
+Sequences read_sequences(const std::filesystem::path& path, const ColumnOptions& options,
+                         const ReadingProgress& told) {
+  ByteStream stream(path, told);
+  const std::string text = stream.rest();
+  const std::string file = path.string();
+  const std::string_view content = std::string_view(text).substr(text.rfind("\xEF\xBB\xBF", 0) == 0 ? 3 : 0);
+  RawSequences raw = content.rfind("# STOCKHOLM", 0) == 0 ? stockholm(content, file) : fasta(content, file);
+  if (raw.letters.empty()) throw DataError(file + ": holds no sequences");
+  Sequences found;
+  align(file, raw, found.remarks);
+  const std::string letters = alphabet_of(options.alphabet, raw.letters);
+  if (letters.size() < 2 || letters.size() > kMostLetters)
+    throw UsageError("--alphabet " + options.alphabet +
+                     ": expected auto, protein, protein-gap-first, rna, dna or at least two letters");
+  found.alphabet.characters = letters;
+  std::array<int, 256> code_of;
+  code_of.fill(-1);
+  for (std::size_t a = 0; a < letters.size(); ++a) {
+    int& code = code_of[static_cast<unsigned char>(letters[a])];
+    if (code >= 0) throw UsageError("--alphabet " + options.alphabet + ": has a letter twice");
+    code = static_cast<int>(a);
+  }
+  // Thymine and uracil are one letter in two languages.
+  for (const auto& [one, other] : {std::pair{'T', 'U'}, {'U', 'T'}}) {
+    const bool nucleic = letters == kRna || letters == kDna;
+    if (nucleic && code_of[static_cast<unsigned char>(one)] < 0)
+      code_of[static_cast<unsigned char>(one)] = code_of[static_cast<unsigned char>(other)];
+  }
+  const int gap = code_of['-'];
+  const auto sites = static_cast<Index>(raw.letters.front().size());
+  found.table.columns = sites;
+  std::vector<std::uint8_t>& codes = found.table.bytes.own();
+  std::map<char, std::size_t> unknown;
+  std::size_t dropped = 0;
+  for (std::size_t n = 0; n < raw.letters.size(); ++n) {
+    const std::size_t before = codes.size();
+    bool keep = true;
+    for (std::size_t site = 0; site < raw.letters[n].size(); ++site) {
+      const char c = raw.letters[n][site];
+      int code = code_of[static_cast<unsigned char>(c)];
+      if (code < 0) {
+        const bool known = kUnknown.find(c) != std::string_view::npos;
+        if (!known || options.unknown == UnknownRule::kRefuse ||
+            (options.unknown == UnknownRule::kGap && gap < 0))
+          throw DataError(file +
+                          format(": '%s' has the letter '%c' at site %zu, which the alphabet '%s' has not%s",
+                                 raw.names[n].c_str(), c, site, letters.c_str(),
+                                 known ? " (--unknown gap or --unknown drop)" : ""));
+        ++unknown[c];
+        keep = keep && options.unknown != UnknownRule::kDrop;
+        code = std::max(gap, 0);
+      }
+      codes.push_back(static_cast<std::uint8_t>(code));
+    }
+    if (!keep) {
+      codes.resize(before);
+      ++dropped;
+      continue;
+    }
+    found.names.push_back(raw.names[n]);
+  }
+  found.table.rows = static_cast<Index>(found.names.size());
+  if (!unknown.empty()) {
+    std::string which;
+    for (const auto& [c, count] : unknown)
+      which += format("%s%c %zu times", which.empty() ? "" : ", ", c, count);
+    found.remarks.push_back(options.unknown == UnknownRule::kDrop
+                                ? format("%zu sequences with unknown letters (", dropped) + which +
+                                      ") are left out"
+                                : "unknown letters (" + which + ") are gaps");
+  }
+  if (found.table.rows == 0) throw DataError(file + ": every sequence has unknown letters");
+  return found;
+}
+
+std::string fasta_of(const Table& table, const Alphabet& alphabet, const std::vector<std::string>& names) {
+  std::string text;
+  for (Index n = 0; n < table.rows; ++n) {
+    const auto row = static_cast<std::size_t>(n);
+    text += ">" + (row < names.size() && !names[row].empty() ? names[row] : std::to_string(n)) + "\n";
+    for (Index site = 0; site < table.columns; ++site)
+      text += alphabet.characters[static_cast<std::size_t>(table.at(n * table.columns + site))];
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace tempera

@@ -1,0 +1,28 @@
+// Files of aligned sequences: FASTA, A2M, A3M and Stockholm.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tempera/io/data_files.hpp"
+
+namespace tempera {
+
+/// Sequences of one length as codes.
+struct Sequences {
+  Table table;
+  Alphabet alphabet;
+  std::vector<std::string> names;
+  std::vector<std::string> remarks;  // what was left out or changed
+};
+
+/// Lower-case letters and '.' are insertions, and left out, where all sequences have one length without them.
+/// Throws DataError where sequences have different lengths, or letters that are not known.
+Sequences read_sequences(const std::filesystem::path& path, const ColumnOptions& options,
+                         const ReadingProgress& told);
+
+/// Cases of characters as FASTA.
+std::string fasta_of(const Table& table, const Alphabet& alphabet, const std::vector<std::string>& names);
+
+}  // namespace tempera
