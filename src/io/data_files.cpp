@@ -628,9 +628,80 @@ namespace {
 
 using WordsOfColumns = std::map<std::string, std::vector<std::string>>;
 
-DataFile settled(DataFile data, const WordsOfColumns& words, const ReadingOptions& reading,
-                 bool allow_non_finite) {
+/// Columns of words become columns of numbers, which count the words in their order. Returns the words of
+/// each, by the name of the column.
+WordsOfColumns append_words(const WordsOfColumns& words, const ColumnOptions& reading, DataFile& data) {
+  WordsOfColumns letters;
+  Table& table = data.splits.at("train");
+  for (const auto& [name, cells] : words) {
+    const bool dropped = std::find(reading.drop.begin(), reading.drop.end(), name) != reading.drop.end();
+    if (dropped || name == reading.labels) continue;
+    const std::set<std::string> distinct(cells.begin(), cells.end());
+    letters[name].assign(distinct.begin(), distinct.end());
+    std::vector<float> all;
+    for (Index n = 0; n < table.rows; ++n) {
+      for (Index i = 0; i < table.columns; ++i)
+        all.push_back(static_cast<float>(table.at(n * table.columns + i)));
+      all.push_back(static_cast<float>(
+          std::distance(distinct.begin(), distinct.find(cells[static_cast<std::size_t>(n)]))));
+    }
+    table.bytes = {};
+    table.floats = std::move(all);
+    ++table.columns;
+    data.column_names.push_back(name);
+  }
+  return letters;
+}
+
+/// Every column's values become its letters: those that it has, in their order.
+void make_categories(const WordsOfColumns& words, DataFile& data) {
+  const Index columns = data.columns();
+  std::vector<std::map<double, std::uint8_t>> codes(static_cast<std::size_t>(columns));
+  for (const auto& [split, table] : data.splits) {
+    for (Index k = 0; k < table.rows * columns; ++k)
+      codes[static_cast<std::size_t>(k % columns)].emplace(table.at(k), 0);
+  }
+  for (Index i = 0; i < columns; ++i) {
+    auto& of_column = codes[static_cast<std::size_t>(i)];
+    if (of_column.size() > kMostLetters)
+      bad(data.name, "column " + quoted(data, i) +
+                         format(" has %zu different values, and a site at most %d letters", of_column.size(),
+                                static_cast<int>(kMostLetters)));
+    const auto name = static_cast<std::size_t>(i) < data.column_names.size()
+                          ? data.column_names[static_cast<std::size_t>(i)]
+                          : "";
+    const auto known = words.find(name);
+    std::vector<std::string> letters;
+    for (auto& [value, code] : of_column) {
+      code = static_cast<std::uint8_t>(letters.size());
+      letters.push_back(known != words.end() ? known->second[static_cast<std::size_t>(value)]
+                                             : text_of(value));
+    }
+    data.alphabet.words.push_back(std::move(letters));
+  }
+  for (auto& [split, table] : data.splits) {
+    std::vector<std::uint8_t> bytes;
+    for (Index k = 0; k < table.rows * columns; ++k)
+      bytes.push_back(codes[static_cast<std::size_t>(k % columns)].at(table.at(k)));
+    table.floats = {};
+    table.bytes = std::move(bytes);
+  }
+}
+
+/// Codes of an alphabet that a file does not name, or columns of categories.
+void settle_alphabet(const ColumnOptions& reading, const WordsOfColumns& words, DataFile& data) {
+  if (reading.alphabet == "auto" || !data.alphabet.empty()) return;
+  if (reading.alphabet == kColumnsAlphabet) return make_categories(words, data);
+  data.alphabet.characters = named_alphabet(reading.alphabet);
+}
+
+DataFile settled(DataFile data, WordsOfColumns words, const ReadingOptions& reading, bool allow_non_finite) {
   const std::string& name = data.name;
+  WordsOfColumns letters;
+  if (reading.columns.alphabet == kColumnsAlphabet && !words.empty()) {
+    letters = append_words(words, reading.columns, data);
+    for (const auto& [column, of_column] : letters) words.erase(column);
+  }
   for (const auto& [split, table] : data.splits) {
     if (table.columns != data.columns()) {
       bad(name, "/" + split + "/x has " + std::to_string(table.columns) + " columns, other splits " +
@@ -660,6 +731,7 @@ DataFile settled(DataFile data, const WordsOfColumns& words, const ReadingOption
       }
     }
   }
+  settle_alphabet(reading.columns, letters, data);
   remark_on_columns(data);
   return data;
 }

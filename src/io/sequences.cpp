@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 
 #include "tempera/core/errors.hpp"
 #include "tempera/core/format.hpp"
@@ -132,11 +133,7 @@ void align(const std::string& file, RawSequences& all, std::vector<std::string>&
 }
 
 std::string alphabet_of(const std::string& asked, const std::vector<std::string>& all) {
-  if (asked == "protein") return std::string(kProtein);
-  if (asked == "protein-gap-first") return std::string(kProteinGapFirst);
-  if (asked == "rna") return std::string(kRna);
-  if (asked == "dna") return std::string(kDna);
-  if (asked != "auto") return asked;
+  if (asked != "auto") return named_alphabet(asked);
   std::array<std::size_t, 256> counts{};
   for (const std::string& s : all) {
     for (const char c : s) ++counts[static_cast<unsigned char>(c)];
@@ -151,6 +148,19 @@ std::string alphabet_of(const std::string& asked, const std::vector<std::string>
 
 }  // namespace
 
+std::string named_alphabet(const std::string& name) {
+  if (name == "protein") return std::string(kProtein);
+  if (name == "protein-gap-first") return std::string(kProteinGapFirst);
+  if (name == "rna") return std::string(kRna);
+  if (name == "dna") return std::string(kDna);
+  const std::set<char> letters(name.begin(), name.end());
+  if (letters.size() < 2 || letters.size() != name.size())
+    throw UsageError(
+        "--alphabet " + name +
+        ": expected auto, columns, protein, protein-gap-first, rna, dna, or two letters or more, each once");
+  return name;
+}
+
 Sequences read_sequences(const std::filesystem::path& path, const ColumnOptions& options,
                          const ReadingProgress& told) {
   ByteStream stream(path, told);
@@ -162,16 +172,11 @@ Sequences read_sequences(const std::filesystem::path& path, const ColumnOptions&
   Sequences found;
   align(file, raw, found.remarks);
   const std::string letters = alphabet_of(options.alphabet, raw.letters);
-  if (letters.size() < 2 || letters.size() > kMostLetters)
-    throw UsageError("--alphabet " + options.alphabet +
-                     ": expected auto, protein, protein-gap-first, rna, dna or at least two letters");
   found.alphabet.characters = letters;
   std::array<int, 256> code_of;
   code_of.fill(-1);
   for (std::size_t a = 0; a < letters.size(); ++a) {
-    int& code = code_of[static_cast<unsigned char>(letters[a])];
-    if (code >= 0) throw UsageError("--alphabet " + options.alphabet + ": has a letter twice");
-    code = static_cast<int>(a);
+    code_of[static_cast<unsigned char>(letters[a])] = static_cast<int>(a);
   }
   // Thymine and uracil are one letter in two languages.
   for (const auto& [one, other] : {std::pair{'T', 'U'}, {'U', 'T'}}) {

@@ -112,8 +112,9 @@ std::vector<FileFact> describe_file(const std::filesystem::path& argument) {
     return facts;
   }
   if (const auto foreign = read_foreign(path)) {
-    const auto n_visible = std::int64_t{foreign->theta.weights.rows()};
-    const auto n_hidden = std::int64_t{foreign->theta.weights.cols()};
+    const auto n_visible =
+        std::int64_t{(foreign->letters.empty() ? foreign->weights.rows() : foreign->letters.sites())};
+    const auto n_hidden = std::int64_t{foreign->weights.cols()};
     facts.push_back({"format", foreign->format,
                      format("model of %s: %lld visible, %lld hidden units", foreign->format.c_str(),
                             static_cast<long long>(n_visible), static_cast<long long>(n_hidden))});

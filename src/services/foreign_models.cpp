@@ -11,7 +11,6 @@ namespace tempera {
 namespace {
 
 namespace fs = std::filesystem;
-using Params = BernoulliRbm::Params;
 using RowMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 /// Parameters in double until every conversion is done.
@@ -19,10 +18,12 @@ struct Wide {
   RowMatrix weights;  // n_visible x n_hidden
   Eigen::VectorXd visible_bias;
   Eigen::VectorXd hidden_bias;
+  Letters letters;
   double log_partition_offset = 0.0;
 
-  [[nodiscard]] Params narrow() const {
-    return {weights.cast<float>(), visible_bias.cast<float>(), hidden_bias.cast<float>()};
+  [[nodiscard]] ForeignModel narrow(const char* format) const {
+    return {format,  weights.cast<float>(), visible_bias.cast<float>(), hidden_bias.cast<float>(),
+            letters, log_partition_offset};
   }
 };
 
@@ -48,23 +49,54 @@ std::optional<std::string> text(const Hdf5Reader& file, const std::string& name)
 
 ForeignModel read_rbms(const Hdf5Reader& file, const std::vector<std::uint64_t>& updates,
                        std::uint64_t update) {
-  if (const auto kind = text(file, "model_type"); kind && *kind != "BBRBM") {
-    file.fail("/model_type", "'" + *kind + "' has units that are not binary; only BBRBM can be read");
+  const auto kind = text(file, "model_type");
+  if (kind && *kind != "BBRBM" && *kind != "PBRBM") {
+    file.fail(
+        "/model_type",
+        "'" + *kind + "' has units that are neither binary nor letters; only BBRBM and PBRBM can be read");
   }
   const std::uint64_t chosen = update > 0 ? update : updates.back();
   if (std::find(updates.begin(), updates.end(), chosen) == updates.end())
     file.fail("/update_" + std::to_string(chosen), "expected a saved update, found nothing");
   std::string group = "/update_" + std::to_string(chosen);
+  const bool letters_first = !kind && !file.has(group + "/params");
   if (file.has(group + "/params")) group += "/params";
-  const Shape shape = file.shape(group + "/weight_matrix");
-  if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0)
-    file.fail(group + "/weight_matrix", "expected shape (Nv, Nh), found " + to_string(shape));
+  const std::string path = group + "/weight_matrix";
+  const Shape shape = file.shape(path);
+  for (const std::uint64_t n : shape) {
+    if (n == 0) file.fail(path, "is empty");
+  }
+  if (kind && (*kind == "PBRBM") != (shape.size() == 3))
+    file.fail(path, "expected shape " + std::string(*kind == "PBRBM" ? "(sites, letters, Nh)" : "(Nv, Nh)") +
+                        " of " + *kind + ", found " + to_string(shape));
   Wide wide;
-  wide.weights.resize(static_cast<Index>(shape[0]), static_cast<Index>(shape[1]));
-  file.dataset(group + "/weight_matrix", shape, wide.weights.data());
-  wide.visible_bias = numbers(file, group + "/vbias", shape[0]);
-  wide.hidden_bias = numbers(file, group + "/hbias", shape[1]);
-  return {"rbms", wide.narrow(), 0.0};
+  if (shape.size() == 3) {
+    // (sites, letters, hidden); of programs that came before (letters, sites, hidden).
+    const Index sites = static_cast<Index>(shape[letters_first ? 1 : 0]);
+    const Index letters = static_cast<Index>(shape[letters_first ? 0 : 1]);
+    const Index hidden = static_cast<Index>(shape[2]);
+    if (letters > static_cast<Index>(kMostLetters)) file.fail(path, "has more than 256 letters");
+    const Eigen::VectorXd weights = numbers(file, path, shape[0] * shape[1] * shape[2]);
+    const Eigen::VectorXd bias = numbers(file, group + "/vbias", shape[0] * shape[1]);
+    wide.weights.resize(sites * letters, hidden);
+    wide.visible_bias.resize(sites * letters);
+    for (Index s = 0; s < sites; ++s) {
+      for (Index a = 0; a < letters; ++a) {
+        const Index from = letters_first ? a * sites + s : s * letters + a;
+        wide.weights.row(s * letters + a) = weights.segment(from * hidden, hidden).transpose();
+        wide.visible_bias[s * letters + a] = bias[from];
+      }
+    }
+    wide.letters = alike_letters(sites, letters);
+  } else {
+    if (shape.size() != 2)
+      file.fail(path, "expected shape (Nv, Nh) or (sites, letters, Nh), found " + to_string(shape));
+    wide.weights.resize(static_cast<Index>(shape[0]), static_cast<Index>(shape[1]));
+    file.dataset(path, shape, wide.weights.data());
+    wide.visible_bias = numbers(file, group + "/vbias", shape[0]);
+  }
+  wide.hidden_bias = numbers(file, group + "/hbias", shape.back());
+  return wide.narrow("rbms");
 }
 
 /// Numbers N of the groups /update_N, ascending.
@@ -83,15 +115,19 @@ std::vector<std::uint64_t> updates_in(const Hdf5Reader& file) {
 
 // --- RestrictedBoltzmannMachines.jl -----------------------------------------------------------------------
 
-/// Whether the units of a layer are -1/+1. Refuses layers that are neither Binary nor Spin.
-bool is_spin(const Hdf5Reader& file, const std::string& name) {
+/// The kind of a layer, which must be one of these.
+std::string layer_kind(const Hdf5Reader& file, const std::string& name,
+                       const std::vector<std::string>& known) {
   const auto kind = text(file, name);
   if (!kind) file.fail("/" + name, "expected the kind of a layer, found nothing");
-  if (*kind != "Binary" && *kind != "Spin") {
+  if (std::find(known.begin(), known.end(), *kind) == known.end()) {
+    std::string all;
+    for (const std::string& one : known)
+      all += (all.empty() ? "" : one == known.back() ? " and " : ", ") + one;
     file.fail("/" + name,
-              "layers of kind '" + *kind + "' cannot be binary units; only Binary and Spin can be read");
+              "layers of kind '" + *kind + "' cannot be units of ours; only " + all + " can be read");
   }
-  return *kind == "Spin";
+  return *kind;
 }
 
 /// Units s = 2 x - 1 in the place of x on one side: E(s) as a function of x, up to a constant.
@@ -112,8 +148,8 @@ ForeignModel read_julia(const Hdf5Reader& file) {
   const std::string kind = text(file, "rbm_type").value_or("");
   if (kind != "RBM" && kind != "CenteredRBM" && kind != "StandardizedRBM")
     file.fail("/rbm_type", "expected RBM, CenteredRBM or StandardizedRBM, found '" + kind + "'");
-  const bool visible_spins = is_spin(file, "visible_type");
-  const bool hidden_spins = is_spin(file, "hidden_type");
+  const std::string visible_kind = layer_kind(file, "visible_type", {"Binary", "Spin", "Potts"});
+  const std::string hidden_kind = layer_kind(file, "hidden_type", {"Binary", "Spin"});
   // All axes are reversed, hidden ones first; those of the layers have the parameter (one of it) last.
   const auto size_of_layer = [&](const std::string& path, std::size_t& axes) {
     const Shape shape = file.shape(path);
@@ -132,6 +168,15 @@ ForeignModel read_julia(const Hdf5Reader& file) {
   if (const Shape shape = file.shape("/weights"); shape.size() != visible_axes + hidden_axes)
     file.fail("/weights", "expected the axes of both layers, found shape " + to_string(shape));
   Wide wide;
+  if (visible_kind == "Potts") {
+    // Letters are the first axis of the layer, and so the last one here before the parameter.
+    const Shape shape = file.shape("/visible_par");
+    if (shape.size() < 3)
+      file.fail("/visible_par", "expected axes of sites and letters, found shape " + to_string(shape));
+    const std::uint64_t letters = shape[shape.size() - 2];
+    if (letters > kMostLetters) file.fail("/visible_par", "has more than 256 letters");
+    wide.letters = alike_letters(static_cast<Index>(n_visible / letters), static_cast<Index>(letters));
+  }
   wide.weights = Eigen::Map<const RowMatrix>(numbers(file, "/weights", n_visible * n_hidden).data(),
                                              static_cast<Index>(n_hidden), static_cast<Index>(n_visible))
                      .transpose();
@@ -151,9 +196,9 @@ ForeignModel read_julia(const Hdf5Reader& file) {
     wide.hidden_bias -= wide.weights.transpose() * offset_v;
     wide.log_partition_offset += offset_v.dot(wide.weights * offset_h);
   }
-  if (visible_spins) spins_to_bits(wide, true);
-  if (hidden_spins) spins_to_bits(wide, false);
-  return {"RestrictedBoltzmannMachines.jl", wide.narrow(), wide.log_partition_offset};
+  if (visible_kind == "Spin") spins_to_bits(wide, true);
+  if (hidden_kind == "Spin") spins_to_bits(wide, false);
+  return wide.narrow("RestrictedBoltzmannMachines.jl");
 }
 
 /// What is looked for in an archive.
@@ -195,7 +240,7 @@ ForeignModel from_arrays(const std::string& name, const std::map<std::string, Ta
   if (sklearn) wide.weights.transposeInPlace();
   wide.visible_bias = vector(sklearn ? "intercept_visible_" : "a", wide.weights.rows());
   wide.hidden_bias = vector(sklearn ? "intercept_hidden_" : "b", wide.weights.cols());
-  return {sklearn ? "scikit-learn" : "numpy", wide.narrow(), 0.0};
+  return wide.narrow(sklearn ? "scikit-learn" : "numpy");
 }
 
 /// As read_foreign, before a last look at the numbers.
@@ -232,10 +277,14 @@ std::optional<ForeignModel> read_any(const fs::path& path, std::uint64_t update)
 
 std::optional<ForeignModel> read_foreign(const fs::path& path, std::uint64_t update) {
   auto model = read_any(path, update);
-  if (model && !first_non_finite(model->theta).empty()) {
-    throw DataError(path.string() + ": expected numbers that are finite in float32, found one in '" +
-                    std::string(first_non_finite(model->theta)) + "' that is not");
-  }
+  if (!model) return model;
+  const char* const wrong = !model->weights.allFinite()        ? "weights"
+                            : !model->visible_bias.allFinite() ? "visible_bias"
+                            : !model->hidden_bias.allFinite()  ? "hidden_bias"
+                                                               : nullptr;
+  if (wrong != nullptr)
+    throw DataError(path.string() + ": expected numbers that are finite in float32, found one in '" + wrong +
+                    "' that is not");
   return model;
 }
 

@@ -25,12 +25,11 @@ ImportResult import_model(const std::filesystem::path& file, std::uint64_t updat
                     ": expected a model of rbms, RestrictedBoltzmannMachines.jl, scikit-learn or NumPy "
                     "arrays W, a, b; found something else");
   }
-  using M = ForeignModel::Machine;
-  ImportResult result{out, foreign->format, foreign->theta.weights.rows(), foreign->theta.weights.cols(),
+  ImportResult result{out, foreign->format, foreign->weights.rows(), foreign->weights.cols(),
                       foreign->log_partition_offset};
-  const M model = with_standard_reference<M>({result.n_visible, result.n_hidden});
-  write_model(out, ModelFile<M>{file, model, std::move(foreign->theta), false, {}, {}, {}, {}, {}},
-              result.format);
+  if (!foreign->letters.empty()) result.n_visible = foreign->letters.sites();
+  const AnyModelFile model = converted(file, std::move(*foreign));
+  std::visit([&](const auto& of_kind) { write_model(out, of_kind, result.format); }, model);
   return result;
 }
 

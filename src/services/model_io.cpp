@@ -60,11 +60,12 @@ Binarization read_binarization(const Hdf5Reader& file) {
   return rule;
 }
 
-/// A restricted machine of another toolkit as one of ours.
-AnyModelFile converted(const fs::path& path, ForeignModel foreign) {
-  using M = ForeignModel::Machine;
-  M model = with_standard_reference<M>({foreign.theta.weights.rows(), foreign.theta.weights.cols()});
-  return ModelFile<M>{path, std::move(model), std::move(foreign.theta), false, {}, {}, {}, {}, {}};
+template <EnergyModel M>
+ModelFile<M> converted_as(const fs::path& path, ForeignModel foreign, typename M::Sites sites) {
+  M model = with_standard_reference<M>({foreign.weights.rows(), foreign.weights.cols(), std::move(sites)});
+  typename M::Params theta{std::move(foreign.weights), std::move(foreign.visible_bias),
+                           std::move(foreign.hidden_bias)};
+  return {path, std::move(model), std::move(theta), false, {}, {}, {}, {}, {}};
 }
 
 /// The words of this process' command line.
@@ -106,6 +107,12 @@ DoubleFields in_units(const T& value, const Standardisation& units) {
 }
 
 }  // namespace
+
+AnyModelFile converted(const fs::path& path, ForeignModel foreign) {
+  if (foreign.letters.empty()) return converted_as<BernoulliRbm>(path, std::move(foreign), {});
+  Letters letters = foreign.letters;
+  return converted_as<PottsRbm>(path, std::move(foreign), std::move(letters));
+}
 
 template <EnergyModel M>
 void require_sound_params(const Hdf5Reader& file, const std::string& group, const typename M::Params& theta) {

@@ -1,9 +1,13 @@
 #include "tempera/services/score.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <cmath>
 
+#include "mutations.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/io/tables.hpp"
+#include "tempera/models/kinds.hpp"
 #include "tempera/services/cases.hpp"
 #include "tempera/services/limits.hpp"
 
@@ -39,6 +43,54 @@ LikelihoodMethod estimating(ScoreMethod method) {
   return named<LikelihoodMethod>(name_of(method)).value_or(LikelihoodOptions().method);
 }
 
+/// The case of this name or number.
+Index case_called(const std::string& called, const std::vector<std::string>& names, Index n_cases) {
+  const auto found = std::find(names.begin(), names.end(), called);
+  if (found != names.end()) return found - names.begin();
+  Index number = 0;
+  const auto [stop, status] = std::from_chars(called.data(), called.data() + called.size(), number);
+  if (status != std::errc() || stop != called.data() + called.size() || number < 0 || number >= n_cases)
+    throw UsageError("--relative-to " + called + ": is no name of a case, nor a number from 0 to " +
+                     std::to_string(n_cases - 1));
+  return number;
+}
+
+/// Scores of cases, or of mutants of one, relative to one: in double, case by case.
+template <EnergyModel M>
+void compare(const ModelFile<M>& file, const ScoreOptions& options, const Executor& executor,
+             const typename M::Data& cases, ScoreResult& result) {
+  if (!M::kExactInference)
+    throw UsageError("score: --relative-to and --mutations need exact free energies, which " +
+                     std::string(M::kKind) + " has not");
+  const Index parent =
+      options.relative_to.empty() ? 0 : case_called(options.relative_to, result.names, cases.n_cases());
+  const auto p = static_cast<std::size_t>(parent);
+  result.relative_to = p < result.names.size() ? result.names[p] : std::to_string(parent);
+  const auto energy_of = [&](const typename M::Data& data, Index n) {
+    return file.model.free_energy(file.theta, data.row(n)) + data.log_volume(n);
+  };
+  const double of_parent = energy_of(cases, parent);
+  const auto score = [&](const typename M::Data& data) {
+    result.free_energies.resize(static_cast<std::size_t>(data.n_cases()));
+    result.weights = data.weights();
+    executor.for_each(data.n_cases(), [&](Index n) {
+      result.free_energies[static_cast<std::size_t>(n)] = energy_of(data, n);
+    });
+    for (double& energy : result.free_energies) {
+      result.relative.push_back(of_parent - energy);
+      energy -= file.log_partition_shift();
+    }
+  };
+  if (options.mutations.empty()) return score(cases);
+  if constexpr (HasLetters<M>) {
+    Mutants mutants = mutants_of(cases, parent, file.alphabet, options.mutations);
+    result.names = std::move(mutants.names);
+    score(mutants.cases);
+  } else {
+    throw UsageError("score: --mutations is for " + kinds_with(Feature::kLetters));
+  }
+}
+
 template <EnergyModel M>
 ScoreResult score_for(ModelFile<M>& file, const ScoreOptions& options, const Executor& executor,
                       Listener& listener) {
@@ -65,7 +117,11 @@ ScoreResult score_for(ModelFile<M>& file, const ScoreOptions& options, const Exe
   }
   if (const auto names = data.names.find(options.split); names != data.names.end())
     result.names = names->second;
-  result.free_energies = free_energies_in_units(file, executor, cases.cases);
+  if (!options.relative_to.empty() || !options.mutations.empty()) {
+    compare(file, options, executor, cases.cases, result);
+  } else {
+    result.free_energies = free_energies_in_units(file, executor, cases.cases);
+  }
   result.weights = cases.cases.weights();
   if (result.log_partition)
     require_possible<M>(cases.cases, result.free_energies, result.log_partition->value);
@@ -95,6 +151,8 @@ std::vector<NamedArray> arrays_of(const ScoreResult& result, ScoreColumns& colum
     arrays.push_back({"name", shape, std::span<const std::string>(result.names)});
   }
   arrays.push_back({"free_energy", shape, std::span<const double>(result.free_energies)});
+  if (!result.relative.empty())
+    arrays.push_back({"relative", shape, std::span<const double>(result.relative)});
   if (result.log_partition) {
     columns.log_likelihoods = log_likelihoods(result);
     arrays.push_back({"log_likelihood", shape, std::span<const double>(columns.log_likelihoods)});
@@ -113,6 +171,7 @@ Facts facts(const ScoreResult& result) {
   Facts all = {{"n", static_cast<std::int64_t>(result.free_energies.size())},
                {"split", result.split},
                {"variational", result.variational}};
+  if (!result.relative.empty()) all.emplace_back("relative_to", result.relative_to);
   if (!result.log_partition) {
     all.emplace_back("method", std::string(name_of(ScoreMethod::kNone)));
     return all;
@@ -130,7 +189,8 @@ Facts facts(const ScoreResult& result) {
 
 std::string words(const ScoreResult& result) {
   const std::string cases =
-      format("%zu cases of split %s", result.free_energies.size(), result.split.c_str());
+      format("%zu cases of split %s", result.free_energies.size(), result.split.c_str()) +
+      (result.relative.empty() ? "" : ", relative to " + result.relative_to);
   const std::string bounds = result.variational ? " (bounds by a mean field)" : "";
   if (!result.log_partition) return cases + ": free energies" + bounds + ", no log Z";
   const ScoreLogPartition& z = *result.log_partition;
@@ -171,6 +231,7 @@ void write_scores(const ScoreResult& result, const std::filesystem::path& path) 
   const Shape shape = {result.free_energies.size()};
   file.dataset("/scores/free_energy", shape, result.free_energies.data());
   if (result.log_partition) file.dataset("/scores/log_likelihood", shape, log_likelihoods(result).data());
+  if (!result.relative.empty()) file.dataset("/scores/relative", shape, result.relative.data());
   if (!result.names.empty()) file.texts("/scores/name", result.names);
   write_facts(file, "/scores", facts(result));
   write_provenance(file, result.seed);

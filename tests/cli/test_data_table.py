@@ -74,12 +74,16 @@ class Files(CliTest):
         (self.dir / "j.json").write_text(json.dumps({"".join(map(str, row)): 1 for row in BITS}))
         return "j.json"
 
+    def sequences(self):
+        (self.dir / "f.fa").write_text("".join(f">{n}\n" + "".join("-A"[bit] for bit in row) + "\n" for n, row in enumerate(BITS)))
+        return "f.fa"
+
     def text(self):
         np.savetxt(self.dir / "t.csv", BITS, fmt="%d", delimiter=";")
         return "t.csv"
 
     WAYS = {"HDF5 of this program": own, "any other HDF5": other, "MATLAB": matlab, "AnnData": anndata, "NumPy": numpy, "SciPy": scipy, "IDX": idx,
-            "JSON": counts, "text": text}
+            "JSON": counts, "FASTA, A2M, A3M, Stockholm": sequences, "text": text}
 
     def test_every_row_is_read(self):
         tried = set()
@@ -89,7 +93,7 @@ class Files(CliTest):
             tried.add(ways[0])
             with self.subTest(row=row):
                 name = self.WAYS[ways[0]](self)
-                found = run_json("data", f"{self.dir}/{name}")
+                found = run_json("data", f"{self.dir}/{name}", *(("--alphabet", "-A") if name == "f.fa" else ()))
                 distinct = len(np.unique(BITS, axis=0)) if ways[0] == "JSON" else 20
                 self.assertEqual((found["columns"], found["splits"]["train"]["rows"]), (8, distinct))
                 self.assertTrue(found["splits"]["train"]["binary"])
@@ -119,6 +123,7 @@ class Words(CliTest):
         "columns": "test_columns_of_words_and_of_labels",
         "missing values": "test_missing_values_are_located",
         "bits": "test_spins_are_bits",
+        "letters": "test_columns_of_words_and_numbers_are_categories",
         "grey values": "test_thresholds",
     }
 

@@ -70,7 +70,9 @@ class Import(CliTest):
     def test_what_rbms_cannot_be_is_refused_by_name(self):
         rbm = random_rbm(1, N_VISIBLE, N_HIDDEN)
         path = self.rbms("potts.h5", rbm, {1: rbm}, kind="PBRBM")
-        self.fails(65, "import", path, "--out", self.dir / "m.h5", mentions=["PBRBM"])
+        self.fails(65, "import", path, "--out", self.dir / "m.h5", mentions=["PBRBM", "weight_matrix"])
+        path = self.rbms("gaussian.h5", random_rbm(1, N_VISIBLE, N_HIDDEN), {1: random_rbm(1, N_VISIBLE, N_HIDDEN)}, kind="BGRBM")
+        self.fails(65, "import", path, "--out", self.dir / "m.h5", mentions=["BGRBM"])
         path = self.rbms("good.h5", rbm, {1: rbm})
         self.fails(65, "import", path, "--out", self.dir / "m.h5", "--update", 7, mentions=["update_7"])
         with h5py.File(path, "r+") as file:

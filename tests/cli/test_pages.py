@@ -44,6 +44,14 @@ class Pages(CliTest):
         script = re.search(r"^```sh\n(#!/bin/bash\n.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)[1]
         self.runs(script.replace("srun ", "SLURM_ARRAY_TASK_ID=3 SLURM_CPUS_PER_TASK=2; "))
 
+    def test_sequences(self):
+        page = (DOCS / "sequences.md").read_text()
+        blocks = re.findall(r"^```(python|sh)\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+        self.assertGreaterEqual(len(blocks), 4)
+        for language, text in blocks:
+            self.runs(text if language == "sh" else f"/usr/bin/python3 - <<'END'\n{text}END")
+        self.assertGreater(len((self.dir / "mutants.csv").read_text().splitlines()), 20 * 19)
+
     def test_spike_slab(self):
         patches = pathlib.Path(os.environ.get("TEMPERA_BENCHMARK_DATA", "")) / "bsds500_patches16.h5"
         if not FULL or not patches.exists():

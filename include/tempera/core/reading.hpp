@@ -88,7 +88,7 @@ struct ColumnOptions {
     f(OptionText{"alphabet",
                  "letters of sequences in the order of their codes: protein, protein-gap-first, rna, dna, or "
                  "the letters "
-                 "themselves; auto: what the file has"},
+                 "themselves; columns: each column has its own values for letters; auto: what the file has"},
       s.alphabet...);
     f(OptionText{"unknown",
                  "what becomes of letters of sequences that the alphabet does not have (X, B, Z, *)"},

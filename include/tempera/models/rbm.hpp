@@ -122,7 +122,7 @@ class Rbm {
     return {n_visible, options.hidden.front(), V::sites_from(options)};
   }
   static std::vector<Violation> check(const MachineOptions& options, const InitialValues& initial);
-  static MachineDefaults defaults() { return {.decay = 2.0}; }
+  static MachineDefaults defaults() { return {.learning_rate = V::kLearningRate, .decay = 2.0}; }
   static std::string_view law_field(const MachineOptions&) { return {}; }
   /// Where units are few, those that begin alike stay alike for long.
   static double default_weight_scale(const InitialValues&, Index) { return 0.05; }

@@ -49,6 +49,8 @@ struct ScoreOptions {
   BinarizeChoice binarize;
   ColumnOptions columns;
   ScoreMethod method = ScoreMethod::kAuto;
+  std::string relative_to;
+  std::string mutations;
   EstimateOptions estimate;
 
   template <class F, class... S>
@@ -59,6 +61,15 @@ struct ScoreOptions {
       s.binarize...);
     ColumnOptions::visit(f, s.columns...);
     f(OptionText{"method", "where log Z comes from", true}, s.method...);
+    f(OptionText{"relative-to",
+                 "case whose log p is taken from that of all others, so that log Z cancels: its name, or its "
+                 "number from 0"},
+      s.relative_to...);
+    f(OptionText{"mutations",
+                 "score mutants of the case of --relative-to (of the first one where none is named): "
+                 "singles, or a list as "
+                 "A24G:K30R,L5P with sites from 1"},
+      s.mutations...);
     EstimateOptions::visit(f, s.estimate...);
   }
 };
@@ -76,6 +87,8 @@ struct ScoreResult {
   std::vector<double> free_energies;               // of every case, nats; upper bounds where `variational`
   CaseWeights weights;                             // of the cases in the mean
   std::optional<ScoreLogPartition> log_partition;  // nothing: free energies alone
+  std::vector<double> relative;  // log p less that of one case, nats; empty where none is asked for
+  std::string relative_to;       // what that case is called
   bool variational = false;
   std::int64_t seed = 0;
 

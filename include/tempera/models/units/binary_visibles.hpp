@@ -68,6 +68,7 @@ struct BinaryVisibles {
   static constexpr FeatureSet kRbmFeatures = kFeatures;
   static constexpr bool kBinary = true;
   static constexpr bool kHasGauge = false;
+  static constexpr double kLearningRate = 0.3;
   static Index sites(Index n, const Sites&) { return n; }
   static UnitRange units_of(UnitRange sites, const Sites&) { return sites; }
   static Index sites_of_part(const Sites&) { return kProductUnits; }

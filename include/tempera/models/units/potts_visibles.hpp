@@ -31,6 +31,8 @@ struct PottsVisibles {
   /// Whether a site is one bit.
   static constexpr bool kBinary = false;
   static constexpr bool kHasGauge = true;
+  /// A letter is 1 less often than a bit.
+  static constexpr double kLearningRate = 1.0;
 
   static Reference standard_reference(Index n) { return {Vector::Zero(n)}; }
   /// Independent sites with the frequencies of the weighted cases and of one imaginary case, all of whose

@@ -1,0 +1,308 @@
+"""Sequences of letters: files of alignments, weights, and machines whose visibles are letters, against NumPy."""
+
+import gzip
+import itertools
+import os
+import pathlib
+import unittest
+
+import h5py
+import numpy as np
+
+from harness import BAD_DATA, USAGE, CliTest, datasets, run, run_json
+
+PROTEIN = "ACDEFGHIKLMNPQRSTVWY-"
+ALIGNED = {"one": "AC-DE", "two": "ACCDE", "three": "WC-DE", "four": "AY-DE", "five": "AC-DE"}
+SEQUENCES = pathlib.Path(os.environ.get("TEMPERA_BENCHMARK_DATA", "")) / "sequences"
+LETTERS = "XYZ-"
+
+
+def fasta(sequences):
+    return "".join(f">{name} of a family\n{letters[:3]}\n{letters[3:]}\n" for name, letters in sequences.items())
+
+
+def codes_of(sequences, alphabet):
+    return np.array([[alphabet.index(c) for c in s] for s in sequences], np.uint8)
+
+
+def log_weights(params, states):
+    """log of the summed weight of each state, the hidden units summed out."""
+    sites = np.arange(states.shape[1])
+    inputs = params["hidden_bias"] + params["weights"][sites, states].sum(axis=1)
+    return params["visible_bias"][sites, states].sum(axis=1) + np.logaddexp(0, inputs).sum(axis=1)
+
+
+def machine(seed, sites=4, letters=3, hidden=5, scale=1.0):
+    draw = np.random.default_rng(seed)
+    return {"weights": scale * draw.normal(size=(sites, letters, hidden)), "visible_bias": scale * draw.normal(size=(sites, letters)),
+            "hidden_bias": scale * draw.normal(size=hidden)}
+
+
+def all_states(sites=4, letters=3):
+    return np.array(list(itertools.product(range(letters), repeat=sites)))
+
+
+class Sequences(CliTest):
+    def write(self, name, text):
+        path = self.dir / name
+        if name.endswith(".gz"):
+            with gzip.open(path, "wt") as file:
+                file.write(text)
+        else:
+            path.write_text(text)
+        return path
+
+    def converted(self, path, *options):
+        out = self.dir / "out.h5"
+        run("data", path, *options, "--out", out, "--quiet")
+        with h5py.File(out) as file:
+            return file["train/x"][:], file.attrs["alphabet"], [n.decode() for n in file["train/name"][:]], {k: v[:] for k, v in file["train"].items()}
+
+    def model(self, params, alphabet=None):
+        path = self.dir / "model.h5"
+        with h5py.File(path, "w") as file:
+            file.attrs.update({"format": "tempera", "format_version": 1, "content": "model"})
+            file.create_group("model").attrs["kind"] = "potts-rbm"
+            if alphabet:
+                file["model"].attrs["alphabet"] = alphabet
+            for name, values in params.items():
+                file[f"model/params/{name}"] = values.astype(np.float32)
+        return path
+
+    def data(self, codes, alphabet, split="test", names=None, name="data.h5"):
+        path = self.dir / name
+        with h5py.File(path, "a") as file:
+            file.attrs["alphabet"] = alphabet
+            file[f"{split}/x"] = codes.astype(np.uint8)
+            if names:
+                file[f"{split}/name"] = names
+        return path
+
+
+class Files(Sequences):
+    def test_the_same_alignment_in_every_format(self):
+        a2m = {name: s[:2] + "kl" + s[2:].replace("D", "D..") for name, s in ALIGNED.items()}
+        a3m = {name: s[:2] + "klm"[:k] + s[2:] for k, (name, s) in enumerate(ALIGNED.items())}
+        blocks = "".join("\n" + "".join(f"{name}   {s[a:b]}\n" for name, s in ALIGNED.items()) for a, b in ((0, 2), (2, 5)))
+        files = {"a.fasta": fasta(ALIGNED), "a.fa.gz": fasta(ALIGNED), "lower.fa": fasta({n: s.lower().replace("-", ".") for n, s in ALIGNED.items()}),
+                 "a.a2m": fasta(a2m), "a.a3m": fasta(a3m), "a.sto": "# STOCKHOLM 1.0\n#=GF ID family\n" + blocks + "#=GC RF xx\n//\nrest is not read\n",
+                 "windows.fasta": fasta(ALIGNED).replace("\n", "\r\n")}
+        expected = codes_of(ALIGNED.values(), PROTEIN)
+        for name, text in files.items():
+            with self.subTest(file=name):
+                codes, alphabet, names, _ = self.converted(self.write(name, text))
+                np.testing.assert_array_equal(codes, expected)
+                self.assertEqual((alphabet, names), (PROTEIN, list(ALIGNED)))
+
+    def test_alphabets(self):
+        path = self.write("rna.fa", ">a\nACGU-\n>b\nGGTT-\n")
+        codes, alphabet, _, _ = self.converted(path)
+        self.assertEqual(alphabet, "-ACGU")
+        np.testing.assert_array_equal(codes, [[1, 2, 3, 4, 0], [3, 3, 4, 4, 0]])
+        self.assertEqual(self.converted(path, "--alphabet", "dna")[1], "-ACGT")
+        self.assertEqual(self.converted(path, "--alphabet", "UGCAT-")[0].tolist()[0], [3, 2, 1, 0, 5])
+        self.assertEqual(self.converted(self.write("p.fa", fasta(ALIGNED)), "--alphabet", "protein-gap-first")[1], "-" + PROTEIN[:-1])
+        for wrong in ("A", "AA", ""):
+            self.fails(USAGE, "data", path, "--alphabet", wrong, mentions=["--alphabet"])
+
+    def test_unknown_letters(self):
+        path = self.write("x.fa", ">a\nACX\n>b\nACD\n>c\nBC*\n")
+        codes, _, names, _ = self.converted(path)
+        np.testing.assert_array_equal(codes, codes_of(["AC-", "ACD", "-C-"], PROTEIN))
+        remarks = " ".join(run_json("data", path)["remarks"])
+        for part in ("X 1 times", "B 1 times", "* 1 times"):
+            self.assertIn(part, remarks)
+        self.assertEqual(self.converted(path, "--unknown", "drop")[2], ["b"])
+        self.fails(BAD_DATA, "data", path, "--unknown", "refuse", mentions=["'X'", "site 2", "'a'"])
+        self.fails(BAD_DATA, "data", self.write("w.fa", ">a\nAC1\n"), mentions=["'1'"])
+
+    def test_what_is_no_alignment(self):
+        for name, text, mentions in (("long.fa", ">a\nACD\n>b\nAC\n", ["'b' has 2", "'a' has 3"]), ("none.fa", ">a\n>b\n", ["no letters"]),
+                                     ("only.sto", "# STOCKHOLM 1.0\n//\n", ["no sequences"]), ("word.sto", "# STOCKHOLM 1.0\nword\n", ["line 2"]),
+                                     ("control.fa", ">a\nA\x01C\n", ["line 2"])):
+            with self.subTest(file=name):
+                self.fails(BAD_DATA, "data", self.write(name, text), mentions=mentions)
+
+    def test_sifting_and_splits(self):
+        path = self.write("a.fa", fasta({**ALIGNED, "gaps": "----E"}))
+        self.assertEqual(self.converted(path, "--unique")[2], ["one", "two", "three", "four", "gaps"])
+        self.assertEqual(self.converted(path, "--max-gaps", 0.5)[2], list(ALIGNED))
+        self.assertEqual(self.converted(path, "--max-column-gaps", 0.5)[0].shape, (6, 4))
+        for option in (("--unique",), ("--reweight", "identity:0.8"), ("--max-gaps", 0.1)):
+            self.fails(USAGE, "data", "digits", *option, mentions=["sequences"])
+        draw = np.random.default_rng(3)
+        families = np.repeat(draw.integers(0, 20, (30, 20)), 5, axis=0)
+        families[np.arange(150), draw.integers(0, 20, 150)] = 3
+        out = self.dir / "split.h5"
+        run("data", self.data(families, PROTEIN, "train", name="f.h5"), "--test", 0.3, "--split-identity", 0.6, "--out", out)
+        with h5py.File(out) as file:
+            train, test = file["train/x"][:], file["test/x"][:]
+        self.assertEqual(len(train) + len(test), 150)
+        self.assertLess((train[:, None] == test).mean(axis=2).max(), 0.6)
+        run("data", self.dir / "f.h5", "--test", 0.3, "--out", out)  # planted: a split of sequences
+        with h5py.File(out) as file:
+            self.assertGreaterEqual((file["train/x"][:][:, None] == file["test/x"][:]).mean(axis=2).max(), 0.6)
+
+    def test_columns_of_words_and_numbers_are_categories(self):
+        path = self.write("survey.csv", "size,colour,answer\n1,red,yes\n3,blue,no\n1,red,no\n7,green,yes\n")
+        out = self.dir / "c.h5"
+        run("data", path, "--alphabet", "columns", "--labels", "answer", "--out", out)
+        with h5py.File(out) as file:
+            np.testing.assert_array_equal(file["train/x"][:], [[0, 2], [1, 0], [0, 2], [2, 1]])
+            self.assertEqual([n.decode() for n in file["alphabet/0"][:]], ["1", "3", "7"])
+            self.assertEqual([n.decode() for n in file["alphabet/1"][:]], ["blue", "green", "red"])
+            self.assertEqual(len(file["train/y"]), 4)
+        run("train", "--data", out, "--model", "potts-rbm", "--hidden", 3, "--updates", 20, "--batch", 4, "--out", self.dir / "run", "--quiet")
+        with h5py.File(self.dir / "run/checkpoint.h5") as file:
+            self.assertEqual([n.decode() for n in file["model/alphabet/1"][:]], ["blue", "green", "red"])
+
+
+class Weights(Sequences):
+    def test_weights_are_one_over_the_neighbours(self):
+        draw = np.random.default_rng(5)
+        codes = np.repeat(draw.integers(0, 4, (12, 10)), 5, axis=0)
+        change = draw.random(codes.shape) < 0.12
+        codes[change] = draw.integers(0, 4, change.sum())
+        path = self.data(codes, LETTERS, "train")
+        same = (codes[:, None] == codes).mean(axis=2)
+        letters = (codes != 3).sum(axis=1)
+        same_letters = ((codes[:, None] == codes) & (codes[:, None] != 3)).sum(axis=2)
+        rules = {"identity:0.8": same >= 0.8 - 1e-9, "identity-above:0.8": same > 0.8 + 1e-9, "hamming:0.2": 1 - same < 0.2 - 1e-9,
+                 "theta:0.2": same_letters > 0.8 * letters[:, None] + 1e-9}
+        found = {}
+        for rule, near in rules.items():
+            out = self.dir / "w.h5"
+            run("data", path, "--reweight", rule, "--out", out)
+            np.fill_diagonal(near, True)
+            found[rule] = datasets(out)["train/weight"]
+            np.testing.assert_allclose(found[rule], 1 / near.sum(axis=1))
+        self.assertGreater(abs(found["identity:0.8"] - found["identity-above:0.8"]).max(), 0.1)
+        for wrong in ("identity", "identity:0", "identity:2"):
+            self.fails((USAGE, 78), "data", path, "--reweight", wrong, mentions=["reweight"])
+
+    @unittest.skipUnless(SEQUENCES.is_dir(), "the published alignments are absent")
+    def test_published_effective_numbers(self):
+        for name, rule, expected in (("ww_domain", "hamming:0.1", 4265.38), ("ww_domain", "identity:0.8", 2713.64), ("kunitz", "hamming:0.1", 5496.98),
+                                     ("kunitz", "identity-above:0.8", 4079.67), ("rf00379", "identity-above:0.8", 1447.04)):
+            found = run_json("data", SEQUENCES / f"{name}.fasta.gz", "--unique", "--reweight", rule)
+            self.assertAlmostEqual(found["alignment"]["effective"], expected, delta=0.01)
+
+
+class Machines(Sequences):
+    def test_likelihoods_equal_an_enumeration(self):
+        params, states = machine(1), all_states()
+        model = self.model(params, "XYZ")
+        cases = states[np.random.default_rng(2).integers(0, len(states), 40)]
+        found = run_json("loglik", model, "--data", self.data(cases, "XYZ"), "--method", "exact")
+        log_z = np.logaddexp.reduce(log_weights(params, states))
+        self.assertAlmostEqual(found["log_partition"], log_z, delta=1e-5)
+        self.assertAlmostEqual(found["log_likelihood"], (log_weights(params, cases) - log_z).mean(), delta=1e-5)
+        # The same letters in another order are the same cases; other letters are refused.
+        swapped = self.data(np.array([2, 0, 1])[cases], "YZX", name="swapped.h5")
+        self.assertAlmostEqual(run_json("loglik", model, "--data", swapped, "--method", "exact")["log_likelihood"], found["log_likelihood"], delta=1e-9)
+        self.fails(BAD_DATA, "loglik", model, "--data", self.data(cases, "XYW", name="other.h5"), mentions=["'W'"])
+
+    def test_mutants_equal_brute_force(self):
+        params = machine(3, sites=6, letters=4, hidden=9)
+        model = self.model(params, LETTERS)
+        wild = np.array([[0, 1, 3, 2, 0, 1]])
+        data = self.data(wild, LETTERS, names=["wild"])
+        found = run_json("score", model, "--data", data, "--mutations", "singles", "--method", "none")
+        self.assertEqual(len(found["name"]), 5 * 2)
+        for name, relative in zip(found["name"], found["relative"]):
+            mutant = wild.copy()
+            site = int(name[1:-1]) - 1
+            self.assertEqual(LETTERS[mutant[0, site]], name[0])
+            mutant[0, site] = LETTERS.index(name[-1])
+            self.assertAlmostEqual(relative, (log_weights(params, mutant) - log_weights(params, wild))[0], delta=1e-5)
+        listed = run_json("score", model, "--data", data, "--mutations", "X1Z:Y2X,X5Y", "--relative-to", "wild")
+        double = np.array([[2, 0, 3, 2, 0, 1]])
+        self.assertAlmostEqual(listed["relative"][0], (log_weights(params, double) - log_weights(params, wild))[0], delta=1e-5)
+        for wrong, mentions in (("Y1Z", ["'X' there"]), ("X9Z", ["beyond"]), ("X1Q", ["not in"]), ("XZ", ["no mutation"])):
+            self.fails(USAGE, "score", model, "--data", data, "--mutations", wrong, mentions=mentions)
+
+    def test_samples_follow_the_law(self):
+        params, states = machine(4, sites=3), all_states(3)
+        model = self.model(params, "XYZ")
+        out = self.dir / "s.h5"
+        run("sample", model, "--count", 6000, "--ladder", "none", "--sweeps", 30, "--out", out, "--quiet")
+        with h5py.File(out) as file:
+            drawn, alphabet = file["samples/visible"][:], file.attrs["alphabet"]
+        self.assertEqual(alphabet, "XYZ")
+        counts = np.bincount(drawn @ [9, 3, 1], minlength=27)
+        weights = log_weights(params, states)
+
+        def surprise(logs):
+            expected = 6000 * np.exp(logs - np.logaddexp.reduce(logs))
+            kept = expected >= 5
+            return ((counts - expected)[kept] ** 2 / expected[kept]).sum()
+
+        self.assertLess(surprise(weights), 58)  # chi2 of 26 at 3e-4
+        self.assertGreater(surprise(1.1 * weights), 58)  # planted: another beta
+
+    def test_training_ends_in_the_gauge_and_goes_on_to_the_byte(self):
+        draw = np.random.default_rng(6)
+        hidden = draw.integers(0, 2, 300)
+        codes = np.where(draw.random((300, 6)) < 0.85, hidden[:, None] * 2, draw.integers(0, 4, (300, 6)))
+        data = self.data(codes, LETTERS, "train")
+        options = ("--data", data, "--model", "potts-rbm", "--hidden", 4, "--optimizer", "adam", "--lr", 0.01, "--updates", 60, "--seed", 2, "--holdout", 0.2)
+        run("train", *options, "--out", self.dir / "whole", "--quiet")
+        run("train", *options, "--threads", 1, "--out", self.dir / "one", "--quiet")
+        whole, one = datasets(self.dir / "whole/checkpoint.h5"), datasets(self.dir / "one/checkpoint.h5")
+        for name in whole:
+            np.testing.assert_array_equal(whole[name], one[name], err_msg=name)
+        self.assertLess(np.abs(whole["model/params/weights"].sum(axis=1)).max(), 1e-5)
+        self.assertLess(np.abs(whole["model/params/visible_bias"].sum(axis=1)).max(), 1e-5)
+        self.assertGreater(np.abs(whole["model/params/weights"]).max(), 0.05)
+        found = run_json("loglik", self.dir / "whole", "--data", data, "--split", "train", "--method", "exact")
+        params = {k.rsplit("/", 1)[1]: v.astype(float) for k, v in whole.items() if k.startswith("model/params/")}
+        weights = log_weights(params, all_states(6, 4))
+        self.assertAlmostEqual(found["log_partition"], np.logaddexp.reduce(weights), delta=1e-4)
+        self.assertAlmostEqual(found["log_likelihood"], (log_weights(params, codes) - np.logaddexp.reduce(weights)).mean(), delta=1e-4)
+
+    def test_letters_and_numbers_are_told_apart(self):
+        data = self.data(np.zeros((20, 3)), "XYZ", "train")
+        self.fails(BAD_DATA, "train", "--data", data, "--hidden", 3, "--out", self.dir / "r", mentions=["potts-rbm"])
+        self.fails(BAD_DATA, "train", "--data", "digits", "--model", "potts-rbm", "--hidden", 3, "--out", self.dir / "r", mentions=["alphabet"])
+        self.fails(BAD_DATA, "train", "--data", self.data(np.full((9, 3), 7), "XYZ", "train", name="o.h5"), "--model", "potts-rbm", "--hidden", 3, "--out",
+                   self.dir / "r", mentions=["code from 0 to 2", "found 7"])
+
+    def test_models_of_other_toolkits(self):
+        params, states = machine(8), all_states()
+        expected = np.logaddexp.reduce(log_weights(params, states))
+        layouts = {"rbms": ("update_7/params", lambda w: w, lambda b: b, "PBRBM"), "letters first": ("update_7", lambda w: w.transpose(1, 0, 2), lambda b: b.T, None)}
+        for name, (group, weights, bias, kind) in layouts.items():
+            with self.subTest(layout=name):
+                path = self.dir / f"{name}.h5"
+                with h5py.File(path, "w") as file:
+                    if kind:
+                        file["model_type"] = kind
+                    file[f"{group}/weight_matrix"], file[f"{group}/vbias"], file[f"{group}/hbias"] = weights(params["weights"]), bias(params["visible_bias"]), params["hidden_bias"]
+                self.assertAlmostEqual(run_json("loglik", path, "--method", "exact")["log_partition"], expected, delta=1e-5)
+        path = self.dir / "julia.h5"
+        with h5py.File(path, "w") as file:
+            file["rbm_type"], file["visible_type"], file["hidden_type"] = "RBM", "Potts", "Binary"
+            file["weights"], file["visible_par"] = params["weights"].transpose(2, 0, 1), params["visible_bias"][..., None]
+            file["hidden_par"] = params["hidden_bias"][:, None]
+        self.assertAlmostEqual(run_json("loglik", path, "--method", "exact")["log_partition"], expected, delta=1e-5)
+        out = self.dir / "converted.h5"
+        self.assertEqual(run_json("import", path, "--out", out)["n_visible"], 4)
+        np.testing.assert_allclose(datasets(out)["model/params/weights"], params["weights"], rtol=1e-6)
+
+    def test_letters_of_sites_may_differ(self):
+        params = machine(9, sites=3, letters=4)
+        numbers = [3, 2, 4]
+        for site, n in enumerate(numbers):
+            params["weights"][site, n:], params["visible_bias"][site, n:] = 0, 0
+        states = np.array(list(itertools.product(*map(range, numbers))))
+        model = self.model(params)
+        with h5py.File(model, "a") as file:
+            file["model"].attrs["letters"] = numbers
+        self.assertAlmostEqual(run_json("loglik", model, "--method", "exact")["log_partition"], np.logaddexp.reduce(log_weights(params, states)), delta=1e-5)
+        with h5py.File(model, "a") as file:
+            file["model"].attrs["letters"] = [3, 2, 5]
+        self.fails(BAD_DATA, "loglik", model, mentions=["letters"])
+
+
+if __name__ == "__main__":
+    unittest.main()
