@@ -273,6 +273,14 @@ std::optional<ForeignModel> read_any(const fs::path& path, std::uint64_t update)
   return std::nullopt;
 }
 
+template <EnergyModel M>
+ModelFile<M> converted_as(const fs::path& path, ForeignModel foreign, typename M::Sites sites) {
+  M model = with_standard_reference<M>({foreign.weights.rows(), foreign.weights.cols(), std::move(sites)});
+  typename M::Params theta{std::move(foreign.weights), std::move(foreign.visible_bias),
+                           std::move(foreign.hidden_bias)};
+  return {path, std::move(model), std::move(theta), false, {}, {}, {}, {}, {}};
+}
+
 }  // namespace
 
 std::optional<ForeignModel> read_foreign(const fs::path& path, std::uint64_t update) {
@@ -286,6 +294,12 @@ std::optional<ForeignModel> read_foreign(const fs::path& path, std::uint64_t upd
     throw DataError(path.string() + ": expected numbers that are finite in float32, found one in '" + wrong +
                     "' that is not");
   return model;
+}
+
+AnyModelFile converted(const fs::path& path, ForeignModel foreign) {
+  if (foreign.letters.empty()) return converted_as<BernoulliRbm>(path, std::move(foreign), {});
+  Letters letters = foreign.letters;
+  return converted_as<PottsRbm>(path, std::move(foreign), std::move(letters));
 }
 
 }  // namespace tempera

@@ -60,14 +60,6 @@ Binarization read_binarization(const Hdf5Reader& file) {
   return rule;
 }
 
-template <EnergyModel M>
-ModelFile<M> converted_as(const fs::path& path, ForeignModel foreign, typename M::Sites sites) {
-  M model = with_standard_reference<M>({foreign.weights.rows(), foreign.weights.cols(), std::move(sites)});
-  typename M::Params theta{std::move(foreign.weights), std::move(foreign.visible_bias),
-                           std::move(foreign.hidden_bias)};
-  return {path, std::move(model), std::move(theta), false, {}, {}, {}, {}, {}};
-}
-
 /// The words of this process' command line.
 std::string command_line() {
   std::ifstream in("/proc/self/cmdline", std::ios::binary);
@@ -107,12 +99,6 @@ DoubleFields in_units(const T& value, const Standardisation& units) {
 }
 
 }  // namespace
-
-AnyModelFile converted(const fs::path& path, ForeignModel foreign) {
-  if (foreign.letters.empty()) return converted_as<BernoulliRbm>(path, std::move(foreign), {});
-  Letters letters = foreign.letters;
-  return converted_as<PottsRbm>(path, std::move(foreign), std::move(letters));
-}
 
 template <EnergyModel M>
 void require_sound_params(const Hdf5Reader& file, const std::string& group, const typename M::Params& theta) {
