@@ -168,15 +168,15 @@ TEST(TrainOptions, WhatIsWrittenIsReadBack) {
 
 TEST(Resolve, LeavesNothingOpenForAnyKindAndTrainer) {
   EXPECT_EQ(open_options(TrainOptions()),
-            (std::set<std::string>{"chains", "damping", "header", "inference", "init", "jump", "l2", "lr",
-                                   "optimizer", "patience", "track-every", "track-log-z", "updates",
-                                   "validate-every"}));
+            (std::set<std::string>{"alphabet", "chains", "damping", "header", "inference", "init", "jump",
+                                   "l2", "lr", "optimizer", "patience", "track-every", "track-log-z",
+                                   "updates", "validate-every"}));
   for_each_kind([]<class M>(std::type_identity<M>) {
     for_each_way([](const TrainOptions& options) {
       const TrainOptions resolved = resolve<M>(options, kVisible, kCases);
       // How often the tracker steps follows from the chains that a run has, whose number may change, how
-      // often chains jump from how many do, and a header from the file.
-      std::set<std::string> open = {"header", "track-every"};
+      // often chains jump from how many do, and a header and letters from the file.
+      std::set<std::string> open = {"alphabet", "header", "track-every"};
       if (HasLatentMarginal<M> && options.chains.trainer != Trainer::kCd) open.insert("jump");
       EXPECT_EQ(open_options(resolved), open) << M::kKind << " " << name_of(options.chains.trainer);
       EXPECT_EQ(written(resolve<M>(resolved, kVisible, kCases)), written(resolved))
