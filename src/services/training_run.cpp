@@ -369,9 +369,13 @@ TrainingResult Run<M>::operator()(Start start) {
       goes_on ? metrics_until(run_.metrics(), state.update - (pending ? 1 : 0)) : empty_metrics();
   // Like rows of metrics.csv, the best model may be work that the checkpoint does not hold.
   if (goes_on) run_.remove_best_but(memory_.early_stopping.best_update);
-  // An old run that is replaced goes once the first checkpoint of the new one is safe.
+  // A kill between two files leaves a run that goes on: settings come before the checkpoint that needs them.
+  // Those of an old run that is replaced go once the first checkpoint of the new one is safe.
+  const bool anew = !goes_on && !fs::exists(run_.latest());
+  const std::string settings = changes_of(run_, options_, state.update, goes_on) + to_toml(options_);
+  if (anew) write_file(run_.config(), settings);
   if (!goes_on) checkpointer.write_latest(state, nullptr);
-  write_file(run_.config(), changes_of(run_, options_, state.update, goes_on) + to_toml(options_));
+  if (!anew) write_file(run_.config(), settings);
   if (!goes_on) run_.remove_products(options_.data.data.name);
   if (options_.data.data.arrays != nullptr) write_data(*options_.data.data.arrays, run_.data());
 
