@@ -91,7 +91,7 @@ struct ColumnOptions {
                  "themselves; columns: each column has its own values for letters; auto: what the file has"},
       s.alphabet...);
     f(OptionText{"unknown",
-                 "what becomes of letters of sequences that the alphabet does not have (X, B, Z, *)"},
+                 "what becomes of letters of sequences that the alphabet does not have, as X, B and Z"},
       s.unknown...);
   }
 
