@@ -31,7 +31,8 @@ Json to_json(const SplitSummary& split) {
 
 int run(const Options& options) {
   ConsoleListener listener(options.common.quiet);
-  const ConversionResult result = convert_data(options.data, options.conversion, listener);
+  const ConversionResult result =
+      convert_data(options.data, options.conversion, Executor(options.common.threads), listener);
   Json json = {{"data", options.data}, {"columns", result.columns}};
   if (!result.visible_shape.empty()) json["visible_shape"] = result.visible_shape;
   for (const SplitSummary& split : result.splits) json["splits"][split.name] = to_json(split);

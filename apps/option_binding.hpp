@@ -38,6 +38,11 @@ struct Choices<std::variant<E, Number>> {
   static std::string words() { return "a number, or " + all_names_with_help<E>(); }
 };
 
+template <Named E>
+struct Choices<std::variant<E, std::string>> {
+  static std::string words() { return "a text, or " + all_names_with_help<E>(); }
+};
+
 /// Types that the parser converts itself.
 template <class T>
 inline constexpr bool kIsPlain =

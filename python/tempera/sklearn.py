@@ -178,7 +178,7 @@ class _BinaryMachine(_Machine):
 class BernoulliRBM(_BinaryMachine):
     """A restricted Boltzmann machine of binary units.
 
-    Its defaults are scikit-learn's own: ten passes of plain persistent chains at a constant rate, which suit features. For the best
+    Its defaults are scikit-learn's own but for batches of 32: ten passes of plain persistent chains at a constant rate, which suit features. For the best
     likelihood say ``trainer=None, learning_rate=None, n_iter=None``, or call `tempera.train`.
 
     Parameters: n_components: hidden units. learning_rate: the rate at the start (None: as `tempera train` chooses). batch_size: cases of

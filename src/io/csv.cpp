@@ -29,12 +29,6 @@ std::string_view trimmed(std::string_view cell) {
   return cell.substr(first, cell.find_last_not_of(kBlanks) + 1 - first);
 }
 
-bool is_missing(std::string_view cell) {
-  constexpr std::string_view kWords[] = {"",    "NA",   "N/A",  "na",   "n/a",  "NaN",  "nan",
-                                         "NAN", "-nan", "null", "NULL", "None", "none", "?"};
-  return std::find(std::begin(kWords), std::end(kWords), cell) != std::end(kWords);
-}
-
 /// A number, as people write them; nothing where it is none.
 std::optional<float> number_of(std::string_view cell, bool decimal_comma) {
   if (cell.empty()) return std::nullopt;
@@ -251,8 +245,12 @@ std::string shown(std::string_view cell) {
 /// A table while it is read.
 class Reading {
  public:
-  Reading(const std::filesystem::path& path, HeaderRule rule, const ReadingProgress& told)
-      : stream_(path, told), dialect_(dialect_of(stream_.peek(kLooked))), lines_(stream_), rule_(rule) {
+  Reading(const std::filesystem::path& path, HeaderRule rule, bool words_alone, const ReadingProgress& told)
+      : stream_(path, told),
+        dialect_(dialect_of(stream_.peek(kLooked))),
+        lines_(stream_),
+        rule_(rule),
+        words_alone_(words_alone) {
     if (!stream_.packed()) size_ = static_cast<double>(std::filesystem::file_size(path));
   }
 
@@ -331,7 +329,7 @@ class Reading {
     }
     words_.resize(columns_);
     numbers_ = static_cast<std::size_t>(std::count(is_words_.begin(), is_words_.end(), false));
-    if (numbers_ == 0)
+    if (numbers_ == 0 && !words_alone_)
       bad("line " + std::to_string(header_ ? 2 : 1) + ": expected numbers, found " +
           shown(cells_.empty() ? std::string_view() : cells_.front()));
   }
@@ -458,6 +456,7 @@ class Reading {
   Dialect dialect_;
   Lines lines_;
   HeaderRule rule_;
+  bool words_alone_;  // may be all that there is
   bool header_ = false;
   bool maybe_header_ = false;
   bool trailing_ = false;  // a separator ends every line
@@ -476,8 +475,15 @@ class Reading {
 
 }  // namespace
 
-TextTable read_text(const std::filesystem::path& path, HeaderRule header, const ReadingProgress& told) {
-  return Reading(path, header, told).read();
+bool is_missing(std::string_view cell) {
+  constexpr std::string_view kWords[] = {"",    "NA",   "N/A",  "na",   "n/a",  "NaN",  "nan",
+                                         "NAN", "-nan", "null", "NULL", "None", "none", "?"};
+  return std::find(std::begin(kWords), std::end(kWords), cell) != std::end(kWords);
+}
+
+TextTable read_text(const std::filesystem::path& path, HeaderRule header, bool words_alone,
+                    const ReadingProgress& told) {
+  return Reading(path, header, words_alone, told).read();
 }
 
 }  // namespace tempera

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 #include <set>
 
 #include "arrays.hpp"
@@ -262,7 +263,6 @@ std::optional<Index> column_of(const DataFile& data, const std::string& given) {
                    (all.empty() ? "columns 0 to " + std::to_string(data.columns() - 1) : all));
 }
 
-/// Only these columns, in this order.
 }  // namespace
 
 void keep_columns(const std::vector<Index>& kept, DataFile& data) {
@@ -628,28 +628,47 @@ namespace {
 
 using WordsOfColumns = std::map<std::string, std::vector<std::string>>;
 
-/// Columns of words become columns of numbers, which count the words in their order. Returns the words of
-/// each, by the name of the column.
-WordsOfColumns append_words(const WordsOfColumns& words, const ColumnOptions& reading, DataFile& data) {
+/// Columns of words become columns of numbers, which count the words in their order, after the others; a
+/// missing word is no number (NaN). Returns the words of each, by the name of the column.
+WordsOfColumns append_words(WordsOfColumns& words, const ColumnOptions& reading, DataFile& data) {
+  if (!reading.labels.empty() && words.count(reading.labels) > 0) {
+    const auto labels = words.extract(reading.labels);
+    WordsOfColumns letters = append_words(words, reading, data);
+    words[labels.key()] = labels.mapped();
+    return letters;
+  }
+  for (const std::string& dropped : reading.drop) words.erase(dropped);
   WordsOfColumns letters;
   Table& table = data.splits.at("train");
+  // Without a header columns are called by their numbers, of which words have taken theirs.
+  for (Index number = 0; static_cast<Index>(data.column_names.size()) < table.columns; ++number) {
+    if (words.count(std::to_string(number)) == 0) data.column_names.push_back(std::to_string(number));
+  }
+  std::vector<std::vector<float>> codes;
   for (const auto& [name, cells] : words) {
-    const bool dropped = std::find(reading.drop.begin(), reading.drop.end(), name) != reading.drop.end();
-    if (dropped || name == reading.labels) continue;
-    const std::set<std::string> distinct(cells.begin(), cells.end());
-    letters[name].assign(distinct.begin(), distinct.end());
-    std::vector<float> all;
-    for (Index n = 0; n < table.rows; ++n) {
-      for (Index i = 0; i < table.columns; ++i)
-        all.push_back(static_cast<float>(table.at(n * table.columns + i)));
-      all.push_back(static_cast<float>(
-          std::distance(distinct.begin(), distinct.find(cells[static_cast<std::size_t>(n)]))));
+    std::map<std::string, float> known;
+    for (const std::string& cell : cells) {
+      if (!is_missing(cell)) known.emplace(cell, 0.0F);
     }
-    table.bytes = {};
-    table.floats = std::move(all);
-    ++table.columns;
+    for (auto& [word, code] : known) {
+      code = static_cast<float>(letters[name].size());
+      letters[name].push_back(word);
+    }
+    std::vector<float>& column = codes.emplace_back();
+    for (const std::string& cell : cells)
+      column.push_back(is_missing(cell) ? std::numeric_limits<float>::quiet_NaN() : known.at(cell));
     data.column_names.push_back(name);
   }
+  std::vector<float> all;
+  for (Index n = 0; n < table.rows; ++n) {
+    for (Index i = 0; i < table.columns; ++i)
+      all.push_back(static_cast<float>(table.at(n * table.columns + i)));
+    for (const auto& column : codes) all.push_back(column[static_cast<std::size_t>(n)]);
+  }
+  table.bytes = {};
+  table.floats = std::move(all);
+  table.columns += static_cast<Index>(codes.size());
+  words.clear();
   return letters;
 }
 
@@ -688,19 +707,25 @@ void make_categories(const WordsOfColumns& words, DataFile& data) {
   }
 }
 
+/// Whether each column has its own values for letters.
+bool by_columns(const ColumnOptions& reading) {
+  return reading.alphabet == AlphabetChoice(AlphabetRule::kColumns);
+}
+
 /// Codes of an alphabet that a file does not name, or columns of categories.
 void settle_alphabet(const ColumnOptions& reading, const WordsOfColumns& words, DataFile& data) {
-  if (reading.alphabet == "auto" || !data.alphabet.empty()) return;
-  if (reading.alphabet == kColumnsAlphabet) return make_categories(words, data);
-  data.alphabet.characters = named_alphabet(reading.alphabet);
+  if (!data.alphabet.empty()) return;
+  if (by_columns(reading)) return make_categories(words, data);
+  data.alphabet.characters = letters_of(reading.alphabet);
 }
 
 DataFile settled(DataFile data, WordsOfColumns words, const ReadingOptions& reading, bool allow_non_finite) {
   const std::string& name = data.name;
   WordsOfColumns letters;
-  if (reading.columns.alphabet == kColumnsAlphabet && !words.empty()) {
-    letters = append_words(words, reading.columns, data);
-    for (const auto& [column, of_column] : letters) words.erase(column);
+  if (by_columns(reading.columns)) {
+    if (reading.columns.missing == MissingRule::kMean)
+      throw UsageError("--missing mean: categories have no mean; --missing drop leaves the cases out");
+    if (!words.empty()) letters = append_words(words, reading.columns, data);
   }
   for (const auto& [split, table] : data.splits) {
     if (table.columns != data.columns()) {
@@ -767,7 +792,7 @@ DataFile load_data(const std::string& name, const ReadingOptions& reading, bool 
       data.names["train"] = std::move(sequences.names);
       data.remarks = std::move(sequences.remarks);
     } else {
-      TextTable text = read_text(file, reading.columns.header, reading.told);
+      TextTable text = read_text(file, reading.columns.header, by_columns(reading.columns), reading.told);
       data.splits["train"] = std::move(text.table);
       data.column_names = std::move(text.names);
       if (!text.cases.empty()) data.names["train"] = std::move(text.cases);
@@ -824,6 +849,9 @@ Alphabet read_alphabet(const Hdf5Reader& file, const std::string& group) {
   Alphabet alphabet;
   const std::string lists = (group == "/" ? "" : group) + "/alphabet";
   if (const auto letters = file.text_attribute(group, "alphabet")) {
+    const std::set<char> distinct(letters->begin(), letters->end());
+    if (letters->empty() || distinct.size() != letters->size())
+      file.fail(group, "attribute 'alphabet': expected letters, each once, found '" + *letters + "'");
     alphabet.characters = *letters;
     return alphabet;
   }

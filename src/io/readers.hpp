@@ -16,7 +16,12 @@ struct TextTable {
   std::vector<std::string> cases;  // names of the cases, where the first column has them
   std::vector<std::string> remarks;
 };
-TextTable read_text(const std::filesystem::path& path, HeaderRule header, const ReadingProgress& told);
+/// `words_alone`: whether a table without any number is one.
+TextTable read_text(const std::filesystem::path& path, HeaderRule header, bool words_alone,
+                    const ReadingProgress& told);
+
+/// Whether a cell is left empty, or says that its value is missing.
+bool is_missing(std::string_view cell);
 
 /// Bits and how often each was seen, of a JSON text as {"0101": 12, "1100": 3}. Throws DataError.
 Table read_counts(const std::filesystem::path& path);

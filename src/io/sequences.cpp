@@ -12,10 +12,6 @@
 namespace tempera {
 namespace {
 
-constexpr std::string_view kProtein = "ACDEFGHIKLMNPQRSTVWY-";
-constexpr std::string_view kProteinGapFirst = "-ACDEFGHIKLMNPQRSTVWY";
-constexpr std::string_view kRna = "-ACGU";
-constexpr std::string_view kDna = "-ACGT";
 /// Letters for several amino acids or nucleotides, for rare ones, and for an end.
 constexpr std::string_view kUnknown = "XBZJOU*NRYSWKMDHV?~";
 
@@ -132,33 +128,52 @@ void align(const std::string& file, RawSequences& all, std::vector<std::string>&
   }
 }
 
-std::string alphabet_of(const std::string& asked, const std::vector<std::string>& all) {
-  if (asked != "auto") return named_alphabet(asked);
+/// Nucleotides where nearly all letters are, and the others stand for several of them.
+AlphabetRule alphabet_of(const std::vector<std::string>& all) {
+  constexpr std::string_view kNucleotides = "ACGTUN-";
+  constexpr std::string_view kSeveral = "RYSWKMBDHVX*?~";
+  constexpr double kMost = 0.9;
   std::array<std::size_t, 256> counts{};
   for (const std::string& s : all) {
     for (const char c : s) ++counts[static_cast<unsigned char>(c)];
   }
-  std::size_t others = 0;
+  std::size_t nucleotides = 0;
+  std::size_t several = 0;
+  std::size_t letters = 0;
   for (std::size_t c = 0; c < counts.size(); ++c) {
-    if (std::string_view("ACGTUN-").find(static_cast<char>(c)) == std::string_view::npos) others += counts[c];
+    letters += counts[c];
+    if (kNucleotides.find(static_cast<char>(c)) != std::string_view::npos) nucleotides += counts[c];
+    if (kSeveral.find(static_cast<char>(c)) != std::string_view::npos) several += counts[c];
   }
-  if (others > 0) return std::string(kProtein);
-  return std::string(counts['U'] > 0 ? kRna : kDna);
+  const bool nucleic = nucleotides + several == letters &&
+                       static_cast<double>(nucleotides) >= kMost * static_cast<double>(letters);
+  if (!nucleic) return AlphabetRule::kProtein;
+  return counts['U'] > 0 ? AlphabetRule::kRna : AlphabetRule::kDna;
 }
 
 }  // namespace
 
-std::string named_alphabet(const std::string& name) {
-  if (name == "protein") return std::string(kProtein);
-  if (name == "protein-gap-first") return std::string(kProteinGapFirst);
-  if (name == "rna") return std::string(kRna);
-  if (name == "dna") return std::string(kDna);
-  const std::set<char> letters(name.begin(), name.end());
-  if (letters.size() < 2 || letters.size() != name.size())
-    throw UsageError(
-        "--alphabet " + name +
-        ": expected auto, columns, protein, protein-gap-first, rna, dna, or two letters or more, each once");
-  return name;
+std::string letters_of(const AlphabetChoice& choice) {
+  if (const auto* rule = std::get_if<AlphabetRule>(&choice)) {
+    switch (*rule) {
+      case AlphabetRule::kAuto:
+      case AlphabetRule::kColumns:
+        return "";
+      case AlphabetRule::kProtein:
+        return std::string(kProteinLetters);
+      case AlphabetRule::kProteinGapFirst:
+        return std::string(kProteinGapFirstLetters);
+      case AlphabetRule::kRna:
+        return std::string(kRnaLetters);
+      case AlphabetRule::kDna:
+        return std::string(kDnaLetters);
+    }
+  }
+  const std::string& letters = std::get<std::string>(choice);
+  if (std::set<char>(letters.begin(), letters.end()).size() != letters.size() || letters.size() < 2)
+    throw UsageError("--alphabet " + letters + ": expected two letters or more, each once, or one of " +
+                     all_names<AlphabetRule>());
+  return letters;
 }
 
 Sequences read_sequences(const std::filesystem::path& path, const ColumnOptions& options,
@@ -171,7 +186,11 @@ Sequences read_sequences(const std::filesystem::path& path, const ColumnOptions&
   if (raw.letters.empty()) throw DataError(file + ": holds no sequences");
   Sequences found;
   align(file, raw, found.remarks);
-  const std::string letters = alphabet_of(options.alphabet, raw.letters);
+  if (options.alphabet == AlphabetChoice(AlphabetRule::kColumns))
+    throw UsageError("--alphabet columns: is for tables, and " + file + " holds sequences");
+  std::string letters = letters_of(options.alphabet);
+  if (letters.empty()) letters = letters_of(alphabet_of(raw.letters));
+  const bool nucleic = letters == kRnaLetters || letters == kDnaLetters;
   found.alphabet.characters = letters;
   std::array<int, 256> code_of;
   code_of.fill(-1);
@@ -180,7 +199,6 @@ Sequences read_sequences(const std::filesystem::path& path, const ColumnOptions&
   }
   // Thymine and uracil are one letter in two languages.
   for (const auto& [one, other] : {std::pair{'T', 'U'}, {'U', 'T'}}) {
-    const bool nucleic = letters == kRna || letters == kDna;
     if (nucleic && code_of[static_cast<unsigned char>(one)] < 0)
       code_of[static_cast<unsigned char>(one)] = code_of[static_cast<unsigned char>(other)];
   }

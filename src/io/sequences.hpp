@@ -22,11 +22,9 @@ struct Sequences {
 Sequences read_sequences(const std::filesystem::path& path, const ColumnOptions& options,
                          const ReadingProgress& told);
 
-/// The letters of an alphabet that is named, or given itself. Throws UsageError where it is none.
-std::string named_alphabet(const std::string& name);
-
-/// What stands for an alphabet of each column.
-inline constexpr const char* kColumnsAlphabet = "columns";
+/// The letters that are chosen; none where the file or its columns decide. Throws UsageError where letters
+/// are less than two, or one comes twice.
+std::string letters_of(const AlphabetChoice& choice);
 
 /// Cases of characters as FASTA.
 std::string fasta_of(const Table& table, const Alphabet& alphabet, const std::vector<std::string>& names);

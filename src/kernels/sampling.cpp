@@ -5,6 +5,8 @@
 namespace tempera {
 namespace {
 
+static_assert(kMostLetters == simd::kMostLettersOfSite);
+
 simd::Philox philox_at(const LaneStream& stream, std::uint32_t quad) {
   const auto key = stream.key();
   const auto counter = stream.counter(quad, 0);
@@ -33,7 +35,7 @@ void sample_letters(const float* input, UnitRange sites, const Letters& letters,
   const std::uint32_t site = first_site + static_cast<std::uint32_t>(sites.first);
   const Index most = letters.most();
   simd::sample_letters(input, beta.data(), reference.data() + sites.first * most, philox_at(stream, site / 4),
-                       letters.of_site.data() + sites.first, static_cast<std::size_t>(sites.size()),
+                       letters.numbers().data() + sites.first, static_cast<std::size_t>(sites.size()),
                        static_cast<std::size_t>(most), static_cast<std::size_t>(lanes),
                        out.data() + sites.first * most);
 }

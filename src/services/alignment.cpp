@@ -10,13 +10,13 @@
 namespace tempera {
 namespace {
 
-/// Sequences that are compared with all others in one task.
-constexpr Index kRowsOfTask = 64;
+/// Sequences that are compared with all others between two looks at signals.
+constexpr Index kRowsOfStep = 1024;
 constexpr double kUsualIdentity = 0.8;
 /// A part of the sites is compared as a number of sites, up to rounding.
 constexpr double kRounding = 1e-9;
 
-/// Rows of bytes that compilers compare many at a time: padded, with padding that never agrees.
+/// Rows of codes.
 class Rows {
  public:
   explicit Rows(const Table& codes) : n_(codes.rows), sites_(codes.columns) {
@@ -56,6 +56,18 @@ class Rows {
   const std::uint8_t* bytes_;
 };
 
+/// Calls f(row) for every row, in parallel; between some of them it tells how far it is.
+template <class F>
+void for_each_row(Index n, const Executor& executor, const Progress& progress, F&& f) {
+  for (Index first = 0; first < n; first += kRowsOfStep) {
+    const Index last = std::min(n, first + kRowsOfStep);
+    executor.for_each(words_for(last - first), [&](Index task) {
+      for (Index a = first + task * kLanes; a < std::min(last, first + (task + 1) * kLanes); ++a) f(a);
+    });
+    progress(static_cast<double>(last) / static_cast<double>(n));
+  }
+}
+
 /// Least number of equal sites of neighbours.
 Index least_same(const Leveled<ReweightRule>& rule, Index sites) {
   const auto n = static_cast<double>(sites);
@@ -78,7 +90,7 @@ int gap_of(const Alphabet& alphabet) {
 }
 
 std::vector<double> sequence_weights(const Table& codes, const Leveled<ReweightRule>& rule, int gap,
-                                     const Executor& executor) {
+                                     const Executor& executor, const Progress& progress) {
   if (rule.rule == ReweightRule::kNone) return {};
   if (!rule.level || !(*rule.level > 0.0) || *rule.level > 1.0)
     throw ConfigError({{"reweight", text_of(rule), "needs a level above 0, at most 1, as in identity:0.8"}});
@@ -86,33 +98,30 @@ std::vector<double> sequence_weights(const Table& codes, const Leveled<ReweightR
   std::vector<double> weights(static_cast<std::size_t>(rows.n()));
   const bool theta = rule.rule == ReweightRule::kTheta;
   const Index least = theta ? 0 : least_same(rule, rows.sites());
-  executor.for_each((rows.n() + kRowsOfTask - 1) / kRowsOfTask, [&](Index task) {
-    for (Index a = task * kRowsOfTask; a < std::min(rows.n(), (task + 1) * kRowsOfTask); ++a) {
-      Index neighbours = 0;
-      if (theta) {
-        const Index letters = rows.same_letters(a, a, gap);
-        const double most = (1.0 - *rule.level) * static_cast<double>(letters) + kRounding;
-        for (Index b = 0; b < rows.n(); ++b)
-          neighbours += a == b || static_cast<double>(rows.same_letters(a, b, gap)) > most ? 1 : 0;
-      } else {
-        for (Index b = 0; b < rows.n(); ++b) neighbours += a == b || rows.same(a, b) >= least ? 1 : 0;
-      }
-      weights[static_cast<std::size_t>(a)] = 1.0 / static_cast<double>(neighbours);
+  for_each_row(rows.n(), executor, progress, [&](Index a) {
+    Index neighbours = 0;
+    if (theta) {
+      const Index letters = rows.same_letters(a, a, gap);
+      const double most = (1.0 - *rule.level) * static_cast<double>(letters) + kRounding;
+      for (Index b = 0; b < rows.n(); ++b)
+        neighbours += a == b || static_cast<double>(rows.same_letters(a, b, gap)) > most ? 1 : 0;
+    } else {
+      for (Index b = 0; b < rows.n(); ++b) neighbours += a == b || rows.same(a, b) >= least ? 1 : 0;
     }
+    weights[static_cast<std::size_t>(a)] = 1.0 / static_cast<double>(neighbours);
   });
   return weights;
 }
 
-std::vector<Index> identity_clusters(const Table& codes, double identity, const Executor& executor) {
+std::vector<Index> identity_clusters(const Table& codes, double identity, const Executor& executor,
+                                     const Progress& progress) {
   const Rows rows(codes);
   const auto n = static_cast<std::size_t>(rows.n());
   const Index least = least_same({ReweightRule::kIdentity, identity}, rows.sites());
   std::vector<std::vector<Index>> earlier(n);
-  executor.for_each((rows.n() + kRowsOfTask - 1) / kRowsOfTask, [&](Index task) {
-    for (Index a = task * kRowsOfTask; a < std::min(rows.n(), (task + 1) * kRowsOfTask); ++a) {
-      for (Index b = 0; b < a; ++b) {
-        if (rows.same(a, b) >= least) earlier[static_cast<std::size_t>(a)].push_back(b);
-      }
+  for_each_row(rows.n(), executor, progress, [&](Index a) {
+    for (Index b = 0; b < a; ++b) {
+      if (rows.same(a, b) >= least) earlier[static_cast<std::size_t>(a)].push_back(b);
     }
   });
   std::vector<Index> root(n);
@@ -155,7 +164,8 @@ std::vector<Index> distinct_rows(const Table& codes) {
   return order;
 }
 
-AlignmentSummary summary_of_alignment(const DataFile& data, const Executor& executor) {
+AlignmentSummary summary_of_alignment(const DataFile& data, const Executor& executor,
+                                      const Progress& progress) {
   const Table& table = data.splits.count("train") > 0 ? data.splits.at("train") : data.splits.begin()->second;
   const CategoricalData cases =
       categorical(data, data.splits.count("train") > 0 ? "train" : data.splits.begin()->first);
@@ -176,7 +186,7 @@ AlignmentSummary summary_of_alignment(const DataFile& data, const Executor& exec
   }
   const std::vector<double> weights =
       table.weights.empty()
-          ? sequence_weights(table, {ReweightRule::kIdentity, kUsualIdentity}, gap, executor)
+          ? sequence_weights(table, {ReweightRule::kIdentity, kUsualIdentity}, gap, executor, progress)
           : table.weights;
   summary.effective = std::accumulate(weights.begin(), weights.end(), 0.0);
   return summary;

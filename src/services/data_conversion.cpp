@@ -289,7 +289,8 @@ void binarise(DataFile& data, const ConversionOptions& options, std::uint64_t se
 
 }  // namespace
 
-ConversionResult convert_data(const std::string& name, const ConversionOptions& options, Listener& listener) {
+ConversionResult convert_data(const std::string& name, const ConversionOptions& options,
+                              const Executor& executor, Listener& listener) {
   if (!options.out.empty()) require_table(options.out, {name});
   const ReadingOptions reading{options.columns, options.shape, options.transpose,
                                [&](double fraction) { listener.reading(name, fraction); }};
@@ -297,18 +298,19 @@ ConversionResult convert_data(const std::string& name, const ConversionOptions& 
   check_steps(data, options);
   const auto seed = static_cast<std::uint64_t>(options.seed);
   sift(data, options);
-  const Executor executor;
   if (options.split_identity && options.valid <= 0 && options.test <= 0)
     throw UsageError("data: --split-identity is for --valid and --test");
   if (options.valid > 0 || options.test > 0) {
     const std::vector<Index> cluster =
-        options.split_identity ? identity_clusters(data.split("train"), *options.split_identity, executor)
+        options.split_identity ? identity_clusters(data.split("train"), *options.split_identity, executor,
+                                                   stage(listener, "comparing sequences"))
                                : std::vector<Index>();
     deal(data, options.valid, options.test, seed, cluster);
   }
   if (options.reweight.rule != ReweightRule::kNone) {
     for (auto& [split, table] : data.splits)
-      table.weights = sequence_weights(table, options.reweight, gap_of(data.alphabet), executor);
+      table.weights = sequence_weights(table, options.reweight, gap_of(data.alphabet), executor,
+                                       stage(listener, "weighing sequences"));
   }
   if (!options.patches.empty()) cut_patches(data, options.patches);
   if (options.dequantise) {
@@ -317,7 +319,8 @@ ConversionResult convert_data(const std::string& name, const ConversionOptions& 
   if (preprocesses(options)) preprocess(data, request_of(options));
   ConversionResult result{name, data.columns(), data.visible_shape, {}, {}, data.notes, data.remarks,
                           {},   options.out};
-  if (!data.alphabet.empty()) result.alignment = summary_of_alignment(data, executor);
+  if (!data.alphabet.empty())
+    result.alignment = summary_of_alignment(data, executor, stage(listener, "comparing sequences"));
   for (const auto& [split, table] : data.splits) result.splits.push_back(summary_of(split, table));
   for (const auto& [split, y] : data.labels) result.labels.emplace_back(split, y.size());
   if (!options.out.empty()) {

@@ -104,7 +104,7 @@ FeatureResult features_of(const ModelFile<M>& file) {
   features.filters = file.preprocessing.empty() ? filters : file.preprocessing.invert(filters, false);
   features.importance = M::filters(file.theta).colwise().norm();
   features.grid = file.model.filter_grid();
-  features.visible_shape = file.visible_shape;
+  features.visible_shape = file.drawn_shape();
   return features;
 }
 

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "tempera/core/format.hpp"
+#include "tempera/models/kinds.hpp"
 #include "tempera/services/cases.hpp"
 #include "tempera/services/model_io.hpp"
 
@@ -69,7 +70,7 @@ template <HasLetters M>
 CategoricalData in_alphabet(const ModelFile<M>& file, const DataFile& data, const SplitRequest& request) {
   if (request.method != BinarizeChoice())
     throw UsageError("--binarize means nothing with " + std::string(M::kKind));
-  const Letters& letters = file.model.shape().sites;
+  const Letters& letters = file.model.letters();
   const Table& table = data.split(request.split);
   if (table.columns != letters.sites())
     throw DataError(data.name + ": has " + std::to_string(table.columns) + " sites, the model has " +
@@ -80,17 +81,27 @@ CategoricalData in_alphabet(const ModelFile<M>& file, const DataFile& data, cons
       throw DataError(data.name + ": has other numbers of letters than the model");
     return cases;
   }
-  // The same letters in another order, or fewer of them.
+  // The same letters in another order, or fewer of them: what each of the data's is to the model, -1 for
+  // nothing.
+  std::vector<std::vector<int>> code_of(static_cast<std::size_t>(letters.sites()));
+  for (Index site = 0; site < letters.sites(); ++site) {
+    for (Index a = 0; a < cases.letters().of(site); ++a) {
+      Index code = 0;
+      while (code < letters.of(site) && file.alphabet.name(site, code) != data.alphabet.name(site, a)) ++code;
+      code_of[static_cast<std::size_t>(site)].push_back(code < letters.of(site) ? static_cast<int>(code)
+                                                                                : -1);
+    }
+  }
   std::vector<std::uint8_t> codes;
   for (Index n = 0; n < cases.n_cases(); ++n) {
     for (Index site = 0; site < letters.sites(); ++site) {
-      const std::string name = data.alphabet.name(site, cases.letter(n, site));
-      Index code = 0;
-      while (code < letters.of(site) && file.alphabet.name(site, code) != name) ++code;
-      if (code == letters.of(site))
+      const Index letter = cases.letter(n, site);
+      const int code = code_of[static_cast<std::size_t>(site)][static_cast<std::size_t>(letter)];
+      if (code < 0)
         throw DataError(data.name + format(": case %lld of %s, site %lld: the model has no letter '%s' there",
                                            static_cast<long long>(n), request.split.c_str(),
-                                           static_cast<long long>(site), name.c_str()));
+                                           static_cast<long long>(site),
+                                           data.alphabet.name(site, letter).c_str()));
       codes.push_back(static_cast<std::uint8_t>(code));
     }
   }
@@ -115,8 +126,16 @@ void require_possible_values(const M& model, const typename M::Data& data, const
 }
 
 template <EnergyModel M>
+void require_values_of(const DataFile& data) {
+  if (!HasLetters<M> && !data.alphabet.empty())
+    throw DataError(data.name + ": holds sequences of letters, which are for --model " +
+                    kinds_with(Feature::kLetters));
+}
+
+template <EnergyModel M>
 typename M::Data data_for_model(const ModelFile<M>& file, const DataFile& data, const SplitRequest& request,
                                 Listener& listener) {
+  require_values_of<M>(data);
   if constexpr (std::is_same_v<typename M::Data, RealData>) {
     if (request.method != BinarizeChoice())
       throw UsageError("--binarize means nothing with " + std::string(M::kKind));
@@ -128,9 +147,6 @@ typename M::Data data_for_model(const ModelFile<M>& file, const DataFile& data, 
   } else if constexpr (HasLetters<M>) {
     return in_alphabet(file, data, request);
   } else {
-    if (!data.alphabet.empty())
-      throw DataError(data.name + ": holds sequences of letters, which " + std::string(M::kKind) +
-                      " does not take");
     return binarised(file.binarization, file.model.n_visible(), data, request);
   }
 }
@@ -146,6 +162,7 @@ std::vector<double> free_energies_in_units(const ModelFile<M>& file, const Execu
 
 #define TEMPERA_INSTANTIATE(M)                                                                           \
   template void require_possible_values(const M&, const M::Data&, const std::string&);                   \
+  template void require_values_of<M>(const DataFile&);                                                   \
   template M::Data data_for_model(const ModelFile<M>&, const DataFile&, const SplitRequest&, Listener&); \
   template std::vector<double> free_energies_in_units(const ModelFile<M>&, const Executor&, const M::Data&);
 

@@ -78,6 +78,13 @@ Alphabet alphabet_of(const Hdf5Reader& file) {
   return {};
 }
 
+/// What a field of a struct is called in files, and the shape that it has there.
+template <EnergyModel M>
+Shape stored_shape(const M& model, std::string_view name, const Shape& own) {
+  const Shape shape = model.file_shape(name);
+  return shape.empty() ? own : shape;
+}
+
 /// Shape of a field of a struct, by its name.
 template <Fielded T>
 Shape shape_in(const T& value, std::string_view name) {
@@ -112,8 +119,7 @@ typename M::Params read_params(const Hdf5Reader& file, const M& model, const Sta
   const auto read = [&](std::string_view name, const Shape& own, auto& field) {
     const std::string path = kParamsGroup + std::string(name);
     if (field.size() == 0 || (M::is_optional_field(name) && !file.has(path))) return;
-    const Shape shape = model.file_shape(name);
-    file.dataset(path, shape.empty() ? own : shape, field.data());
+    file.dataset(path, stored_shape(model, name, own), field.data());
   };
   if constexpr (HasUnits<M>) {
     DoubleFields fields = doubles_of(theta);
@@ -124,6 +130,10 @@ typename M::Params read_params(const Hdf5Reader& file, const M& model, const Sta
     for_each_field([&](std::string_view name, auto& field) { read(name, shape_of(field), field); }, theta);
   }
   require_sound_params<M>(file, kParamsGroup, theta);
+  if constexpr (HasLetters<M>) {
+    if (!model.is_settled(theta))
+      file.fail(kParamsGroup, "expected zeros where sites have no letter, as the attribute 'letters' says");
+  }
   return theta;
 }
 
@@ -156,8 +166,8 @@ StoredMachine<M> read_machine(const Hdf5Reader& file) {
     const M machine = with_standard_reference<M>(shape);
     for_each_field(
         [&](std::string_view name, auto& field) {
-          const Shape own = machine.file_shape(name);
-          file.dataset(group + "/" + std::string(name), own.empty() ? shape_of(field) : own, field.data());
+          file.dataset(group + "/" + std::string(name), stored_shape(machine, name, shape_of(field)),
+                       field.data());
         },
         reference);
   }
@@ -193,8 +203,8 @@ std::vector<ParameterArray> arrays_of(const M& model, const typename M::Params& 
   std::vector<ParameterArray> arrays;
   const auto add = [&]<class T>(std::string_view name, const Shape& own, const T* values, Index size) {
     if (size == 0) return;
-    const Shape shape = model.file_shape(name);
-    arrays.push_back({std::string(name), shape.empty() ? own : shape, std::vector<T>(values, values + size)});
+    arrays.push_back(
+        {std::string(name), stored_shape(model, name, own), std::vector<T>(values, values + size)});
   };
   if (units.empty()) {
     for_each_field([&](std::string_view name,
@@ -222,8 +232,7 @@ void write_reference(Hdf5Writer& file, const M& model, const Standardisation& un
   if (units.empty()) {
     for_each_field(
         [&](std::string_view name, const auto& field) {
-          const Shape own = model.file_shape(name);
-          file.dataset("/model/reference/" + std::string(name), own.empty() ? shape_of(field) : own,
+          file.dataset("/model/reference/" + std::string(name), stored_shape(model, name, shape_of(field)),
                        field.data());
         },
         model.reference());
@@ -267,7 +276,7 @@ ModelFile<M> read_model_as(const fs::path& argument) {
                      alphabet_of<M>(file)};
   if (!is_shape_of(shape, model.n_raw())) model.visible_shape.clear();
   if constexpr (HasLetters<M>) {
-    const Letters& letters = model.model.shape().sites;
+    const Letters& letters = model.model.letters();
     if (!model.alphabet.empty() && !(model.alphabet.letters(letters.sites()) == letters))
       file.fail("/model", "the alphabet does not fit the letters of the sites");
   }

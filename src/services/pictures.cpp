@@ -11,7 +11,7 @@ namespace tempera {
 template <EnergyModel M>
 TilePicture picture_of_chains(const ModelFile<M>& file, const Chains<M>& chains, Index count) {
   TilePicture picture;
-  picture.shape = picture_shape(file.visible_shape, file.n_raw());
+  picture.shape = picture_shape(file.drawn_shape(), file.n_raw());
   picture.colours = M::kDiscrete ? ColourMap::kGrey : ColourMap::kStretched;
   typename M::Scratch scratch;
   LaneMatrix mean;

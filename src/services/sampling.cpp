@@ -76,7 +76,7 @@ SampleResult result_of(const ModelFile<M>& file, const SamplingOptions& options,
   }
   result.layers = layers_of(drawn.samples);
   if constexpr (HasLetters<M>) {
-    result.layers.front() = as_codes(result.layers.front(), file.model.shape().sites);
+    result.layers.front() = as_codes(result.layers.front(), file.model.letters());
     result.alphabet = file.alphabet;
   }
   if (file.binarization.spins) {

@@ -1,7 +1,6 @@
 // What training sees of data, and how it came to be that.
 #pragma once
 
-#include "tempera/models/kinds.hpp"
 #include "tempera/services/model_io.hpp"
 
 namespace tempera {
@@ -22,14 +21,6 @@ template <EnergyModel M>
 Matrix prepared_rows(const RunData<M>& data, const std::string& split) {
   Matrix rows = real_rows(data.file.split(split));
   return data.file.preprocessing.empty() && !data.steps.empty() ? data.steps.apply(std::move(rows)) : rows;
-}
-
-/// Refuses letters where a machine takes numbers. Throws DataError.
-template <EnergyModel M>
-void require_values_of(const DataFile& data) {
-  if (!HasLetters<M> && !data.alphabet.empty())
-    throw DataError(data.name + ": holds sequences of letters, which are for --model " +
-                    kinds_with(Feature::kLetters));
 }
 
 /// What data say of the machine that is to be trained on them.

@@ -93,7 +93,8 @@ void guess_square(DataFile& data, Listener& listener) {
   const Index values =
       data.preprocessing.empty() ? data.columns() : static_cast<Index>(data.preprocessing.n_inputs);
   const std::int64_t side = std::llround(std::sqrt(static_cast<double>(values)));
-  if (!data.visible_shape.empty() || !data.column_names.empty() || side < kLeastSide || side * side != values)
+  if (!data.visible_shape.empty() || !data.column_names.empty() || !data.alphabet.empty() ||
+      side < kLeastSide || side * side != values)
     return;
   data.visible_shape = {side, side};
   listener.note(format("cases are drawn as pictures of %lldx%lld; --shape HEIGHTxWIDTH draws them otherwise",
@@ -103,7 +104,7 @@ void guess_square(DataFile& data, Listener& listener) {
 Index constant_columns(const RealData& data) { return (data.variances().array() == 0.0).count(); }
 
 template <EnergyModel M>
-RunData<M> read_data(const RunDirectory& run, const TrainOptions& options, Start start, Listener& listener) {
+RunData<M> read_data(const RunDirectory& run, TrainOptions& options, Start start, Listener& listener) {
   RunData<M> data;
   try {
     data.file = read_data_file(options.data.data, {options.data.columns, options.data.shape}, listener);
@@ -117,9 +118,8 @@ RunData<M> read_data(const RunDirectory& run, const TrainOptions& options, Start
   hold_out(options.data.holdout, static_cast<std::uint64_t>(options.run.seed), data.file);
   require_values_of<M>(data.file);
   const Table& table = data.file.split("train");
-  TrainOptions asked = options;
-  set_letters<M>(data.file, asked.machine);
-  if (const auto violations = check(asked, table.columns, table.rows); !violations.empty())
+  set_letters<M>(data.file, options.machine);
+  if (const auto violations = check(options, table.columns, table.rows); !violations.empty())
     throw ConfigError(violations);
   if (M::kFeatures.has(Feature::kBinarize))
     data.rule =
@@ -498,9 +498,8 @@ TrainingResult run_training_of(const std::filesystem::path& directory, const Tra
   if (start == Start::kAnew && holds_run(directory))
     throw WriteError(directory.string() +
                      ": holds a run already; --force replaces it, tempera resume continues it");
-  const RunData<M> data = read_data<M>(run, options, start, listener);
   TrainOptions asked = options;
-  set_letters<M>(data.file, asked.machine);
+  const RunData<M> data = read_data<M>(run, asked, start, listener);
   TrainOptions resolved =
       resolve<M>(asked, data.train.n_visible(), data.train.n_cases(), variance_of(data.train),
                  data.file.splits.count("valid") > 0, data.train.weights());

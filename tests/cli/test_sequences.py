@@ -102,6 +102,8 @@ class Files(Sequences):
         self.assertEqual(self.converted(path, "--alphabet", "dna")[1], "-ACGT")
         self.assertEqual(self.converted(path, "--alphabet", "UGCAT-")[0].tolist()[0], [3, 2, 1, 0, 5])
         self.assertEqual(self.converted(self.write("p.fa", fasta(ALIGNED)), "--alphabet", "protein-gap-first")[1], "-" + PROTEIN[:-1])
+        codes = self.write("iupac.fa", ">a\nACGUACGUACGUACGUACGU\n>b\nACGUACGRACGUACGUACGU\n")
+        self.assertEqual(self.converted(codes)[1], "-ACGU")
         for wrong in ("A", "AA", ""):
             self.fails(USAGE, "data", path, "--alphabet", wrong, mentions=["--alphabet"])
 
@@ -152,6 +154,21 @@ class Files(Sequences):
             self.assertEqual([n.decode() for n in file["alphabet/0"][:]], ["1", "3", "7"])
             self.assertEqual([n.decode() for n in file["alphabet/1"][:]], ["blue", "green", "red"])
             self.assertEqual(len(file["train/y"]), 4)
+        words = self.write("words.csv", "colour,answer\nred,yes\nblue,NA\nred,no\n")
+        more = ("--alphabet", "columns", "--header", "yes")
+        self.fails(BAD_DATA, "data", words, *more[2:], mentions=["expected numbers"])
+        self.fails(BAD_DATA, "data", words, *more, "--out", self.dir / "w.h5", mentions=["missing", "answer"])
+        self.fails(USAGE, "data", words, *more, "--missing", "mean", mentions=["no mean"])
+        run("data", words, *more, "--missing", "drop", "--out", self.dir / "w.h5", "--quiet")
+        with h5py.File(self.dir / "w.h5") as file:
+            self.assertEqual([n.decode() for n in file["column_names"][:]], ["answer", "colour"])
+            self.assertEqual([n.decode() for n in file["alphabet/1"][:]], ["red"])
+            np.testing.assert_array_equal(file["train/x"][:], [[1, 0], [0, 0]])
+        plain = self.write("plain.csv", "1,red,0\n2,blue,0\n1,red,5\n")
+        run("data", plain, "--alphabet", "columns", "--out", self.dir / "p.h5", "--quiet")
+        with h5py.File(self.dir / "p.h5") as file:
+            self.assertEqual([n.decode() for n in file["column_names"][:]], ["0", "2", "1"])
+            np.testing.assert_array_equal(file["train/x"][:], [[0, 0, 1], [1, 0, 0], [0, 1, 1]])
         run("train", "--data", out, "--model", "potts-rbm", "--hidden", 3, "--updates", 20, "--batch", 4, "--out", self.dir / "run", "--quiet")
         with h5py.File(self.dir / "run/checkpoint.h5") as file:
             self.assertEqual([n.decode() for n in file["model/alphabet/1"][:]], ["blue", "green", "red"])
@@ -263,6 +280,9 @@ class Machines(Sequences):
     def test_letters_and_numbers_are_told_apart(self):
         data = self.data(np.zeros((20, 3)), "XYZ", "train")
         self.fails(BAD_DATA, "train", "--data", data, "--hidden", 3, "--out", self.dir / "r", mentions=["potts-rbm"])
+        run("train", "--data", "digits", "--model", "gaussian-rbm", "--hidden", 2, "--updates", 5, "--out", self.dir / "g", "--quiet")
+        self.fails(BAD_DATA, "loglik", self.dir / "g", "--data", data, "--split", "train", mentions=["letters"])
+        self.fails(BAD_DATA, "data", self.data(np.zeros((20, 3)), "XX", "train", name="twice.h5"), mentions=["each once"])
         self.fails(BAD_DATA, "train", "--data", "digits", "--model", "potts-rbm", "--hidden", 3, "--out", self.dir / "r", mentions=["alphabet"])
         self.fails(BAD_DATA, "train", "--data", self.data(np.full((9, 3), 7), "XYZ", "train", name="o.h5"), "--model", "potts-rbm", "--hidden", 3, "--out",
                    self.dir / "r", mentions=["code from 0 to 2", "found 7"])
@@ -302,6 +322,13 @@ class Machines(Sequences):
         with h5py.File(model, "a") as file:
             file["model"].attrs["letters"] = [3, 2, 5]
         self.fails(BAD_DATA, "loglik", model, mentions=["letters"])
+        with h5py.File(model, "a") as file:
+            file["model"].attrs["letters"] = numbers
+            file["model/params/visible_bias"][1, 3] = 0.5
+        self.fails(BAD_DATA, "loglik", model, mentions=["no letter"])
+        many = {"weights": np.zeros((2, 300, 3)), "visible_bias": np.zeros((2, 300)), "hidden_bias": np.zeros(3)}
+        model.unlink()
+        self.fails(BAD_DATA, "sample", self.model(many), "--count", 5, "--out", self.dir / "s.h5", mentions=["256"])
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ TEST(BernoulliRbm, ExactLogZOfEveryShape) {
 
 /// Of 6 letters in 5 sites: 7,776 states in two chunks, or 2^hidden of the other side.
 TEST(PottsRbm, BothSidesOfAnEnumerationAgree) {
-  const Letters letters{{6, 6, 5, 6, 6}};
+  const Letters letters({6, 6, 5, 6, 6});
   Vector reference = Vector::LinSpaced(30, -0.5F, 0.5F);
   reference[17] = 0.0F;
   const Executor executor(1);
@@ -48,7 +48,7 @@ TEST(PottsRbm, BothSidesOfAnEnumerationAgree) {
 }
 
 TEST(PottsRbm, TheGaugeChangesNoLaw) {
-  const Letters letters{{3, 4, 2}};
+  const Letters letters({3, 4, 2});
   const PottsRbm model = with_standard_reference<PottsRbm>({12, 5, letters});
   auto theta = model.zero_params();
   StreamEngine random = StreamFactory{4}.engine(Purpose::kDataSet, 0);

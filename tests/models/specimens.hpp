@@ -132,8 +132,57 @@ struct NumberedSpecimen {
   static unsigned index_of(const Point& p) { return bits_of(p); }
 };
 
+/// Restricted machines: what their specimens have in common. S has kVisible and kLatent.
+template <class S, class M>
+struct RestrictedSpecimen : NumberedSpecimen<S, M> {
+  using Params = typename M::Params;
+
+  /// Every field random: initial_params leaves hidden biases at 0.
+  static Params params(double scale, std::uint64_t seed) {
+    auto theta = S::model().initial_params(StreamFactory{seed}, random_weights(scale));
+    const auto other = S::model().initial_params(StreamFactory{seed + 1000}, random_weights(scale));
+    theta.visible_bias = other.weights.col(0);
+    theta.hidden_bias = other.weights.row(1).transpose();
+    return theta;
+  }
+
+  static double energy(const Params& theta, double beta, unsigned v, unsigned h) {
+    const Vector reference = S::model().reference().visible_bias;
+    double sum = 0;
+    for (unsigned i = 0; i < S::kVisible; ++i) {
+      if ((v >> i & 1) == 0) continue;
+      sum += beta * theta.visible_bias[i] + (1 - beta) * reference[i];
+      for (unsigned j = 0; j < S::kLatent; ++j) sum += (h >> j & 1) != 0 ? beta * theta.weights(i, j) : 0.0;
+    }
+    for (unsigned j = 0; j < S::kLatent; ++j) sum += (h >> j & 1) != 0 ? beta * theta.hidden_bias[j] : 0.0;
+    return -sum;
+  }
+
+  static void set(typename M::State& x, unsigned c, unsigned v, unsigned h) {
+    for (unsigned i = 0; i < S::kVisible; ++i) put_bit(x.visible[i], c, v >> i & 1);
+    for (unsigned j = 0; j < S::kLatent; ++j) put_bit(x.hidden[j], c, h >> j & 1);
+  }
+  static unsigned visible(const typename M::State& x, unsigned c) { return number(x.visible, c); }
+  static unsigned latent(const typename M::State& x, unsigned c) { return number(x.hidden, c); }
+  static std::vector<Index> latent_layers() { return {1}; }
+  static void poison(typename M::BlockCache& cache, Index first, float value) {
+    cache.hidden_mean.rightCols(kLanes - first).setConstant(value);
+  }
+
+  static typename M::Offsets offsets() {
+    return {Vector::LinSpaced(S::kVisible, 0.1F, 0.9F), Vector::LinSpaced(S::kLatent, 0.8F, 0.3F)};
+  }
+
+ private:
+  static unsigned number(const BitLayer& layer, unsigned c) {
+    unsigned value = 0;
+    for (std::size_t i = 0; i < layer.size(); ++i) value |= static_cast<unsigned>(layer[i] >> c & 1) << i;
+    return value;
+  }
+};
+
 template <>
-struct Specimen<BernoulliRbm> : NumberedSpecimen<Specimen<BernoulliRbm>, BernoulliRbm> {
+struct Specimen<BernoulliRbm> : RestrictedSpecimen<Specimen<BernoulliRbm>, BernoulliRbm> {
   static constexpr unsigned kVisible = 5;
   static constexpr unsigned kData = kVisible;
   static constexpr unsigned kLatent = 4;
@@ -150,54 +199,11 @@ struct Specimen<BernoulliRbm> : NumberedSpecimen<Specimen<BernoulliRbm>, Bernoul
     options.hidden = {kLatent};
     return options;
   }
-
-  /// Every field random: initial_params leaves hidden biases at 0.
-  static BernoulliRbm::Params params(double scale, std::uint64_t seed) {
-    auto theta = model().initial_params(StreamFactory{seed}, random_weights(scale));
-    const auto other = model().initial_params(StreamFactory{seed + 1000}, random_weights(scale));
-    theta.visible_bias = other.weights.col(0);
-    theta.hidden_bias = other.weights.row(1).transpose();
-    return theta;
-  }
-
-  static double energy(const BernoulliRbm::Params& theta, double beta, unsigned v, unsigned h) {
-    const Vector reference = model().reference().visible_bias;
-    double sum = 0;
-    for (unsigned i = 0; i < kVisible; ++i) {
-      if ((v >> i & 1) == 0) continue;
-      sum += beta * theta.visible_bias[i] + (1 - beta) * reference[i];
-      for (unsigned j = 0; j < kLatent; ++j) sum += (h >> j & 1) != 0 ? beta * theta.weights(i, j) : 0.0;
-    }
-    for (unsigned j = 0; j < kLatent; ++j) sum += (h >> j & 1) != 0 ? beta * theta.hidden_bias[j] : 0.0;
-    return -sum;
-  }
-
-  static void set(BernoulliRbm::State& x, unsigned c, unsigned v, unsigned h) {
-    for (unsigned i = 0; i < kVisible; ++i) put_bit(x.visible[i], c, v >> i & 1);
-    for (unsigned j = 0; j < kLatent; ++j) put_bit(x.hidden[j], c, h >> j & 1);
-  }
-  static unsigned visible(const BernoulliRbm::State& x, unsigned c) { return number(x.visible, c); }
-  static unsigned latent(const BernoulliRbm::State& x, unsigned c) { return number(x.hidden, c); }
-  static std::vector<Index> latent_layers() { return {1}; }
-  static void poison(BernoulliRbm::BlockCache& cache, Index first, float value) {
-    cache.hidden_mean.rightCols(kLanes - first).setConstant(value);
-  }
-
-  static BernoulliRbm::Offsets offsets() {
-    return {Vector::LinSpaced(kVisible, 0.1F, 0.9F), Vector::LinSpaced(kLatent, 0.8F, 0.3F)};
-  }
-
- private:
-  static unsigned number(const BitLayer& layer, unsigned c) {
-    unsigned value = 0;
-    for (std::size_t i = 0; i < layer.size(); ++i) value |= static_cast<unsigned>(layer[i] >> c & 1) << i;
-    return value;
-  }
 };
 
 /// Three sites of 3, 2 and 4 letters, in four places each, and more hidden units than their states have bits.
 template <>
-struct Specimen<PottsRbm> : NumberedSpecimen<Specimen<PottsRbm>, PottsRbm> {
+struct Specimen<PottsRbm> : RestrictedSpecimen<Specimen<PottsRbm>, PottsRbm> {
   static constexpr std::array<unsigned, 3> kLetters = {3, 2, 4};
   static constexpr unsigned kMost = 4;
   static constexpr unsigned kVisible = 12;
@@ -205,7 +211,7 @@ struct Specimen<PottsRbm> : NumberedSpecimen<Specimen<PottsRbm>, PottsRbm> {
   static constexpr unsigned kLatent = 6;
   static constexpr unsigned kStates = 1U << kLatent;
 
-  static Letters letters() { return {{kLetters.begin(), kLetters.end()}}; }
+  static Letters letters() { return Letters({kLetters.begin(), kLetters.end()}); }
   static PottsRbm model() {
     Vector reference(Index{kVisible});
     reference << 0.3F, -0.2F, 0.1F, 0.0F, 1.0F, -1.0F, 0.0F, 0.0F, 0.5F, 0.0F, -0.7F, 0.2F;
@@ -218,15 +224,6 @@ struct Specimen<PottsRbm> : NumberedSpecimen<Specimen<PottsRbm>, PottsRbm> {
     options.letters = letters();
     return options;
   }
-  /// Every field random: initial_params leaves hidden biases at 0.
-  static PottsRbm::Params params(double scale, std::uint64_t seed) {
-    auto theta = model().initial_params(StreamFactory{seed}, random_weights(scale));
-    const auto other = model().initial_params(StreamFactory{seed + 1000}, random_weights(scale));
-    theta.visible_bias = other.weights.col(0);
-    theta.hidden_bias = other.weights.row(1).transpose();
-    return theta;
-  }
-
   static WeightedPoints points(double) {
     WeightedPoints all;
     for (unsigned a = 0; a < kLetters[0]; ++a) {
@@ -258,41 +255,9 @@ struct Specimen<PottsRbm> : NumberedSpecimen<Specimen<PottsRbm>, PottsRbm> {
     return k;
   }
 
-  static double energy(const PottsRbm::Params& theta, double beta, unsigned v, unsigned h) {
-    const Vector reference = model().reference().visible_bias;
-    double sum = 0;
-    for (unsigned i = 0; i < kVisible; ++i) {
-      if ((v >> i & 1) == 0) continue;
-      sum += beta * theta.visible_bias[i] + (1 - beta) * reference[i];
-      for (unsigned j = 0; j < kLatent; ++j) sum += (h >> j & 1) != 0 ? beta * theta.weights(i, j) : 0.0;
-    }
-    for (unsigned j = 0; j < kLatent; ++j) sum += (h >> j & 1) != 0 ? beta * theta.hidden_bias[j] : 0.0;
-    return -sum;
-  }
-
-  static void set(PottsRbm::State& x, unsigned c, unsigned v, unsigned h) {
-    for (unsigned i = 0; i < kVisible; ++i) put_bit(x.visible[i], c, v >> i & 1);
-    for (unsigned j = 0; j < kLatent; ++j) put_bit(x.hidden[j], c, h >> j & 1);
-  }
-  static unsigned visible(const PottsRbm::State& x, unsigned c) { return number(x.visible, c); }
-  static unsigned latent(const PottsRbm::State& x, unsigned c) { return number(x.hidden, c); }
-  static std::vector<Index> latent_layers() { return {1}; }
-  static void poison(PottsRbm::BlockCache& cache, Index first, float value) {
-    cache.hidden_mean.rightCols(kLanes - first).setConstant(value);
-  }
-
-  static PottsRbm::Offsets offsets() {
-    return {Vector::LinSpaced(kVisible, 0.1F, 0.9F), Vector::LinSpaced(kLatent, 0.8F, 0.3F)};
-  }
-
  private:
   static Point sequence(unsigned a, unsigned b, unsigned c) {
     return point_of(1U << a | 1U << (kMost + b) | 1U << (2 * kMost + c), kVisible);
-  }
-  static unsigned number(const BitLayer& layer, unsigned c) {
-    unsigned value = 0;
-    for (std::size_t i = 0; i < layer.size(); ++i) value |= static_cast<unsigned>(layer[i] >> c & 1) << i;
-    return value;
   }
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tempera/core/types.hpp"
@@ -15,27 +16,35 @@ inline constexpr std::uint64_t kMostLetters = 256;
 
 /// How many letters each site of a case may have. In memory, and in files, a site has as many places as the
 /// largest has letters: places beyond its own are never taken.
-struct Letters {
-  std::vector<std::int64_t> of_site;
+class Letters {
+ public:
+  Letters() = default;
+  /// Of every site.
+  explicit Letters(std::vector<std::int64_t> numbers)
+      : numbers_(std::move(numbers)),
+        most_(numbers_.empty() ? 0 : *std::max_element(numbers_.begin(), numbers_.end())) {}
 
   bool operator==(const Letters&) const = default;
 
-  [[nodiscard]] bool empty() const { return of_site.empty(); }
-  [[nodiscard]] Index sites() const { return static_cast<Index>(of_site.size()); }
-  [[nodiscard]] Index of(Index site) const { return of_site[static_cast<std::size_t>(site)]; }
-  [[nodiscard]] Index most() const {
-    return empty() ? 0 : static_cast<Index>(*std::max_element(of_site.begin(), of_site.end()));
-  }
+  [[nodiscard]] const std::vector<std::int64_t>& numbers() const { return numbers_; }
+  [[nodiscard]] bool empty() const { return numbers_.empty(); }
+  [[nodiscard]] Index sites() const { return static_cast<Index>(numbers_.size()); }
+  [[nodiscard]] Index of(Index site) const { return numbers_[static_cast<std::size_t>(site)]; }
+  [[nodiscard]] Index most() const { return most_; }
   /// Places of all sites, one site after another.
   [[nodiscard]] Index places() const { return sites() * most(); }
   [[nodiscard]] bool all_alike() const {
-    return std::all_of(of_site.begin(), of_site.end(), [&](std::int64_t n) { return n == of_site.front(); });
+    return std::all_of(numbers_.begin(), numbers_.end(), [&](std::int64_t n) { return n == most_; });
   }
+
+ private:
+  std::vector<std::int64_t> numbers_;
+  Index most_ = 0;
 };
 
 /// Sites that all have as many letters.
 inline Letters alike_letters(Index sites, Index letters) {
-  return {std::vector<std::int64_t>(static_cast<std::size_t>(sites), letters)};
+  return Letters(std::vector<std::int64_t>(static_cast<std::size_t>(sites), letters));
 }
 
 /// Names of the letters of sites: one character each, the same of all sites; or words, of each site its own.
@@ -48,9 +57,9 @@ struct Alphabet {
   [[nodiscard]] bool empty() const { return characters.empty() && words.empty(); }
   [[nodiscard]] Letters letters(Index sites) const {
     if (words.empty()) return alike_letters(sites, static_cast<Index>(characters.size()));
-    Letters letters;
-    for (const auto& of_site : words) letters.of_site.push_back(static_cast<std::int64_t>(of_site.size()));
-    return letters;
+    std::vector<std::int64_t> numbers;
+    for (const auto& of_site : words) numbers.push_back(static_cast<std::int64_t>(of_site.size()));
+    return Letters(std::move(numbers));
   }
   [[nodiscard]] std::string name(Index site, Index letter) const {
     const auto a = static_cast<std::size_t>(letter);

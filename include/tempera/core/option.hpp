@@ -7,9 +7,9 @@
 //   static void visit(F&& f, S&&... s) { f(OptionText{"batch", "cases per update"}, s.batch...); }
 //
 // Fields are bool, std::int64_t, double, std::string, an enum with Names, a std::optional of one of these
-// (nothing: the program decides, or the option is off), a std::variant of an enum with Names and a number (a
-// rule or a number), a Leveled of an enum with Names (a rule that may have a number of its own), or a
-// std::vector of whole numbers or of names.
+// (nothing: the program decides, or the option is off), a std::variant of an enum with Names and a number or
+// a text (a rule, or what else it may be), a Leveled of an enum with Names (a rule that may have a number of
+// its own), or a std::vector of whole numbers or of names.
 #pragma once
 
 #include <charconv>
@@ -162,6 +162,10 @@ struct OptionKind<E> {
 template <Named E, class Number>
 struct OptionKind<std::variant<E, Number>> {
   static std::string words() { return "a number or one of " + all_names<E>(); }
+};
+template <Named E>
+struct OptionKind<std::variant<E, std::string>> {
+  static std::string words() { return "a text or one of " + all_names<E>(); }
 };
 template <Named E>
 struct OptionKind<Leveled<E>> {

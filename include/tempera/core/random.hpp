@@ -9,6 +9,7 @@
 // and the draw of a site is output word (site mod 4). A Bernoulli unit takes 16 bits at first, so that eight
 // units share a counter: unit k has half (k mod 2) of word (k mod 8) / 2 of counter word 0 = k / 8; where
 // these leave the unit open, 32 more bits come from site k of the counters with the top bit of word 0 set. A
+// letter of site k takes word (k mod 4) of counter word 0 = k / 4. A
 // normal deviate of site k takes its words from counters with the next bit of word 0 set (kNormalDraws). No
 // generator has state, so a checkpoint holds none, and no result depends on which thread drew what. This
 // layout and the purpose numbers are file format.

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "tempera/core/dataset.hpp"
@@ -64,6 +65,25 @@ struct Names<UnknownRule> {
        {UnknownRule::kRefuse, "refuse", "tell where they are"}}};
 };
 
+inline constexpr std::string_view kProteinLetters = "ACDEFGHIKLMNPQRSTVWY-";
+inline constexpr std::string_view kProteinGapFirstLetters = "-ACDEFGHIKLMNPQRSTVWY";
+inline constexpr std::string_view kRnaLetters = "-ACGU";
+inline constexpr std::string_view kDnaLetters = "-ACGT";
+
+/// Which letters codes stand for, where the letters themselves are not given.
+enum class AlphabetRule { kAuto, kColumns, kProtein, kProteinGapFirst, kRna, kDna };
+template <>
+struct Names<AlphabetRule> {
+  static constexpr std::array<NamedValue<AlphabetRule>, 6> table = {
+      {{AlphabetRule::kAuto, "auto", "what the file has"},
+       {AlphabetRule::kColumns, "columns", "each column has its own values for letters"},
+       {AlphabetRule::kProtein, "protein", kProteinLetters},
+       {AlphabetRule::kProteinGapFirst, "protein-gap-first", kProteinGapFirstLetters},
+       {AlphabetRule::kRna, "rna", kRnaLetters},
+       {AlphabetRule::kDna, "dna", kDnaLetters}}};
+};
+using AlphabetChoice = std::variant<AlphabetRule, std::string>;
+
 /// What of a file is visibles. Columns are named as the file names them, or by their number, from 0.
 struct ColumnOptions {
   HeaderRule header = HeaderRule::kAuto;
@@ -72,7 +92,7 @@ struct ColumnOptions {
   std::vector<std::string> columns;
   std::vector<std::string> drop;
   MissingRule missing = MissingRule::kRefuse;
-  std::string alphabet = "auto";
+  AlphabetChoice alphabet = AlphabetRule::kAuto;
   UnknownRule unknown = UnknownRule::kGap;
 
   template <class F, class... S>
@@ -85,11 +105,7 @@ struct ColumnOptions {
       s.columns...);
     f(OptionText{"drop", "columns to leave out: names or numbers from 0"}, s.drop...);
     f(OptionText{"missing", "what becomes of missing values"}, s.missing...);
-    f(OptionText{"alphabet",
-                 "letters of sequences in the order of their codes: protein, protein-gap-first, rna, dna, or "
-                 "the letters "
-                 "themselves; columns: each column has its own values for letters; auto: what the file has"},
-      s.alphabet...);
+    f(OptionText{"alphabet", "letters of sequences in the order of their codes"}, s.alphabet...);
     f(OptionText{"unknown",
                  "what becomes of letters of sequences that the alphabet does not have, as X, B and Z"},
       s.unknown...);

@@ -360,7 +360,12 @@ concept HasGauge = EnergyModel<M> && requires(const M m, typename M::Params& the
 
 /// Cases are letters of sites.
 template <class M>
-concept HasLetters = EnergyModel<M> && std::same_as<typename M::Data, CategoricalData>;
+concept HasLetters = EnergyModel<M> && std::same_as<typename M::Data, CategoricalData> &&
+    requires(const M m, const typename M::Params& theta) {
+  { m.letters() } -> std::same_as<const Letters&>;
+  // Whether parameters are 0 at places that a site has no letter for.
+  { m.is_settled(theta) } -> std::same_as<bool>;
+};
 
 /// Noise may be added to cases, which are real.
 template <class M>

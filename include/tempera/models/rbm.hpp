@@ -204,6 +204,12 @@ class Rbm {
   /// W = 0, c = 0, a = r.
   [[nodiscard]] Params reference_params() const;
 
+  // --- HasLetters --------------------------------------------------------------------------------
+  [[nodiscard]] const Letters& letters() const requires(!V::kBinary) { return shape_.sites; }
+  [[nodiscard]] bool is_settled(const Params& theta) const requires(!V::kBinary) {
+    return V::is_settled(shape_.sites, theta.weights, theta.visible_bias);
+  }
+
   // --- HasGauge ----------------------------------------------------------------------------------
   /// Of sites with letters: weights and biases of the letters of a site get the sum 0; the mean weight moves
   /// into the hidden biases. The law stays; the energy moves by a constant. Cost: a pass over the weights.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tempera/core/names.hpp"
+#include "tempera/core/observer.hpp"
 #include "tempera/io/data_files.hpp"
 #include "tempera/parallel/tasks.hpp"
 
@@ -27,15 +28,16 @@ struct Names<ReweightRule> {
         "(ProteinGym)"}}};
 };
 
-/// Weights of the rows of a table of codes. `gap`: the code of a gap, or -1. Cost: n^2 / 2 comparisons of
-/// sequences.
+/// Weights of the rows of a table of codes. `gap`: the code of a gap, or -1. `progress` is told the part that
+/// is done; it stops the work by throwing. Cost: n^2 / 2 comparisons of sequences.
 [[nodiscard]] std::vector<double> sequence_weights(const Table& codes, const Leveled<ReweightRule>& rule,
-                                                   int gap, const Executor& executor);
+                                                   int gap, const Executor& executor,
+                                                   const Progress& progress);
 
 /// Clusters of rows, 0 ..., of which any two sequences of different clusters are the same at less than a part
 /// `identity` of the sites (single linkage). Cost: as that of weights.
 [[nodiscard]] std::vector<Index> identity_clusters(const Table& codes, double identity,
-                                                   const Executor& executor);
+                                                   const Executor& executor, const Progress& progress);
 
 /// Rows without those that came before.
 [[nodiscard]] std::vector<Index> distinct_rows(const Table& codes);
@@ -49,7 +51,8 @@ struct AlignmentSummary {
   std::vector<double> conservation;  // of every site: log2 of the letters less the entropy, bits
 };
 /// Of the train split, weighted where it has weights.
-[[nodiscard]] AlignmentSummary summary_of_alignment(const DataFile& data, const Executor& executor);
+[[nodiscard]] AlignmentSummary summary_of_alignment(const DataFile& data, const Executor& executor,
+                                                    const Progress& progress);
 
 /// The code of the gap, '-', or -1 where there is none.
 [[nodiscard]] int gap_of(const Alphabet& alphabet);

@@ -107,7 +107,9 @@ struct ConversionResult {
 };
 
 /// Describes a data set after the steps that are asked for, and writes it where `out` is named. Throws
-/// UsageError where steps do not go together, ConfigError, DataError, NoInputError, WriteError.
-ConversionResult convert_data(const std::string& data, const ConversionOptions& options, Listener& listener);
+/// UsageError where steps do not go together, ConfigError, DataError, NoInputError, WriteError, Interrupted.
+/// Cost of sequences: n^2 comparisons.
+ConversionResult convert_data(const std::string& data, const ConversionOptions& options,
+                              const Executor& executor, Listener& listener);
 
 }  // namespace tempera

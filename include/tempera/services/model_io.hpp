@@ -34,8 +34,13 @@ struct ModelFile {
   /// log Z in the data's units less log Z of the machine as it is here.
   [[nodiscard]] double log_partition_shift() const { return tempera::log_partition_shift<M>(theta, units); }
   /// Values of a raw case.
+  /// Of the visibles as a picture: letters are a row for each site.
+  [[nodiscard]] std::vector<std::int64_t> drawn_shape() const {
+    if constexpr (HasLetters<M>) return {model.letters().sites(), model.letters().most()};
+    return visible_shape;
+  }
   [[nodiscard]] Index n_raw() const {
-    if constexpr (HasLetters<M>) return model.shape().sites.sites();
+    if constexpr (HasLetters<M>) return model.letters().sites();
     return preprocessing.empty() ? model.n_visible() : static_cast<Index>(preprocessing.n_inputs);
   }
 };
@@ -94,10 +99,14 @@ struct SplitRequest {
   std::uint64_t seed = 0;
 };
 
-/// A split as a model takes it: real values as they are where the data were made by the model's own
-/// preprocessing, else raw cases, which the model's preprocessing is applied to; bits by a rule. Throws
-/// DataError where widths, preprocessing, grey range or box do not fit, UsageError where a rule means
-/// nothing.
+/// Refuses letters where a machine takes numbers. Throws DataError.
+template <EnergyModel M>
+void require_values_of(const DataFile& data);
+
+/// A split as a model takes it: letters as the codes of the model's alphabet; real values as they are where
+/// the data were made by the model's own preprocessing, else raw cases, which the model's preprocessing is
+/// applied to; bits by a rule. Throws DataError where widths, preprocessing, grey range or box do not fit,
+/// UsageError where a rule means nothing.
 template <EnergyModel M>
 typename M::Data data_for_model(const ModelFile<M>& file, const DataFile& data, const SplitRequest& request,
                                 Listener& listener);

@@ -112,6 +112,16 @@ void PottsVisibles::mean_units(const LaneMatrix& input, const Letters& letters, 
   });
 }
 
+bool PottsVisibles::is_settled(const Letters& letters, const Matrix& weights, const Vector& visible_bias) {
+  const Index most = letters.most();
+  bool zero = true;
+  for_each_site(letters, [&](Index first, Index n) {
+    zero = zero && weights.middleRows(first + n, most - n).isZero(0.0F) &&
+           visible_bias.segment(first + n, most - n).isZero(0.0F);
+  });
+  return zero;
+}
+
 void PottsVisibles::settle(const Letters& letters, Matrix& weights) {
   const Index most = letters.most();
   for_each_site(letters, [&](Index first, Index n) { weights.middleRows(first + n, most - n).setZero(); });
@@ -180,11 +190,14 @@ ArrayShape PottsVisibles::weights_in(const FieldShapes& file, Letters& letters) 
   if (file.shape("visible_bias") != bias)
     file.fail("visible_bias", "expected shape " + to_string(bias) + " as weights has shape " +
                                   to_string(shape) + ", found " + to_string(file.shape("visible_bias")));
+  if (shape[1] > kMostLetters)
+    file.fail("weights", "expected at most " + std::to_string(kMostLetters) +
+                             " letters of a site, found shape " + to_string(shape));
   letters = alike_letters(static_cast<Index>(shape[0]), static_cast<Index>(shape[1]));
   if (const auto found = file.lists.find("letters"); found != file.lists.end()) {
-    letters.of_site = found->second;
-    bool good = letters.of_site.size() == shape[0] && letters.most() == static_cast<Index>(shape[1]);
-    for (const std::int64_t n : letters.of_site) good = good && n > 0;
+    letters = Letters(found->second);
+    bool good = letters.numbers().size() == shape[0] && letters.most() == static_cast<Index>(shape[1]);
+    for (const std::int64_t n : letters.numbers()) good = good && n > 0;
     if (!good)
       file.fail_attribute("letters", "expected the letters of each of " + std::to_string(shape[0]) +
                                          " sites, at most " + std::to_string(shape[1]));
@@ -199,7 +212,7 @@ ArrayShape PottsVisibles::file_shape(std::string_view field, Index n_hidden, con
 }
 
 void PottsVisibles::add_attributes(const Letters& letters, std::vector<ShapeAttribute>& all) {
-  if (!letters.all_alike()) all.push_back({"letters", letters.of_site});
+  if (!letters.all_alike()) all.push_back({"letters", letters.numbers()});
 }
 
 }  // namespace tempera

@@ -63,6 +63,7 @@ struct PottsVisibles {
   static void mean_units(const LaneMatrix& input, const Letters& letters, LaneMatrix& mean);
   /// Places without a letter become 0.
   static void settle(const Letters& letters, Matrix& weights);
+  static bool is_settled(const Letters& letters, const Matrix& weights, const Vector& visible_bias);
   /// Letters of a site sum to 0, in weights and biases.
   template <class Params>
   static void fix_gauge(const Letters& letters, Params& theta) {
