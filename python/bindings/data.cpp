@@ -95,6 +95,7 @@ void bind_data(nb::module_& module) {
       .def_prop_ro("label_names", [](const Data& data) { return data.file->label_names; })
       .def_prop_ro("column_names", [](const Data& data) { return data.file->column_names; })
       .def_prop_ro("case_names", [](const Data& data) { return data.file->names; })
+      .def_prop_ro("alphabet", [](const Data& data) { return alphabet_of(data.file->alphabet); })
       .def_prop_ro("visible_shape", [](const Data& data) { return data.file->visible_shape; })
       .def_prop_ro("notes", [](const Data& data) { return data.file->notes; })
       .def("weights",

@@ -5,6 +5,7 @@
 #include "data.hpp"
 #include "listener.hpp"
 #include "options.hpp"
+#include "tempera/services/couplings.hpp"
 #include "tempera/services/encode.hpp"
 #include "tempera/services/features.hpp"
 #include "tempera/services/likelihood.hpp"
@@ -31,6 +32,7 @@ nb::dict description(const Model& model) {
   all["visible_shape"] = nb::tuple(nb::cast(found.visible_shape));
   all["discrete"] = found.discrete;
   all["codes"] = found.codes;
+  all["alphabet"] = alphabet_of(found.alphabet);
   return all;
 }
 
@@ -144,6 +146,8 @@ nb::dict told(SampleResult result) {
   if (result.report && !result.report->rejections.empty())
     all["rejections"] = array_of(std::move(result.report->rejections));
   all["visible_shape"] = nb::tuple(nb::cast(result.visible_shape));
+  all["alphabet"] = alphabet_of(result.alphabet);
+  all["cases"] = result.cases.empty() ? nb::none() : array_of(std::move(result.cases));
   all["stopped"] = result.stopped_by_listener;
   return all;
 }
@@ -191,6 +195,41 @@ nb::dict features(const Model& model, const Texts& texts, const nb::object& hear
   return all;
 }
 
+nb::dict couplings(const Model& model, const Texts& texts, const Name& name, const Data* data,
+                   const Name& contacts, const Data* contact_data, const std::string& run, int threads,
+                   const nb::object& hears) {
+  auto options = options_of<CouplingOptions>(texts);
+  options.data = source_of(name, data);
+  options.contacts = source_of(contacts, contact_data);
+  options.run = run;
+  const CouplingResult result = without_lock(hears, [&](Listener& listener) {
+    return rank_couplings(model.file, options, Executor(threads), listener);
+  });
+  const auto sites = static_cast<std::uint64_t>(result.sites);
+  const auto most = static_cast<std::uint64_t>(result.couplings->letters().most());
+  nb::dict all;
+  all["couplings"] = array_of(coupling_array(*result.couplings), {sites, sites, most, most});
+  all["fields"] = result.has_fields ? array_of(field_array(*result.couplings), {sites, most}) : nb::none();
+  std::vector<std::int64_t> first;
+  std::vector<std::int64_t> second;
+  std::vector<double> score;
+  std::vector<double> norm;
+  std::vector<std::uint8_t> contact;
+  for (const CoupledPair& pair : result.pairs) {
+    first.push_back(pair.first);
+    second.push_back(pair.second);
+    score.push_back(pair.score);
+    norm.push_back(pair.norm);
+    contact.push_back(pair.contact ? 1 : 0);
+  }
+  all["first"] = array_of(std::move(first));
+  all["second"] = array_of(std::move(second));
+  all["score"] = array_of(std::move(score));
+  all["norm"] = array_of(std::move(norm));
+  all["contact"] = result.contacts_known ? array_of(std::move(contact)) : nb::none();
+  return all;
+}
+
 template <class T>
 std::vector<T> copied(const nb::ndarray<const T, nb::c_contig, nb::device::cpu>& array) {
   return {array.data(), array.data() + array.size()};
@@ -230,6 +269,8 @@ void bind_model(nb::module_& module) {
       .def("sample", &sample, nb::arg(), nb::arg().none(), nb::arg().none(), nb::arg(), nb::arg().none(),
            nb::arg(), nb::arg())
       .def("encode", &encode, nb::arg(), nb::arg().none(), nb::arg().none(), nb::arg(), nb::arg())
+      .def("couplings", &couplings, nb::arg(), nb::arg().none(), nb::arg().none(), nb::arg().none(),
+           nb::arg().none(), nb::arg(), nb::arg(), nb::arg())
       .def("features", &features);
   module.def("read_model", &read);
   module.def("write_parameters", &write);

@@ -7,6 +7,7 @@
 #include "options.hpp"
 #include "tempera/core/errors.hpp"
 #include "tempera/core/version.hpp"
+#include "tempera/services/couplings.hpp"
 #include "tempera/services/encode.hpp"
 #include "tempera/services/features.hpp"
 #include "tempera/services/likelihood.hpp"
@@ -86,6 +87,7 @@ NB_MODULE(_core, module) {
   options["score"] = listed(facts_of_options<tempera::ScoreOptions>());
   options["sample"] = listed(facts_of_options<tempera::SamplingOptions>());
   options["encode"] = listed(facts_of_options<tempera::EncodeOptions>());
+  options["couplings"] = listed(facts_of_options<tempera::CouplingOptions>());
   options["features"] = listed(facts_of_options<tempera::FeatureOptions>());
   options["columns"] = listed(facts_of_options<tempera::ColumnOptions>());
   module.attr("options") = options;

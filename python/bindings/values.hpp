@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "tempera/core/letters.hpp"
 #include "tempera/services/facts.hpp"
 
 namespace tempera::python {
@@ -45,6 +46,12 @@ inline nb::object array_of_rows(const std::vector<std::vector<double>>& rows) {
   std::vector<double> all;
   for (const auto& row : rows) all.insert(all.end(), row.begin(), row.end());
   return array_of(std::move(all), {rows.size(), rows.empty() ? 0 : rows.front().size()});
+}
+
+/// Letters of all sites as a text, or those of each as a list; None where values are no letters.
+inline nb::object alphabet_of(const Alphabet& alphabet) {
+  if (!alphabet.words.empty()) return nb::cast(alphabet.words);
+  return alphabet.characters.empty() ? nb::none() : nb::cast(alphabet.characters);
 }
 
 /// A dict in the facts' order.

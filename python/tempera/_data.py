@@ -10,13 +10,14 @@ from . import _core
 from ._errors import DataError, UsageError
 from ._listener import Listener
 from ._options import texts
+from ._samples import spelled
 
 SPLITS = ("train", "valid", "test")
 
 Path = Union[str, os.PathLike]
 # Rows of numbers (an array, a DataFrame, a sparse matrix), a mapping of splits to such, Data, or the name of a data set.
 Cases = Any
-Option = Union[str, bool, int, float, os.PathLike, list, tuple, None]
+Option = Union[str, bool, int, float, os.PathLike, list, tuple, Mapping, None]
 
 
 class Data:
@@ -33,6 +34,7 @@ class Data:
     splits = property(lambda self: self._core.splits)
     column_names = property(lambda self: self._core.column_names)
     visible_shape = property(lambda self: tuple(self._core.visible_shape), doc="Shape of a case as a picture, or ().")
+    alphabet = property(lambda self: self._core.alphabet, doc="Letters of codes: one text, or a list of words for each column; None of numbers.")
     notes = property(lambda self: self._core.notes, doc="Source, licence, ... as the file has them.")
 
     @property
@@ -47,6 +49,10 @@ class Data:
         """Weights of the cases of a split, or None where each counts once."""
         weights = self._core.weights(split)
         return np.asarray(weights) if weights else None
+
+    def sequences(self, split: str) -> list:
+        """Cases of letters as texts, or as lists of words. Raises ValueError where they are no letters."""
+        return spelled(self[split], self.alphabet)
 
     def __getitem__(self, split: str) -> np.ndarray:
         return self._core.rows(split)

@@ -87,6 +87,30 @@ class Features:
     table: bool
 
 
+@dataclass(frozen=True)
+class Couplings:
+    """How strongly pairs of sites interact, by falling score.
+
+    couplings: (n_sites, n_sites, n_letters, n_letters) float32. fields: (n_sites, n_letters), of the form "exact", else None.
+    first, second: sites of the pairs, from 1. norm: Frobenius norms without the gap; score: norms with the average product correction.
+    contact: whether the pairs are in contact, where contacts were given, else None.
+    """
+
+    couplings: np.ndarray
+    fields: np.ndarray | None
+    first: np.ndarray
+    second: np.ndarray
+    score: np.ndarray
+    norm: np.ndarray
+    contact: np.ndarray | None
+
+    def precision(self, n: int) -> float:
+        """Part of the first n pairs that is in contact."""
+        if self.contact is None:
+            raise ValueError("precision: no contacts were given")
+        return float(self.contact[:n].mean())
+
+
 class Model:
     """A machine with its parameters, as a file holds it. `tempera.load` reads one, `Model.from_params` makes one.
 
@@ -102,6 +126,7 @@ class Model:
         self._params = None
 
     kind = property(lambda self: self._description["kind"])
+    alphabet = property(lambda self: self._description["alphabet"], doc="Letters of its sites, one text or a list of words for each; None of numbers.")
     hidden_units = property(lambda self: self._description["hidden_units"])
     n_visible = property(lambda self: self._description["n_visible"])
     layer_sizes = property(lambda self: tuple(self._description["layer_sizes"]))
@@ -212,6 +237,17 @@ class Model:
     def codes(self) -> list[str]:
         """Names of what cases are encoded as."""
         return list(self._description["codes"])
+
+    def couplings(self, data: Cases | None = None, *, contacts: Cases | None = None, threads: int = 0, progress: bool | None = None,
+                  **options: Option) -> Couplings:
+        """Effective couplings of pairs of sites, of machines of letters, as Couplings.
+
+        data: the sequences that they are averaged over; of a run, its own. contacts: a matrix of sites x sites, truths or distances
+        (then with contact_distance). options: those of `tempera couplings` (form, min_separation, ...). Raises UsageError, DataError.
+        """
+        run = os.fspath(self.path) if self.path.is_dir() else ""
+        with Listener(progress) as listener:
+            return Couplings(**self._core.couplings(texts("couplings", options), *data_of(data), *data_of(contacts), run, threads, listener))
 
     def features(self, **options: Option) -> Features:
         """The learned filters, as Features. options: those of `tempera features`."""

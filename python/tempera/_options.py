@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -17,6 +18,8 @@ def text_of(value):
         return str(int(value))
     if isinstance(value, (float, np.floating)):
         return repr(float(value))
+    if isinstance(value, Mapping):
+        return ",".join(f"{text_of(name)}={text_of(one)}" for name, one in value.items())
     if isinstance(value, (list, tuple)):
         return ",".join(text_of(one) for one in value)
     return os.fspath(value) if isinstance(value, os.PathLike) else str(value)

@@ -484,9 +484,36 @@ void drop_missing(DataFile& data) {
   }
 }
 
-void handle_missing(MissingRule rule, bool allowed, DataFile& data) {
+/// Notes which values are missing, and puts the first of their column in their places.
+void mark_missing(DataFile& data) {
+  std::vector<float> first(static_cast<std::size_t>(data.columns()), std::numeric_limits<float>::quiet_NaN());
+  for (const auto& [split, table] : data.splits) {
+    for (std::size_t k = 0; k < table.floats.size(); ++k) {
+      float& of_column = first[k % first.size()];
+      if (std::isnan(of_column)) of_column = table.floats[k];
+    }
+  }
+  for (auto& [split, table] : data.splits) {
+    std::vector<std::uint8_t>& missing = data.missing[split];
+    missing.resize(table.floats.size());
+    for (std::size_t k = 0; k < missing.size(); ++k) {
+      if (!std::isnan(table.floats[k])) continue;
+      missing[k] = 1;
+      const float value = first[k % first.size()];
+      table.floats.own()[k] = std::isnan(value) ? 0.0F : value;
+    }
+  }
+}
+
+void handle_missing(const ReadingOptions& reading, bool allowed, DataFile& data) {
   const Missing missing = missing_in(data);
   if (missing.count == 0) return;
+  if (reading.keeps_missing) {
+    mark_missing(data);
+    data.remarks.push_back(format("%zu values are missing", missing.count));
+    return;
+  }
+  const MissingRule rule = reading.columns.missing;
   switch (rule) {
     case MissingRule::kRefuse:
       if (allowed) {
@@ -745,7 +772,7 @@ DataFile settled(DataFile data, WordsOfColumns words, const ReadingOptions& read
   choose_columns(reading.columns, words, data);
   set_visible_shape(reading, data);
   settle_weights(data);
-  handle_missing(reading.columns.missing, allow_non_finite, data);
+  handle_missing(reading, allow_non_finite, data);
   for (const auto& [split, table] : data.splits) {
     for (std::size_t k = 0; k < table.floats.size() && !allow_non_finite; ++k) {
       if (!std::isfinite(table.floats[k])) {
@@ -786,7 +813,7 @@ DataFile load_data(const std::string& name, const ReadingOptions& reading, bool 
     } else if (kind == FileKind::kJson) {
       data.splits["train"] = read_counts(file);
     } else if (kind == FileKind::kSequences) {
-      Sequences sequences = read_sequences(file, reading.columns, reading.told);
+      Sequences sequences = read_sequences(file, reading);
       data.splits["train"] = std::move(sequences.table);
       data.alphabet = std::move(sequences.alphabet);
       data.names["train"] = std::move(sequences.names);

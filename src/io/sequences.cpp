@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -176,9 +177,9 @@ std::string letters_of(const AlphabetChoice& choice) {
   return letters;
 }
 
-Sequences read_sequences(const std::filesystem::path& path, const ColumnOptions& options,
-                         const ReadingProgress& told) {
-  ByteStream stream(path, told);
+Sequences read_sequences(const std::filesystem::path& path, const ReadingOptions& reading) {
+  const ColumnOptions& options = reading.columns;
+  ByteStream stream(path, reading.told);
   const std::string text = stream.rest();
   const std::string file = path.string();
   const std::string_view content = std::string_view(text).substr(text.rfind("\xEF\xBB\xBF", 0) == 0 ? 3 : 0);
@@ -208,6 +209,7 @@ Sequences read_sequences(const std::filesystem::path& path, const ColumnOptions&
   std::vector<std::uint8_t>& codes = found.table.bytes.own();
   std::map<char, std::size_t> unknown;
   std::size_t dropped = 0;
+  std::vector<std::size_t> missing;  // places of codes
   for (std::size_t n = 0; n < raw.letters.size(); ++n) {
     const std::size_t before = codes.size();
     bool keep = true;
@@ -217,7 +219,7 @@ Sequences read_sequences(const std::filesystem::path& path, const ColumnOptions&
       if (code < 0) {
         const bool known = kUnknown.find(c) != std::string_view::npos;
         if (!known || options.unknown == UnknownRule::kRefuse ||
-            (options.unknown == UnknownRule::kGap && gap < 0))
+            (options.unknown == UnknownRule::kGap && gap < 0 && !reading.keeps_missing))
           throw DataError(file +
                           format(": '%s' has the letter '%c' at site %zu, which the alphabet '%s' has not%s",
                                  raw.names[n].c_str(), c, site, letters.c_str(),
@@ -225,11 +227,13 @@ Sequences read_sequences(const std::filesystem::path& path, const ColumnOptions&
         ++unknown[c];
         keep = keep && options.unknown != UnknownRule::kDrop;
         code = std::max(gap, 0);
+        missing.push_back(codes.size());
       }
       codes.push_back(static_cast<std::uint8_t>(code));
     }
     if (!keep) {
       codes.resize(before);
+      while (!missing.empty() && missing.back() >= before) missing.pop_back();
       ++dropped;
       continue;
     }
@@ -240,10 +244,16 @@ Sequences read_sequences(const std::filesystem::path& path, const ColumnOptions&
     std::string which;
     for (const auto& [c, count] : unknown)
       which += format("%s%c %zu times", which.empty() ? "" : ", ", c, count);
-    found.remarks.push_back(options.unknown == UnknownRule::kDrop
-                                ? format("%zu sequences with unknown letters (", dropped) + which +
-                                      ") are left out"
-                                : "unknown letters (" + which + ") are gaps");
+    found.remarks.push_back(
+        options.unknown == UnknownRule::kDrop
+            ? format("%zu sequences with unknown letters (", dropped) + which + ") are left out"
+            : "unknown letters (" + which + (reading.keeps_missing ? ") are missing values" : ") are gaps"));
+  }
+  if (reading.keeps_missing && !missing.empty()) {
+    std::vector<float>& values = found.table.floats.own();
+    values.assign(codes.begin(), codes.end());
+    for (const std::size_t k : missing) values[k] = std::numeric_limits<float>::quiet_NaN();
+    found.table.bytes = {};
   }
   if (found.table.rows == 0) throw DataError(file + ": every sequence has unknown letters");
   return found;

@@ -19,8 +19,7 @@ struct Sequences {
 
 /// Lower-case letters and '.' are insertions, and left out, where all sequences have one length without them.
 /// Throws DataError where sequences have different lengths, or letters that are not known.
-Sequences read_sequences(const std::filesystem::path& path, const ColumnOptions& options,
-                         const ReadingProgress& told);
+Sequences read_sequences(const std::filesystem::path& path, const ReadingOptions& reading);
 
 /// The letters that are chosen; none where the file or its columns decide. Throws UsageError where letters
 /// are less than two, or one comes twice.

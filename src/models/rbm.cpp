@@ -403,6 +403,60 @@ auto Rbm<V>::with_latents(const std::vector<Index>& kept, const State& x) -> Sta
 }
 
 template <class V>
+auto Rbm<V>::changed_units(const LawChange& change) const -> ChangedUnits {
+  return {V::free_units(change, n_visible(), shape_.sites),
+          repeated(change.held_of(1).left(n_hidden()), change.copies), V::held_units(change, shape_.sites),
+          change.held_of(1).ones(), V::free_sites(change, shape_.sites)};
+}
+
+template <class V>
+Rbm<V> Rbm<V>::changed(const LawChange& change) const {
+  ChangedUnits units = changed_units(change);
+  return {{static_cast<Index>(units.visible.size()), static_cast<Index>(units.hidden.size()),
+           std::move(units.sites)},
+          {selected(reference_.visible_bias, units.visible)}};
+}
+
+template <class V>
+auto Rbm<V>::changed(const LawChange& change, const Params& theta) const -> Params {
+  const ChangedUnits units = changed_units(change);
+  const auto copies = static_cast<float>(change.copies);
+  Vector visible = copies * theta.visible_bias;
+  for (const Index j : units.held_hidden) visible += theta.weights.col(j);
+  Vector hidden = theta.hidden_bias;
+  for (const Index i : units.held_visible) hidden += theta.weights.row(i).transpose();
+  const auto beta = static_cast<float>(change.beta);
+  return {beta * selected(theta.weights, units.visible, units.hidden),
+          beta * selected(visible, units.visible), beta * selected(hidden, units.hidden)};
+}
+
+template <class V>
+auto Rbm<V>::restored(const LawChange& change, const State& x) const -> State {
+  const ChangedUnits units = changed_units(change);
+  return {tempera::restored(x.visible, units.visible, units.held_visible, n_visible()),
+          tempera::restored(x.hidden, change.held_of(1).left(n_hidden()), units.held_hidden, n_hidden())};
+}
+
+template <class V>
+PairCouplings Rbm<V>::couplings(const Params& theta) const requires V::kHasGauge {
+  PairCouplings all(shape_.sites);
+  for (Index s = 0; s < shape_.sites.sites(); ++s) {
+    const auto bias =
+        theta.visible_bias.segment(s * shape_.sites.most(), shape_.sites.of(s)).template cast<double>();
+    all.field(s) = bias.array() - bias.mean();
+  }
+  return all;
+}
+
+template <class V>
+UnitCouplings Rbm<V>::unit_couplings(const Params& theta, Index unit,
+                                     std::optional<double> variance) const requires V::kHasGauge {
+  const Eigen::VectorXd weights = theta.weights.col(unit).template cast<double>();
+  return variance ? UnitCouplings::about_data(shape_.sites, weights, *variance)
+                  : UnitCouplings::exact(shape_.sites, weights, static_cast<double>(theta.hidden_bias[unit]));
+}
+
+template <class V>
 Eigen::VectorXd Rbm<V>::visible_bias_at(const Params& theta, double beta) const {
   return beta * theta.visible_bias.template cast<double>() +
          (1.0 - beta) * reference_.visible_bias.template cast<double>();

@@ -283,6 +283,15 @@ DataOptions data_of_run(const std::filesystem::path& directory) {
   return options.data;
 }
 
+DataOptions data_or_of_run(const DataSource& data, const ColumnOptions& columns,
+                           const std::filesystem::path& run) {
+  if (data.empty() && !run.empty()) return data_of_run(run);
+  DataOptions given;
+  given.data = data;
+  given.columns = columns;
+  return given;
+}
+
 void require_utf8(const TrainOptions& options) {
   std::vector<Violation> violations;
   TrainOptions::visit_sections(

@@ -414,15 +414,9 @@ SamplingOptions with_ladder(const ModelFile<M>& file, SamplingOptions options, L
 template <EnergyModel M>
 std::optional<typename M::Data> starting_cases(const ModelFile<M>& file, const SamplingOptions& options,
                                                Listener& listener) {
-  DataSource data = options.data;
-  ColumnOptions columns = options.columns;
-  if (data.empty() && !options.run.empty()) {
-    const DataOptions trained = data_of_run(options.run);
-    data = trained.data;
-    columns = trained.columns;
-  }
-  if (data.empty()) return std::nullopt;
-  return data_for_model(file, read_data_file(data, {columns}, listener),
+  const DataOptions known = data_or_of_run(options.data, options.columns, options.run);
+  if (known.data.empty()) return std::nullopt;
+  return data_for_model(file, read_data_file(known.data, {known.columns}, listener),
                         {"train", options.binarize, as_count(options.seed)}, listener);
 }
 

@@ -40,6 +40,7 @@ ModelDescription describe_model(const AnyModelFile& model) {
         found.layer_sizes = file.model.layer_sizes();
         found.visible_shape = file.visible_shape;
         found.discrete = M::kDiscrete;
+        found.alphabet = file.alphabet;
         for (const Code& code : file.model.codes()) found.codes.push_back(code.name);
         return found;
       },

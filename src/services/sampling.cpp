@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "drawing.hpp"
+#include "law_changes.hpp"
 #include "sampled_layers.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/mcmc/ladder.hpp"
@@ -12,6 +13,10 @@
 
 namespace tempera {
 namespace {
+
+/// Powers beyond are modes.
+constexpr double kMostBeta = 100.0;
+constexpr std::int64_t kMostCopies = 100;
 
 /// Throws ConfigError where samples or replicas need more memory than there is.
 template <EnergyModel M>
@@ -48,6 +53,9 @@ SampleResult result_of(const ModelFile<M>& file, const SamplingOptions& options,
   result.ladder = options.ladder;
   result.start = options.start;
   result.seed = options.seed;
+  if (!options.clamp.empty()) result.law.emplace_back("clamp", text_of(options.clamp));
+  if (options.beta != 1.0) result.law.emplace_back("beta", options.beta);
+  if (options.beta_marginal != 1) result.law.emplace_back("beta_marginal", options.beta_marginal);
   result.visible_shape = file.visible_shape;
   // A mean can be given back.
   if (!file.preprocessing.only_centres()) result.preprocessing = file.preprocessing;
@@ -142,11 +150,103 @@ std::vector<Violation> check(const SamplingOptions& options) {
     require_between(violations, "rungs", *options.rungs, 2, static_cast<std::int64_t>(kMostRungs));
   if (const double* jump = std::get_if<double>(&options.jump); jump != nullptr && !(*jump >= 0 && *jump <= 1))
     violations.push_back({"jump", format("%g", *jump), "must be in [0, 1]"});
+  if (!(options.beta > 0.0 && options.beta <= kMostBeta))
+    violations.push_back(
+        {"beta", format("%g", options.beta), format("must be above 0 and at most %g", kMostBeta)});
+  require_between(violations, "beta-marginal", options.beta_marginal, 1, kMostCopies);
+  if (options.beta != 1.0 && options.beta_marginal != 1)
+    violations.push_back({"beta", format("%g", options.beta), "and beta-marginal are two different laws"});
   require_between(violations, "clusters", options.clusters, 0, 1024);
   require_between(violations, "swap-every", options.swap_every, 1, 1 << 20);
   require_between(violations, "ensembles", options.ensembles, 2, 1024);
   return violations;
 }
+
+namespace {
+
+/// Samples of a changed law.
+template <EnergyModel M>
+SampleResult draw_changed(const ModelFile<M>& file, const LawChange& change, const SamplingOptions& options,
+                          const Executor& executor, Listener& listener) {
+  ModelFile<M> changed = changed_machine(file, change);
+  const SamplingOptions settled = with_ladder(changed, options, listener);
+  require_memory_for(settled, changed.model);
+  Drawn<M> drawn = draw(changed, settled, executor, listener);
+  for (auto& block : drawn.samples.blocks) block = file.model.restored(change, block);
+  return result_of(file, settled, std::move(drawn));
+}
+
+/// Options for a law that data know nothing of.
+SamplingOptions without_data(const SamplingOptions& options) {
+  if (options.start == SampleStart::kData || options.ladder == SampleLadder::kTrajectory)
+    throw UsageError(
+        "sample: --clamp, --beta and --beta-marginal go with neither --start data nor --ladder trajectory");
+  if (!options.data.empty() && options.clamp.empty())
+    throw UsageError("sample: --data means nothing with --beta and --beta-marginal");
+  SamplingOptions without = options;
+  without.data = {};
+  without.run.clear();
+  return without;
+}
+
+void append(SampledLayer&& more, SampledLayer& layer) {
+  std::visit(
+      [&]<class Numbers>(const Numbers& values) {
+        auto& all = std::get<Numbers>(layer.values);
+        all.insert(all.end(), values.begin(), values.end());
+      },
+      more.values);
+}
+
+/// Adds the samples of another case; what is said of mixing stays, or becomes that of the case that mixes
+/// worse.
+void append(SampleResult&& more, SampleResult& all) {
+  for (std::size_t k = 0; k < all.layers.size(); ++k) append(std::move(more.layers[k]), all.layers[k]);
+  all.cases.insert(all.cases.end(), more.cases.begin(), more.cases.end());
+  all.picture.tiles.insert(all.picture.tiles.end(), more.picture.tiles.begin(), more.picture.tiles.end());
+  all.count += more.count;
+  all.independent += more.independent;
+  if (more.mixing.r_hat > all.mixing.r_hat) {
+    all.mixing = std::move(more.mixing);
+    all.trace = std::move(more.trace);
+    all.report = std::move(more.report);
+  }
+}
+
+/// Samples of the missing values of every case that has some.
+template <EnergyModel M>
+SampleResult draw_missing(const ModelFile<M>& file, const LawChange& change, const SamplingOptions& options,
+                          const HeldCases& held, const Executor& executor, Listener& listener) {
+  constexpr std::size_t kMostTiles = 100;
+  SamplingOptions each = options;
+  if (each.ladder == SampleLadder::kAuto) each.ladder = SampleLadder::kNone;
+  Listener silent;
+  SampleResult all;
+  for (std::size_t k = 0; k < held.cases.size(); ++k) {
+    LawChange of_case = change;
+    of_case.held.front() = both(held.values[k], change.held.front());
+    each.seed = options.seed + static_cast<std::int64_t>(k);
+    SampleResult one = draw_changed(file, of_case, each, executor, silent);
+    one.cases.assign(static_cast<std::size_t>(one.count), held.cases[k]);
+    // A picture shows one sample of each case.
+    one.picture.tiles.resize(k < kMostTiles ? 1 : 0);
+    if (k == 0) {
+      all = std::move(one);
+    } else {
+      append(std::move(one), all);
+    }
+    const double part = static_cast<double>(k + 1) / static_cast<double>(held.cases.size());
+    if (listener.progress("drawing missing values", part, "") == Control::kStop &&
+        k + 1 < held.cases.size()) {
+      all.stopped_by_listener = true;
+      break;
+    }
+  }
+  all.seed = options.seed;
+  return all;
+}
+
+}  // namespace
 
 SampleResult draw_samples(AnyModelFile model, const SamplingOptions& options, const Executor& executor,
                           Listener& listener) {
@@ -155,6 +255,14 @@ SampleResult draw_samples(AnyModelFile model, const SamplingOptions& options, co
       [&](auto& file) {
         require_law(file, listener);
         if (!options.shape.empty()) file.visible_shape = parse_shape(options.shape, file.n_raw());
+        if (changes_law(options)) {
+          const LawChange change = law_change(file, options, listener);
+          const SamplingOptions without = without_data(options);
+          return asks_for_observed(options)
+                     ? draw_missing(file, change, without, observed_values(file, options, listener), executor,
+                                    listener)
+                     : draw_changed(file, change, without, executor, listener);
+        }
         const SamplingOptions settled = with_ladder(file, options, listener);
         require_memory_for(settled, file.model);
         return result_of(file, settled, draw(file, settled, executor, listener));
@@ -170,6 +278,7 @@ Facts facts(const SampleResult& result) {
                {"autocorrelation_time", mixing.autocorrelation_time},
                {"effective_sample_size", mixing.effective_sample_size},
                {"r_hat", mixing.r_hat}};
+  all.insert(all.end(), result.law.begin(), result.law.end());
   if (result.report) add_ladder_facts(result, all);
   if (result.clusters) {
     all.emplace_back("cluster_occupancy", result.clusters->of_samples);
@@ -207,9 +316,11 @@ std::string words(const SampleResult& result) {
 void write_samples(const SampleResult& result, const std::filesystem::path& path) {
   if (const TableFormat format = table_format(path); format != TableFormat::kHdf5) {
     std::vector<NamedArray> arrays;
+    if (!result.cases.empty() && format != TableFormat::kNpy)
+      arrays.push_back({"case", {result.cases.size()}, std::span<const std::int64_t>(result.cases)});
     for (const SampledLayer& layer : result.layers) {
       // A table has the visibles alone.
-      if (format != TableFormat::kNpz && !arrays.empty()) break;
+      if (format != TableFormat::kNpz && &layer != &result.layers.front()) break;
       std::visit(
           [&]<class T>(const std::vector<T>& values) {
             arrays.push_back(
@@ -228,6 +339,7 @@ void write_samples(const SampleResult& result, const std::filesystem::path& path
         },
         layer.values);
   }
+  if (!result.cases.empty()) out.dataset("/samples/case", {result.cases.size()}, result.cases.data());
   write_facts(out, "/diagnostics", facts(result));
   write_alphabet(out, "/", result.alphabet);
   if (!result.visible_shape.empty()) out.attribute("/", "visible_shape", result.visible_shape);

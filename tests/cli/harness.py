@@ -223,13 +223,17 @@ def random_rbm(seed, n_visible, n_hidden, largest=3.0):
 
 def write_rbm(path, weights, visible_bias, hidden_bias, dtype="f4"):
     """Write a model file: only the parameters, the kind and the three root attributes. `dtype=None` keeps types."""
-    fields = {"weights": weights, "visible_bias": visible_bias, "hidden_bias": hidden_bias}
+    return write_model(path, "bernoulli-rbm", {"weights": weights, "visible_bias": visible_bias, "hidden_bias": hidden_bias}, dtype=dtype)
+
+
+def write_model(path, kind, params, alphabet=None, dtype="f4"):
+    """Write a model file of any kind, as write_rbm does; `alphabet`: the letters of its sites."""
     with h5py.File(path, "w") as file:
-        file.attrs["format"] = "tempera"
-        file.attrs["format_version"] = 1
-        file.attrs["content"] = "model"
-        file.create_group("model").attrs["kind"] = "bernoulli-rbm"
-        for name, value in fields.items():
+        file.attrs.update({"format": "tempera", "format_version": 1, "content": "model"})
+        file.create_group("model").attrs["kind"] = kind
+        if alphabet:
+            file["model"].attrs["alphabet"] = alphabet
+        for name, value in params.items():
             file[f"model/params/{name}"] = np.asarray(value, dtype)
     return path
 

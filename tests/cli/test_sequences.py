@@ -9,7 +9,7 @@ import unittest
 import h5py
 import numpy as np
 
-from harness import BAD_DATA, USAGE, CliTest, datasets, run, run_json
+from harness import BAD_DATA, USAGE, CliTest, datasets, run, run_json, write_model
 
 PROTEIN = "ACDEFGHIKLMNPQRSTVWY-"
 ALIGNED = {"one": "AC-DE", "two": "ACCDE", "three": "WC-DE", "four": "AY-DE", "five": "AC-DE"}
@@ -59,15 +59,7 @@ class Sequences(CliTest):
             return file["train/x"][:], file.attrs["alphabet"], [n.decode() for n in file["train/name"][:]], {k: v[:] for k, v in file["train"].items()}
 
     def model(self, params, alphabet=None):
-        path = self.dir / "model.h5"
-        with h5py.File(path, "w") as file:
-            file.attrs.update({"format": "tempera", "format_version": 1, "content": "model"})
-            file.create_group("model").attrs["kind"] = "potts-rbm"
-            if alphabet:
-                file["model"].attrs["alphabet"] = alphabet
-            for name, values in params.items():
-                file[f"model/params/{name}"] = values.astype(np.float32)
-        return path
+        return write_model(self.dir / "model.h5", "potts-rbm", params, alphabet)
 
     def data(self, codes, alphabet, split="test", names=None, name="data.h5"):
         path = self.dir / name
@@ -286,6 +278,68 @@ class Machines(Sequences):
         self.fails(BAD_DATA, "train", "--data", "digits", "--model", "potts-rbm", "--hidden", 3, "--out", self.dir / "r", mentions=["alphabet"])
         self.fails(BAD_DATA, "train", "--data", self.data(np.full((9, 3), 7), "XYZ", "train", name="o.h5"), "--model", "potts-rbm", "--hidden", 3, "--out",
                    self.dir / "r", mentions=["code from 0 to 2", "found 7"])
+
+    def test_couplings_against_every_sequence(self):
+        params = machine(21, sites=4, letters=4, hidden=3)
+        states = all_states(4, 4)
+        f = log_weights(params, states)
+
+        def mean(*where):
+            chosen = np.ones(len(states), bool)
+            for site, letter in where:
+                chosen &= states[:, site] == letter
+            return f[chosen].mean()
+
+        model = self.model(params, LETTERS)
+        out = self.dir / "couplings.h5"
+        run("couplings", model, "--form", "exact", "--min-separation", 1, "--out", out, "--quiet")
+        with h5py.File(out) as file:
+            found, fields = file["couplings"][:], file["fields"][:]
+            pairs = {name: values[:] for name, values in file["pairs"].items()}
+        expected = np.zeros((4, 4, 4, 4))
+        for i, k in itertools.permutations(range(4), 2):
+            for a, b in itertools.product(range(4), repeat=2):
+                expected[i, k, a, b] = mean((i, a), (k, b)) - mean((i, a)) - mean((k, b)) + mean()
+        self.assertLess(np.abs(found - expected).max(), 1e-5)
+        self.assertLess(np.abs(fields - [[mean((i, a)) - mean() for a in range(4)] for i in range(4)]).max(), 1e-5)
+        # Norms without the gap, the last letter; less what both sites have with all others.
+        norms = np.linalg.norm(expected[:, :, :3, :3], axis=(2, 3))
+        of_site = norms.sum(axis=1) / 3
+        scores = norms - np.outer(of_site, of_site) / of_site.mean()
+        ranked = sorted(itertools.combinations(range(4), 2), key=lambda p: -scores[p])
+        self.assertEqual(list(zip(pairs["first"] - 1, pairs["second"] - 1)), ranked)
+        np.testing.assert_allclose(pairs["score"], [scores[p] for p in ranked], atol=1e-5)
+        np.testing.assert_allclose(pairs["norm"], [norms[p] for p in ranked], atol=1e-5)
+        self.assertGreater(np.abs(np.linalg.norm(expected, axis=(2, 3)) - norms).max(), 1e-3)  # the gap counts for something
+
+    def test_couplings_about_data(self):
+        params = machine(22, sites=5, letters=4, hidden=3)
+        weights = params["weights"] - params["weights"].mean(axis=1, keepdims=True)
+        codes = np.random.default_rng(2).integers(0, 4, (200, 5))
+        model, data = self.model(params, LETTERS), self.data(codes, LETTERS, "train")
+        h = 1 / (1 + np.exp(-(params["hidden_bias"] + params["weights"][np.arange(5), codes].sum(axis=1))))
+        expected = np.einsum("j,iaj,kbj->ikab", (h * (1 - h)).mean(axis=0), weights, weights)
+        contacts = self.dir / "contacts.npy"
+        norms = np.linalg.norm(expected[:, :, :3, :3], axis=(2, 3))
+        np.save(contacts, norms.astype("f4"))
+        out = self.dir / "couplings.h5"
+        told = run_json("couplings", model, "--data", data, "--contacts", contacts, "--contact-distance", np.median(norms), "--min-separation", 1, "--out", out)
+        with h5py.File(out) as file:
+            found = file["couplings"][:]
+            contact, norm = file["pairs/contact"][:], file["pairs/norm"][:]
+            self.assertNotIn("fields", file)
+        for i in range(5):
+            expected[i, i] = 0
+        self.assertLess(np.abs(found - expected).max(), 1e-5)
+        np.testing.assert_array_equal(contact, norm < np.median(norms))
+        self.assertEqual(told["precision"], contact[:5].mean())
+        run("couplings", model, "--out", out, expect=USAGE)  # no data
+        run("couplings", model, "--data", data, "--contact-distance", 3, expect=USAGE)
+        np.save(contacts, norms[:4])
+        self.assertIn("5 x 5", run("couplings", model, "--data", data, "--contacts", contacts, expect=BAD_DATA).stderr)
+        table = run("couplings", model, "--form", "exact", "--min-separation", 3).stdout
+        self.assertEqual(table.splitlines()[0], "first,second,score,norm")
+        self.assertEqual(len(table.splitlines()), 4)
 
     def test_models_of_other_toolkits(self):
         params, states = machine(8), all_states()

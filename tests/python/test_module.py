@@ -178,6 +178,43 @@ class Models(ModuleTest):
                     for name, values in model.params.items():
                         np.testing.assert_array_equal(values, other.params[name])
 
+    def test_conditional_samples(self):
+        rng = np.random.default_rng(3)
+        w, b, c = rng.normal(size=(4, 3)), rng.normal(size=4), rng.normal(size=3)
+        model = tempera.Model.from_params("bernoulli-rbm", weights=w, visible_bias=b, hidden_bias=c)
+        states = np.array([[n >> i & 1 for i in range(4)] for n in range(16)])
+        states = states[states[:, 1] == 1]
+        weights = np.exp(states @ b + np.logaddexp(0, states @ w + c).sum(axis=1))
+        means = weights @ states / weights.sum()
+        for samples in (model.sample(4000, sweeps=50, clamp={1: 1}), model.sample(4000, sweeps=50, clamp="observed", data=np.array([[np.nan, 1, np.nan, np.nan]]))):
+            errors = np.abs(samples.visible.mean(axis=0) - means) / np.sqrt(np.maximum(means * (1 - means), 1e-9) / 4000)
+            self.assertLess(errors.max(), 5)
+        self.assertEqual(set(samples.cases), {0})
+        with self.assertRaises(tempera.UsageError):
+            model.sample(5, clamp={7: 1})
+        with self.assertRaises(ValueError):
+            samples.sequences()
+
+    def test_letters(self):
+        rng = np.random.default_rng(4)
+        table = self.dir / "family.fasta"
+        table.write_text("".join(f">s{n}\n{''.join(rng.choice(list('ACGU-'), 8))}\n" for n in range(60)))
+        data = tempera.load_data(table)
+        self.assertEqual(data.alphabet, "-ACGU")
+        self.assertEqual([f">s{n}\n{text}" for n, text in enumerate(data.sequences("train"))], table.read_text().strip().replace("\n>", "\0>").split("\0"))
+        model = tempera.train(data, model="potts-rbm", hidden=4, updates=60).model
+        samples = model.sample(20, clamp={3: "A|C"}, sweeps=20)
+        self.assertTrue(all(text[2] in "AC" and len(text) == 8 for text in samples.sequences()))
+        self.assertEqual(model.alphabet, data.alphabet)
+        found = model.couplings(data, contacts=np.eye(8), min_separation=2)
+        self.assertEqual((found.couplings.shape, found.fields, found.precision(5)), ((8, 8, 5, 5), None, 0))
+        exact = model.couplings(form="exact")
+        self.assertEqual(exact.fields.shape, (8, 5))
+        np.testing.assert_allclose(exact.couplings.sum(axis=2), 0, atol=1e-5)
+        model.save(self.dir / "alone.h5")
+        with self.assertRaises(tempera.UsageError):
+            tempera.load(self.dir / "alone.h5").couplings()
+
     def test_methods_side_by_side(self):
         model = tempera.train(bits(100, 12), **SMALL).model
         found = model.log_partition(method="all", betas=500, rounds=300)

@@ -122,6 +122,7 @@ struct ReadingOptions {
   std::string shape = {};  // HEIGHTxWIDTH or HEIGHTxWIDTHx3; empty: the file's
   bool transpose = false;  // rows and columns of pictures change places
   ReadingProgress told = {};
+  bool keeps_missing = false;  // missing values stay, as DataFile::missing tells
 };
 
 }  // namespace tempera

@@ -41,11 +41,14 @@ struct DataFile {
   std::vector<std::string> label_names;                   // of labels 0, 1, ... that were words; else empty
   std::vector<std::string> column_names;                  // empty where the file names none
   std::map<std::string, std::vector<std::string>> names;  // of the cases of a split, where the file has them
-  Alphabet alphabet;                                      // of codes; empty where values are no letters
-  std::vector<std::int64_t> visible_shape;                // empty where unknown
-  std::map<std::string, std::string> notes;               // source, licence, ...
-  Preprocessing preprocessing;                            // that made these cases; empty for raw ones
-  std::vector<std::string> remarks;  // what was found and done on the way, for people to read
+  /// 1 for every value of a split that is missing, and has another value of its column in its place; of
+  /// splits without any, and where missing values are not kept, nothing.
+  std::map<std::string, std::vector<std::uint8_t>> missing;
+  Alphabet alphabet;                         // of codes; empty where values are no letters
+  std::vector<std::int64_t> visible_shape;   // empty where unknown
+  std::map<std::string, std::string> notes;  // source, licence, ...
+  Preprocessing preprocessing;               // that made these cases; empty for raw ones
+  std::vector<std::string> remarks;          // what was found and done on the way, for people to read
 
   [[nodiscard]] Index columns() const { return splits.begin()->second.columns; }
   /// Throws DataError naming the splits that exist.

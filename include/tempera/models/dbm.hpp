@@ -208,6 +208,12 @@ class Dbm {
   [[nodiscard]] double reference_log_partition() const;
   [[nodiscard]] Params reference_params() const;
 
+  // --- HasLawChanges (description.cpp) ---------------------------------------------------------------
+  static std::string why_not_changed(const LawChange& change) { return why_not_bits(change); }
+  [[nodiscard]] Dbm changed(const LawChange& change) const;
+  [[nodiscard]] Params changed(const LawChange& change, const Params& theta) const;
+  [[nodiscard]] State restored(const LawChange& change, const State& x) const;
+
   // --- HasExactLogZ (exact.cpp) ---------------------------------------------------------------------
   [[nodiscard]] Index enumerated_units() const;
   [[nodiscard]] std::string why_not_enumerable() const {

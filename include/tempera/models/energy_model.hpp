@@ -43,8 +43,10 @@
 #include "tempera/models/collapsed_machine.hpp"
 #include "tempera/models/description.hpp"
 #include "tempera/models/features.hpp"
+#include "tempera/models/law_change.hpp"
 #include "tempera/models/layer_shape.hpp"
 #include "tempera/models/machine_options.hpp"
+#include "tempera/models/pair_couplings.hpp"
 
 namespace tempera {
 
@@ -343,6 +345,23 @@ concept HasRemovableLatents = HasLayers<M> && HasLatentMarginal<M> &&
   { M::with_latents(kept, x) } -> std::same_as<typename M::State>;
 };
 
+/// Laws with units held, at another temperature of all units, or a power of that of the visibles are machines
+/// of the same kind (models/law_change.hpp).
+template <class M>
+concept HasLawChanges = EnergyModel<M> &&
+    requires(const M m, const LawChange& change, const typename M::Params& theta,
+             const typename M::State& x) {
+  // Why not this one, in words, or empty.
+  { M::why_not_changed(change) } -> std::same_as<std::string>;
+  // The machine that has the law, and its parameters. A unit without couplings stands for a layer whose units
+  // are all held.
+  { m.changed(change) } -> std::same_as<M>;
+  { m.changed(change, theta) } -> std::same_as<typename M::Params>;
+  // A block of its chains as one of this machine, with the units that are held, and the first copy of
+  // latents.
+  { m.restored(change, x) } -> std::same_as<typename M::State>;
+};
+
 /// Parameters must be kept where the machine has a law.
 template <class M>
 concept HasProjection = EnergyModel<M> && requires(const M m, typename M::Params& theta, Vector& direction) {
@@ -365,6 +384,16 @@ concept HasLetters = EnergyModel<M> && std::same_as<typename M::Data, Categorica
   { m.letters() } -> std::same_as<const Letters&>;
   // Whether parameters are 0 at places that a site has no letter for.
   { m.is_settled(theta) } -> std::same_as<bool>;
+};
+
+/// Letters of sites interact through hidden units of 0 or 1.
+template <class M>
+concept HasCouplings = HasLetters<M> &&
+    requires(const M m, const typename M::Params& theta, Index unit, std::optional<double> variance) {
+  // The fields without hidden units, couplings 0; and what each hidden unit adds to both: exactly, or to
+  // couplings alone where its variance given the visibles is averaged over data (models/pair_couplings.hpp).
+  { m.couplings(theta) } -> std::same_as<PairCouplings>;
+  { m.unit_couplings(theta, unit, variance) } -> std::same_as<UnitCouplings>;
 };
 
 /// Noise may be added to cases, which are real.

@@ -215,6 +215,19 @@ class Rbm {
   /// into the hidden biases. The law stays; the energy moves by a constant. Cost: a pass over the weights.
   void fix_gauge(Params& theta) const requires V::kHasGauge { V::fix_gauge(shape_.sites, theta); }
 
+  // --- HasCouplings ------------------------------------------------------------------------------
+  /// Couplings of 0 between sites, whose fields are the biases.
+  [[nodiscard]] PairCouplings couplings(const Params& theta) const requires V::kHasGauge;
+  /// What a hidden unit adds to them; with its variance given the visibles, in the form about data.
+  [[nodiscard]] UnitCouplings unit_couplings(const Params& theta, Index unit,
+                                             std::optional<double> variance) const requires V::kHasGauge;
+
+  // --- HasLawChanges -----------------------------------------------------------------------------
+  static std::string why_not_changed(const LawChange& change) { return why_not_bits(change); }
+  [[nodiscard]] Rbm changed(const LawChange& change) const;
+  [[nodiscard]] Params changed(const LawChange& change, const Params& theta) const;
+  [[nodiscard]] State restored(const LawChange& change, const State& x) const;
+
   // --- HasLatentMarginal -------------------------------------------------------------------------
   /// c + W'v.
   void latent_logits(const Params&, const BlockCache& cache, LaneMatrix& logits) const {
@@ -295,6 +308,16 @@ class Rbm {
   /// Whether the hidden units are enumerated and collapsed onto, not the visibles.
   [[nodiscard]] bool is_hidden_smaller() const { return !V::kBinary || n_hidden() <= n_visible(); }
   [[nodiscard]] Index bits_of_visibles() const { return V::enumerated_bits(n_visible(), shape_.sites); }
+  /// Bits and hidden units that a change leaves free, of every copy (-1: a unit that stands where none is
+  /// left), and those that it holds at 1; with the sites of the former.
+  struct ChangedUnits {
+    std::vector<Index> visible;
+    std::vector<Index> hidden;
+    std::vector<Index> held_visible;
+    std::vector<Index> held_hidden;
+    Sites sites;
+  };
+  [[nodiscard]] ChangedUnits changed_units(const LawChange& change) const;
   /// Biases of the visibles on the path.
   [[nodiscard]] Eigen::VectorXd visible_bias_at(const Params& theta, double beta) const;
   /// scratch.visible_input = a + W h.

@@ -265,6 +265,12 @@ class SpikeSlab {
     draw_slabs_jointly(theta, beta, x, lanes, scratch, stream);
   }
 
+  // --- HasLawChanges (law_change.cpp) ------------------------------------------------------------------
+  static std::string why_not_changed(const LawChange& change);
+  [[nodiscard]] SpikeSlab changed(const LawChange& change) const;
+  [[nodiscard]] Params changed(const LawChange& change, const Params& theta) const;
+  [[nodiscard]] State restored(const LawChange& change, const State& x) const;
+
   // --- HasReference ------------------------------------------------------------------------------------
   void sample_reference(Index lanes, State& x, const LaneStream& stream) const;
   [[nodiscard]] double reference_log_partition() const;

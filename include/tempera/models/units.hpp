@@ -234,6 +234,8 @@ concept LatentUnits = Fielded<typename L::Params> && Fielded<typename L::State> 
   { L::kMeanField } -> std::convertible_to<bool>;
   // Whether the norm of a group's amplitudes is a code of its own.
   { L::kPools } -> std::convertible_to<bool>;
+  // Whether an input that the filters always have makes latents of the same units: needs add_input.
+  { L::kTakesInput } -> std::convertible_to<bool>;
   // Whether filters are cells of tables: needs table, and simpler latents, `Simpler`, that find filters
   // first.
   { L::kTable } -> std::convertible_to<bool>;
@@ -257,6 +259,8 @@ concept LatentUnits = Fielded<typename L::Params> && Fielded<typename L::State> 
   // Shape of a field in files, where it is more than that of the array; else empty.
   { L::file_shape(shape, n, field) } -> std::same_as<ArrayShape>;
   { L::filter_grid(shape) } -> std::same_as<FilterGrid>;
+  // That of n copies of these latents, without some that have no slabs.
+  { L::left(shape, std::size_t{}, n) } -> std::same_as<typename L::Shape>;
 
   // --- values ------------------------------------------------------------------------------------------
   // `precision`: whether they give one to the visibles.

@@ -16,6 +16,10 @@ void read_config(const std::filesystem::path& path, TrainOptions& options);
 /// does.
 DataOptions data_of_run(const std::filesystem::path& directory);
 
+/// Data with their columns as they are given, else those of a run; no data where there is neither.
+DataOptions data_or_of_run(const DataSource& data, const ColumnOptions& columns,
+                           const std::filesystem::path& run);
+
 /// Throws ConfigError where texts of options, such as names of files, are not UTF-8: a file of them could not
 /// be read back.
 void require_utf8(const TrainOptions& options);

@@ -33,6 +33,7 @@ struct ModelDescription {
   std::vector<std::int64_t> visible_shape;
   bool discrete = false;           // whether cases have probabilities, not densities
   std::vector<std::string> codes;  // what its data are encoded as
+  Alphabet alphabet;               // of letters; empty where values are none
 };
 ModelDescription describe_model(const AnyModelFile& model);
 

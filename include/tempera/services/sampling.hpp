@@ -61,6 +61,9 @@ struct SamplingOptions {
   BinarizeChoice binarize;
   ColumnOptions columns;
   std::int64_t clusters = 8;
+  std::vector<std::string> clamp;
+  double beta = 1.0;
+  std::int64_t beta_marginal = 1;
   std::string shape;  // HEIGHTxWIDTH; empty: the file's
   std::int64_t seed = 1;
   std::filesystem::path run;  // directory of the run that the model is of; empty where it is a file alone
@@ -93,6 +96,16 @@ struct SamplingOptions {
                  "clusters of the data whose occupancy by samples is reported where data are at hand; 0 for "
                  "none"},
       s.clusters...);
+    f(
+        OptionText{
+            "clamp",
+            "units that have a value: UNITS=VALUE, UNITS a column by name or number from 0, a site from 1, "
+            "or a range a-b, and of another layer hidden:UNITS; letters also as 5=A|V (one of) or 5!=C; "
+            "observed: the values that cases of --data have, so that the missing ones are drawn"},
+        s.clamp...);
+    f(OptionText{"beta", "samples of exp(-beta E), E the energy of all units"}, s.beta...);
+    f(OptionText{"beta-marginal", "samples of p(v)^N: that many copies of all hidden units"},
+      s.beta_marginal...);
     f(OptionText{"shape",
                  "HEIGHTxWIDTH of the visibles in the picture; the file's where not given, else one row"},
       s.shape...);
@@ -146,7 +159,9 @@ struct SampleResult {
   double independent = 0.0;          // samples' worth of independent ones; with a ladder alone
   std::optional<LadderReport> report;
   std::optional<ClusterReport> clusters;
-  Alphabet alphabet;  // of codes; empty where visibles are no letters
+  Alphabet alphabet;                // of codes; empty where visibles are no letters
+  Facts law;                        // what is held, and powers; empty of the machine's own
+  std::vector<std::int64_t> cases;  // whose missing values each sample has; empty where none were asked for
   std::vector<std::int64_t> visible_shape;
   Preprocessing preprocessing;
   std::int64_t seed = 0;

@@ -95,6 +95,58 @@ std::vector<ShapeAttribute> Dbm::shape_attributes() const {
   return all;
 }
 
+namespace {
+
+/// Units of a layer that a change leaves, of all copies.
+std::vector<Index> units_left(const LawChange& change, std::size_t layer, Index n) {
+  return repeated(change.held_of(layer).left(n), layer == 0 ? 1 : change.copies);
+}
+
+}  // namespace
+
+Dbm Dbm::changed(const LawChange& change) const {
+  Shape shape;
+  for (std::size_t k = 0; k < layers(); ++k)
+    shape.sizes.push_back(static_cast<Index>(units_left(change, k, size(k)).size()));
+  return {std::move(shape), {selected(reference_.bias_0, units_left(change, 0, size(0)))}};
+}
+
+Dbm::Params Dbm::changed(const LawChange& change, const Params& theta) const {
+  const auto beta = static_cast<float>(change.beta);
+  Params to;
+  for (std::size_t k = 0; k < layers(); ++k) {
+    const std::vector<Index> units = units_left(change, k, size(k));
+    Vector bias = (k == 0 ? static_cast<float>(change.copies) : 1.0F) * theta.bias[k];
+    if (k > 0) {
+      for (const Index i : change.held_of(k - 1).ones()) bias += theta.weights[k - 1].row(i).transpose();
+    }
+    if (k + 1 < layers()) {
+      for (const Index j : change.held_of(k + 1).ones()) bias += theta.weights[k].col(j);
+      Matrix weights = beta * selected(theta.weights[k], units, units_left(change, k + 1, size(k + 1)));
+      // A copy is connected with itself.
+      const Index rows = weights.rows() / change.copies;
+      const Index columns = weights.cols() / change.copies;
+      for (Index a = 0; k > 0 && a < change.copies; ++a) {
+        for (Index b = 0; b < change.copies; ++b) {
+          if (a != b) weights.block(a * rows, b * columns, rows, columns).setZero();
+        }
+      }
+      to.weights[k] = std::move(weights);
+    }
+    to.bias[k] = beta * selected(bias, units);
+  }
+  return to;
+}
+
+Dbm::State Dbm::restored(const LawChange& change, const State& x) const {
+  State to;
+  for (std::size_t k = 0; k < layers(); ++k) {
+    const HeldUnits& held = change.held_of(k);
+    to.layers[k] = tempera::restored(x.layers[k], held.left(size(k)), held.ones(), size(k));
+  }
+  return to;
+}
+
 std::vector<Code> Dbm::codes() const {
   std::vector<Code> all;
   for (std::size_t k = 1; k < layers(); ++k) all.push_back({std::string(kLayerNames[k]), size(k)});

@@ -115,4 +115,12 @@ Vector smoothed_logits(const Eigen::VectorXd& means, double n_cases) {
   return logits;
 }
 
+std::vector<Index> BinaryVisibles::free_units(const LawChange& change, Index n, const Sites&) {
+  return change.held_of(0).left(n);
+}
+
+std::vector<Index> BinaryVisibles::held_units(const LawChange& change, const Sites&) {
+  return change.held_of(0).ones();
+}
+
 }  // namespace tempera

@@ -39,6 +39,21 @@ ArrayShape PooledSpikes::file_shape(const Shape& s, Index n_visible, std::string
   return {};
 }
 
+void PooledSpikes::add_input(const Shape& s, const Eigen::VectorXd& input, const Eigen::VectorXd& quadratic,
+                             Params& p) {
+  for (Index i = 0; i < s.n_spikes; ++i) {
+    double bias = -quadratic[i];
+    for (Index k = 0; k < s.n_slabs; ++k) {
+      const double x = input[i * s.n_slabs + k];
+      const auto mean = static_cast<double>(p.slab_mean(i, k));
+      const auto precision = static_cast<double>(p.slab_precision(i, k));
+      bias += x * (mean + 0.5 * x / precision);
+      p.slab_mean(i, k) = static_cast<float>(mean + x / precision);
+    }
+    p.spike_bias[i] += static_cast<float>(bias);
+  }
+}
+
 FilterGrid PooledSpikes::filter_grid(const Shape& s) {
   if (s.n_slabs == 1) return {};
   const double rows = std::ceil(std::sqrt(static_cast<double>(s.n_spikes) / static_cast<double>(s.n_slabs)));

@@ -79,6 +79,45 @@ PottsVisibles::Reference PottsVisibles::fit_reference(const CategoricalData& dat
   return reference;
 }
 
+namespace {
+
+/// Letters that a site may take.
+std::vector<Index> letters_left(const LawChange& change, const Letters& letters, Index site) {
+  const auto s = static_cast<std::size_t>(site);
+  return s < change.letters.size() && !change.letters[s].empty() ? change.letters[s]
+                                                                 : all_units(letters.of(site));
+}
+
+}  // namespace
+
+Letters PottsVisibles::free_sites(const LawChange& change, const Letters& letters) {
+  std::vector<std::int64_t> numbers;
+  for (const Index s : change.held_of(0).others(letters.sites()))
+    numbers.push_back(static_cast<std::int64_t>(letters_left(change, letters, s).size()));
+  if (numbers.empty()) numbers.push_back(1);
+  return Letters(std::move(numbers));
+}
+
+std::vector<Index> PottsVisibles::free_units(const LawChange& change, Index, const Letters& letters) {
+  const Letters left = free_sites(change, letters);
+  std::vector<Index> units(static_cast<std::size_t>(left.places()), -1);
+  Index first = 0;
+  for (const Index s : change.held_of(0).others(letters.sites())) {
+    for (Index place = first; const Index a : letters_left(change, letters, s))
+      units[static_cast<std::size_t>(place++)] = s * letters.most() + a;
+    first += left.most();
+  }
+  return units;
+}
+
+std::vector<Index> PottsVisibles::held_units(const LawChange& change, const Letters& letters) {
+  const HeldUnits& held = change.held_of(0);
+  std::vector<Index> units;
+  for (std::size_t k = 0; k < held.units.size(); ++k)
+    units.push_back(held.units[k] * letters.most() + static_cast<Index>(held.values[k]));
+  return units;
+}
+
 Index PottsVisibles::enumerated_bits(Index, const Letters& letters) {
   double bits = 0.0;
   for (Index s = 0; s < letters.sites(); ++s) bits += std::log2(static_cast<double>(letters.of(s)));

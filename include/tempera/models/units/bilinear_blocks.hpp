@@ -59,6 +59,7 @@ struct BilinearBlocks {
   static constexpr bool kEnumerable = true;
   static constexpr bool kMeanField = true;
   static constexpr bool kPools = false;
+  static constexpr bool kTakesInput = false;
   static constexpr bool kTable = true;
   static constexpr FeatureSet kFeatures = {Feature::kInitialSpikeBias, Feature::kBlocks, Feature::kGate,
                                            Feature::kStagedStart, Feature::kMeanField};
@@ -79,6 +80,9 @@ struct BilinearBlocks {
   }
   static ArrayShape file_shape(const Shape& s, Index n_visible, std::string_view field);
   static FilterGrid filter_grid(const Shape& s) { return {s.n_g * s.n_h, s.n_h, true}; }
+  static Shape left(const Shape& s, std::size_t, Index copies) {
+    return {copies * s.n_blocks, s.n_g, s.n_h, s.gated};
+  }
   static FilterTable table(const Shape& s) { return {s.n_blocks, s.n_g, s.n_h}; }
 
   static Params zero_params(const Shape& s, Index n_visible, bool precision);

@@ -70,6 +70,9 @@ struct BinaryVisibles {
   static constexpr bool kHasGauge = false;
   static constexpr double kLearningRate = 0.3;
   static Index sites(Index n, const Sites&) { return n; }
+  static Sites free_sites(const LawChange&, const Sites&) { return {}; }
+  static std::vector<Index> free_units(const LawChange& change, Index n, const Sites&);
+  static std::vector<Index> held_units(const LawChange& change, const Sites&);
   static UnitRange units_of(UnitRange sites, const Sites&) { return sites; }
   static Index sites_of_part(const Sites&) { return kProductUnits; }
   static Index bits_of_draws(Index n, const Sites&) { return n; }

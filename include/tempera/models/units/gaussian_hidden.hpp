@@ -43,6 +43,7 @@ struct GaussianHidden {
   static constexpr bool kEnumerable = false;
   static constexpr bool kMeanField = false;
   static constexpr bool kPools = false;
+  static constexpr bool kTakesInput = true;
   static constexpr bool kTable = false;
   static constexpr FeatureSet kFeatures = {};
   static constexpr std::string_view kAxes = "n_hidden";
@@ -60,6 +61,12 @@ struct GaussianHidden {
   }
   static ArrayShape file_shape(const Shape&, Index, std::string_view) { return {}; }
   static FilterGrid filter_grid(const Shape&) { return {}; }
+  static Shape left(const Shape& s, std::size_t held, Index copies) {
+    return {copies * std::max<Index>(1, s.n_hidden - static_cast<Index>(held))};
+  }
+  static void add_input(const Shape&, const Eigen::VectorXd& input, const Eigen::VectorXd&, Params& p) {
+    p.hidden_bias += input.cast<float>();
+  }
 
   static Params zero_params(const Shape& s, Index, bool) { return {Vector::Zero(s.n_hidden)}; }
   static State new_state(const Shape& s) { return {LaneMatrix::Zero(s.n_hidden, kLanes)}; }

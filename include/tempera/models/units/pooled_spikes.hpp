@@ -46,6 +46,7 @@ struct PooledSpikes {
   static constexpr bool kEnumerable = true;
   static constexpr bool kMeanField = false;
   static constexpr bool kPools = true;
+  static constexpr bool kTakesInput = true;
   static constexpr bool kTable = false;
   static constexpr FeatureSet kFeatures = {Feature::kInitialSpikeBias, Feature::kSlabs};
   static constexpr std::string_view kAxes = "n_spikes, n_slabs";
@@ -64,6 +65,9 @@ struct PooledSpikes {
   static ArrayShape file_shape(const Shape& s, Index n_visible, std::string_view field);
   /// Filters of one spike side by side.
   static FilterGrid filter_grid(const Shape& s);
+  static Shape left(const Shape& s, std::size_t, Index copies) { return {copies * s.n_spikes, s.n_slabs}; }
+  static void add_input(const Shape& s, const Eigen::VectorXd& input, const Eigen::VectorXd& quadratic,
+                        Params& p);
 
   static Params zero_params(const Shape& s, Index n_visible, bool precision);
   static State new_state(const Shape& s);

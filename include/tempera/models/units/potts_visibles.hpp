@@ -40,6 +40,11 @@ struct PottsVisibles {
   static Reference fit_reference(const CategoricalData& data);
 
   static Index sites(Index, const Letters& letters) { return letters.sites(); }
+  /// Sites that a change of the law leaves free, with the letters that it leaves them; their bits (-1: a
+  /// place without a letter); and the bits that it holds at 1.
+  static Letters free_sites(const LawChange& change, const Letters& letters);
+  static std::vector<Index> free_units(const LawChange& change, Index n, const Letters& letters);
+  static std::vector<Index> held_units(const LawChange& change, const Letters& letters);
   /// Bits of some sites.
   static UnitRange units_of(UnitRange sites, const Letters& letters) {
     return {sites.first * letters.most(), sites.last * letters.most()};
