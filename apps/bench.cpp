@@ -108,14 +108,19 @@ class Bench {
         yardstick_(yardstick_for(instruction_set())) {}
 
   void run(Json& rows) {
-    for (const Shape& shape : kShapes) run_shape(shape, rows);
+    for (const Shape& shape : kShapes) {
+      run_shape(BernoulliRbm({shape.n_visible, shape.n_hidden}, {Vector::Constant(shape.n_visible, -1.5F)}),
+                shape.chains, rows);
+    }
+    letters(rows);
     spike_slab(rows);
     exact(rows);
   }
 
  private:
+  /// `flips`: units, or letters of sites, that are drawn for each chain; 0 where none are.
   void add(Json& rows, const std::string& what, const Shape& shape, const Measured& m,
-           const std::string& yardstick) {
+           const std::string& yardstick, Index flips = 0) {
     rows.push_back({{"row", what},
                     {"n_visible", shape.n_visible},
                     {"n_hidden", shape.n_hidden},
@@ -125,6 +130,12 @@ class Bench {
                     {"yardstick", yardstick},
                     {"yardstick_milliseconds", 1e3 * m.yardstick},
                     {"ratio", m.ratio}});
+    if (flips > 0) {
+      const auto chains = static_cast<double>(shape.chains);
+      const auto edges = 2.0 * static_cast<double>(shape.n_visible) * static_cast<double>(shape.n_hidden);
+      rows.back()["edges_per_second"] = edges * chains / m.seconds;
+      rows.back()["flips_per_second"] = static_cast<double>(flips) * chains / m.seconds;
+    }
     listener_.note(format("%-14s %4lld x %4lld  %5llu chains  %d threads  %10.3f ms   %.3f of %s",
                           what.c_str(), static_cast<long long>(shape.n_visible),
                           static_cast<long long>(shape.n_hidden),
@@ -165,12 +176,18 @@ class Bench {
               up->run();
               down->run();
             }),
-        "2 sgemm");
+        "2 sgemm", shape.n_visible + 2 * shape.n_hidden);
   }
 
-  void run_shape(const Shape& shape, Json& rows) {
-    const BernoulliRbm model({shape.n_visible, shape.n_hidden}, {Vector::Constant(shape.n_visible, -1.5F)});
-    const BernoulliRbm::Params theta = model.initial_params(StreamFactory{1}, random_weights(0.05));
+  /// An alignment of 112 sites with 21 letters.
+  void letters(Json& rows) {
+    run_shape(with_standard_reference<PottsRbm>({112 * 21, 1000, alike_letters(112, 21)}), 1024, rows);
+  }
+
+  template <class M>
+  void run_shape(const M& model, std::uint64_t chains, Json& rows) {
+    const Shape shape{model.n_visible(), model.n_hidden(), chains};
+    const typename M::Params theta = model.initial_params(StreamFactory{1}, random_weights(0.05));
     const auto n = static_cast<long>(shape.chains);
     const auto up = yardstick_.product(shape.n_hidden, shape.n_visible, n, true);
     const auto down = yardstick_.product(shape.n_visible, shape.n_hidden, n, false);
@@ -181,19 +198,19 @@ class Bench {
     };
 
     const Engine engine{model, StreamFactory{1}, executor_};
-    Population<BernoulliRbm> population(reference_chains(engine, shape.chains, Purpose::kSampling));
+    Population<M> population(reference_chains(engine, shape.chains, Purpose::kSampling));
     population.fit(engine);
     if (wanted("sweep")) {
       add(rows, "sweep", shape,
           measure(
               options_.seconds, [&] { advance(engine, theta, 1, Purpose::kSampling, population); },
               two_products),
-          "2 sgemm");
+          "2 sgemm", model.stage_units(0) + model.stage_units(1));
     }
     if (wanted("gradient")) {
       advance(engine, theta, 1, Purpose::kSampling, population);
       mean_latents(engine, theta, population.chains.blocks, population.caches);
-      BernoulliRbm::Params sums = model.zero_params();
+      typename M::Params sums = model.zero_params();
       const PerChain<float> weights = mean_weights(shape.chains);
       add(rows, "gradient", shape,
           measure(
@@ -201,13 +218,15 @@ class Bench {
               [&] { outer->run(); }),
           "1 sgemm");
     }
-    if (wanted("update"))
-      update(shape, model, rows, [&] {
-        two_products();
-        up->run();
-        outer->run();
-        outer->run();
-      });
+    if constexpr (std::same_as<M, BernoulliRbm>) {
+      if (wanted("update"))
+        update(shape, model, rows, [&] {
+          two_products();
+          up->run();
+          outer->run();
+          outer->run();
+        });
+    }
     if (wanted("ais")) {
       constexpr Index kSteps = 5;
       const auto betas = published_betas(kSteps + 1);
@@ -343,6 +362,9 @@ int run(const Options& options) {
                    static_cast<long long>(row["chains"]), static_cast<int>(row["threads"]),
                    static_cast<double>(row["milliseconds"]), static_cast<double>(row["ratio"]),
                    row["yardstick"].get<std::string>().c_str());
+    if (row.contains("flips_per_second"))
+      text += format(", %.1f G edges/s, %.3f G flips/s", 1e-9 * static_cast<double>(row["edges_per_second"]),
+                     1e-9 * static_cast<double>(row["flips_per_second"]));
   }
   print_result(options.common, json, text);
   return 0;

@@ -141,6 +141,44 @@ void AddOuter(const WeightedBlock* blocks, std::size_t n_blocks, std::size_t n_r
   }
 }
 
+void LetterInput(const float* weights, std::ptrdiff_t stride, const float* bias, std::size_t n_columns,
+                 const LetterPanel& panel, float* const* out, float* /*scratch*/) {
+  for (std::size_t b = 0; b < panel.n_blocks; ++b) {
+    for (std::size_t c = 0; c < kLanes; ++c) {
+      const std::uint32_t* const rows = panel.rows + (b * kLanes + c) * panel.n_sites;
+      for (std::size_t j = 0; j < n_columns; ++j) {
+        float sum = bias[j];
+        for (std::size_t s = 0; s < panel.n_sites; ++s)
+          sum += rows[s] < panel.n_places
+                     ? weights[static_cast<std::ptrdiff_t>(rows[s]) * stride + static_cast<std::ptrdiff_t>(j)]
+                     : 0.0F;
+        out[b][j * kLanes + c] = sum;
+      }
+    }
+  }
+}
+
+void WeighColumns(const WeightedBlock& block, std::size_t first_column, std::size_t n_columns, float* out) {
+  std::fill_n(out, kLanes * kLetterColumns, 0.0F);
+  for (std::size_t c = 0; c < block.lanes; ++c) {
+    for (std::size_t j = 0; j < n_columns; ++j)
+      out[c * kLetterColumns + j] = block.weight[c] * block.columns[(first_column + j) * kLanes + c];
+  }
+}
+
+void LetterSums(const float* weighed, const std::uint64_t* bits, std::size_t n_places, std::uint64_t counted,
+                float* sums) {
+  for (std::size_t i = 0; i < n_places; ++i) {
+    for (std::size_t j = 0; j < kLetterColumns; ++j) {
+      float sum = 0;
+      for (std::size_t c = 0; c < kLanes; ++c) {
+        if (((bits[i] & counted) >> c & 1) != 0) sum += weighed[c * kLetterColumns + j];
+      }
+      sums[i * kLetterColumns + j] = sum;
+    }
+  }
+}
+
 void AddBits(const std::uint64_t* units, std::size_t n_units, const float* weight, float* sums) {
   for (std::size_t i = 0; i < n_units; ++i) {
     float sum = 0;

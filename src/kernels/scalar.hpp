@@ -13,6 +13,11 @@ void LookUp(const LookupOperand& w, std::size_t n_out, const LookupPanel& panel,
 void AddOuter(const WeightedBlock* blocks, std::size_t n_blocks, std::size_t n_rows, std::size_t first_column,
               std::size_t n_columns, bool fresh, float* sums, std::ptrdiff_t stride, float* scratch,
               float* levels);
+void LetterInput(const float* weights, std::ptrdiff_t stride, const float* bias, std::size_t n_columns,
+                 const LetterPanel& panel, float* const* out, float* scratch);
+void WeighColumns(const WeightedBlock& block, std::size_t first_column, std::size_t n_columns, float* out);
+void LetterSums(const float* weighed, const std::uint64_t* bits, std::size_t n_places, std::uint64_t counted,
+                float* sums);
 void AddBits(const std::uint64_t* units, std::size_t n_units, const float* weight, float* sums);
 void AddDots(const std::uint64_t* units, const float* coefficient, std::size_t n_units, std::size_t lanes,
              double* out);

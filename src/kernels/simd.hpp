@@ -77,6 +77,35 @@ void add_outer(const WeightedBlock* blocks, std::size_t n_blocks, std::size_t n_
                std::size_t first_column, std::size_t n_columns, bool fresh, float* sums,
                std::ptrdiff_t stride, float* scratch, float* levels);
 
+/// Columns that the kernels of letters do at a time.
+inline constexpr std::size_t kLetterColumns = 32;
+/// Floats of scratch that letter_input needs.
+constexpr std::size_t letter_scratch_floats(std::size_t n_places) {
+  return (n_places + 1 + kLanes + 1) * kLetterColumns;
+}
+
+/// rows[(b * 64 + c) * n_sites + s]: the row of weights that site s of chain c of block b takes; n_places
+/// where it takes none.
+struct LetterPanel {
+  const std::uint32_t* rows;
+  std::size_t n_sites;
+  std::size_t n_places;
+  std::size_t n_blocks;
+};
+
+/// out_b(j, c) = bias[j] + sum_s weights[row(s, c) * stride + j], the sites in order.
+void letter_input(const float* weights, std::ptrdiff_t stride, const float* bias, std::size_t n_columns,
+                  const LetterPanel& panel, float* const* out, float* scratch);
+
+/// out[c * 32 + j] = weight[c] columns(first_column + j, c) for j < n_columns <= 32, else 0; lanes from
+/// block.lanes on do not count.
+void weigh_columns(const WeightedBlock& block, std::size_t first_column, std::size_t n_columns, float* out);
+
+/// sums[i * 32 + j] = the sum of weighed[c * 32 + j] over the lanes whose bit of bits[i] & counted is 1, in
+/// order.
+void letter_sums(const float* weighed, const std::uint64_t* bits, std::size_t n_places, std::uint64_t counted,
+                 float* sums);
+
 /// sums[i] += sum_c weight[c] units[i].c.
 void add_bits(const std::uint64_t* units, std::size_t n_units, const float* weight, float* sums);
 

@@ -16,13 +16,13 @@
 namespace tempera {
 namespace {
 
-/// Packs one layer of every block of a panel.
+/// One layer of every block of a panel.
 template <class M>
-void pack_layer(const Panel<M>& panel, BitLayer M::State::*layer, PackedPanel& packed) {
+std::array<BitBlock, kMaxPanel> blocks_of(const Panel<M>& panel, BitLayer M::State::*layer) {
   std::array<BitBlock, kMaxPanel> blocks;
   for (std::size_t b = 0; b < panel.states.size(); ++b)
     blocks[b] = {panel.states[b].*layer, panel.caches[b].lanes};
-  pack({blocks.data(), panel.states.size()}, packed);
+  return blocks;
 }
 
 /// Rows `first` ... of one matrix per block.
@@ -113,7 +113,7 @@ template <class V>
 void Rbm<V>::resample(Index stage, UnitRange units, const Params& theta, const Panel<Rbm>& panel,
                       Scratch& scratch, const LaneStream& stream) const {
   if (stage == 0) {
-    pack_layer(panel, &State::hidden, scratch.packed);
+    pack({blocks_of(panel, &State::hidden).data(), panel.states.size()}, scratch.packed);
     const Index sites = V::sites_of_part(shape_.sites);
     const Index most = V::units_of({0, sites}, shape_.sites).size();
     if (scratch.input.rows() < most * panel.blocks()) scratch.input.resize(most * panel.blocks(), kLanes);
@@ -130,24 +130,32 @@ void Rbm<V>::resample(Index stage, UnitRange units, const Params& theta, const P
       }
     }
   } else {
-    pack_layer(panel, &State::visible, scratch.packed);
-    for_each_part(units, [&](UnitRange part) {
+    pack_visibles(panel, scratch);
+    for (Index first = units.first; first < units.last; first += V::kHiddenUnits) {
+      const UnitRange part{first, std::min(units.last, first + V::kHiddenUnits)};
       const auto inputs = hidden_inputs(panel, part.first);
-      input_from_rows(theta.weights, scratch.packed, part, theta.hidden_bias, inputs, scratch.products);
+      V::hidden_input(theta.weights, scratch.packed_visibles, part, theta.hidden_bias, inputs,
+                      scratch.products);
       for (std::size_t b = 0; b < panel.states.size(); ++b) {
         sample_units(inputs[b], part, panel.betas[b], {}, panel.caches[b].lanes,
                      stream.block(static_cast<Index>(b)), hidden_site(), panel.states[b].hidden);
       }
-    });
+    }
   }
 }
 
 template <class V>
 void Rbm<V>::latent_input(UnitRange units, const Params& theta, const Panel<Rbm>& panel,
                           Scratch& scratch) const {
-  pack_layer(panel, &State::visible, scratch.packed);
-  input_from_rows(theta.weights, scratch.packed, units, theta.hidden_bias, hidden_inputs(panel, units.first),
-                  scratch.products);
+  pack_visibles(panel, scratch);
+  V::hidden_input(theta.weights, scratch.packed_visibles, units, theta.hidden_bias,
+                  hidden_inputs(panel, units.first), scratch.products);
+}
+
+template <class V>
+void Rbm<V>::pack_visibles(const Panel<Rbm>& panel, Scratch& scratch) const {
+  V::pack({blocks_of(panel, &State::visible).data(), panel.states.size()}, shape_.sites,
+          scratch.packed_visibles);
 }
 
 template <class V>
@@ -217,7 +225,7 @@ void Rbm<V>::accumulate(const Params&, std::span<const State> states, std::span<
     scratch.blocks.push_back({states[b].visible.data(), caches[b].hidden_mean.data(), weights[b].data(),
                               static_cast<std::size_t>(caches[b].lanes)});
   }
-  add_products(scratch.blocks, hidden, mode, sums.weights, scratch.products);
+  V::add_products(scratch.blocks, hidden, mode, sums.weights, scratch.products);
   const auto n_blocks = static_cast<Index>(states.size());
   const auto add = [](Vector& into, const Vector& from) { into += from; };
   const auto put = [mode](auto&& sum, const Vector& value) {

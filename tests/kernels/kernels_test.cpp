@@ -9,6 +9,7 @@
 #include "tempera/core/sum_tree.hpp"
 #include "tempera/kernels/bits.hpp"
 #include "tempera/kernels/dispatch.hpp"
+#include "tempera/kernels/letters.hpp"
 #include "tempera/kernels/products.hpp"
 #include "tempera/kernels/sampling.hpp"
 
@@ -88,6 +89,83 @@ Blocks random_blocks(Index n, std::size_t count, Index last, std::uint32_t chain
   for (std::size_t b = 0; b < count; ++b)
     blocks.bits.push_back({blocks.layers[b], b + 1 == count ? last : kLanes});
   return blocks;
+}
+
+/// One letter of every site and chain, but none in some: the last letter of a site is never taken.
+BitLayer random_letters(Index sites, Index most, std::uint32_t chain) {
+  StreamEngine engine = StreamFactory{7}.engine(Purpose::kDataSet, 98, chain);
+  BitLayer layer(static_cast<std::size_t>(sites * most));
+  for (Index s = 0; s < sites; ++s) {
+    for (Index c = 0; c < kLanes; ++c) {
+      const auto letter =
+          static_cast<Index>(engine() % static_cast<std::uint32_t>(std::max<Index>(1, most - 1)));
+      if (engine() % 11 != 0) layer[static_cast<std::size_t>(s * most + letter)] |= Word{1} << c;
+    }
+  }
+  return layer;
+}
+
+/// Sums in order, in float: the same bits on every instruction set, in parts or not.
+TEST_P(Kernels, LettersAddRowsOfWeights) {
+  for (const auto& [sites, most, m] :
+       {std::tuple<Index, Index, Index>{1, 2, 1}, {3, 5, 9}, {7, 21, 33}, {40, 4, 70}, {2, 256, 64}}) {
+    for (const auto& [count, last] :
+         {std::pair<std::size_t, Index>{1, 64}, {1, 1}, {2, 37}, {5, 17}, {16, 64}}) {
+      std::srand(2);
+      const Index n = sites * most;
+      const Matrix weights = Matrix::Random(n, m);
+      const Vector bias = Vector::Random(m);
+      Blocks blocks;
+      std::vector<LaneMatrix> columns;
+      std::vector<LaneFloats> of_chain(count);
+      for (std::size_t b = 0; b < count; ++b) {
+        blocks.layers.push_back(random_letters(sites, most, static_cast<std::uint32_t>(b)));
+        columns.push_back(LaneMatrix::Random(m, kLanes));
+        for (float& w : of_chain[b]) w = static_cast<float>(std::rand() % 7);
+      }
+      std::vector<WeightedBlock> weighted;
+      for (std::size_t b = 0; b < count; ++b) {
+        blocks.bits.push_back({blocks.layers[b], b + 1 == count ? last : kLanes});
+        weighted.push_back({blocks.layers[b].data(), columns[b].data(), of_chain[b].data(),
+                            static_cast<std::size_t>(blocks.bits[b].lanes)});
+      }
+      ProductScratch scratch;
+      PackedLetters packed;
+      pack_letters(blocks.bits, most, packed);
+      std::vector<LaneMatrix> found(count, LaneMatrix::Constant(m, kLanes, NAN));
+      Matrix sums = Matrix::Constant(n, m, 0.25F);
+      const Index middle = m / 2 / kUnitAlignment * kUnitAlignment;
+      for (const UnitRange part : {UnitRange{0, middle}, UnitRange{middle, m}}) {
+        if (part.size() == 0) continue;
+        std::vector<float*> out;
+        for (std::size_t b = 0; b < count; ++b) out.push_back(found[b].row(part.first).data());
+        input_from_letters(weights, packed, part, bias, out, scratch);
+        add_letter_products(weighted, part, Sums::kAdd, sums, scratch);
+      }
+      Matrix alone = Matrix::Constant(n, m, NAN);
+      add_letter_products(weighted, {0, m}, Sums::kSet, alone, scratch);
+      std::vector<Matrix> of_block;
+      for (std::size_t b = 0; b < count; ++b) {
+        Matrix& own = of_block.emplace_back(Matrix::Zero(n, m));
+        for (Index j = 0; j < m; ++j) {
+          for (Index c = 0; c < kLanes; ++c) {
+            float sum = bias[j];
+            for (Index i = 0; i < n; ++i) {
+              if (c >= blocks.bits[b].lanes || bit(blocks.layers[b], i, c) == 0.0F) continue;
+              sum += weights(i, j);
+              own(i, j) += of_chain[b][static_cast<std::size_t>(c)] * columns[b](j, c);
+            }
+            ASSERT_EQ(found[b](j, c), sum) << sites << " sites, block " << b << ", chain " << c;
+          }
+        }
+      }
+      const Matrix expected = sum_tree(
+          static_cast<Index>(count), [&](Index b) { return of_block[static_cast<std::size_t>(b)]; },
+          [](Matrix& into, const Matrix& from) { into += from; });
+      ASSERT_EQ(alone, expected) << sites << " sites, " << count << " blocks";
+      ASSERT_EQ(sums, (expected.array() + 0.25F).matrix());
+    }
+  }
 }
 
 TEST_P(Kernels, InputsEqualScalarSums) {

@@ -200,7 +200,9 @@ TYPED_TEST(EveryModel, LatentsAreDrawnFromTheirLawGivenTheVisibles) {
   using S = Specimen<TypeParam>;
   const TypeParam model = S::model();
   const auto theta = S::params(1.0, 13);
-  const Point p = S::kNumbered ? point_of(11, S::cases()[0].size()) : S::cases()[1];
+  // Letters: each site has one.
+  const bool any_bits = S::kNumbered && !HasLetters<TypeParam>;
+  const Point p = any_bits ? point_of(11, S::cases()[0].size()) : S::cases()[1];
   constexpr unsigned kBlocks = 400;
   const float beta = 0.7F;
   std::vector<double> counts(S::kStates);

@@ -94,7 +94,8 @@ class Rbm {
 
   /// Memory of one task; grows on first use.
   struct Scratch {
-    PackedPanel packed;
+    PackedPanel packed;  // hidden units
+    typename V::Packed packed_visibles;
     ProductScratch products;
     LaneMatrix input;
     LaneMatrix visible_input;
@@ -163,12 +164,12 @@ class Rbm {
 
   // --- MachineStatistics and HasLayers -----------------------------------------------------------
   /// Adds (or puts in place) sum_c weight[c] (v_c hbar_c', v_c, hbar_c), hbar = cache.hidden_mean, over the
-  /// chains of all blocks, along the fixed tree over blocks. A slice is kProductColumns hidden units; slice 0
+  /// chains of all blocks, along the fixed tree over blocks. A slice is V::kSliceUnits hidden units; slice 0
   /// also holds the visible biases.
   void accumulate(const Params& theta, std::span<const State> states, std::span<const BlockCache> caches,
                   std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
                   Params& sums) const;
-  [[nodiscard]] Index slices() const { return (n_hidden() + kProductColumns - 1) / kProductColumns; }
+  [[nodiscard]] Index slices() const { return (n_hidden() + V::kSliceUnits - 1) / V::kSliceUnits; }
   /// means.hidden = sums.hidden_bias for the hidden units of a slice.
   void note_means(Index slice, const Params& sums, Offsets& means) const;
   /// cache.hidden_mean = the hidden units of x.
@@ -303,7 +304,7 @@ class Rbm {
   /// The units of the smaller layer at beta, with the other one summed out.
   [[nodiscard]] std::unique_ptr<CollapsedLayers> smaller_side(const Params& theta, double beta) const;
   [[nodiscard]] UnitRange slice_units(Index slice) const {
-    return {slice * kProductColumns, std::min(n_hidden(), (slice + 1) * kProductColumns)};
+    return {slice * V::kSliceUnits, std::min(n_hidden(), (slice + 1) * V::kSliceUnits)};
   }
   /// Whether the hidden units are enumerated and collapsed onto, not the visibles.
   [[nodiscard]] bool is_hidden_smaller() const { return !V::kBinary || n_hidden() <= n_visible(); }
@@ -322,6 +323,7 @@ class Rbm {
   [[nodiscard]] Eigen::VectorXd visible_bias_at(const Params& theta, double beta) const;
   /// scratch.visible_input = a + W h.
   void visible_input(const Params& theta, const BitBlock& hidden, Scratch& scratch) const;
+  void pack_visibles(const Panel<Rbm>& panel, Scratch& scratch) const;
   [[nodiscard]] std::uint32_t hidden_site() const;
   [[nodiscard]] std::uint32_t redraw_site() const;
 

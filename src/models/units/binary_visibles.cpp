@@ -33,7 +33,7 @@ void BinaryVisibles::filter_input(const Matrix& weights, const BitLayer& v, Inde
                                   UnitScratch& scratch, LaneMatrix& input) {
   if (scratch.no_bias.size() != weights.cols()) scratch.no_bias = Vector::Zero(weights.cols());
   const BitBlock bits{v, lanes};
-  pack({&bits, 1}, scratch.packed);
+  tempera::pack({&bits, 1}, scratch.packed);
   for_each_part(filters, [&](UnitRange part) {
     float* const row = input.row(part.first).data();
     input_from_rows(weights, scratch.packed, part, scratch.no_bias, {&row, 1}, scratch.products);

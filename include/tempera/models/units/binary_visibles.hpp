@@ -3,6 +3,7 @@
 // Formulas: docs/mathematics/spike-and-slab.md 5.4.
 #pragma once
 
+#include "tempera/kernels/products.hpp"
 #include "tempera/models/units.hpp"
 
 namespace tempera {
@@ -69,6 +70,21 @@ struct BinaryVisibles {
   static constexpr bool kBinary = true;
   static constexpr bool kHasGauge = false;
   static constexpr double kLearningRate = 0.3;
+  using Packed = PackedPanel;
+  /// Hidden units that one task does at a time, and those of a slice of statistics.
+  static constexpr Index kHiddenUnits = kProductUnits;
+  static constexpr Index kSliceUnits = kProductColumns;
+  static void pack(std::span<const BitBlock> blocks, const Sites&, Packed& packed) {
+    tempera::pack(blocks, packed);
+  }
+  static void hidden_input(const Matrix& weights, const Packed& packed, UnitRange hidden, const Vector& bias,
+                           std::span<float* const> out, ProductScratch& scratch) {
+    input_from_rows(weights, packed, hidden, bias, out, scratch);
+  }
+  static void add_products(std::span<const WeightedBlock> blocks, UnitRange hidden, Sums mode, Matrix& sums,
+                           ProductScratch& scratch) {
+    tempera::add_products(blocks, hidden, mode, sums, scratch);
+  }
   static Index sites(Index n, const Sites&) { return n; }
   static Sites free_sites(const LawChange&, const Sites&) { return {}; }
   static std::vector<Index> free_units(const LawChange& change, Index n, const Sites&);

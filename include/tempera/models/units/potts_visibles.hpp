@@ -8,6 +8,7 @@
 #pragma once
 
 #include "tempera/core/letters.hpp"
+#include "tempera/kernels/letters.hpp"
 #include "tempera/models/units.hpp"
 
 namespace tempera {
@@ -39,6 +40,20 @@ struct PottsVisibles {
   /// letters are equally likely.
   static Reference fit_reference(const CategoricalData& data);
 
+  using Packed = PackedLetters;
+  static constexpr Index kHiddenUnits = kLetterUnits;
+  static constexpr Index kSliceUnits = kLetterUnits;
+  static void pack(std::span<const BitBlock> blocks, const Letters& letters, Packed& packed) {
+    pack_letters(blocks, letters.most(), packed);
+  }
+  static void hidden_input(const Matrix& weights, const Packed& packed, UnitRange hidden, const Vector& bias,
+                           std::span<float* const> out, ProductScratch& scratch) {
+    input_from_letters(weights, packed, hidden, bias, out, scratch);
+  }
+  static void add_products(std::span<const WeightedBlock> blocks, UnitRange hidden, Sums mode, Matrix& sums,
+                           ProductScratch& scratch) {
+    add_letter_products(blocks, hidden, mode, sums, scratch);
+  }
   static Index sites(Index, const Letters& letters) { return letters.sites(); }
   /// Sites that a change of the law leaves free, with the letters that it leaves them; their bits (-1: a
   /// place without a letter); and the bits that it holds at 1.
