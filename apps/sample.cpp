@@ -8,6 +8,7 @@
 #include "tempera/core/format.hpp"
 #include "tempera/io/tables.hpp"
 #include "tempera/services/limits.hpp"
+#include "tempera/services/model_arrays.hpp"
 #include "tempera/services/sampling.hpp"
 
 namespace tempera::apps {
@@ -67,7 +68,7 @@ int run(Options& options) {
     throw UsageError("sample: --diagnose draws no samples, so it takes neither --out nor --png");
   if (!options.diagnose && options.out.empty() && options.png.empty())
     throw UsageError("sample: --out or --png is required");
-  if (!options.out.empty()) require_table(options.out, {options.model, options.sample.data.name});
+  if (!options.out.empty()) require_table(options.out, {options.model, options.sample.data.name}, true);
   if (!options.png.empty()) require_output(options.png, {options.model, options.sample.data.name});
   if (std::filesystem::is_directory(options.model)) options.sample.run = options.model;
   const Executor executor(options.common.threads);
@@ -75,7 +76,9 @@ int run(Options& options) {
   SampleResult result;
   {
     ConsoleListener listener(options.common.quiet);
-    result = draw_samples(read_model(options.model, listener), options.sample, executor, listener);
+    AnyModelFile model = read_model(options.model, listener);
+    if (!options.out.empty()) require_table(options.out, {}, !describe_model(model).alphabet.empty());
+    result = draw_samples(std::move(model), options.sample, executor, listener);
   }
   if (!options.png.empty()) write_picture(result.picture, options.png);
   if (!options.out.empty()) write_samples(result, options.out);
@@ -104,7 +107,8 @@ void setup_sample(CLI::App& program, int& exit_code) {
       "no samples, but their quality against sweeps from random starts: whether the model was trained in "
       "equilibrium");
   app.add_option("--out", options->out,
-                 "file of the samples: .h5 or .npz of all layers, .csv or .npy of the visibles");
+                 "file of the samples: .h5 or .npz of all layers, .csv or .npy of the visibles, .fasta or "
+                 ".sto of sequences");
   app.add_option("--png", options->png,
                  "picture (PNG; SVG or PDF where the name ends so) of P(v = 1 | h) of the first 100 chains");
   add_common_options(app, options->common);

@@ -101,6 +101,34 @@ void Canvas::text(double x, double y, const std::string& words, double size, Ali
   cairo_restore(context);
 }
 
+void Canvas::letter(char letter, const Rectangle& area, const Colour& colour) {
+  // What nobody could see would only make a vector drawing larger.
+  if (area.height < 0.3 || area.width < 0.3) return;
+  cairo_t* const context = drawing_->context.get();
+  cairo_save(context);
+  cairo_select_font_face(context, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_BOLD);
+  cairo_set_font_size(context, 100.0);
+  const char text[] = {letter, '\0'};
+  double left = 0.0;
+  double top = 0.0;
+  double right = 0.0;
+  double bottom = 0.0;
+  cairo_new_path(context);
+  cairo_move_to(context, 0.0, 0.0);
+  cairo_text_path(context, text);
+  cairo_path_extents(context, &left, &top, &right, &bottom);
+  cairo_new_path(context);
+  if (right > left && bottom > top) {
+    cairo_translate(context, area.x, area.y);
+    cairo_scale(context, area.width / (right - left), area.height / (bottom - top));
+    cairo_move_to(context, -left, -top);
+    cairo_text_path(context, text);
+    set_colour(context, colour);
+    cairo_fill(context);
+  }
+  cairo_restore(context);
+}
+
 void Canvas::image(const Image& image, const Rectangle& area) {
   const Surface pixels(cairo_image_surface_create(CAIRO_FORMAT_RGB24, static_cast<int>(image.columns),
                                                   static_cast<int>(image.rows)));

@@ -842,6 +842,16 @@ namespace {
 
 void write_data_arrays(const DataFile& data, const fs::path& path) {
   const TableFormat format = table_format(path);
+  if (is_sequences(format)) {
+    if (data.splits.size() > 1)
+      throw UsageError("--out " + path.string() +
+                       ": holds one table, and the data have several splits; say .h5");
+    const auto& [split, table] = *data.splits.begin();
+    const auto names = data.names.find(split);
+    write_sequences(path, table, data.alphabet,
+                    names == data.names.end() ? std::vector<std::string>() : names->second);
+    return;
+  }
   std::vector<NamedArray> arrays;
   for (const auto& [split, table] : data.splits) {
     const std::string prefix = format == TableFormat::kNpz ? split + "_" : "";

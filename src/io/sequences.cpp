@@ -9,6 +9,8 @@
 #include "tempera/core/errors.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/io/byte_stream.hpp"
+#include "tempera/io/files.hpp"
+#include "tempera/io/tables.hpp"
 
 namespace tempera {
 namespace {
@@ -259,16 +261,25 @@ Sequences read_sequences(const std::filesystem::path& path, const ReadingOptions
   return found;
 }
 
-std::string fasta_of(const Table& table, const Alphabet& alphabet, const std::vector<std::string>& names) {
-  std::string text;
+void write_sequences(const std::filesystem::path& path, const Table& table, const Alphabet& alphabet,
+                     const std::vector<std::string>& names) {
+  if (alphabet.characters.empty())
+    throw UsageError("--out " + path.string() + ": holds sequences of letters, which these are not");
+  const bool stockholm = table_format(path) == TableFormat::kStockholm;
+  std::string text = stockholm ? "# STOCKHOLM 1.0\n" : "";
   for (Index n = 0; n < table.rows; ++n) {
     const auto row = static_cast<std::size_t>(n);
-    text += ">" + (row < names.size() && !names[row].empty() ? names[row] : std::to_string(n)) + "\n";
+    std::string name = row < names.size() && !names[row].empty() ? names[row] : std::to_string(n);
+    // There a name ends with the first blank.
+    if (stockholm)
+      std::replace_if(
+          name.begin(), name.end(), [](unsigned char c) { return std::isspace(c) != 0; }, '_');
+    text += stockholm ? name + " " : ">" + name + "\n";
     for (Index site = 0; site < table.columns; ++site)
       text += alphabet.characters[static_cast<std::size_t>(table.at(n * table.columns + site))];
     text += "\n";
   }
-  return text;
+  write_file(path, text + (stockholm ? "//\n" : ""));
 }
 
 }  // namespace tempera

@@ -25,7 +25,4 @@ Sequences read_sequences(const std::filesystem::path& path, const ReadingOptions
 /// are less than two, or one comes twice.
 std::string letters_of(const AlphabetChoice& choice);
 
-/// Cases of characters as FASTA.
-std::string fasta_of(const Table& table, const Alphabet& alphabet, const std::vector<std::string>& names);
-
 }  // namespace tempera

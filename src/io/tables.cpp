@@ -147,6 +147,8 @@ TableFormat table_format(const fs::path& path) {
   if (ending == ".csv") return TableFormat::kCsv;
   if (ending == ".npy") return TableFormat::kNpy;
   if (ending == ".npz") return TableFormat::kNpz;
+  if (ending == ".fasta" || ending == ".fa") return TableFormat::kFasta;
+  if (ending == ".sto" || ending == ".stockholm") return TableFormat::kStockholm;
   throw UsageError("--out " + path.string() + ": expected an ending of .h5, .csv, .npz or .npy");
 }
 
@@ -167,8 +169,9 @@ void require_output(const fs::path& path, const std::vector<fs::path>& inputs) {
     throw WriteError(path.string() + ": cannot be written: there is no folder " + folder.string());
 }
 
-void require_table(const fs::path& path, const std::vector<fs::path>& inputs) {
-  static_cast<void>(table_format(path));
+void require_table(const fs::path& path, const std::vector<fs::path>& inputs, bool letters) {
+  if (is_sequences(table_format(path)) && !letters)
+    throw UsageError("--out " + path.string() + ": holds sequences of letters, which these are not");
   require_output(path, inputs);
 }
 
@@ -179,6 +182,9 @@ void write_arrays(const fs::path& path, const std::vector<NamedArray>& arrays) {
         throw UsageError(path.string() + ": an .npy file holds one array, and these are " +
                          std::to_string(arrays.size()) + "; say .npz or .h5");
       return write_file(path, npy_of(arrays.front()));
+    case TableFormat::kFasta:
+    case TableFormat::kStockholm:
+      throw UsageError("--out " + path.string() + ": holds sequences of letters, which these are not");
     case TableFormat::kNpz:
       return write_file(path, npz_of(arrays));
     case TableFormat::kCsv:

@@ -174,6 +174,10 @@ AlignmentSummary summary_of_alignment(const DataFile& data, const Executor& exec
   const Letters& letters = cases.letters();
   const Eigen::VectorXd means = cases.means();
   const int gap = gap_of(data.alphabet);
+  summary.frequencies =
+      Eigen::Map<const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(
+          means.data(), letters.sites(), letters.most())
+          .cast<float>();
   for (Index site = 0; site < letters.sites(); ++site) {
     double bits = std::log2(static_cast<double>(letters.of(site)));
     for (Index a = 0; a < letters.of(site); ++a) {

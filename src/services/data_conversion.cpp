@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "logos.hpp"
 #include "tempera/core/errors.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/core/permutation.hpp"
@@ -291,7 +292,11 @@ void binarise(DataFile& data, const ConversionOptions& options, std::uint64_t se
 
 ConversionResult convert_data(const std::string& name, const ConversionOptions& options,
                               const Executor& executor, Listener& listener) {
-  if (!options.out.empty()) require_table(options.out, {name});
+  if (!options.out.empty()) require_table(options.out, {name}, true);
+  if (!options.logo.empty()) {
+    require_picture(options.logo);
+    require_output(options.logo, {name});
+  }
   const ReadingOptions reading{options.columns, options.shape, options.transpose,
                                [&](double fraction) { listener.reading(name, fraction); }};
   DataFile data = load_data(name, reading, options.out.empty());
@@ -321,6 +326,12 @@ ConversionResult convert_data(const std::string& name, const ConversionOptions& 
                           {},   options.out};
   if (!data.alphabet.empty())
     result.alignment = summary_of_alignment(data, executor, stage(listener, "comparing sequences"));
+  if (!options.logo.empty()) {
+    if (data.alphabet.characters.empty())
+      throw UsageError("data: --logo is for sequences of letters, which " + name + " does not hold");
+    drawing_of_alignment(result.alignment->frequencies, data.alphabet.characters, gap_of(data.alphabet))
+        .write(options.logo);
+  }
   for (const auto& [split, table] : data.splits) result.splits.push_back(summary_of(split, table));
   for (const auto& [split, y] : data.labels) result.labels.emplace_back(split, y.size());
   if (!options.out.empty()) {

@@ -1,10 +1,13 @@
 #include "tempera/services/features.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
+#include "logos.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/diagnostics/generalised_gaussian.hpp"
+#include "tempera/services/cases.hpp"
 #include "tempera/services/data_kind.hpp"
 
 namespace tempera {
@@ -56,7 +59,7 @@ std::vector<Responses> responses_of(const ModelFile<M>& file, const FeatureOptio
                                     Listener& listener) {
   if (!options.samples.empty() && options.data.empty())
     throw UsageError("features: --samples is compared with --data");
-  if (options.data.empty()) return {};
+  if (options.data.empty() || HasLetters<M>) return {};
   if (M::kDiscrete) throw UsageError("features: --data is for models of real values");
   const DataFile data = read_data_file(options.data, {options.columns}, listener);
   const std::string split = data.splits.count("test") > 0 ? "test" : "train";
@@ -69,6 +72,36 @@ std::vector<Responses> responses_of(const ModelFile<M>& file, const FeatureOptio
                                 file.units.standardised(read_samples(options.samples, numbers.n_visible()))));
   }
   return all;
+}
+
+/// Inputs of the hidden units from the train split, or the first that there is.
+template <EnergyModel M>
+UnitInputs inputs_of(const ModelFile<M>& file, const FeatureOptions& options, Listener& listener) {
+  UnitInputs found;
+  if constexpr (HasLetters<M> && HasLatentMarginal<M>) {
+    if (options.data.empty()) return found;
+    const DataFile data = read_data_file(options.data, {options.columns}, listener);
+    const std::string split = data.splits.count("train") > 0 ? "train" : data.splits.begin()->first;
+    const typename M::Data cases = data_for_model(file, data, {split}, listener);
+    const Executor executor(1);
+    const Engine engine{file.model, {}, executor};
+    Chains<M> chains;
+    Caches<M> caches;
+    std::vector<Index> all(static_cast<std::size_t>(cases.n_cases()));
+    std::iota(all.begin(), all.end(), Index{0});
+    load_cases(engine, cases, all, chains);
+    caches.fit(file.model, chains.n_chains, executor);
+    latent_input(engine, file.theta, chains.blocks, caches);
+    found.inputs.resize(cases.n_cases(), file.model.latents());
+    LaneMatrix logits(file.model.latents(), kLanes);
+    for (std::size_t b = 0; b < caches.blocks.size(); ++b) {
+      const Index lanes = caches.blocks[b].lanes;
+      file.model.latent_logits(file.theta, caches.blocks[b], logits);
+      found.inputs.middleRows(static_cast<Index>(b) * kLanes, lanes) = logits.leftCols(lanes).transpose();
+    }
+    for (Index n = 0; n < cases.n_cases(); ++n) found.counts.push_back(cases.weights()[n]);
+  }
+  return found;
 }
 
 /// Mean of the unit of every filter over the data, as a checkpoint holds it.
@@ -105,6 +138,7 @@ FeatureResult features_of(const ModelFile<M>& file) {
   features.importance = M::filters(file.theta).colwise().norm();
   features.grid = file.model.filter_grid();
   features.visible_shape = file.drawn_shape();
+  features.alphabet = file.alphabet;
   return features;
 }
 
@@ -115,6 +149,7 @@ FeatureResult find_features(AnyModelFile model, const FeatureOptions& options, L
         FeatureResult features = features_of(file);
         features.sort = options.sort;
         features.responses = responses_of(file, options, listener);
+        features.inputs = inputs_of(file, options, listener);
         if (options.sort == FilterOrder::kUsage)
           features.importance = read_usage(file, features.importance.size());
         return features;
@@ -143,19 +178,62 @@ TilePicture picture_of_filters(const FeatureResult& features) {
   return picture;
 }
 
+namespace {
+
+/// Pages with more hidden units than this show the most important ones.
+constexpr std::size_t kMostUnits = 200;
+
+Canvas page_of_letters(const FeatureResult& features) {
+  std::vector<Index> order(static_cast<std::size_t>(features.importance.size()));
+  std::iota(order.begin(), order.end(), Index{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](Index a, Index b) { return features.importance[a] > features.importance[b]; });
+  order.resize(std::min(order.size(), kMostUnits));
+  std::vector<UnitOfLetters> units;
+  for (const Index j : order) {
+    UnitOfLetters& unit = units.emplace_back();
+    unit.number = j;
+    unit.importance = static_cast<double>(features.importance[j]);
+    const Vector filter = features.filters.row(j);
+    unit.weights =
+        Eigen::Map<const Matrix>(filter.data(), features.visible_shape[0], features.visible_shape[1]);
+    if (features.inputs.counts.empty()) continue;
+    unit.counts = features.inputs.counts;
+    double total = 0.0;
+    for (Index n = 0; n < features.inputs.inputs.rows(); ++n) {
+      const float input = features.inputs.inputs(n, j);
+      const double count = unit.counts[static_cast<std::size_t>(n)];
+      unit.inputs.push_back(input);
+      unit.activity += count / (1.0 + std::exp(-static_cast<double>(input)));
+      total += count;
+    }
+    unit.activity /= total;
+  }
+  return drawing_of_units(units, features.alphabet.characters);
+}
+
+}  // namespace
+
 void require_features(const std::filesystem::path& path) {
   if (!is_hdf5_name(path)) require_picture(path);
 }
 
 void write_features(const FeatureResult& features, const std::filesystem::path& path) {
   if (!is_hdf5_name(path)) {
-    write_picture(picture_of_filters(features), path);
+    if (features.alphabet.characters.empty()) {
+      write_picture(picture_of_filters(features), path);
+    } else {
+      page_of_letters(features).write(path);
+    }
     return;
   }
   Hdf5Writer out("features");
   out.dataset("/features/filters", shape_of(features.filters), features.filters.data());
   out.dataset("/features/" + name_of_sort(features), shape_of(features.importance),
               features.importance.data());
+  if (!features.inputs.counts.empty())
+    out.dataset("/features/inputs", shape_of(features.inputs.inputs), features.inputs.inputs.data());
+  write_alphabet(out, "/", features.alphabet);
   for (const Responses& law : features.responses) {
     const Shape shape = {law.shape.size()};
     out.dataset("/responses/" + law.to + "/mean", shape, law.mean.data());

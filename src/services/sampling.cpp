@@ -315,6 +315,15 @@ std::string words(const SampleResult& result) {
 
 void write_samples(const SampleResult& result, const std::filesystem::path& path) {
   if (const TableFormat format = table_format(path); format != TableFormat::kHdf5) {
+    if (is_sequences(format)) {
+      const SampledLayer& visible = result.layers.front();
+      Table table;
+      table.rows = static_cast<Index>(result.count);
+      table.columns = static_cast<Index>(visible.units);
+      if (const auto* codes = std::get_if<std::vector<std::uint8_t>>(&visible.values)) table.bytes = *codes;
+      write_sequences(path, table, result.alphabet, {});
+      return;
+    }
     std::vector<NamedArray> arrays;
     if (!result.cases.empty() && format != TableFormat::kNpy)
       arrays.push_back({"case", {result.cases.size()}, std::span<const std::int64_t>(result.cases)});

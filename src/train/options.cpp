@@ -81,6 +81,8 @@ void check_numbers(const TrainOptions& o, Checker& check) {
   check.positive("decay-updates", o.rate.decay_updates);
   check.within("warmup", o.rate.warmup, 0, kMany);
   check.not_negative("l1", o.gradient.l1);
+  check.not_negative("l1b", o.gradient.l1b);
+  check.not_negative("l2-fields", o.gradient.l2_fields);
   if (const auto* l2 = std::get_if<double>(&o.gradient.l2)) check.not_negative("l2", *l2);
   check.positive("clip", o.gradient.clip);
   const double momentum = o.first_order.momentum;

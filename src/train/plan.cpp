@@ -9,7 +9,8 @@ namespace {
 std::uint64_t count(std::int64_t n) { return static_cast<std::uint64_t>(n); }
 
 DecayPlan decay_of(const GradientOptions& options) {
-  DecayPlan plan{options.l1, std::get<double>(options.l2), std::numeric_limits<double>::infinity()};
+  DecayPlan plan{options.l1, std::get<double>(options.l2), std::numeric_limits<double>::infinity(),
+                 options.l1b, options.l2_fields};
   if (options.clip) plan.clip = *options.clip;
   return plan;
 }
@@ -163,8 +164,8 @@ TrainOptions resolve(TrainOptions options, const MachinePreferences& preferences
                           : defaults.learning_rate;
   }
   if (std::holds_alternative<DecayRule>(options.gradient.l2)) {
-    const bool decays =
-        !natural && *options.first_order.optimizer == defaults.first_order && options.gradient.l1 == 0.0;
+    const bool decays = !natural && *options.first_order.optimizer == defaults.first_order &&
+                        options.gradient.l1 == 0.0 && options.gradient.l1b == 0.0;
     options.gradient.l2 = decays ? std::min(defaults.decay / preferences.total_weight,
                                             kDecayOfParameters * preferences.parameters)
                                  : 0.0;

@@ -17,16 +17,32 @@ double rate_factor(const Snapshots<M>& snapshots) {
   return snapshots.rate;
 }
 
-/// What l1 and l2 take from the gradient; empty where nothing.
+/// Whether a parameter is a bias of the visibles.
+template <EnergyModel M>
+bool is_visible_bias(std::string_view name) {
+  bool found = false;
+  const typename M::Reference reference;
+  for_each_field([&](std::string_view one, const auto&) { found = found || one == name; }, reference);
+  return found && name.find("bias") != std::string_view::npos;
+}
+
+/// What decay takes from the gradient; empty where nothing.
 template <EnergyModel M>
 typename M::Params decay_of(const M& model, const DecayPlan& plan, const typename M::Params& theta) {
-  if (plan.l1 == 0.0 && plan.l2 == 0.0) return {};
+  if (plan.l1 == 0.0 && plan.l2 == 0.0 && plan.l1b == 0.0 && plan.l2_fields == 0.0) return {};
   typename M::Params decay = model.zero_params();
   for_each_field(
       [&plan](std::string_view name, auto& d, const auto& x) {
-        if (M::is_weight(name))
+        if (M::is_weight(name)) {
           d = (static_cast<float>(plan.l2) * x.array() + static_cast<float>(plan.l1) * x.array().sign())
                   .matrix();
+          if (plan.l1b == 0.0 || x.rows() == 0) return;
+          const auto strength = (static_cast<float>(plan.l1b) * x.cwiseAbs().colwise().mean()).eval();
+          for (Index i = 0; i < x.rows(); ++i)
+            d.row(i) += x.row(i).array().sign().matrix().cwiseProduct(strength);
+        } else if (is_visible_bias<M>(name)) {
+          d = static_cast<float>(plan.l2_fields) * x;
+        }
       },
       decay, theta);
   return decay;
@@ -90,8 +106,20 @@ struct TakeStep {
 
   Step operator()(const FirstOrderPlan& plan) const {
     Step step;
-    step.norms = Coordinates<M>::take_step({plan, learning_rate, s.update + 1}, gradient.sums,
-                                           {s.offsets, s.theta, s.optimizer}, engine.executor);
+    const auto take = [&](const typename M::Params& sums) {
+      step.norms = Coordinates<M>::take_step({plan, learning_rate, s.update + 1}, sums,
+                                             {s.offsets, s.theta, s.optimizer}, engine.executor);
+    };
+    // l1 and l2 are taken on the way.
+    DecayPlan others = plan.decay;
+    others.l1 = others.l2 = 0.0;
+    if (const auto decay = decay_of(engine.model, others, s.theta); size_of(decay) > 0) {
+      typename M::Params sums = gradient.sums;
+      add_scaled(sums, -1.0F, decay);
+      take(sums);
+    } else {
+      take(gradient.sums);
+    }
     return step;
   }
 

@@ -279,6 +279,45 @@ class Machines(Sequences):
         self.fails(BAD_DATA, "train", "--data", self.data(np.full((9, 3), 7), "XYZ", "train", name="o.h5"), "--model", "potts-rbm", "--hidden", 3, "--out",
                    self.dir / "r", mentions=["code from 0 to 2", "found 7"])
 
+    def test_sequences_go_out_as_they_came_in(self):
+        path = self.write("aligned.fasta", "".join(f">{name}\n{letters}\n" for name, letters in ALIGNED.items()))
+        for name in ("out.fasta", "out.sto", "out.fa"):
+            out = self.dir / name
+            run("data", path, "--out", out, "--quiet")
+            codes, alphabet, names, _ = self.converted(out)
+            self.assertEqual({n: "".join(alphabet[c] for c in row) for n, row in zip(names, codes)}, ALIGNED)
+        # Samples go the same way, but only those of letters.
+        params = machine(31, sites=5, letters=4, hidden=3)
+        model = self.model(params, LETTERS)
+        run("sample", model, "--count", 30, "--sweeps", 20, "--out", out, "--quiet")
+        run("sample", model, "--count", 30, "--sweeps", 20, "--out", self.dir / "same.h5", "--quiet")
+        with h5py.File(self.dir / "same.h5") as file:
+            expected = ["".join(LETTERS[c] for c in row) for row in file["samples/visible"][:]]
+        self.assertEqual(out.read_text().split("\n")[1::2], expected)
+        bits = write_model(self.dir / "bits.h5", "bernoulli-rbm", {"weights": np.zeros((3, 2)), "visible_bias": np.zeros(3), "hidden_bias": np.zeros(2)})
+        refused = self.dir / "no.fasta"
+        self.assertIn("letters", run("sample", bits, "--count", 3, "--out", refused, expect=USAGE).stderr)
+        self.assertIn("letters", run("score", model, "--data", path, "--out", refused, expect=USAGE).stderr)
+        self.assertFalse(refused.exists())
+
+    def test_logos(self):
+        path = self.write("aligned.fasta", fasta(ALIGNED))
+        for name, mark in (("logo.svg", b"<svg"), ("logo.pdf", b"%PDF"), ("logo.png", b"PNG")):
+            run("data", path, "--logo", self.dir / name, "--quiet")
+            self.assertIn(mark, (self.dir / name).read_bytes()[:200])
+        table = self.write("bits.csv", "a,b\n1,0\n0,1\n")
+        self.assertIn("--logo", run("data", table, "--logo", self.dir / "no.svg", expect=USAGE).stderr)
+        run("data", path, "--logo", self.dir / "no.txt", expect=USAGE)
+        params = machine(32, sites=5, letters=21, hidden=3)
+        model, data = self.model(params, PROTEIN), self.write("same.fasta", fasta(ALIGNED))
+        run("features", model, "--data", data, "--out", self.dir / "units.svg", "--quiet")
+        run("features", model, "--data", data, "--out", self.dir / "units.h5", "--quiet")
+        codes = codes_of(ALIGNED.values(), PROTEIN)
+        with h5py.File(self.dir / "units.h5") as file:
+            inputs = params["hidden_bias"] + params["weights"][np.arange(5), codes].sum(axis=1)
+            np.testing.assert_allclose(file["features/inputs"][:], inputs, atol=1e-4)
+            self.assertEqual(file.attrs["alphabet"], PROTEIN)
+
     def test_couplings_against_every_sequence(self):
         params = machine(21, sites=4, letters=4, hidden=3)
         states = all_states(4, 4)

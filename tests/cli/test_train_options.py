@@ -207,13 +207,13 @@ class Updates(CliTest):
 
     def test_each_option_has_an_effect(self):
         for more in (("--no-centering",), ("--no-average",), ("--momentum", 0.5), ("--sweeps", 3), ("--l1", 0.01),
-                     ("--l2", 0.01), ("--clip", 0.02), ("--init", 0.1), ("--optimizer", "adam"), ("--chains", 64),
+                     ("--l2", 0.01), ("--l1b", 0.01), ("--l2-fields", 0.01), ("--clip", 0.02), ("--init", 0.1), ("--optimizer", "adam"), ("--chains", 64),
                      ("--schedule", "linear"), ("--trainer", "cd")):
             with self.subTest(option=more):
                 self.assertIn("model/params/weights", self.changed(*more))
 
     def test_planted_defaults_have_none(self):
-        for more in (("--centering", "--average", "--momentum", 0, "--sweeps", 1, "--l1", 0, "--l2", "auto", "--clip", 0,
+        for more in (("--centering", "--average", "--momentum", 0, "--sweeps", 1, "--l1", 0, "--l2", "auto", "--l1b", 0, "--l2-fields", 0, "--clip", 0,
                       "--init", 0.05, "--optimizer", "sgd", "--chains", 0),
                      ("--clip", 1000), ("--keep", 1), ("--checkpoint-every", 7)):
             with self.subTest(option=more):
@@ -257,6 +257,28 @@ class Updates(CliTest):
             with self.subTest(option=option, sizes=sizes):
                 self.assertLess(sizes[1], sizes[0])
                 self.assertLess(sizes[2], sizes[1])
+
+
+    def test_decays_are_what_their_names_say(self):
+        """One update without averages: what a decay moves, beside what the gradient moves."""
+        common = ("--updates", 1, "--no-average", "--no-centering")
+
+        def params(name, *more):
+            out = self.dir / name
+            decays = more if "--l2" in more else ("--l2", 0, *more)
+            run(*train_args(self.data, out, *common, *decays, "--lr", 0.5, "--schedule", "constant", batch=20))
+            return {field: values.astype(float) for field, values in check_finite_params(out / "checkpoint.h5").items()}
+
+        run(*train_args(self.data, self.dir / "first", *common, "--l2", 0, "--lr", 1e-30, batch=20))
+        first = {field: values.astype(float) for field, values in check_finite_params(self.dir / "first" / "checkpoint.h5").items()}
+        plain = params("plain")
+        w, b = first["weights"], first["visible_bias"]
+        for name, option, weights, bias in (("l1", "--l1", np.sign(w), 0), ("l1b", "--l1b", np.sign(w) * np.abs(w).mean(axis=0), 0), ("l2", "--l2", w, 0),
+                                            ("fields", "--l2-fields", 0, b)):
+            found = params(name, option, 0.1)
+            for field, decay in (("weights", weights), ("visible_bias", bias), ("hidden_bias", 0)):
+                with self.subTest(option=option, field=field):
+                    np.testing.assert_allclose(found[field] - plain[field], -0.5 * 0.1 * np.broadcast_to(decay, plain[field].shape), atol=2e-7)
 
 
 class NotFinite(CliTest):

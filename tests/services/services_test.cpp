@@ -118,8 +118,8 @@ TEST(Resumed, OptionsThatMayChangeAreOptions) {
       },
       TrainOptions());
   EXPECT_EQ(found, (std::set<std::string>{"checkpoint-every", "clip", "data", "decay-updates", "keep", "l1",
-                                          "l2", "lr", "patience", "report-every", "schedule", "updates",
-                                          "validate-every", "warmup"}));
+                                          "l1b", "l2", "l2-fields", "lr", "patience", "report-every",
+                                          "schedule", "updates", "validate-every", "warmup"}));
   EXPECT_FALSE(may_change("hidden"));
 }
 

@@ -97,7 +97,8 @@ class Words {
     (words_.push_back(text_of(static_cast<double>(values))), ...);
   }
   void add_rule(const FirstOrderPlan& rule) {
-    add(rule.method, rule.momentum, rule.decay.l1, rule.decay.l2, rule.decay.clip);
+    add(rule.method, rule.momentum, rule.decay.l1, rule.decay.l2, rule.decay.clip, rule.decay.l1b,
+        rule.decay.l2_fields);
     words_.insert(words_.end(), rule.frozen.begin(), rule.frozen.end());
   }
   void add_rule(const NaturalPlan& rule) {
@@ -312,7 +313,7 @@ TEST(Plan, HasWhatTheOptionsSay) {
   options.ladder = {Placement::kEqualRejection, 2e-4, 12, 4};
   options.tracking = {Tracking::kSmc, std::int64_t{5}, 9};
   options.rate = {123, std::nullopt, 0.02, Schedule::kLinear, 77.0, 9};
-  options.gradient = {0.1, 0.2, 3.0, false, false, FilterNorm::kBall, {"slab_mean"}};
+  options.gradient = {0.1, 0.4, 0.2, 0.5, 3.0, false, false, FilterNorm::kBall, {"slab_mean"}};
   options.first_order = {FirstOrder::kAdam, 0.6};
   options.run.report_every = 11;
   options.run.validate_every = 22;
@@ -339,6 +340,8 @@ TEST(Plan, HasWhatTheOptionsSay) {
   EXPECT_EQ(rule.momentum, 0.6);
   EXPECT_EQ(rule.decay.l1, 0.1);
   EXPECT_EQ(rule.decay.l2, 0.2);
+  EXPECT_EQ(rule.decay.l1b, 0.4);
+  EXPECT_EQ(rule.decay.l2_fields, 0.5);
   EXPECT_EQ(rule.decay.clip, 3.0);
   EXPECT_EQ(rule.frozen, std::vector<std::string>{"slab_mean"});
   EXPECT_EQ(plan.projection.filter_norm, FilterNorm::kBall);

@@ -55,6 +55,8 @@ class Canvas {
   /// Words whose base line begins, or has its middle or end, at a point; turned to the left by degrees.
   void text(double x, double y, const std::string& words, double size = 12.0, Align align = Align::kLeft,
             double degrees = 0.0);
+  /// A letter that fills an area.
+  void letter(char letter, const Rectangle& area, const Colour& colour);
   /// An image over an area; its pixels stay sharp.
   void image(const Image& image, const Rectangle& area);
 

@@ -104,6 +104,11 @@ CaseWeights weights_of(const Table& table);
 
 void write_data(const DataFile& data, const std::filesystem::path& path);
 
+/// Cases of letters of one character as FASTA or Stockholm, by the file's ending; those without a name have
+/// their number. Throws UsageError where the alphabet is of words or of none, WriteError.
+void write_sequences(const std::filesystem::path& path, const Table& table, const Alphabet& alphabet,
+                     const std::vector<std::string>& names);
+
 /// The attribute `alphabet` of a group, or a list alphabet/<site> for each site; nothing of an empty one.
 Alphabet read_alphabet(const Hdf5Reader& file, const std::string& group);
 void write_alphabet(Hdf5Writer& file, const std::string& group, const Alphabet& alphabet);

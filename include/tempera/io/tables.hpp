@@ -20,7 +20,12 @@ struct NamedArray {
       values;
 };
 
-enum class TableFormat { kHdf5, kCsv, kNpy, kNpz };
+enum class TableFormat { kHdf5, kCsv, kNpy, kNpz, kFasta, kStockholm };
+
+/// Whether a format holds sequences of letters alone.
+inline bool is_sequences(TableFormat format) {
+  return format == TableFormat::kFasta || format == TableFormat::kStockholm;
+}
 
 /// The format of an output, by its ending. Throws UsageError where the ending is none of them.
 TableFormat table_format(const std::filesystem::path& path);
@@ -29,8 +34,9 @@ TableFormat table_format(const std::filesystem::path& path);
 /// folder is not there. Throws UsageError, WriteError.
 void require_output(const std::filesystem::path& path, const std::vector<std::filesystem::path>& inputs);
 
-/// The same of a table, which must have an ending that can be written.
-void require_table(const std::filesystem::path& path, const std::vector<std::filesystem::path>& inputs);
+/// The same of a table, which must have an ending that can be written; those of sequences are for `letters`.
+void require_table(const std::filesystem::path& path, const std::vector<std::filesystem::path>& inputs,
+                   bool letters = false);
 
 /// .npz: every array. .npy: the one that there is. .csv: arrays of as many rows side by side, with a first
 /// line of their names; numbered where one has several columns. Throws UsageError where they do not go into

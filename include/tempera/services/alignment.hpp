@@ -49,6 +49,7 @@ struct AlignmentSummary {
   double gaps = 0.0;                 // part of all places that are gaps
   std::vector<double> gaps_of_site;  // part of the sequences that have a gap there
   std::vector<double> conservation;  // of every site: log2 of the letters less the entropy, bits
+  Matrix frequencies;                // sites x letters
 };
 /// Of the train split, weighted where it has weights.
 [[nodiscard]] AlignmentSummary summary_of_alignment(const DataFile& data, const Executor& executor,

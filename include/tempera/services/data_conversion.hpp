@@ -28,6 +28,7 @@ struct ConversionOptions {
   double regularisation = PreprocessingRequest().regularisation;
   std::optional<std::int64_t> components;
   std::string out;
+  std::string logo;
   bool unique = false;
   double max_gaps = 1.0;
   double max_column_gaps = 1.0;
@@ -59,7 +60,13 @@ struct ConversionOptions {
     f(OptionText{"whiten-regularisation", "part of the mean variance that is added to that of every axis"},
       s.regularisation...);
     f(OptionText{"components", "axes of pca at most; auto: all along which the data vary"}, s.components...);
-    f(OptionText{"out", "file to write: .h5 or .npz, or of one split .csv or .npy", true}, s.out...);
+    f(OptionText{"out",
+                 "file to write: .h5 or .npz, or of one split .csv or .npy, .fasta or .sto of sequences",
+                 true},
+      s.out...);
+    f(OptionText{"logo",
+                 "picture (.png, .svg or .pdf) of the information of every site of sequences, in bits"},
+      s.logo...);
     f(OptionText{"unique", "sequences once each, the first of equal ones"}, s.unique...);
     f(OptionText{"max-gaps", "part of a sequence that may be gaps; others are left out"}, s.max_gaps...);
     f(OptionText{"max-column-gaps",

@@ -38,7 +38,7 @@ struct FeatureOptions {
         OptionText{
             "data",
             "real-valued data: generalised Gaussians are fitted to the responses of the filters (each of "
-            "length 1) to its test split"},
+            "length 1) to its test split. Sequences: a histogram of what every hidden unit gets from them"},
         s.data...);
     f(OptionText{"samples", "samples of the model (tempera sample --out), whose responses are fitted beside"},
       s.samples...);
@@ -54,6 +54,12 @@ struct Responses {
   std::vector<float> shape;
 };
 
+/// What the hidden units of a machine of letters get from cases.
+struct UnitInputs {
+  Matrix inputs;               // cases x units
+  std::vector<double> counts;  // how often each case counts
+};
+
 struct FeatureResult {
   Matrix filters;     // filters x values of a raw case
   Vector importance;  // of every filter, what `sort` measures
@@ -61,6 +67,8 @@ struct FeatureResult {
   FilterGrid grid;  // how a picture lays them out
   std::vector<std::int64_t> visible_shape;
   std::vector<Responses> responses;
+  Alphabet alphabet;  // of filters of letters
+  UnitInputs inputs;  // empty where there are no sequences
 };
 
 /// Filters of a model in the values of raw cases, by their norms. Cost: a copy.
@@ -72,14 +80,14 @@ FeatureResult features_of(const ModelFile<M>& file);
 FeatureResult find_features(AnyModelFile model, const FeatureOptions& options, Listener& listener);
 
 /// The filters as tiles, most important first, at most 1024 of them. Filters that belong together stay side
-/// by side, and cells of a table keep their places.
+/// by side, and cells of a table keep their places. Filters of letters are sites x letters.
 TilePicture picture_of_filters(const FeatureResult& features);
 
 /// Throws UsageError where a path ends neither in .h5 nor as a picture does.
 void require_features(const std::filesystem::path& path);
 
 /// HDF5 where the path ends in .h5: /features/filters, /features/<sort> and /responses/<data>/... in the
-/// order of the hidden units. Else a picture. Throws WriteError.
+/// order of the hidden units. Else a picture, of letters of one character a page of logos. Throws WriteError.
 void write_features(const FeatureResult& features, const std::filesystem::path& path);
 
 /// Median of the values of a list that is not empty.

@@ -262,7 +262,7 @@ struct Names<DecayRule> {
   static constexpr std::array<NamedValue<DecayRule>, 1> table = {
       {{DecayRule::kAuto, "auto",
         "2 over the number of training cases, 1e-7 times that of parameters at most; 0 with slabs, a metric, "
-        "--l1 or an --optimizer that is not the machine's"}}};
+        "--l1, --l1b or an --optimizer that is not the machine's"}}};
 };
 
 /// Length of filters of spike-and-slab machines.
@@ -277,7 +277,9 @@ struct Names<FilterNorm> {
 /// What holds for every rule.
 struct GradientOptions {
   double l1 = 0.0;
+  double l1b = 0.0;
   std::variant<DecayRule, double> l2 = DecayRule::kAuto;
+  double l2_fields = 0.0;
   std::optional<double> clip;
   bool centering = true;
   bool average = true;
@@ -287,7 +289,15 @@ struct GradientOptions {
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
     f(OptionText{"l1", "decay of the weights, l1 x sign(W) in the gradient"}, s.l1...);
+    f(
+        OptionText{
+            "l1b",
+            "decay of the weights, l1b x sign(W) x the mean |W| of the hidden unit in the gradient: filters "
+            "become sparse, and equally strong (PGM's l1b, also l2l1)"},
+        s.l1b...);
     f(OptionText{"l2", "decay of the weights, l2 x W in the gradient"}, s.l2...);
+    f(OptionText{"l2-fields", "decay of the biases of the visibles, l2-fields x bias in the gradient"},
+      s.l2_fields...);
     f(OptionText{"clip", "largest norm of the (centred) gradient", false, "none"}, s.clip...);
     f(OptionText{"centering", "centre units on their means"}, s.centering...);
     f(OptionText{"average", "keep the model averaged over about the last tenth of the updates (Polyak)"},

@@ -43,6 +43,8 @@ struct DecayPlan {
   double l1 = 0.0;
   double l2 = 0.0;
   double clip = std::numeric_limits<double>::infinity();
+  double l1b = 0.0;        // l1 of a filter times the mean of its absolute weights
+  double l2_fields = 0.0;  // of the biases of the visibles
 };
 
 struct FirstOrderPlan {
