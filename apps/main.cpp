@@ -97,6 +97,7 @@ int main(int argc, char** argv) {
   tempera::apps::setup_loglik(program, exit_code);
   tempera::apps::setup_score(program, exit_code);
   tempera::apps::setup_couplings(program, exit_code);
+  tempera::apps::setup_export(program, exit_code);
   tempera::apps::setup_sample(program, exit_code);
   tempera::apps::setup_features(program, exit_code);
   tempera::apps::setup_info(program, exit_code);

@@ -30,6 +30,7 @@ void setup_train(CLI::App& program, int& exit_code);
 void setup_resume(CLI::App& program, int& exit_code);
 void setup_loglik(CLI::App& program, int& exit_code);
 void setup_couplings(CLI::App& program, int& exit_code);
+void setup_export(CLI::App& program, int& exit_code);
 void setup_score(CLI::App& program, int& exit_code);
 void setup_sample(CLI::App& program, int& exit_code);
 void setup_features(CLI::App& program, int& exit_code);

@@ -174,12 +174,15 @@ struct Hdf5Writer::Impl {
   }
 };
 
-Hdf5Writer::Hdf5Writer(const std::string& content, std::int64_t version) {
+Hdf5Writer::Hdf5Writer(OtherFormat) {
   silence();
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_fapl_core(access, 1 << 20, 0);
   impl_.reset(new Impl{Handle(H5Fcreate("memory.h5", H5F_ACC_TRUNC, H5P_DEFAULT, access), H5Fclose)});
   check(impl_->file.good(), "start a file in memory");
+}
+
+Hdf5Writer::Hdf5Writer(const std::string& content, std::int64_t version) : Hdf5Writer(OtherFormat()) {
   attribute("/", "format", std::string("tempera"));
   attribute("/", "format_version", version);
   attribute("/", "content", content);
@@ -239,10 +242,16 @@ void Hdf5Writer::dataset(const std::string& path, const Shape& shape, const T* v
 }
 
 void Hdf5Writer::texts(const std::string& path, const std::vector<std::string>& values) {
+  texts_(path, values, false);
+}
+
+void Hdf5Writer::text(const std::string& path, const std::string& value) { texts_(path, {value}, true); }
+
+void Hdf5Writer::texts_(const std::string& path, const std::vector<std::string>& values, bool alone) {
   const std::size_t slash = path.rfind('/');
   const Handle parent = impl_->group(slash == 0 ? "/" : path.substr(0, slash));
   const hsize_t count = values.size();
-  const Handle space(H5Screate_simple(1, &count, nullptr), H5Sclose);
+  const Handle space(alone ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &count, nullptr), H5Sclose);
   const Handle create(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
   H5Pset_obj_track_times(create, 0);
   const Handle type = string_type();

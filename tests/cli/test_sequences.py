@@ -300,6 +300,55 @@ class Machines(Sequences):
         self.assertIn("letters", run("score", model, "--data", path, "--out", refused, expect=USAGE).stderr)
         self.assertFalse(refused.exists())
 
+    def test_models_go_out_and_come_back(self):
+        params = machine(33, sites=5, letters=4, hidden=3)
+        params["weights"] -= params["weights"].mean(axis=1, keepdims=True)
+        params["visible_bias"] -= params["visible_bias"].mean(axis=1, keepdims=True)
+        model = self.model(params, LETTERS)
+        states = all_states(5, 4)
+        data = self.data(states[::7], LETTERS)
+        scores = self.dir / "scores.npz"
+
+        def energies(of):
+            run("score", of, "--data", data, "--method", "none", "--out", scores, "--quiet")
+            return np.load(scores)["free_energy"]
+
+        out = self.dir / "out.h5"
+        self.assertEqual(run_json("export", model, "--out", out)["log_partition_offset"], 0)
+        with h5py.File(out) as file:
+            self.assertNotIn("format", file.attrs)
+            self.assertEqual(file["model_type"][()].decode(), "PBRBM")
+            np.testing.assert_array_equal(file["update_1/params/weight_matrix"][:], params["weights"].astype("f4"))
+        expected = -log_weights(params, states[::7])
+        np.testing.assert_allclose(energies(out), expected, atol=1e-5)
+        run("import", out, "--out", self.dir / "back.h5")
+        with h5py.File(self.dir / "back.h5") as one, h5py.File(model) as other:
+            for name in params:
+                np.testing.assert_array_equal(one[f"model/params/{name}"][:], other[f"model/params/{name}"][:])
+        # The gap, the last letter, is nothing in a lattice gas; the law is the same.
+        offset = run_json("export", model, "--gauge", "lattice-gas", "--out", out)["log_partition_offset"]
+        with h5py.File(out) as file:
+            self.assertFalse(file["update_1/params/weight_matrix"][:, 3].any() or file["update_1/params/vbias"][:, 3].any())
+        np.testing.assert_allclose(energies(out) + offset, expected, atol=1e-5)
+        self.assertGreater(abs(offset), 0.01)
+        run("export", model, "--format", "npz", "--out", self.dir / "no.npz", expect=USAGE)
+        run("export", model, "--out", self.dir / "no.npz", expect=USAGE)
+
+    def test_binary_models_go_out_and_come_back(self):
+        rng = np.random.default_rng(34)
+        params = {"weights": rng.normal(size=(6, 3)).astype("f4"), "visible_bias": rng.normal(size=6).astype("f4"), "hidden_bias": rng.normal(size=3).astype("f4")}
+        model = write_model(self.dir / "bits.h5", "bernoulli-rbm", params)
+        for form, name in (("npz", "m.npz"), ("sklearn", "s.npz"), ("rbms", "r.h5")):
+            run("export", model, "--format", form, "--out", self.dir / name)
+            run("import", self.dir / name, "--out", self.dir / "back.h5")
+            with h5py.File(self.dir / "back.h5") as file:
+                for field, values in params.items():
+                    np.testing.assert_array_equal(file[f"model/params/{field}"][:], values)
+        self.assertEqual(np.load(self.dir / "s.npz")["components_"].shape, (3, 6))
+        deep = {"weights_1": np.zeros((4, 3)), "weights_2": np.zeros((3, 2)), "bias_0": np.zeros(4), "bias_1": np.zeros(3), "bias_2": np.zeros(2)}
+        self.assertIn("restricted", run("export", write_model(self.dir / "dbm.h5", "dbm", deep), "--out", self.dir / "no.h5", expect=USAGE).stderr)
+        run("export", model, "--gauge", "lattice-gas", "--out", self.dir / "no.h5", expect=USAGE)
+
     def test_logos(self):
         path = self.write("aligned.fasta", fasta(ALIGNED))
         for name, mark in (("logo.svg", b"<svg"), ("logo.pdf", b"%PDF"), ("logo.png", b"PNG")):

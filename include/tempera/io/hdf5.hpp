@@ -47,8 +47,13 @@ template <class T>
 concept FileNumber = std::is_same_v<T, float> || std::is_same_v<T, double> ||
     std::is_same_v<T, std::uint8_t> || std::is_same_v<T, std::uint64_t> || std::is_same_v<T, std::int64_t>;
 
+/// Of a file that is another toolkit's.
+struct OtherFormat {};
+
 class Hdf5Writer {
  public:
+  /// Starts a file without attributes.
+  explicit Hdf5Writer(OtherFormat);
   /// Starts a file with the root attributes of the format; content is "model", "checkpoint", "samples",
   /// "data", "codes", "features" or "scores".
   explicit Hdf5Writer(const std::string& content, std::int64_t version = 1);
@@ -66,8 +71,9 @@ class Hdf5Writer {
   template <FileNumber T>
   void dataset(const std::string& path, const Shape& shape, const T* values);
 
-  /// A dataset of texts of any length, which may be empty texts.
+  /// A dataset of texts of any length, which may be empty texts; and one text, which has no axis.
   void texts(const std::string& path, const std::vector<std::string>& values);
+  void text(const std::string& path, const std::string& value);
 
   /// Every field of a struct below `group`: arrays as datasets, scalars as attributes, nested structs as
   /// groups, a variant as the struct that it holds; a vector of structs as one dataset per field with a
@@ -82,6 +88,7 @@ class Hdf5Writer {
   void write(const std::filesystem::path& path);
 
  private:
+  void texts_(const std::string& path, const std::vector<std::string>& values, bool alone);
   template <class F>
   void field_(const std::string& group, const std::string& name, const F& field) {
     if constexpr (Fielded<F>) {
