@@ -30,6 +30,6 @@ def __getattr__(name):
 
     if name in ("plot", "sklearn"):
         return importlib.import_module(f"tempera.{name}")
-    if name in ("BernoulliRBM", "DBM", "GaussianRBM", "SpikeSlabRBM"):
+    if name in ("BernoulliRBM", "DBM", "GaussianRBM", "PottsRBM", "SpikeSlabRBM"):
         return getattr(importlib.import_module("tempera.sklearn"), name)
     raise AttributeError(f"module 'tempera' has no attribute {name!r}")

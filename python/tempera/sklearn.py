@@ -21,7 +21,7 @@ from ._model import Model
 from ._options import texts
 from ._run import train
 
-__all__ = ["BernoulliRBM", "DBM", "GaussianRBM", "SpikeSlabRBM"]
+__all__ = ["BernoulliRBM", "DBM", "GaussianRBM", "PottsRBM", "SpikeSlabRBM"]
 
 
 class _Machine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -30,6 +30,7 @@ class _Machine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     _kind = None
     _discrete = True
     _weights = "weights"
+    _reading = {}  # how arrays of cases are read
 
     def __init__(self, n_components=256, *, learning_rate=None, batch_size=100, n_iter=None, verbose=0, random_state=None,
                  trainer=None, validation_fraction=None, n_jobs=None, options=None):
@@ -56,7 +57,7 @@ class _Machine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def _training_options(self, x):
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        return dict(model=self._kind, hidden=self.n_components, lr=self.learning_rate, batch=min(self.batch_size, x.shape[0]),
+        return dict(model=self._kind, **self._reading, hidden=self.n_components, lr=self.learning_rate, batch=min(self.batch_size, x.shape[0]),
                     seed=seed, trainer=self.trainer, threads=self._threads(), progress=bool(self.verbose), **(self.options or {}))
 
     def _threads(self):
@@ -65,10 +66,13 @@ class _Machine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def _take(self, model):
         self.model_ = model
         self._partition = None
-        weights = self.model_.params[self._weights]
-        self.components_ = np.array(weights.reshape(len(weights), -1).T, dtype=float)
+        self.components_ = self._filters(self.model_.params[self._weights])
         self._n_features_out = sum(self.model_.layer_sizes[1:])
         return self
+
+    @staticmethod
+    def _filters(weights):
+        return np.array(weights.reshape(len(weights), -1).T, dtype=float)
 
     def fit(self, X, y=None, sample_weight=None):
         """Trains on X (n_samples, n_features) and returns the estimator.
@@ -117,7 +121,7 @@ class _Machine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return self._encoded(self._validated(X, False))
 
     def _encoded(self, x):
-        codes = self.model_.encode(x, code="all", threads=self._threads(), progress=False)
+        codes = self.model_.encode(x, code="all", threads=self._threads(), progress=False, **self._reading)
         latents = [codes[name] for name in self.model_.codes[:len(self.model_.layer_sizes) - 1]]
         return np.hstack(latents).astype(x.dtype if x.dtype in (np.float32, np.float64) else np.float64, copy=False)
 
@@ -140,7 +144,7 @@ class _Machine(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         """The log-likelihood of every case, in nats: (n_samples,)."""
         check_is_fitted(self, "model_")
         X = self._validated(X, False)
-        return -self.model_.free_energy(X, threads=self._threads()) - self.log_partition_
+        return -self.model_.free_energy(X, threads=self._threads(), **self._reading) - self.log_partition_
 
     def score(self, X, y=None):
         """The mean log-likelihood, in nats a case."""
@@ -238,6 +242,33 @@ class GaussianRBM(_Machine):
 
     _kind = "gaussian-rbm"
     _discrete = False
+
+
+class PottsRBM(_Machine):
+    """A restricted Boltzmann machine of categorical visibles and binary hidden units: codes of letters, genotypes, answers.
+
+    X: (n_samples, n_sites) numbers, of which each column has at most 256 different ones in `fit`: these are its categories, and no
+    others may come later. Parameters and attributes as those of GaussianRBM; ``components_`` are (n_components, n_sites * n_letters),
+    and ``model_.alphabet`` has the categories of every column. Sequences as text are for `tempera.train`, which reads their files.
+    """
+
+    _kind = "potts-rbm"
+    _discrete = False
+    _reading = {"alphabet": "columns"}
+
+    @staticmethod
+    def _filters(weights):
+        return np.array(weights.reshape(-1, weights.shape[-1]).T, dtype=float)
+
+    @property
+    def partial_fit(self):
+        """There is none: a batch does not tell all categories."""
+        raise AttributeError("PottsRBM has no partial_fit: a batch does not tell all categories")
+
+    def sample(self, n_samples=1):
+        """Samples of the machine as numbers of the data: (n_samples, n_sites)."""
+        codes = super().sample(n_samples)
+        return np.array([[float(words[code]) for words, code in zip(self.model_.alphabet, row)] for row in codes])
 
 
 class SpikeSlabRBM(_Machine):

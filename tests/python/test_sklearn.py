@@ -19,6 +19,8 @@ except ImportError:
 
 # Minibatches of repeated cases are others than those of weighted ones; the likelihoods are the same (test_module).
 EXPECTED = {"check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data"}
+# Columns of categories cannot have others than those of the fit, which real numbers are.
+UNSEEN = {"check_fit_idempotent"}
 QUICK = dict(n_components=4, n_iter=2, random_state=0)
 
 
@@ -33,11 +35,11 @@ class Estimators(unittest.TestCase):
 
     def test_check_estimator_passes_but_for_what_is_expected(self):
         kinds = (tempera.BernoulliRBM(**QUICK, binarize="median"), tempera.GaussianRBM(**QUICK), tempera.SpikeSlabRBM(**QUICK),
-                 tempera.DBM(**{**QUICK, "n_components": (4, 3)}, binarize="median"))
+                 tempera.DBM(**{**QUICK, "n_components": (4, 3)}, binarize="median"), tempera.PottsRBM(**QUICK))
         for estimator in kinds:
             with self.subTest(kind=type(estimator).__name__):
                 failed = {result["check_name"]: result["exception"] for result in check_estimator(estimator, on_fail=None) if result["status"] == "failed"}
-                self.assertLessEqual(set(failed), EXPECTED, failed)
+                self.assertLessEqual(set(failed), EXPECTED | (UNSEEN if isinstance(estimator, tempera.PottsRBM) else set()), failed)
 
     def test_scores_are_true_log_likelihoods(self):
         x = bits()
@@ -100,6 +102,30 @@ class Estimators(unittest.TestCase):
         x = 1e3 + 50 * np.random.default_rng(0).normal(size=(400, 5))
         machine = tempera.GaussianRBM(4, n_iter=60, random_state=0).fit(x)
         np.testing.assert_allclose(machine.sample(500).mean(axis=0), x.mean(axis=0), atol=20)
+
+
+@unittest.skipIf(clone is None, "scikit-learn 1.6 is absent")
+class Categories(unittest.TestCase):
+    def test_columns_of_categories(self):
+        rng = np.random.default_rng(5)
+        x = rng.integers(0, 4, (300, 6)) * np.array([1, 2, 1, 5, 1, 1])
+        x[:, 3] = x[:, 0] * 5  # one column follows another
+        machine = tempera.PottsRBM(8, random_state=0, options={"updates": 400}).fit(x)
+        self.assertEqual(machine.components_.shape, (8, 24))
+        self.assertEqual(machine.transform(x).shape, (300, 8))
+        self.assertEqual(machine.n_features_in_, 6)
+        self.assertEqual(machine.model_.alphabet[3], ["0", "5", "10", "15"])
+        # Better than independent columns, by a good part of the log 4 that the follower cannot hide.
+        self.assertGreater(machine.score(x), -6 * np.log(4) + 0.5)
+        shuffled = np.column_stack([rng.permutation(column) for column in x.T])
+        self.assertLess(machine.score(shuffled), machine.score(x) - 0.5)
+        drawn = machine.sample(50)
+        self.assertTrue(set(drawn[:, 1]) <= {0, 2, 4, 6})
+        again = pickle.loads(pickle.dumps(machine))
+        np.testing.assert_array_equal(again.score_samples(x[:5]), machine.score_samples(x[:5]))
+        self.assertFalse(hasattr(machine, "partial_fit"))
+        with self.assertRaises(tempera.DataError):
+            machine.score_samples(x + 1)
 
 
 if __name__ == "__main__":
