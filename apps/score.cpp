@@ -24,6 +24,7 @@ void add_cases(Json& json, const ScoreResult& result) {
   if (!result.names.empty()) json["name"] = result.names;
   json["free_energy"] = result.free_energies;
   if (!result.relative.empty()) json["relative"] = result.relative;
+  if (!result.difference.empty()) json["difference"] = result.difference;
   if (!result.log_partition) return;
   Json log_likelihoods = Json::array();
   for (std::size_t n = 0; n < result.free_energies.size(); ++n)

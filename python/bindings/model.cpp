@@ -106,6 +106,7 @@ nb::dict score(const Model& model, const Texts& texts, const Name& name, const D
     all["log_likelihoods"] = array_of(std::move(values));
   }
   all["names"] = result.names;
+  if (!result.difference.empty()) all["difference"] = array_of(std::move(result.difference));
   if (!result.relative.empty()) all["relative"] = array_of(std::move(result.relative));
   all["free_energies"] = array_of(std::move(result.free_energies));
   return all;

@@ -43,33 +43,65 @@ LikelihoodMethod estimating(ScoreMethod method) {
   return named<LikelihoodMethod>(name_of(method)).value_or(LikelihoodOptions().method);
 }
 
-/// The case of this name or number.
-Index case_called(const std::string& called, const std::vector<std::string>& names, Index n_cases) {
+/// The case of this name or number; nothing where there is none.
+std::optional<Index> case_called(const std::string& called, const std::vector<std::string>& names,
+                                 Index n_cases) {
   const auto found = std::find(names.begin(), names.end(), called);
   if (found != names.end()) return found - names.begin();
   Index number = 0;
   const auto [stop, status] = std::from_chars(called.data(), called.data() + called.size(), number);
   if (status != std::errc() || stop != called.data() + called.size() || number < 0 || number >= n_cases)
-    throw UsageError("--relative-to " + called + ": is no name of a case, nor a number from 0 to " +
-                     std::to_string(n_cases - 1));
+    return std::nullopt;
   return number;
+}
+
+/// A case that others are compared with.
+template <EnergyModel M>
+struct Parent {
+  typename M::Data cases;
+  Index number = 0;
+  std::string name;
+};
+
+/// The case that is asked for, of these or of a file of its own.
+template <EnergyModel M>
+Parent<M> parent_of(const ModelFile<M>& file, const ScoreOptions& options, const typename M::Data& cases,
+                    const std::vector<std::string>& names, Listener& listener) {
+  const std::string& called = options.relative_to;
+  const std::optional<Index> number =
+      called.empty() ? std::optional<Index>(0) : case_called(called, names, cases.n_cases());
+  if (number) {
+    const auto p = static_cast<std::size_t>(*number);
+    return {cases, *number, p < names.size() ? names[p] : std::to_string(*number)};
+  }
+  std::error_code error;
+  if (!std::filesystem::exists(called, error))
+    throw UsageError("--relative-to " + called + ": is no name of a case, no number from 0 to " +
+                     std::to_string(cases.n_cases() - 1) + " and no file");
+  ColumnOptions columns = options.columns;
+  // A single sequence does not tell its alphabet.
+  if (columns.alphabet == AlphabetChoice(AlphabetRule::kAuto) && !file.alphabet.characters.empty())
+    columns.alphabet = file.alphabet.characters;
+  const DataFile own = read_data_file(called, {columns}, listener);
+  const std::string& split = own.splits.begin()->first;
+  const auto found = own.names.find(split);
+  return {data_for_model(file, own, {split, options.binarize, as_count(options.estimate.seed)}, listener), 0,
+          found == own.names.end() || found->second.empty() ? called : found->second.front()};
 }
 
 /// Scores of cases, or of mutants of one, relative to one: in double, case by case.
 template <EnergyModel M>
 void compare(const ModelFile<M>& file, const ScoreOptions& options, const Executor& executor,
-             const typename M::Data& cases, ScoreResult& result) {
+             const typename M::Data& cases, ScoreResult& result, Listener& listener) {
   if (!M::kExactInference)
     throw UsageError("score: --relative-to and --mutations need exact free energies, which " +
                      std::string(M::kKind) + " has not");
-  const Index parent =
-      options.relative_to.empty() ? 0 : case_called(options.relative_to, result.names, cases.n_cases());
-  const auto p = static_cast<std::size_t>(parent);
-  result.relative_to = p < result.names.size() ? result.names[p] : std::to_string(parent);
+  const Parent<M> parent = parent_of(file, options, cases, result.names, listener);
+  result.relative_to = parent.name;
   const auto energy_of = [&](const typename M::Data& data, Index n) {
     return file.model.free_energy(file.theta, data.row(n)) + data.log_volume(n);
   };
-  const double of_parent = energy_of(cases, parent);
+  const double of_parent = energy_of(parent.cases, parent.number);
   const auto score = [&](const typename M::Data& data) {
     result.free_energies.resize(static_cast<std::size_t>(data.n_cases()));
     result.weights = data.weights();
@@ -83,7 +115,7 @@ void compare(const ModelFile<M>& file, const ScoreOptions& options, const Execut
   };
   if (options.mutations.empty()) return score(cases);
   if constexpr (HasLetters<M>) {
-    Mutants mutants = mutants_of(cases, parent, file.alphabet, options.mutations);
+    Mutants mutants = mutants_of(parent.cases, parent.number, file.alphabet, options.mutations);
     result.names = std::move(mutants.names);
     score(mutants.cases);
   } else {
@@ -118,7 +150,7 @@ ScoreResult score_for(ModelFile<M>& file, const ScoreOptions& options, const Exe
   if (const auto names = data.names.find(options.split); names != data.names.end())
     result.names = names->second;
   if (!options.relative_to.empty() || !options.mutations.empty()) {
-    compare(file, options, executor, cases.cases, result);
+    compare(file, options, executor, cases.cases, result, listener);
   } else {
     result.free_energies = free_energies_in_units(file, executor, cases.cases);
   }
@@ -153,6 +185,8 @@ std::vector<NamedArray> arrays_of(const ScoreResult& result, ScoreColumns& colum
   arrays.push_back({"free_energy", shape, std::span<const double>(result.free_energies)});
   if (!result.relative.empty())
     arrays.push_back({"relative", shape, std::span<const double>(result.relative)});
+  if (!result.difference.empty())
+    arrays.push_back({"difference", shape, std::span<const double>(result.difference)});
   if (result.log_partition) {
     columns.log_likelihoods = log_likelihoods(result);
     arrays.push_back({"log_likelihood", shape, std::span<const double>(columns.log_likelihoods)});
@@ -164,7 +198,20 @@ std::vector<NamedArray> arrays_of(const ScoreResult& result, ScoreColumns& colum
 ScoreResult score_cases(AnyModelFile model, const ScoreOptions& options, const Executor& executor,
                         Listener& listener) {
   require_none(check(options.estimate));
-  return std::visit([&](auto& file) { return score_for(file, options, executor, listener); }, model);
+  const auto score = [&](AnyModelFile& of, const ScoreOptions& how) {
+    return std::visit([&](auto& file) { return score_for(file, how, executor, listener); }, of);
+  };
+  ScoreResult result = score(model, options);
+  if (options.minus.empty()) return result;
+  ScoreOptions plain = options;
+  plain.method = ScoreMethod::kNone;
+  AnyModelFile other = read_model(options.minus, listener);
+  const ScoreResult theirs = score(other, plain);
+  if (result.variational || theirs.variational)
+    listener.warn("score: --minus: the difference is one of bounds");
+  for (std::size_t n = 0; n < result.free_energies.size(); ++n)
+    result.difference.push_back(theirs.free_energies[n] - result.free_energies[n]);
+  return result;
 }
 
 Facts facts(const ScoreResult& result) {
@@ -232,6 +279,7 @@ void write_scores(const ScoreResult& result, const std::filesystem::path& path) 
   file.dataset("/scores/free_energy", shape, result.free_energies.data());
   if (result.log_partition) file.dataset("/scores/log_likelihood", shape, log_likelihoods(result).data());
   if (!result.relative.empty()) file.dataset("/scores/relative", shape, result.relative.data());
+  if (!result.difference.empty()) file.dataset("/scores/difference", shape, result.difference.data());
   if (!result.names.empty()) file.texts("/scores/name", result.names);
   write_facts(file, "/scores", facts(result));
   write_provenance(file, result.seed);

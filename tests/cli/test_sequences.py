@@ -349,6 +349,25 @@ class Machines(Sequences):
         self.assertIn("restricted", run("export", write_model(self.dir / "dbm.h5", "dbm", deep), "--out", self.dir / "no.h5", expect=USAGE).stderr)
         run("export", model, "--gauge", "lattice-gas", "--out", self.dir / "no.h5", expect=USAGE)
 
+    def test_scores_against_a_file_and_against_a_model(self):
+        first, second = machine(35, sites=5, letters=4, hidden=3), machine(36, sites=5, letters=4, hidden=2)
+        states = all_states(5, 4)[::31]
+        model, data = self.model(first, LETTERS), self.data(states, LETTERS)
+        other = write_model(self.dir / "other.h5", "potts-rbm", second, LETTERS)
+        wild = self.write("wild.fasta", ">wild type\nXYZ-X\n>not this\nZZZZZ\n")
+        energy = lambda params, codes: -log_weights({k: v.astype("f4").astype(float) for k, v in params.items()}, codes)
+        told = run_json("score", model, "--data", data, "--relative-to", wild, "--minus", other, "--method", "none")
+        of_wild = energy(first, codes_of(["XYZ-X"], LETTERS))
+        np.testing.assert_allclose(told["relative"], of_wild - energy(first, states), atol=1e-5)
+        np.testing.assert_allclose(told["difference"], energy(second, states) - energy(first, states), atol=1e-5)
+        self.assertEqual(told["relative_to"], "wild")
+        mutants = run_json("score", model, "--data", data, "--relative-to", wild, "--mutations", "X1Z,Y2X:Z3Y", "--method", "none")
+        np.testing.assert_allclose(mutants["relative"], of_wild - energy(first, codes_of(["ZYZ-X", "XXY-X"], LETTERS)), atol=1e-5)
+        for wrong in ("nobody", "99999"):
+            self.assertIn("no file", run("score", model, "--data", data, "--relative-to", wrong, "--method", "none", expect=USAGE).stderr)
+        narrow = write_model(self.dir / "narrow.h5", "potts-rbm", machine(37, sites=4, letters=4, hidden=2), LETTERS)
+        self.assertIn("sites", run("score", model, "--data", data, "--minus", narrow, "--method", "none", expect=BAD_DATA).stderr)
+
     def test_logos(self):
         path = self.write("aligned.fasta", fasta(ALIGNED))
         for name, mark in (("logo.svg", b"<svg"), ("logo.pdf", b"%PDF"), ("logo.png", b"PNG")):

@@ -51,6 +51,7 @@ struct ScoreOptions {
   ScoreMethod method = ScoreMethod::kAuto;
   std::string relative_to;
   std::string mutations;
+  std::string minus;
   EstimateOptions estimate;
 
   template <class F, class... S>
@@ -62,14 +63,18 @@ struct ScoreOptions {
     ColumnOptions::visit(f, s.columns...);
     f(OptionText{"method", "where log Z comes from", true}, s.method...);
     f(OptionText{"relative-to",
-                 "case whose log p is taken from that of all others, so that log Z cancels: its name, or its "
-                 "number from 0"},
+                 "case whose log p is taken from that of all others, so that log Z cancels: its name, its "
+                 "number from 0, or a file whose first case it is"},
       s.relative_to...);
     f(OptionText{"mutations",
                  "score mutants of the case of --relative-to (of the first one where none is named): "
                  "singles, or a list as "
                  "A24G:K30R,L5P with sites from 1"},
       s.mutations...);
+    f(OptionText{"minus",
+                 "another model: the column difference is log p of each case under the model less that under "
+                 "this one, but for the constant log Z of this one less that of the model"},
+      s.minus...);
     EstimateOptions::visit(f, s.estimate...);
   }
 };
@@ -87,8 +92,9 @@ struct ScoreResult {
   std::vector<double> free_energies;               // of every case, nats; upper bounds where `variational`
   CaseWeights weights;                             // of the cases in the mean
   std::optional<ScoreLogPartition> log_partition;  // nothing: free energies alone
-  std::vector<double> relative;  // log p less that of one case, nats; empty where none is asked for
-  std::string relative_to;       // what that case is called
+  std::vector<double> relative;    // log p less that of one case, nats; empty where none is asked for
+  std::string relative_to;         // what that case is called
+  std::vector<double> difference;  // free energy under another model less that under this one; empty without
   bool variational = false;
   std::int64_t seed = 0;
 
@@ -108,8 +114,9 @@ ScoreResult score_cases(AnyModelFile model, const ScoreOptions& options, const E
 Facts facts(const ScoreResult& result);
 std::string words(const ScoreResult& result);
 
-/// Lines of "name,free_energy,log_likelihood" after a header; "number" in place of "name" where cases have
-/// none, and no log_likelihood without log Z. Numbers are read back as the same doubles.
+/// Lines of "name,free_energy,log_likelihood" after a header, with "relative" and "difference" where these
+/// are asked for; "number" in place of "name" where cases have none, and no log_likelihood without log Z.
+/// Numbers are read back as the same doubles.
 std::string csv_of(const ScoreResult& result);
 
 /// HDF5 where the path ends in .h5: /scores/free_energy, /scores/log_likelihood (n) float64 and /scores/name
