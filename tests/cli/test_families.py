@@ -9,6 +9,7 @@ from harness import CliTest, check_finite_params, datasets, differences, png_siz
 
 FAMILIES = {  # hidden units and options of each
     "bernoulli-rbm": [4],
+    "potts-rbm": [4],
     "dbm": ["4,3"],
     "gaussian-rbm": [3],
     "ssrbm": [3, "--slabs", 2],
@@ -28,8 +29,13 @@ class Families(CliTest):
         cases = draw.normal(size=(64, N_VISIBLE)) if kind in REAL else draw.integers(0, 2, (64, N_VISIBLE))
         if kind.startswith("sparse"):
             cases[draw.random(cases.shape) < 0.5] = 0
-        np.save(self.dir / f"{kind}.npy", cases.astype("f4" if kind in REAL else "u1"))
-        return self.dir / f"{kind}.npy"
+        path = self.dir / f"{kind}.h5"
+        with h5py.File(path, "w") as file:
+            file["train/x"] = cases.astype("f4" if kind in REAL else "u1")
+            if kind == "potts-rbm":
+                file["train/x"][:] = draw.integers(0, 3, cases.shape)
+                file.attrs["alphabet"] = "XYZ"
+        return path
 
     def train(self, kind, name, *more, **changed):
         """The folder of a short run."""

@@ -121,6 +121,10 @@ class MemoryTest(CliTest):
             grey = np.clip(128 + 20 * walk, 0, 255).astype(np.uint8).reshape(150, 81)
             file["train/x"], file["test/x"] = grey[:100], grey[100:]
             file.attrs["visible_shape"] = [9, 9]
+        with h5py.File(cls.data / "letters.h5", "w") as file:
+            letters = np.random.default_rng(9).integers(0, 4, (120, 9))
+            file["train/x"], file["test/x"] = letters[:90].astype("u1"), letters[90:].astype("u1")
+            file.attrs["alphabet"] = "ACG-"
 
     def outcome(self, commands, place, folder):
         """{what: bytes} of what commands print and write where things lie as `place` says."""
@@ -185,6 +189,11 @@ TRAINERS = {
             ("loglik", "RUN", "--data", "bars-and-stripes", "--split", "train", "--method", "all", "--betas", 50, *SHORT_LADDER),
             ("sample", "RUN", "--count", 40, "--sweeps", 10, "--out", "s.h5"),
             ("prune", "RUN", "--density", 0.5, "--criterion", "kl", "--sweeps", 20, "--out", "p.h5")],
+    "letters": [(*TRAIN, "--model", "potts-rbm", "--data", "@letters.h5", "--hidden", 7, "--batch", 70, "--updates", 40, "--l1b", 1e-3),
+                ("loglik", "RUN", "--data", "@letters.h5", "--method", "all", "--betas", 50, *SHORT_LADDER),
+                ("sample", "RUN", "--count", 40, "--sweeps", 10, "--clamp", "2=A,4!=C", "--out", "s.h5"),
+                ("score", "RUN", "--data", "@letters.h5", "--mutations", "singles", "--method", "none", "--out", "m.csv"),
+                ("couplings", "RUN", "--form", "exact", "--out", "j.h5"), ("features", "RUN", "--data", "@letters.h5", "--out", "u.svg")],
     "dbm, sampled": [(*BARS, "--model", "dbm", "--hidden", "6,5", "--positive", "sampled", "--trainer", "sml", "--metric", "kfac")],
 }
 ESTIMATES = {

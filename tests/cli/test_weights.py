@@ -13,7 +13,9 @@ COUNTS = DRAW.integers(1, 5, 60)
 BITS = (DRAW.random((60, 8)) < DRAW.random(8)).astype(np.uint8)
 REAL = (DRAW.normal(size=(60, 8)) * [1, 2, 3, 4, 5, 6, 7, 8] + 3).astype(np.float32)
 SPARSE = np.where(DRAW.random((60, 8)) < 0.6, 0, REAL).astype(np.float32)
+LETTERS = DRAW.integers(0, 3, (60, 8)).astype(np.uint8)
 KINDS = {
+    "potts-rbm": (LETTERS, ("--hidden", 5, "--alphabet", "XYZ")),
     "bernoulli-rbm": (BITS, ("--hidden", 5)),
     "dbm": (BITS, ("--hidden", "5,3")),
     "binary-ssrbm": (BITS, ("--hidden", 4)),
