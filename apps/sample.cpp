@@ -20,6 +20,7 @@ struct Options {
   bool diagnose = false;
   std::string out;
   std::string png;
+  std::string statistics;
   SamplingOptions sample;
 };
 
@@ -64,10 +65,16 @@ int diagnose(const Options& options, const Executor& executor) {
 
 int run(Options& options) {
   require_none(check(options.sample));
-  if (options.diagnose && !(options.out.empty() && options.png.empty()))
-    throw UsageError("sample: --diagnose draws no samples, so it takes neither --out nor --png");
-  if (!options.diagnose && options.out.empty() && options.png.empty())
-    throw UsageError("sample: --out or --png is required");
+  if (options.diagnose && !(options.out.empty() && options.png.empty() && options.statistics.empty()))
+    throw UsageError(
+        "sample: --diagnose draws no samples, so it takes neither --out nor --png nor --statistics");
+  if (!options.diagnose && options.out.empty() && options.png.empty() && options.statistics.empty())
+    throw UsageError("sample: --out, --png or --statistics is required");
+  if (!options.statistics.empty()) {
+    require_picture(options.statistics);
+    require_output(options.statistics, {options.model, options.sample.data.name});
+    options.sample.compares = true;
+  }
   if (!options.out.empty()) require_table(options.out, {options.model, options.sample.data.name}, true);
   if (!options.png.empty()) require_output(options.png, {options.model, options.sample.data.name});
   if (std::filesystem::is_directory(options.model)) options.sample.run = options.model;
@@ -81,6 +88,7 @@ int run(Options& options) {
     result = draw_samples(std::move(model), options.sample, executor, listener);
   }
   if (!options.png.empty()) write_picture(result.picture, options.png);
+  if (result.agreement) write_agreement(*result.agreement, options.statistics);
   if (!options.out.empty()) write_samples(result, options.out);
   Json json = {{"count", result.count}, {"out", options.out}, {"png", options.png}};
   if (result.stopped_by_listener) json["stopped"] = true;
@@ -111,6 +119,8 @@ void setup_sample(CLI::App& program, int& exit_code) {
                  ".sto of sequences");
   app.add_option("--png", options->png,
                  "picture (PNG; SVG or PDF where the name ends so) of P(v = 1 | h) of the first 100 chains");
+  app.add_option("--statistics", options->statistics,
+                 "picture (PNG, SVG or PDF) of the covariances of the samples over those of the data");
   add_common_options(app, options->common);
   app.callback([options, &app, &exit_code] {
     require_used(app, options->sample.ladder);

@@ -65,6 +65,75 @@ double jump_rate_of(const SamplingOptions& options) {
   return rate != nullptr ? *rate : 0.0;
 }
 
+/// Visibles of cases as rows.
+Matrix rows_of(const RealData& data) {
+  Matrix rows(data.n_cases(), data.n_visible());
+  for (Index n = 0; n < rows.rows(); ++n) {
+    for (Index i = 0; i < rows.cols(); ++i) rows(n, i) = data.value(n, i);
+  }
+  return rows;
+}
+Matrix rows_of(const BinaryData& data) {
+  Matrix rows(data.n_cases(), data.n_visible());
+  for (Index n = 0; n < rows.rows(); ++n) {
+    for (Index i = 0; i < rows.cols(); ++i) rows(n, i) = data.value(n, i) ? 1.0F : 0.0F;
+  }
+  return rows;
+}
+
+Matrix covariances(Matrix rows, const CaseWeights& weights) {
+  const auto total = static_cast<float>(weights.total(rows.rows()));
+  Vector mean = Vector::Zero(rows.cols());
+  Vector weight(rows.rows());
+  for (Index n = 0; n < rows.rows(); ++n) {
+    weight[n] = static_cast<float>(weights[n]) / total;
+    mean += weight[n] * rows.row(n).transpose();
+  }
+  rows.rowwise() -= mean.transpose();
+  return rows.transpose() * weight.asDiagonal() * rows;
+}
+
+template <EnergyModel M>
+Agreement agreement_of(const Drawing<M>& d, const Chains<M>& samples) {
+  if (!d.data) throw UsageError("sample: --statistics needs --data");
+  constexpr Index kMostVisibles = 5000;
+  const Index n = d.file.model.n_visible();
+  if (n > kMostVisibles)
+    throw UsageError("sample: --statistics: there are too many pairs of " + std::to_string(n) + " values");
+  Matrix drawn(static_cast<Index>(samples.n_chains), n);
+  LaneMatrix values(n, kLanes);
+  const auto cache = d.file.model.new_cache(kLanes);
+  for (std::size_t b = 0; b < samples.blocks.size(); ++b) {
+    const Index first = static_cast<Index>(b) * kLanes;
+    const Index lanes = std::min(kLanes, drawn.rows() - first);
+    d.file.model.layer_values(0, samples.blocks[b], cache, values);
+    drawn.middleRows(first, lanes) = values.leftCols(lanes).transpose();
+  }
+  const Matrix theirs = covariances(rows_of(*d.data), d.data->weights());
+  const Matrix ours = covariances(std::move(drawn), {});
+  Index each = 1;  // values of a site
+  if constexpr (HasLetters<M>) each = d.file.model.letters().most();
+  Agreement found;
+  for (Index i = 0; i < n; ++i) {
+    for (Index k = (i / each + 1) * each; k < n; ++k) {
+      // Places without a letter.
+      if (theirs(i, i) == 0.0F || theirs(k, k) == 0.0F) continue;
+      found.of_data.push_back(theirs(i, k));
+      found.of_samples.push_back(ours(i, k));
+    }
+  }
+  const auto count = static_cast<Index>(found.of_data.size());
+  const Eigen::ArrayXd x = Eigen::Map<const Eigen::ArrayXf>(found.of_data.data(), count).cast<double>();
+  const Eigen::ArrayXd y = Eigen::Map<const Eigen::ArrayXf>(found.of_samples.data(), count).cast<double>();
+  if (count < 2) return found;
+  const double xy = ((x - x.mean()) * (y - y.mean())).sum();
+  const double xx = (x - x.mean()).square().sum();
+  const double yy = (y - y.mean()).square().sum();
+  found.pearson = xy / std::sqrt(xx * yy);
+  found.slope = xy / xx;
+  return found;
+}
+
 /// Whether jumps mean something with a machine.
 template <EnergyModel M>
 bool can_jump(const M& model) {
@@ -112,7 +181,7 @@ DataClusters clusters_of(const Drawing<M>& d) {
 
 /// Without a ladder data are read only where something asks for them.
 bool needs_data(const SamplingOptions& options) {
-  return options.ladder != SampleLadder::kNone || options.start == SampleStart::kData ||
+  return options.ladder != SampleLadder::kNone || options.start == SampleStart::kData || options.compares ||
          jump_rate_of(options) > 0.0 || !options.data.empty();
 }
 
@@ -427,6 +496,7 @@ Drawn<M> draw(ModelFile<M>& file, const SamplingOptions& options, const Executor
   Sampler<M> sampler = sampler_of(d);
   Drawn<M> drawn;
   std::visit([&](auto& chains) { take_samples(chains, d, drawn); }, sampler);
+  if (options.compares) drawn.agreement = agreement_of(d, drawn.samples);
   drawn.clusters = std::move(d.clusters);
   return drawn;
 }

@@ -83,6 +83,35 @@ class Axes {
     canvas_.text(area_.x - 58.0, area_.y + 0.5 * area_.height, beside, 13.0, Align::kMiddle, 90.0);
   }
 
+  /// How many of some points fall where, on a logarithmic scale of shades.
+  void density(const std::vector<float>& x, const std::vector<float>& y) {
+    constexpr Index kBins = 160;
+    std::vector<float> counts(static_cast<std::size_t>(kBins * kBins));
+    const auto bin = [&](double v, const std::pair<double, double>& range) {
+      const double part = (v - range.first) / (range.second - range.first);
+      return std::clamp<Index>(static_cast<Index>(part * static_cast<double>(kBins)), 0, kBins - 1);
+    };
+    float most = 1.0F;
+    for (std::size_t k = 0; k < x.size(); ++k) {
+      const Index place =
+          (kBins - 1 - bin(static_cast<double>(y[k]), y_)) * kBins + bin(static_cast<double>(x[k]), x_);
+      most = std::max(most, ++counts[static_cast<std::size_t>(place)]);
+    }
+    Image image{kBins, kBins, {}};
+    for (const float count : counts) {
+      const double part = count == 0.0F ? 0.0
+                                        : 0.25 + 0.75 * std::log(static_cast<double>(count)) /
+                                                     std::log(static_cast<double>(most) + 1.0);
+      for (const double shade : {kBlue.red, kBlue.green, kBlue.blue})
+        image.rgb.push_back(static_cast<std::uint8_t>(std::lround(255.0 * (1.0 - part * (1.0 - shade)))));
+    }
+    canvas_.image(image, area_);
+  }
+  /// A line between two points of the data.
+  void segment(std::pair<double, double> from, std::pair<double, double> to, const Colour& colour) {
+    canvas_.line({at(from), at(to)}, colour, 1.2);
+  }
+
   /// A line through what is known, with a band about it.
   void curve(const std::vector<double>& x, const std::vector<double>& y, const std::vector<double>& error,
              const Colour& colour) {
@@ -172,6 +201,28 @@ Canvas drawing_of_curves(const Metrics& metrics) {
   Axes partition(canvas, {80.0, 400.0, 790.0, 180.0}, updates, range_of(log_partition));
   partition.draw("updates", "log Z (nats)");
   partition.curve(update, log_partition, metrics.column("log_partition_standard_error"), kGreen);
+  return canvas;
+}
+
+Canvas drawing_of_agreement(const std::vector<float>& x, const std::vector<float>& y,
+                            const AxisWords& words) {
+  float low = 0.0F;
+  float high = 0.0F;
+  for (const std::vector<float>* const values : {&x, &y}) {
+    for (const float v : *values) {
+      low = std::min(low, v);
+      high = std::max(high, v);
+    }
+  }
+  const double margin = 0.03 * static_cast<double>(high - low);
+  const std::pair<double, double> range{static_cast<double>(low) - margin,
+                                        static_cast<double>(high) + margin};
+  Canvas canvas(640.0, 640.0);
+  Axes axes(canvas, {90.0, 40.0, 530.0, 530.0}, range, range);
+  axes.density(x, y);
+  axes.draw(words.below, words.beside);
+  axes.segment({range.first, range.first}, {range.second, range.second}, kVermilion);
+  canvas.text(90.0, 26.0, words.above, 14.0);
   return canvas;
 }
 

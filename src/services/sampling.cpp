@@ -76,6 +76,7 @@ SampleResult result_of(const ModelFile<M>& file, const SamplingOptions& options,
     result.clusters = {numbers_of(drawn.clusters.occupancy), numbers_of(result.mixing.occupancy),
                        cluster_variation(drawn.clusters, result.mixing.occupancy)};
   }
+  result.agreement = std::move(drawn.agreement);
   result.picture = picture_of_chains(file, drawn.samples);
   file.model.unstandardise(file.theta, drawn.samples.blocks);
   if constexpr (HasUnits<M>) {
@@ -183,6 +184,9 @@ SamplingOptions without_data(const SamplingOptions& options) {
         "sample: --clamp, --beta and --beta-marginal go with neither --start data nor --ladder trajectory");
   if (!options.data.empty() && options.clamp.empty())
     throw UsageError("sample: --data means nothing with --beta and --beta-marginal");
+  if (options.compares)
+    throw UsageError(
+        "sample: --statistics is of the model's own law, not with --clamp, --beta or --beta-marginal");
   SamplingOptions without = options;
   without.data = {};
   without.run.clear();
@@ -285,6 +289,10 @@ Facts facts(const SampleResult& result) {
     all.emplace_back("cluster_occupancy_of_data", result.clusters->of_data);
     all.emplace_back("cluster_variation", result.clusters->variation);
   }
+  if (result.agreement) {
+    all.emplace_back("covariance_pearson", result.agreement->pearson);
+    all.emplace_back("covariance_slope", result.agreement->slope);
+  }
   all.emplace_back("mixed", mixing.mixed);
   all.emplace_back("verdict", mixing.verdict);
   return all;
@@ -299,6 +307,9 @@ std::string LadderReport::log_partition_doubt() const {
 std::string words(const SampleResult& result) {
   std::string text = words_of_chains(result);
   if (result.clusters) text += words_of_clusters(*result.clusters);
+  if (result.agreement)
+    text += format("covariances of samples and data: Pearson %.4f, slope %.3f\n", result.agreement->pearson,
+                   result.agreement->slope);
   if (result.report && result.report->log_partition) {
     text += format("log Z %.4f +- %.4f nats (Bennett's ratio along the trajectory)%s\n",
                    result.report->log_partition->value, result.report->log_partition->standard_error,
@@ -311,6 +322,14 @@ std::string words(const SampleResult& result) {
                 result.mixing.autocorrelation_time, result.mixing.effective_sample_size,
                 result.trace.draws() * result.trace.free_energy.size(), result.mixing.r_hat) +
          result.mixing.verdict;
+}
+
+void write_agreement(const Agreement& agreement, const std::filesystem::path& path) {
+  drawing_of_agreement(agreement.of_data, agreement.of_samples,
+                       {"data: covariance of two values", "samples",
+                        format("Pearson %.4f, slope %.3f, %zu pairs", agreement.pearson, agreement.slope,
+                               agreement.of_data.size())})
+      .write(path);
 }
 
 void write_samples(const SampleResult& result, const std::filesystem::path& path) {

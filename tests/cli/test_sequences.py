@@ -368,6 +368,34 @@ class Machines(Sequences):
         narrow = write_model(self.dir / "narrow.h5", "potts-rbm", machine(37, sites=4, letters=4, hidden=2), LETTERS)
         self.assertIn("sites", run("score", model, "--data", data, "--minus", narrow, "--method", "none", expect=BAD_DATA).stderr)
 
+    def test_covariances_of_samples_and_data(self):
+        params = machine(38, sites=4, letters=3, hidden=3)
+        model = self.model(params, "XYZ")
+        rng = np.random.default_rng(39)
+        codes, weights = rng.integers(0, 3, (300, 4)), rng.uniform(0.5, 2, 300)
+        codes[:, 2] = np.where(rng.random(300) < 0.7, codes[:, 0], codes[:, 2])
+        data = self.data(codes, "XYZ", "train")
+        with h5py.File(data, "a") as file:
+            file["train/weight"] = weights
+        out = self.dir / "samples.h5"
+        told = run_json("sample", model, "--data", data, "--count", 400, "--sweeps", 20, "--out", out, "--statistics", self.dir / "c.svg")
+        self.assertIn(b"<svg", (self.dir / "c.svg").read_bytes()[:200])
+        with h5py.File(out) as file:
+            samples = file["samples/visible"][:]
+
+        def pairs(x, w):
+            one = np.eye(3)[x].reshape(len(x), -1)
+            c = np.cov(one.T, aweights=w, ddof=0)
+            return np.array([c[i, k] for i in range(12) for k in range(i + 1, 12) if i // 3 != k // 3])
+
+        x, y = pairs(codes, weights), pairs(samples, np.ones(len(samples)))
+        self.assertAlmostEqual(told["covariance_pearson"], np.corrcoef(x, y)[0, 1], places=4)
+        self.assertAlmostEqual(told["covariance_slope"], np.polyfit(x, y, 1)[0], places=4)
+        self.assertNotAlmostEqual(np.corrcoef(pairs(codes, np.ones(300)), y)[0, 1], told["covariance_pearson"], places=4)  # weights count
+        run("sample", model, "--count", 5, "--sweeps", 2, "--statistics", self.dir / "no.svg", expect=USAGE)
+        run("sample", model, "--data", data, "--count", 5, "--clamp", "1=X", "--statistics", self.dir / "no.svg", expect=USAGE)
+        run("sample", model, "--data", data, "--count", 5, "--statistics", self.dir / "no.txt", expect=USAGE)
+
     def test_logos(self):
         path = self.write("aligned.fasta", fasta(ALIGNED))
         for name, mark in (("logo.svg", b"<svg"), ("logo.pdf", b"%PDF"), ("logo.png", b"PNG")):

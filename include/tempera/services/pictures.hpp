@@ -38,4 +38,14 @@ void write_picture(const TilePicture& picture, const std::filesystem::path& path
 /// tells them.
 Canvas drawing_of_curves(const Metrics& metrics);
 
+/// What the axes of a drawing show, and what stands above it.
+struct AxisWords {
+  std::string below;
+  std::string beside;
+  std::string above;
+};
+
+/// One number over another, darker where more fall, with the line of equal numbers.
+Canvas drawing_of_agreement(const std::vector<float>& x, const std::vector<float>& y, const AxisWords& words);
+
 }  // namespace tempera

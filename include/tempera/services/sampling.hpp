@@ -67,6 +67,7 @@ struct SamplingOptions {
   std::string shape;  // HEIGHTxWIDTH; empty: the file's
   std::int64_t seed = 1;
   std::filesystem::path run;  // directory of the run that the model is of; empty where it is a file alone
+  bool compares = false;      // whether covariances are held against those of the data
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
@@ -147,6 +148,14 @@ struct ClusterReport {
   double variation = 0.0;  // total variation between the two
 };
 
+/// Covariances of pairs of visibles, of letters at different sites, in data and in samples.
+struct Agreement {
+  std::vector<float> of_data;
+  std::vector<float> of_samples;
+  double pearson = 0.0;
+  double slope = 0.0;  // of samples over data, least squares
+};
+
 struct SampleResult {
   std::int64_t count = 0;
   SampleLadder ladder = SampleLadder::kNone;
@@ -159,6 +168,7 @@ struct SampleResult {
   double independent = 0.0;          // samples' worth of independent ones; with a ladder alone
   std::optional<LadderReport> report;
   std::optional<ClusterReport> clusters;
+  std::optional<Agreement> agreement;
   Alphabet alphabet;                // of codes; empty where visibles are no letters
   Facts law;                        // what is held, and powers; empty of the machine's own
   std::vector<std::int64_t> cases;  // whose missing values each sample has; empty where none were asked for
@@ -178,6 +188,10 @@ struct SampleResult {
 /// before its first sample.
 SampleResult draw_samples(AnyModelFile model, const SamplingOptions& options, const Executor& executor,
                           Listener& listener);
+
+/// Covariances of the samples over those of the data, as many as fall where darker. Throws WriteError,
+/// UsageError.
+void write_agreement(const Agreement& agreement, const std::filesystem::path& path);
 
 /// Everything that is to be said of the samples but how many there are.
 Facts facts(const SampleResult& result);
