@@ -289,12 +289,11 @@ struct GradientOptions {
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
     f(OptionText{"l1", "decay of the weights, l1 x sign(W) in the gradient"}, s.l1...);
-    f(
-        OptionText{
-            "l1b",
-            "decay of the weights, l1b x sign(W) x the mean |W| of the hidden unit in the gradient: filters "
-            "become sparse, and equally strong (PGM's l1b, also l2l1)"},
-        s.l1b...);
+    f(OptionText{"l1b",
+                 "decay of the weights, l1b x sign(W) x the mean size of the weights of the hidden unit in "
+                 "the gradient: filters "
+                 "become sparse, and equally strong (PGM's l1b, also l2l1)"},
+      s.l1b...);
     f(OptionText{"l2", "decay of the weights, l2 x W in the gradient"}, s.l2...);
     f(OptionText{"l2-fields", "decay of the biases of the visibles, l2-fields x bias in the gradient"},
       s.l2_fields...);
