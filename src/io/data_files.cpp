@@ -494,10 +494,12 @@ void mark_missing(DataFile& data) {
     }
   }
   for (auto& [split, table] : data.splits) {
+    const auto is_missing = [](float value) { return std::isnan(value); };
+    if (std::none_of(table.floats.begin(), table.floats.end(), is_missing)) continue;
     std::vector<std::uint8_t>& missing = data.missing[split];
     missing.resize(table.floats.size());
     for (std::size_t k = 0; k < missing.size(); ++k) {
-      if (!std::isnan(table.floats[k])) continue;
+      if (!is_missing(table.floats[k])) continue;
       missing[k] = 1;
       const float value = first[k % first.size()];
       table.floats.own()[k] = std::isnan(value) ? 0.0F : value;

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "drawing.hpp"
+#include "law_changes.hpp"
 #include "sampled_layers.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/services/data_kind.hpp"
@@ -103,6 +104,9 @@ DiagnosisResult diagnose_for(ModelFile<M>& file, const SamplingOptions& options,
 DiagnosisResult diagnose_sampling(AnyModelFile model, const SamplingOptions& options,
                                   const Executor& executor, Listener& listener) {
   require_none(check(options));
+  if (changes_law(options))
+    throw UsageError(
+        "sample: --diagnose is of the model's own law, not with --clamp, --beta or --beta-marginal");
   return std::visit(
       [&](auto& file) {
         require_law(file, listener);

@@ -266,13 +266,16 @@ HeldCases observed_values(const ModelFile<M>& file, const SamplingOptions& optio
   ReadingOptions reading{options.columns};
   reading.keeps_missing = true;
   const DataFile data = read_data_file(options.data, reading, listener);
-  const std::string split = data.splits.count("train") > 0 ? "train" : data.splits.begin()->first;
+  // The train split, or the first that lacks values.
+  auto missing = data.missing.find("train");
+  if (missing == data.missing.end()) missing = data.missing.begin();
+  if (missing == data.missing.end())
+    throw UsageError("sample: --clamp observed: " + options.data.name + ": no value is missing");
   const typename M::Data cases =
-      data_for_model(file, data, {split, options.binarize, as_count(options.seed)}, listener);
-  const auto missing = data.missing.find(split);
+      data_for_model(file, data, {missing->first, options.binarize, as_count(options.seed)}, listener);
   const Index columns = data.columns();
   HeldCases held;
-  for (Index n = 0; missing != data.missing.end() && n < cases.n_cases(); ++n) {
+  for (Index n = 0; n < cases.n_cases(); ++n) {
     const auto first = missing->second.begin() + n * columns;
     const auto found = std::count(first, first + columns, std::uint8_t{1});
     if (found == 0) continue;
@@ -285,9 +288,6 @@ HeldCases observed_values(const ModelFile<M>& file, const SamplingOptions& optio
     held.cases.push_back(n);
     held.values.push_back(std::move(values));
   }
-  if (held.cases.empty())
-    throw UsageError("sample: --clamp observed: " + options.data.name + ": no value of " + split +
-                     " is missing");
   return held;
 }
 

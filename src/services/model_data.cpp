@@ -92,9 +92,16 @@ CategoricalData in_alphabet(const ModelFile<M>& file, const DataFile& data, cons
                                                                                 : -1);
     }
   }
+  // What is missing is any letter.
+  const auto missing = data.missing.find(request.split);
   std::vector<std::uint8_t> codes;
   for (Index n = 0; n < cases.n_cases(); ++n) {
     for (Index site = 0; site < letters.sites(); ++site) {
+      const auto place = static_cast<std::size_t>(n * letters.sites() + site);
+      if (missing != data.missing.end() && missing->second[place] != 0) {
+        codes.push_back(0);
+        continue;
+      }
       const Index letter = cases.letter(n, site);
       const int code = code_of[static_cast<std::size_t>(site)][static_cast<std::size_t>(letter)];
       if (code < 0)

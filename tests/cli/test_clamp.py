@@ -155,6 +155,23 @@ class Clamps(CliTest):
         self.assertTrue((samples["visible"][:, [0, 2, 3, 4, 5]] == [1, 0, 1, 1, 1]).all())
         self.assertEqual(set(samples["visible"][:, 1]), {0, 1})
 
+    def test_splits_and_columns_without_values(self):
+        data = self.dir / "splits.h5"
+        with h5py.File(data, "w") as file:
+            file["train/x"] = np.ones((4, 6), np.uint8)
+            file["test/x"] = np.array([[1, 0, np.nan, 1, 0, 1]] * 2, "f4")
+        samples = self.drawn("--clamp", "observed", "--data", data, count=50)
+        self.assertEqual(set(samples["case"]), {0, 1})
+        self.assertEqual(set(map(tuple, samples["visible"][:, [0, 1, 3, 4, 5]])), {(1, 0, 1, 0, 1)})
+        # Cases of words, with another alphabet than the model's.
+        table, one = self.dir / "words.csv", self.dir / "one.csv"
+        draw = np.random.default_rng(8)
+        table.write_text("sky,wind\n" + "".join(f"{draw.choice(['blue', 'grey'])},{draw.choice(['east', 'west', 'calm'])}\n" for _ in range(80)))
+        one.write_text("sky,wind\ngrey,east\ngrey,\n")
+        run("train", "--data", table, "--alphabet", "columns", "--header", "yes", "--model", "potts-rbm", "--hidden", 3, "--updates", 100, "--out", self.dir / "words", "--quiet")
+        samples = self.drawn("--clamp", "observed", "--data", one, "--alphabet", "columns", "--header", "yes", model=self.dir / "words", count=200)["visible"]
+        self.assertEqual((set(samples[:, 0]), set(samples[:, 1])), ({1}, {0, 1, 2}))
+
     def test_real_values(self):
         """With few latents the conditional law is a mixture of Gaussians, whose mean is summed here."""
         draw = np.random.default_rng(5)
@@ -190,7 +207,7 @@ class Clamps(CliTest):
     def test_wrong_wishes(self):
         for options in (("--clamp", "9=1"), ("--clamp", "0=2"), ("--clamp", "a=1"), ("--clamp", "0"), ("--clamp", "0!=1"), ("--clamp", "1-0=1"),
                         ("--clamp", "hidden:4=1"), ("--clamp", "hidden:1=0.5"), ("--clamp", "nowhere:1=1"), ("--clamp", "0-5=1"),
-                        ("--clamp", "observed"), ("--beta", 2, "--ladder", "trajectory"), ("--clamp", "hidden:0=1", "--beta-marginal", 2)):
+                        ("--clamp", "observed"), ("--beta", 2, "--ladder", "trajectory"), ("--clamp", "0=1", "--diagnose", "--data", "digits"), ("--clamp", "hidden:0=1", "--beta-marginal", 2)):
             run("sample", self.model, "--count", 5, *options, "--out", self.dir / "no.h5", expect=USAGE)
             self.assertFalse((self.dir / "no.h5").exists())
         for options in (("--beta", 0), ("--beta", -1), ("--beta-marginal", 0), ("--beta", 2, "--beta-marginal", 2)):
