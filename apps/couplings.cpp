@@ -34,9 +34,7 @@ int run(Options& options) {
     Json pairs = Json::array();
     for (const CoupledPair& pair : result.pairs) pairs.push_back({pair.first, pair.second, pair.score});
     json["ranked"] = pairs;
-    std::string table = csv_of(result);
-    table.pop_back();  // the end of its last line, which is printed
-    print_result(options.common, json, table);
+    print_table(options.common, json, csv_of(result));
   } else {
     write_couplings(result, options.out);
     print_result(options.common, json, words(result) + "\n" + options.out);

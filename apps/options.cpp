@@ -35,4 +35,9 @@ void print_result(const CommonOptions& common, const Json& json, const std::stri
   if (!std::cout) throw WriteError("standard output: cannot be written");
 }
 
+void print_table(const CommonOptions& common, const Json& json, std::string table) {
+  table.pop_back();  // the end of its last line, which is printed
+  print_result(common, json, table);
+}
+
 }  // namespace tempera::apps

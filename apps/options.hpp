@@ -24,6 +24,8 @@ std::string printable(const std::string& text);
 
 /// The result of a command: `json` with --json, else `text`, on standard output.
 void print_result(const CommonOptions& common, const Json& json, const std::string& text);
+/// The same of a table in lines.
+void print_table(const CommonOptions& common, const Json& json, std::string table);
 
 // One per subcommand: adds it to the program; running it stores the exit code.
 void setup_train(CLI::App& program, int& exit_code);

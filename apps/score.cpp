@@ -46,9 +46,7 @@ int run(const Options& options) {
   add_facts(json, facts(result));
   if (options.out.empty()) {
     add_cases(json, result);
-    std::string table = csv_of(result);
-    table.pop_back();  // the end of its last line, which is printed
-    print_result(options.common, json, table);
+    print_table(options.common, json, csv_of(result));
   } else {
     write_scores(result, options.out);
     print_result(options.common, json, words(result) + "\n" + options.out);

@@ -116,6 +116,22 @@ std::vector<std::int64_t> parse_shape(const std::string& text, Index n) {
   return shape;
 }
 
+Matrix rows_of(const BinaryData& data) {
+  Matrix rows(data.n_cases(), data.n_visible());
+  for (Index n = 0; n < data.n_cases(); ++n) {
+    for (Index i = 0; i < data.n_visible(); ++i) rows(n, i) = data.value(n, i) ? 1.0F : 0.0F;
+  }
+  return rows;
+}
+
+Matrix rows_of(const RealData& data) {
+  Matrix rows(data.n_cases(), data.n_visible());
+  for (Index n = 0; n < data.n_cases(); ++n) {
+    for (Index i = 0; i < data.n_visible(); ++i) rows(n, i) = data.value(n, i);
+  }
+  return rows;
+}
+
 bool is_shape_of(const std::vector<std::int64_t>& shape, Index n) {
   std::int64_t left = n;
   for (const std::int64_t size : shape) {

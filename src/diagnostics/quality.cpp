@@ -9,32 +9,22 @@ namespace tempera {
 namespace {
 
 /// Rows about the mean, whose plain second moments are those of the weighted cases.
-Eigen::MatrixXf centred(const BinaryData& data) {
-  Eigen::MatrixXf x(data.n_cases(), data.n_visible());
-  for (Index n = 0; n < data.n_cases(); ++n) {
-    for (Index i = 0; i < data.n_visible(); ++i) x(n, i) = data.value(n, i) ? 1.0F : 0.0F;
-  }
-  const CaseWeights& weights = data.weights();
+Eigen::MatrixXf centred(Eigen::MatrixXf x, const CaseWeights& weights) {
   if (weights.all_one()) {
     x.rowwise() -= x.colwise().mean().eval();
     return x;
   }
-  x.rowwise() -= data.means().transpose().cast<float>();
+  Eigen::RowVectorXd mean = Eigen::RowVectorXd::Zero(x.cols());
+  for (Index n = 0; n < x.rows(); ++n) mean += weights[n] * x.row(n).cast<double>();
+  x.rowwise() -= (mean / weights.total(x.rows())).cast<float>();
   for (Index n = 0; n < x.rows(); ++n)
     x.row(n) *= static_cast<float>(std::sqrt(weights[n] / weights.mean(x.rows())));
   return x;
 }
 
-/// Covariances of the pairs i < j, one after another.
-Eigen::VectorXd covariances(const BinaryData& data) {
-  const Eigen::MatrixXf x = centred(data);
-  const Eigen::MatrixXf all = x.transpose() * x / static_cast<float>(data.n_cases());
-  Eigen::VectorXd pairs(data.n_visible() * (data.n_visible() - 1) / 2);
-  Index k = 0;
-  for (Index i = 0; i < data.n_visible(); ++i) {
-    for (Index j = i + 1; j < data.n_visible(); ++j) pairs[k++] = all(i, j);
-  }
-  return pairs;
+Eigen::MatrixXf covariances(const Matrix& rows, const CaseWeights& weights) {
+  const Eigen::MatrixXf x = centred(rows, weights);
+  return x.transpose() * x / static_cast<float>(rows.rows());
 }
 
 /// 0 where one of them is constant.
@@ -72,8 +62,43 @@ double near_own(const BinaryData& a, const BinaryData& b) {
 
 }  // namespace
 
+CovarianceAgreement covariance_agreement(const Matrix& data, const CaseWeights& weights,
+                                         const Matrix& samples, Index site) {
+  const Eigen::MatrixXf theirs = covariances(data, weights);
+  const Eigen::MatrixXf ours = covariances(samples, {});
+  CovarianceAgreement found;
+  for (Index i = 0; i < data.cols(); ++i) {
+    for (Index k = (i / site + 1) * site; k < data.cols(); ++k) {
+      if (theirs(i, i) == 0.0F || theirs(k, k) == 0.0F) continue;
+      found.of_data.push_back(theirs(i, k));
+      found.of_samples.push_back(ours(i, k));
+    }
+  }
+  const auto as_numbers = [](const std::vector<float>& values) {
+    return Eigen::VectorXd(
+        Eigen::Map<const Vector>(values.data(), static_cast<Index>(values.size())).cast<double>());
+  };
+  const Eigen::VectorXd x = as_numbers(found.of_data);
+  const Eigen::VectorXd y = as_numbers(found.of_samples);
+  found.pearson = pearson(x, y);
+  const double spread = x.size() > 0 ? (x.array() - x.mean()).square().sum() : 0.0;
+  if (spread > 0.0) found.slope = (x.array() - x.mean()).matrix().dot(y) / spread;
+  return found;
+}
+
 double covariance_pearson(const BinaryData& data, const BinaryData& samples) {
-  return pearson(covariances(data), covariances(samples));
+  const Eigen::MatrixXf theirs = covariances(rows_of(data), data.weights());
+  const Eigen::MatrixXf ours = covariances(rows_of(samples), samples.weights());
+  Eigen::VectorXd a(data.n_visible() * (data.n_visible() - 1) / 2);
+  Eigen::VectorXd b(a.size());
+  Index k = 0;
+  for (Index i = 0; i < data.n_visible(); ++i) {
+    for (Index j = i + 1; j < data.n_visible(); ++j, ++k) {
+      a[k] = theirs(i, j);
+      b[k] = ours(i, j);
+    }
+  }
+  return pearson(std::move(a), std::move(b));
 }
 
 SampleQuality sample_quality(const BinaryData& data, const BinaryData& samples) {

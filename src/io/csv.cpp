@@ -348,6 +348,7 @@ class Reading {
       }
       const auto value = number_of(cells_[i], dialect_.decimal_comma);
       if (!value && !is_missing(cells_[i])) {
+        if (becomes_words(i)) return take(line, number);
         bad("line " + std::to_string(number) + ": expected a number in column " + name_of(i) + ", found " +
             shown(cells_[i]) +
             (rows_ == 0 && rule_ == HeaderRule::kAuto
@@ -361,6 +362,24 @@ class Reading {
     if (rows_ == kMeasuredRows && size_ > 0.0)
       values_.reserve(static_cast<std::size_t>(1.02 * size_ / bytes_ * static_cast<double>(values_.size())) +
                       numbers_);
+  }
+
+  /// A column whose cells were all empty so far has words, if there is one. What was taken of the line is
+  /// given back.
+  bool becomes_words(std::size_t column) {
+    const auto rows = static_cast<std::size_t>(rows_);
+    values_.resize(rows * numbers_);
+    for (auto& words : words_) words.resize(std::min(words.size(), rows));
+    const auto before = is_words_.begin() + static_cast<std::ptrdiff_t>(column);
+    const auto place = static_cast<std::size_t>(std::count(is_words_.begin(), before, false));
+    if (rows == 0 || (numbers_ == 1 && !words_alone_)) return false;
+    for (std::size_t n = 0; n < rows; ++n) {
+      if (!std::isnan(values_[n * numbers_ + place])) return false;
+    }
+    drop_number(place);
+    is_words_[column] = true;
+    words_[column].assign(rows, "");
+    return true;
   }
 
   [[nodiscard]] std::string name_of(std::size_t i) const {

@@ -396,7 +396,9 @@ class NumpyArchive : public ArraySource {
   [[nodiscard]] Table sparse() const {
     ByteStream format_stream = open("format.npy");
     const Header header = read_header(format_stream);
-    const std::string format = read_texts(format_stream, header).front();
+    const std::vector<std::string> formats = read_texts(format_stream, header);
+    if (formats.size() != 1) bad(name_, "is a sparse matrix of no one format");
+    const std::string& format = formats.front();
     const std::vector<std::int64_t> shape = whole_numbers("shape");
     if (format != "csr" && format != "csc")
       bad(name_, "is a sparse matrix of format '" + format + "'; save its .tocsr()");

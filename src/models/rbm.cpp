@@ -131,8 +131,8 @@ void Rbm<V>::resample(Index stage, UnitRange units, const Params& theta, const P
     }
   } else {
     pack_visibles(panel, scratch);
-    for (Index first = units.first; first < units.last; first += V::kHiddenUnits) {
-      const UnitRange part{first, std::min(units.last, first + V::kHiddenUnits)};
+    for (Index first = units.first; first < units.last; first += V::kHiddenPart) {
+      const UnitRange part{first, std::min(units.last, first + V::kHiddenPart)};
       const auto inputs = hidden_inputs(panel, part.first);
       V::hidden_input(theta.weights, scratch.packed_visibles, part, theta.hidden_bias, inputs,
                       scratch.products);

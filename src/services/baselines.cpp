@@ -48,12 +48,9 @@ struct WeightedRows {
   }
 };
 
-WeightedRows rows_of(const RealData& data) {
-  WeightedRows all{Eigen::MatrixXd(data.n_cases(), data.n_visible()), Eigen::VectorXd(data.n_cases())};
-  for (Index n = 0; n < data.n_cases(); ++n) {
-    for (Index d = 0; d < data.n_visible(); ++d) all.rows(n, d) = data.value(n, d);
-    all.weights[n] = data.weights()[n];
-  }
+WeightedRows weighted_rows(const RealData& data) {
+  WeightedRows all{rows_of(data).cast<double>(), Eigen::VectorXd(data.n_cases())};
+  for (Index n = 0; n < data.n_cases(); ++n) all.weights[n] = data.weights()[n];
   return all;
 }
 
@@ -119,9 +116,9 @@ std::optional<Likelihood> gaussian_likelihood(const typename M::Data& train, con
   if (known == nullptr || held->n_cases() == 0 || known->n_cases() < kLeastCases ||
       known->n_visible() > kMostGaussianColumns)
     return std::nullopt;
-  const WeightedRows rows = rows_of(*known);
+  const WeightedRows rows = weighted_rows(*known);
   const Moments all = sums_of(rows);
-  const Eigen::VectorXd densities = log_densities(all, best_shrinkage(rows, all), rows_of(*held).rows);
+  const Eigen::VectorXd densities = log_densities(all, best_shrinkage(rows, all), weighted_rows(*held).rows);
   std::vector<double> energies;
   for (Index n = 0; n < held->n_cases(); ++n) energies.push_back(held->log_volume(n) - densities[n]);
   return mean_log_likelihood(energies, {0.0, 0.0, 1.0}, held->weights());

@@ -62,7 +62,7 @@ Eigen::VectorXd variances_of(const AnyModelFile& model, const CouplingOptions& o
   EncodeOptions encode;
   encode.data = known.data;
   encode.columns = known.columns;
-  const DataFile data = read_data_file(known.data, {known.columns}, listener);
+  const DataFile data = read_data_file(known.data, {columns_for(model, known.columns)}, listener);
   const Table& table = data.split(options.split);
   const EncodeResult codes = encode_data(model, encode, executor, listener);
   const auto found = std::find_if(codes.splits.begin(), codes.splits.end(),

@@ -65,36 +65,8 @@ double jump_rate_of(const SamplingOptions& options) {
   return rate != nullptr ? *rate : 0.0;
 }
 
-/// Visibles of cases as rows.
-Matrix rows_of(const RealData& data) {
-  Matrix rows(data.n_cases(), data.n_visible());
-  for (Index n = 0; n < rows.rows(); ++n) {
-    for (Index i = 0; i < rows.cols(); ++i) rows(n, i) = data.value(n, i);
-  }
-  return rows;
-}
-Matrix rows_of(const BinaryData& data) {
-  Matrix rows(data.n_cases(), data.n_visible());
-  for (Index n = 0; n < rows.rows(); ++n) {
-    for (Index i = 0; i < rows.cols(); ++i) rows(n, i) = data.value(n, i) ? 1.0F : 0.0F;
-  }
-  return rows;
-}
-
-Matrix covariances(Matrix rows, const CaseWeights& weights) {
-  const auto total = static_cast<float>(weights.total(rows.rows()));
-  Vector mean = Vector::Zero(rows.cols());
-  Vector weight(rows.rows());
-  for (Index n = 0; n < rows.rows(); ++n) {
-    weight[n] = static_cast<float>(weights[n]) / total;
-    mean += weight[n] * rows.row(n).transpose();
-  }
-  rows.rowwise() -= mean.transpose();
-  return rows.transpose() * weight.asDiagonal() * rows;
-}
-
 template <EnergyModel M>
-Agreement agreement_of(const Drawing<M>& d, const Chains<M>& samples) {
+CovarianceAgreement agreement_of(const Drawing<M>& d, const Chains<M>& samples) {
   if (!d.data) throw UsageError("sample: --statistics needs --data");
   constexpr Index kMostVisibles = 5000;
   const Index n = d.file.model.n_visible();
@@ -109,29 +81,9 @@ Agreement agreement_of(const Drawing<M>& d, const Chains<M>& samples) {
     d.file.model.layer_values(0, samples.blocks[b], cache, values);
     drawn.middleRows(first, lanes) = values.leftCols(lanes).transpose();
   }
-  const Matrix theirs = covariances(rows_of(*d.data), d.data->weights());
-  const Matrix ours = covariances(std::move(drawn), {});
-  Index each = 1;  // values of a site
-  if constexpr (HasLetters<M>) each = d.file.model.letters().most();
-  Agreement found;
-  for (Index i = 0; i < n; ++i) {
-    for (Index k = (i / each + 1) * each; k < n; ++k) {
-      // Places without a letter.
-      if (theirs(i, i) == 0.0F || theirs(k, k) == 0.0F) continue;
-      found.of_data.push_back(theirs(i, k));
-      found.of_samples.push_back(ours(i, k));
-    }
-  }
-  const auto count = static_cast<Index>(found.of_data.size());
-  const Eigen::ArrayXd x = Eigen::Map<const Eigen::ArrayXf>(found.of_data.data(), count).cast<double>();
-  const Eigen::ArrayXd y = Eigen::Map<const Eigen::ArrayXf>(found.of_samples.data(), count).cast<double>();
-  if (count < 2) return found;
-  const double xy = ((x - x.mean()) * (y - y.mean())).sum();
-  const double xx = (x - x.mean()).square().sum();
-  const double yy = (y - y.mean()).square().sum();
-  found.pearson = xy / std::sqrt(xx * yy);
-  found.slope = xy / xx;
-  return found;
+  Index site = 1;
+  if constexpr (HasLetters<M>) site = d.file.model.letters().most();
+  return covariance_agreement(rows_of(*d.data), d.data->weights(), drawn, site);
 }
 
 /// Whether jumps mean something with a machine.
@@ -485,7 +437,7 @@ std::optional<typename M::Data> starting_cases(const ModelFile<M>& file, const S
                                                Listener& listener) {
   const DataOptions known = data_or_of_run(options.data, options.columns, options.run);
   if (known.data.empty()) return std::nullopt;
-  return data_for_model(file, read_data_file(known.data, {known.columns}, listener),
+  return data_for_model(file, read_data_file(known.data, {columns_for(file, known.columns)}, listener),
                         {"train", options.binarize, as_count(options.seed)}, listener);
 }
 

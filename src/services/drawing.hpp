@@ -14,7 +14,7 @@ struct Drawn {
   std::size_t n_warm = 0;    // chains of the trace that started at data
   std::uint64_t rounds = 0;  // between samples of an ensemble; without a ladder, sweeps from the start
   std::optional<LadderReport> report;
-  std::optional<Agreement> agreement;
+  std::optional<CovarianceAgreement> agreement;
   DataClusters clusters;             // of the data; empty where there are none
   bool stopped_by_listener = false;  // samples are those that were finished
 };

@@ -1,16 +1,11 @@
 #include "tempera/services/encode.hpp"
 
-#include <numeric>
-
+#include "case_blocks.hpp"
 #include "tempera/io/tables.hpp"
-#include "tempera/services/cases.hpp"
 #include "tempera/services/limits.hpp"
 
 namespace tempera {
 namespace {
-
-/// Blocks of cases at a time.
-constexpr Index kBlocks = 64;
 
 using Codes = std::vector<std::pair<std::string, Matrix>>;
 
@@ -18,33 +13,18 @@ template <EnergyModel M>
 Codes codes_of(const ModelFile<M>& file, const typename M::Data& data, const Executor& executor,
                const Progress& progress) {
   const Engine engine{file.model, {}, executor};
-  const Index n = data.n_cases();
   Codes codes;
-  for (const Code& code : file.model.codes()) codes.emplace_back(code.name, Matrix(n, code.size));
-  std::vector<Index> cases(static_cast<std::size_t>(n));
-  std::iota(cases.begin(), cases.end(), Index{0});
-  Chains<M> chains;
-  Caches<M> caches;
-  for (Index first = 0; first < n; first += kBlocks * kLanes) {
-    const Index count = std::min(n - first, kBlocks * kLanes);
-    load_cases(engine, data,
-               std::span(cases).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)),
-               chains);
-    caches.fit(file.model, chains.n_chains, executor);
-    infer_cases(engine, file.theta, kMeanFieldSweeps, chains.blocks, caches);
-    executor.for_each(words_for(count), [&](Index block) {
-      const auto b = static_cast<std::size_t>(block);
-      const Index lanes = caches.blocks[b].lanes;
-      LaneMatrix values;
-      for (std::size_t k = 0; k < codes.size(); ++k) {
-        Matrix& code = codes[k].second;
-        values.resize(code.cols(), kLanes);
-        file.model.code_values(k, chains.blocks[b], caches.blocks[b], values);
-        code.middleRows(first + block * kLanes, lanes) = values.leftCols(lanes).transpose();
-      }
-    });
-    progress(static_cast<double>(first + count) / static_cast<double>(n));
-  }
+  for (const Code& code : file.model.codes())
+    codes.emplace_back(code.name, Matrix(data.n_cases(), code.size));
+  for_each_case_block(engine, file.theta, data, progress, [&](Index first, const auto& x, const auto& cache) {
+    LaneMatrix values;
+    for (std::size_t k = 0; k < codes.size(); ++k) {
+      Matrix& code = codes[k].second;
+      values.resize(code.cols(), kLanes);
+      file.model.code_values(k, x, cache, values);
+      code.middleRows(first, cache.lanes) = values.leftCols(cache.lanes).transpose();
+    }
+  });
   return codes;
 }
 
@@ -52,7 +32,7 @@ Codes codes_of(const ModelFile<M>& file, const typename M::Data& data, const Exe
 
 EncodeResult encode_data(const AnyModelFile& model, const EncodeOptions& options, const Executor& executor,
                          Listener& listener) {
-  const DataFile data = read_data_file(options.data, {options.columns}, listener);
+  const DataFile data = read_data_file(options.data, {columns_for(model, options.columns)}, listener);
   EncodeResult result;
   result.seed = options.seed;
   for (const auto& [split, table] : data.splits) {

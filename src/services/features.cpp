@@ -4,10 +4,10 @@
 #include <cmath>
 #include <numeric>
 
+#include "case_blocks.hpp"
 #include "logos.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/diagnostics/generalised_gaussian.hpp"
-#include "tempera/services/cases.hpp"
 #include "tempera/services/data_kind.hpp"
 
 namespace tempera {
@@ -45,14 +45,6 @@ Matrix read_samples(const std::filesystem::path& path, Index n_visible) {
   return rows;
 }
 
-/// The cases as rows.
-Matrix rows_of(const RealData& data) {
-  Matrix rows(data.n_cases(), data.n_visible());
-  for (Index n = 0; n < data.n_cases(); ++n)
-    rows.row(n) = Eigen::Map<const Vector>(data.row(n).data(), data.n_visible()).transpose();
-  return rows;
-}
-
 /// Natural-image statistics: responses to the test split (train where there is none) and to samples.
 template <EnergyModel M>
 std::vector<Responses> responses_of(const ModelFile<M>& file, const FeatureOptions& options,
@@ -61,7 +53,7 @@ std::vector<Responses> responses_of(const ModelFile<M>& file, const FeatureOptio
     throw UsageError("features: --samples is compared with --data");
   if (options.data.empty() || HasLetters<M>) return {};
   if (M::kDiscrete) throw UsageError("features: --data is for models of real values");
-  const DataFile data = read_data_file(options.data, {options.columns}, listener);
+  const DataFile data = read_data_file(options.data, {columns_for(file, options.columns)}, listener);
   const std::string split = data.splits.count("test") > 0 ? "test" : "train";
   const typename M::Data cases = data_for_model(file, data, {split}, listener);
   const RealData& numbers = *as_numbers(cases);
@@ -80,25 +72,19 @@ UnitInputs inputs_of(const ModelFile<M>& file, const FeatureOptions& options, Li
   UnitInputs found;
   if constexpr (HasLetters<M> && HasLatentMarginal<M>) {
     if (options.data.empty()) return found;
-    const DataFile data = read_data_file(options.data, {options.columns}, listener);
+    const DataFile data = read_data_file(options.data, {columns_for(file, options.columns)}, listener);
     const std::string split = data.splits.count("train") > 0 ? "train" : data.splits.begin()->first;
     const typename M::Data cases = data_for_model(file, data, {split}, listener);
     const Executor executor(1);
     const Engine engine{file.model, {}, executor};
-    Chains<M> chains;
-    Caches<M> caches;
-    std::vector<Index> all(static_cast<std::size_t>(cases.n_cases()));
-    std::iota(all.begin(), all.end(), Index{0});
-    load_cases(engine, cases, all, chains);
-    caches.fit(file.model, chains.n_chains, executor);
-    latent_input(engine, file.theta, chains.blocks, caches);
     found.inputs.resize(cases.n_cases(), file.model.latents());
-    LaneMatrix logits(file.model.latents(), kLanes);
-    for (std::size_t b = 0; b < caches.blocks.size(); ++b) {
-      const Index lanes = caches.blocks[b].lanes;
-      file.model.latent_logits(file.theta, caches.blocks[b], logits);
-      found.inputs.middleRows(static_cast<Index>(b) * kLanes, lanes) = logits.leftCols(lanes).transpose();
-    }
+    for_each_case_block(engine, file.theta, cases, stage(listener, "reading hidden units"),
+                        [&](Index first, const auto&, const auto& cache) {
+                          LaneMatrix logits(file.model.latents(), kLanes);
+                          file.model.latent_logits(file.theta, cache, logits);
+                          found.inputs.middleRows(first, cache.lanes) =
+                              logits.leftCols(cache.lanes).transpose();
+                        });
     for (Index n = 0; n < cases.n_cases(); ++n) found.counts.push_back(cases.weights()[n]);
   }
   return found;
@@ -121,6 +107,21 @@ Vector read_usage(const ModelFile<M>& file, Index n_filters) {
 bool is_hdf5_name(const std::filesystem::path& path) { return path.extension() == ".h5"; }
 
 std::string name_of_sort(const FeatureResult& features) { return std::string(name_of(features.sort)); }
+
+/// The most important filters first, at most so many; those of a table keep their places, those of a group
+/// stay side by side.
+std::vector<Index> shown(const FeatureResult& features, std::size_t most) {
+  std::vector<Index> order(static_cast<std::size_t>(features.importance.size()));
+  std::iota(order.begin(), order.end(), Index{0});
+  const Index group = features.grid.group;
+  const auto of_group = [&](Index j) {
+    return features.importance.segment(j / group * group, group).maxCoeff();
+  };
+  if (!features.grid.table)
+    std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return of_group(a) > of_group(b); });
+  order.resize(std::min(order.size(), most));
+  return order;
+}
 
 /// Filters of standardised values, one a row, as those of the data's units.
 Matrix filters_in_units(Matrix filters, const Standardisation& units) {
@@ -162,16 +163,7 @@ TilePicture picture_of_filters(const FeatureResult& features) {
   picture.shape = picture_shape(features.visible_shape, features.filters.cols());
   picture.colours = ColourMap::kDiverging;
   picture.columns = features.grid.columns;
-  std::vector<Index> order(static_cast<std::size_t>(features.importance.size()));
-  std::iota(order.begin(), order.end(), Index{0});
-  const Index group = features.grid.group;
-  const auto of_group = [&](Index j) {
-    return features.importance.segment(j / group * group, group).maxCoeff();
-  };
-  if (!features.grid.table)
-    std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return of_group(a) > of_group(b); });
-  order.resize(std::min(order.size(), kMaxTiles));
-  for (const Index j : order) {
+  for (const Index j : shown(features, kMaxTiles)) {
     const Vector filter = features.filters.row(j);
     picture.tiles.emplace_back(filter.begin(), filter.end());
   }
@@ -184,13 +176,8 @@ namespace {
 constexpr std::size_t kMostUnits = 200;
 
 Canvas page_of_letters(const FeatureResult& features) {
-  std::vector<Index> order(static_cast<std::size_t>(features.importance.size()));
-  std::iota(order.begin(), order.end(), Index{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](Index a, Index b) { return features.importance[a] > features.importance[b]; });
-  order.resize(std::min(order.size(), kMostUnits));
   std::vector<UnitOfLetters> units;
-  for (const Index j : order) {
+  for (const Index j : shown(features, kMostUnits)) {
     UnitOfLetters& unit = units.emplace_back();
     unit.number = j;
     unit.importance = static_cast<double>(features.importance[j]);
@@ -198,18 +185,17 @@ Canvas page_of_letters(const FeatureResult& features) {
     unit.weights =
         Eigen::Map<const Matrix>(filter.data(), features.visible_shape[0], features.visible_shape[1]);
     if (features.inputs.counts.empty()) continue;
-    unit.counts = features.inputs.counts;
     double total = 0.0;
     for (Index n = 0; n < features.inputs.inputs.rows(); ++n) {
       const float input = features.inputs.inputs(n, j);
-      const double count = unit.counts[static_cast<std::size_t>(n)];
+      const double count = features.inputs.counts[static_cast<std::size_t>(n)];
       unit.inputs.push_back(input);
       unit.activity += count / (1.0 + std::exp(-static_cast<double>(input)));
       total += count;
     }
     unit.activity /= total;
   }
-  return drawing_of_units(units, features.alphabet.characters);
+  return drawing_of_units(units, features.inputs.counts, features.alphabet.characters);
 }
 
 }  // namespace

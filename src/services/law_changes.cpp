@@ -1,7 +1,6 @@
 #include "law_changes.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <iterator>
 #include <map>
@@ -45,10 +44,8 @@ Wish wish_of(const std::string& text) {
 }
 
 std::optional<Index> number_in(std::string_view text) {
-  Index number = 0;
-  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (status != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
+  std::int64_t number = 0;
+  return assign(number, text) ? std::optional<Index>(number) : std::nullopt;
 }
 
 /// Numbers of the units of a layer of n, which users count from `first`.
@@ -73,12 +70,9 @@ UnitRange units_of(const Wish& wish, Index n, Index first, const std::vector<std
 }
 
 float value_of(const Wish& wish) {
-  float value = 0.0F;
-  const char* const end = wish.value.data() + wish.value.size();
-  const auto [stop, status] = std::from_chars(wish.value.data(), end, value);
-  if (status != std::errc() || stop != end || !std::isfinite(value))
-    wish.fail("'" + wish.value + "' is no number");
-  return value;
+  double value = 0.0;
+  if (!assign(value, wish.value) || !std::isfinite(value)) wish.fail("'" + wish.value + "' is no number");
+  return static_cast<float>(value);
 }
 
 /// Letters of a site by their names, which stand between bars.
@@ -263,7 +257,7 @@ HeldCases observed_values(const ModelFile<M>& file, const SamplingOptions& optio
     throw UsageError("sample: --clamp observed leaves no value missing: --missing means nothing with it");
   if (!file.preprocessing.empty() && !file.preprocessing.only_centres())
     throw UsageError("sample: --clamp observed: columns of this model are made of several raw ones");
-  ReadingOptions reading{options.columns};
+  ReadingOptions reading{columns_for(file, options.columns)};
   reading.keeps_missing = true;
   const DataFile data = read_data_file(options.data, reading, listener);
   // The train split, or the first that lacks values.

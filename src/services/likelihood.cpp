@@ -105,7 +105,8 @@ LikelihoodResult estimate_for(ModelFile<M>& file, const LikelihoodOptions& optio
   if (!options.data.empty()) {
     const SplitRequest request{options.split, options.binarize, as_count(options.estimate.seed)};
     cases =
-        likelihood_cases(file, read_data_file(options.data, {options.columns}, listener), request, listener);
+        likelihood_cases(file, read_data_file(options.data, {columns_for(file, options.columns)}, listener),
+                         request, listener);
   }
   LikelihoodResult result;
   LogPartitionEstimates found =

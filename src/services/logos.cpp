@@ -111,7 +111,8 @@ Canvas drawing_of_alignment(const Matrix& frequencies, const std::string& letter
 namespace {
 
 /// How often inputs lie in each of some bins of a range.
-void draw_histogram(Canvas& canvas, const Rectangle& area, const UnitOfLetters& unit) {
+void draw_histogram(Canvas& canvas, const Rectangle& area, const UnitOfLetters& unit,
+                    const std::vector<double>& counts) {
   const auto [least, most] = std::minmax_element(unit.inputs.begin(), unit.inputs.end());
   const double low = std::min(0.0, static_cast<double>(*least));
   const double high = std::max({0.0, static_cast<double>(*most), low + 1e-6});
@@ -119,7 +120,7 @@ void draw_histogram(Canvas& canvas, const Rectangle& area, const UnitOfLetters& 
   std::vector<double> bins(kBins);
   for (std::size_t n = 0; n < unit.inputs.size(); ++n) {
     const double part = (static_cast<double>(unit.inputs[n]) - low) / (high - low);
-    bins[std::min(kBins - 1, static_cast<std::size_t>(part * kBins))] += unit.counts[n];
+    bins[std::min(kBins - 1, static_cast<std::size_t>(part * kBins))] += counts[n];
   }
   const double tallest = *std::max_element(bins.begin(), bins.end());
   const double width = area.width / kBins;
@@ -138,7 +139,8 @@ void draw_histogram(Canvas& canvas, const Rectangle& area, const UnitOfLetters& 
 
 }  // namespace
 
-Canvas drawing_of_units(const std::vector<UnitOfLetters>& units, const std::string& letters) {
+Canvas drawing_of_units(const std::vector<UnitOfLetters>& units, const std::vector<double>& counts,
+                        const std::string& letters) {
   const Index sites = units.front().weights.rows();
   const double logo = logo_width(sites);
   const bool with_inputs = !units.front().inputs.empty();
@@ -160,7 +162,7 @@ Canvas drawing_of_units(const std::vector<UnitOfLetters>& units, const std::stri
     canvas.text(x, y + 11.0, title, 12.0);
     Logo(unit.weights, letters).draw(canvas, {x, y + 18.0, logo, kLogoHeight}, true);
     if (with_inputs)
-      draw_histogram(canvas, {x + logo + 2.0 * kMargin, y + 18.0, histogram, kLogoHeight}, unit);
+      draw_histogram(canvas, {x + logo + 2.0 * kMargin, y + 18.0, histogram, kLogoHeight}, unit, counts);
   }
   return canvas;
 }

@@ -41,13 +41,13 @@ struct UnitOfLetters {
   Index number = 0;
   Matrix weights;  // sites x letters
   double importance = 0.0;
-  std::vector<float> inputs;   // of the cases; empty where there are none
-  std::vector<double> counts;  // how often each case counts
-  double activity = 0.0;       // mean over the cases
+  std::vector<float> inputs;  // of the cases; empty where there are none
+  double activity = 0.0;      // mean over the cases
 };
 
 /// A page of hidden units: weights as a logo, and where there are inputs their histogram and the mean
-/// activity.
-Canvas drawing_of_units(const std::vector<UnitOfLetters>& units, const std::string& letters);
+/// activity. `counts`: how often each case counts.
+Canvas drawing_of_units(const std::vector<UnitOfLetters>& units, const std::vector<double>& counts,
+                        const std::string& letters);
 
 }  // namespace tempera

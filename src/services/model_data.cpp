@@ -126,6 +126,18 @@ DataFile read_data_file(const DataSource& source, const ReadingOptions& reading,
 }
 
 template <EnergyModel M>
+ColumnOptions columns_for(const ModelFile<M>& file, ColumnOptions columns) {
+  if (!(columns.alphabet == AlphabetChoice(AlphabetRule::kAuto))) return columns;
+  if (!file.alphabet.characters.empty()) columns.alphabet = file.alphabet.characters;
+  if (!file.alphabet.words.empty()) columns.alphabet = AlphabetRule::kColumns;
+  return columns;
+}
+
+ColumnOptions columns_for(const AnyModelFile& model, const ColumnOptions& columns) {
+  return std::visit([&](const auto& file) { return columns_for(file, columns); }, model);
+}
+
+template <EnergyModel M>
 void require_possible_values(const M& model, const typename M::Data& data, const std::string& split) {
   if (const auto wrong = model.impossible_value(data))
     throw DataError(split + ": case " + std::to_string(wrong->n_case) + " has a value of " +
@@ -168,6 +180,7 @@ std::vector<double> free_energies_in_units(const ModelFile<M>& file, const Execu
 }
 
 #define TEMPERA_INSTANTIATE(M)                                                                           \
+  template ColumnOptions columns_for(const ModelFile<M>&, ColumnOptions);                                \
   template void require_possible_values(const M&, const M::Data&, const std::string&);                   \
   template void require_values_of<M>(const DataFile&);                                                   \
   template M::Data data_for_model(const ModelFile<M>&, const DataFile&, const SplitRequest&, Listener&); \

@@ -71,7 +71,7 @@ class Pruner {
 
   void read_data() {
     if (options_.data.empty()) return;
-    const DataFile data = read_data_file(options_.data, {options_.columns}, listener_);
+    const DataFile data = read_data_file(options_.data, {columns_for(file_, options_.columns)}, listener_);
     const auto seed = static_cast<std::uint64_t>(options_.seed);
     train_ = data_for_model(file_, data, {"train", options_.binarize, seed}, listener_);
     cases_ = data_for_model(file_, data, {options_.split, options_.binarize, seed}, listener_);

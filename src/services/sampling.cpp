@@ -324,7 +324,7 @@ std::string words(const SampleResult& result) {
          result.mixing.verdict;
 }
 
-void write_agreement(const Agreement& agreement, const std::filesystem::path& path) {
+void write_agreement(const CovarianceAgreement& agreement, const std::filesystem::path& path) {
   drawing_of_agreement(agreement.of_data, agreement.of_samples,
                        {"data: covariance of two values", "samples",
                         format("Pearson %.4f, slope %.3f, %zu pairs", agreement.pearson, agreement.slope,

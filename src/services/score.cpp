@@ -1,7 +1,6 @@
 #include "tempera/services/score.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "mutations.hpp"
@@ -48,10 +47,8 @@ std::optional<Index> case_called(const std::string& called, const std::vector<st
                                  Index n_cases) {
   const auto found = std::find(names.begin(), names.end(), called);
   if (found != names.end()) return found - names.begin();
-  Index number = 0;
-  const auto [stop, status] = std::from_chars(called.data(), called.data() + called.size(), number);
-  if (status != std::errc() || stop != called.data() + called.size() || number < 0 || number >= n_cases)
-    return std::nullopt;
+  std::int64_t number = 0;
+  if (!assign(number, called) || number < 0 || number >= n_cases) return std::nullopt;
   return number;
 }
 
@@ -78,11 +75,7 @@ Parent<M> parent_of(const ModelFile<M>& file, const ScoreOptions& options, const
   if (!std::filesystem::exists(called, error))
     throw UsageError("--relative-to " + called + ": is no name of a case, no number from 0 to " +
                      std::to_string(cases.n_cases() - 1) + " and no file");
-  ColumnOptions columns = options.columns;
-  // A single sequence does not tell its alphabet.
-  if (columns.alphabet == AlphabetChoice(AlphabetRule::kAuto) && !file.alphabet.characters.empty())
-    columns.alphabet = file.alphabet.characters;
-  const DataFile own = read_data_file(called, {columns}, listener);
+  const DataFile own = read_data_file(called, {columns_for(file, options.columns)}, listener);
   const std::string& split = own.splits.begin()->first;
   const auto found = own.names.find(split);
   return {data_for_model(file, own, {split, options.binarize, as_count(options.estimate.seed)}, listener), 0,
@@ -134,7 +127,7 @@ ScoreResult score_for(ModelFile<M>& file, const ScoreOptions& options, const Exe
   const bool estimates = options.method != ScoreMethod::kNone && !result.log_partition;
   if (estimates) require_memory_for(options.estimate, file.model.layer_sizes());
   require_law(file, listener);
-  const DataFile data = read_data_file(options.data, {options.columns}, listener);
+  const DataFile data = read_data_file(options.data, {columns_for(file, options.columns)}, listener);
   const SplitRequest request{options.split, options.binarize, as_count(options.estimate.seed)};
   LikelihoodCases<M> cases;
   if (estimates) {

@@ -396,6 +396,31 @@ class Machines(Sequences):
         run("sample", model, "--data", data, "--count", 5, "--clamp", "1=X", "--statistics", self.dir / "no.svg", expect=USAGE)
         run("sample", model, "--data", data, "--count", 5, "--statistics", self.dir / "no.txt", expect=USAGE)
 
+    def test_data_are_read_in_the_letters_of_the_model(self):
+        params = machine(40, sites=5, letters=21, hidden=3)
+        model = self.model(params, PROTEIN)
+        # By itself a peptide of A, C, G and N is DNA with a letter that nobody knows.
+        path = self.write("peptide.fasta", ">p\nACGNA\n")
+        told = run_json("score", model, "--data", path, "--split", "train", "--method", "none")
+        exact = {k: v.astype("f4").astype(float) for k, v in params.items()}
+        np.testing.assert_allclose(told["free_energy"], -log_weights(exact, codes_of(["ACGNA"], PROTEIN)), atol=1e-5)
+        other = run_json("score", model, "--data", path, "--split", "train", "--method", "none", "--alphabet", "dna")
+        self.assertGreater(abs(other["free_energy"][0] - told["free_energy"][0]), 1e-3)
+
+    def test_columns_of_words_need_no_option_beside_a_model(self):
+        draw = np.random.default_rng(41)
+        rows = [(draw.choice(["blue", "grey"]), draw.choice(["east", "west"])) for _ in range(60)]
+        table = self.write("words.csv", "sky,wind\n" + "".join(f"{a},{b}\n" for a, b in rows))
+        run("train", "--data", table, "--alphabet", "columns", "--header", "yes", "--model", "potts-rbm", "--hidden", 2, "--updates", 60, "--out", self.dir / "run", "--quiet")
+        said = run_json("loglik", self.dir / "run", "--data", table, "--split", "train", "--header", "yes", "--alphabet", "columns")
+        self.assertEqual(run_json("loglik", self.dir / "run", "--data", table, "--split", "train", "--header", "yes"), said)
+        # A column whose first cells are empty has words where one comes.
+        late = self.write("late.csv", "sky,wind\ngrey,\nblue,\ngrey,east\nblue,west\n")
+        run("sample", self.dir / "run", "--data", late, "--header", "yes", "--clamp", "observed", "--count", 10, "--out", self.dir / "s.h5", "--quiet")
+        with h5py.File(self.dir / "s.h5") as file:
+            self.assertEqual(list(file["samples/case"][:]), [0] * 10 + [1] * 10)
+            self.assertEqual(list(file["samples/visible"][:, 0]), [1] * 10 + [0] * 10)
+
     def test_logos(self):
         path = self.write("aligned.fasta", fasta(ALIGNED))
         for name, mark in (("logo.svg", b"<svg"), ("logo.pdf", b"%PDF"), ("logo.png", b"PNG")):

@@ -64,6 +64,18 @@ class Untrusted(CliTest):
         path.write_bytes(local + central + end)
         self.refused(path)
 
+    def test_sparse_matrices_whose_parts_are_missing(self):
+        whole = dict(data=np.ones(5), indices=np.arange(5), indptr=np.array([0, 2, 5]), shape=np.array([2, 6]), format=np.array("csr"))
+        path = self.dir / "sparse.npz"
+        np.savez(path, **whole)
+        run("data", path, "--out", self.dir / "out.h5")
+        for part, wrong in (("format", np.array([], "S3")), ("format", np.array(["csr", "csc"])), ("format", np.array("coo")), ("shape", np.array([], int)),
+                            ("shape", np.array([2, -6])), ("data", np.array([])), ("indptr", np.array([], int)), ("indptr", np.array([0, 6, 5])),
+                            ("indices", np.array([], int)), ("indices", np.arange(2, 7)), ("indices", np.arange(-1, 4))):
+            with self.subTest(part=part, wrong=wrong):
+                np.savez(path, **{**whole, part: wrong})
+                self.refused(path)
+
     def test_planted_honest_archives_are_read(self):
         for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             with zipfile.ZipFile(self.dir / "honest.npz", "w", method) as archive:

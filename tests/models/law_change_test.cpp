@@ -7,21 +7,6 @@
 namespace tempera {
 namespace {
 
-template <class, class... Ms>
-struct TypesAfterFirst {
-  using Types = testing::Types<Ms...>;
-};
-#define TEMPERA_TYPE(M) , M
-using Models = TypesAfterFirst<void TEMPERA_FOR_EACH_MODEL(TEMPERA_TYPE)>::Types;
-
-class ModelNames {
- public:
-  template <class M>
-  static std::string GetName(int) {
-    return find_kind(M::kKind, M::kHiddenUnits)->name();
-  }
-};
-
 /// Values of case 0 in some visibles, or sites, for a change that holds them; and cases without these.
 template <class Data>
 HeldUnits held_of(const Data& data, const std::vector<Index>& units) {

@@ -1,14 +1,33 @@
 // What the tests of models have in common: blocks of points, statistics of draws, laws of chains.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cmath>
 #include <functional>
 #include <vector>
 
 #include "slab_specimens.hpp"
 #include "tempera/mcmc/population.hpp"
+#include "tempera/models/kinds.hpp"
 
 namespace tempera {
+
+/// Every model, for typed tests, and how each is called.
+template <class, class... Ms>
+struct TypesAfterFirst {
+  using Types = testing::Types<Ms...>;
+};
+#define TEMPERA_TYPE(M) , M
+using Models = TypesAfterFirst<void TEMPERA_FOR_EACH_MODEL(TEMPERA_TYPE)>::Types;
+
+class ModelNames {
+ public:
+  template <class M>
+  static std::string GetName(int) {
+    return find_kind(M::kKind, M::kHiddenUnits)->name();
+  }
+};
 
 /// A block as a panel, all its chains at the same beta.
 template <class M>

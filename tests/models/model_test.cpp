@@ -9,13 +9,6 @@
 namespace tempera {
 namespace {
 
-template <class, class... Ms>
-struct TypesAfterFirst {
-  using Types = testing::Types<Ms...>;
-};
-#define TEMPERA_TYPE(M) , M
-using Models = TypesAfterFirst<void TEMPERA_FOR_EACH_MODEL(TEMPERA_TYPE)>::Types;
-
 template <class M>
 class EveryModel : public testing::Test {
  protected:
@@ -39,13 +32,6 @@ class EveryModel : public testing::Test {
   }
 };
 
-class ModelNames {
- public:
-  template <class M>
-  static std::string GetName(int) {
-    return find_kind(M::kKind, M::kHiddenUnits)->name();
-  }
-};
 TYPED_TEST_SUITE(EveryModel, Models, ModelNames);
 
 TYPED_TEST(EveryModel, ExactLogZEqualsBruteForceAtEveryBeta) {

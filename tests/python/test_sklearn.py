@@ -39,7 +39,10 @@ class Estimators(unittest.TestCase):
         for estimator in kinds:
             with self.subTest(kind=type(estimator).__name__):
                 failed = {result["check_name"]: result["exception"] for result in check_estimator(estimator, on_fail=None) if result["status"] == "failed"}
-                self.assertLessEqual(set(failed), EXPECTED | (UNSEEN if isinstance(estimator, tempera.PottsRBM) else set()), failed)
+                if isinstance(estimator, tempera.PottsRBM):
+                    for check in UNSEEN:  # for that reason, and no other
+                        self.assertIn("has no letter", str(failed.pop(check)))
+                self.assertLessEqual(set(failed), EXPECTED, failed)
 
     def test_scores_are_true_log_likelihoods(self):
         x = bits()

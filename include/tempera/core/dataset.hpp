@@ -122,6 +122,10 @@ class RealData {
   std::vector<double> log_volumes_;  // empty where the values are as they were given
 };
 
+/// The cases as rows: n_cases x n_visible.
+[[nodiscard]] Matrix rows_of(const BinaryData& data);
+[[nodiscard]] Matrix rows_of(const RealData& data);
+
 /// HEIGHTxWIDTH or HEIGHTxWIDTHx3 of n values. Throws UsageError.
 [[nodiscard]] std::vector<std::int64_t> parse_shape(const std::string& text, Index n);
 

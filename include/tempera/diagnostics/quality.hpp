@@ -24,6 +24,19 @@ struct SampleQuality {
 /// covariance matrices.
 SampleQuality sample_quality(const BinaryData& data, const BinaryData& samples);
 
+/// Covariances of pairs of values in data and in samples, and how well they agree.
+struct CovarianceAgreement {
+  std::vector<float> of_data;
+  std::vector<float> of_samples;
+  double pearson = 0.0;  // 0 where one of them is constant
+  double slope = 0.0;    // of samples over data, least squares
+};
+
+/// Of rows of values (cases x n_visible), the data's weighted. Values `site` at a time are one site's, and no
+/// pair; pairs of a value that is constant in the data are left out. Cost: two covariance matrices.
+CovarianceAgreement covariance_agreement(const Matrix& data, const CaseWeights& weights,
+                                         const Matrix& samples, Index site);
+
 /// The first of these alone.
 double covariance_pearson(const BinaryData& data, const BinaryData& samples);
 

@@ -164,12 +164,12 @@ class Rbm {
 
   // --- MachineStatistics and HasLayers -----------------------------------------------------------
   /// Adds (or puts in place) sum_c weight[c] (v_c hbar_c', v_c, hbar_c), hbar = cache.hidden_mean, over the
-  /// chains of all blocks, along the fixed tree over blocks. A slice is V::kSliceUnits hidden units; slice 0
+  /// chains of all blocks, along the fixed tree over blocks. A slice is V::kHiddenSlice hidden units; slice 0
   /// also holds the visible biases.
   void accumulate(const Params& theta, std::span<const State> states, std::span<const BlockCache> caches,
                   std::span<const LaneFloats> weights, Index slice, Sums mode, Scratch& scratch,
                   Params& sums) const;
-  [[nodiscard]] Index slices() const { return (n_hidden() + V::kSliceUnits - 1) / V::kSliceUnits; }
+  [[nodiscard]] Index slices() const { return (n_hidden() + V::kHiddenSlice - 1) / V::kHiddenSlice; }
   /// means.hidden = sums.hidden_bias for the hidden units of a slice.
   void note_means(Index slice, const Params& sums, Offsets& means) const;
   /// cache.hidden_mean = the hidden units of x.
@@ -304,7 +304,7 @@ class Rbm {
   /// The units of the smaller layer at beta, with the other one summed out.
   [[nodiscard]] std::unique_ptr<CollapsedLayers> smaller_side(const Params& theta, double beta) const;
   [[nodiscard]] UnitRange slice_units(Index slice) const {
-    return {slice * V::kSliceUnits, std::min(n_hidden(), (slice + 1) * V::kSliceUnits)};
+    return {slice * V::kHiddenSlice, std::min(n_hidden(), (slice + 1) * V::kHiddenSlice)};
   }
   /// Whether the hidden units are enumerated and collapsed onto, not the visibles.
   [[nodiscard]] bool is_hidden_smaller() const { return !V::kBinary || n_hidden() <= n_visible(); }

@@ -91,6 +91,11 @@ void write_provenance(Hdf5Writer& file, std::int64_t seed);
 /// A data set, with what is remarkable of it told to the listener. Throws as load_data.
 DataFile read_data_file(const DataSource& data, const ReadingOptions& reading, Listener& listener);
 
+/// Columns as options say, with the letters of the model where these are left open.
+template <EnergyModel M>
+ColumnOptions columns_for(const ModelFile<M>& file, ColumnOptions columns);
+ColumnOptions columns_for(const AnyModelFile& model, const ColumnOptions& columns);
+
 /// Which cases of a data set a model is to see, and how grey ones become binary: `method` and `seed`, or as
 /// the model's own file says where the method is kNone.
 struct SplitRequest {

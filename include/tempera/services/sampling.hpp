@@ -148,14 +148,6 @@ struct ClusterReport {
   double variation = 0.0;  // total variation between the two
 };
 
-/// Covariances of pairs of visibles, of letters at different sites, in data and in samples.
-struct Agreement {
-  std::vector<float> of_data;
-  std::vector<float> of_samples;
-  double pearson = 0.0;
-  double slope = 0.0;  // of samples over data, least squares
-};
-
 struct SampleResult {
   std::int64_t count = 0;
   SampleLadder ladder = SampleLadder::kNone;
@@ -168,9 +160,9 @@ struct SampleResult {
   double independent = 0.0;          // samples' worth of independent ones; with a ladder alone
   std::optional<LadderReport> report;
   std::optional<ClusterReport> clusters;
-  std::optional<Agreement> agreement;
-  Alphabet alphabet;                // of codes; empty where visibles are no letters
-  Facts law;                        // what is held, and powers; empty of the machine's own
+  std::optional<CovarianceAgreement> agreement;  // of letters at different sites
+  Alphabet alphabet;                             // of codes; empty where visibles are no letters
+  Facts law;                                     // what is held, and powers; empty of the machine's own
   std::vector<std::int64_t> cases;  // whose missing values each sample has; empty where none were asked for
   std::vector<std::int64_t> visible_shape;
   Preprocessing preprocessing;
@@ -191,7 +183,7 @@ SampleResult draw_samples(AnyModelFile model, const SamplingOptions& options, co
 
 /// Covariances of the samples over those of the data, as many as fall where darker. Throws WriteError,
 /// UsageError.
-void write_agreement(const Agreement& agreement, const std::filesystem::path& path);
+void write_agreement(const CovarianceAgreement& agreement, const std::filesystem::path& path);
 
 /// Everything that is to be said of the samples but how many there are.
 Facts facts(const SampleResult& result);

@@ -72,8 +72,8 @@ struct BinaryVisibles {
   static constexpr double kLearningRate = 0.3;
   using Packed = PackedPanel;
   /// Hidden units that one task does at a time, and those of a slice of statistics.
-  static constexpr Index kHiddenUnits = kProductUnits;
-  static constexpr Index kSliceUnits = kProductColumns;
+  static constexpr Index kHiddenPart = kProductUnits;
+  static constexpr Index kHiddenSlice = kProductColumns;
   static void pack(std::span<const BitBlock> blocks, const Sites&, Packed& packed) {
     tempera::pack(blocks, packed);
   }

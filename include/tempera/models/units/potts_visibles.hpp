@@ -41,8 +41,8 @@ struct PottsVisibles {
   static Reference fit_reference(const CategoricalData& data);
 
   using Packed = PackedLetters;
-  static constexpr Index kHiddenUnits = kLetterUnits;
-  static constexpr Index kSliceUnits = kLetterUnits;
+  static constexpr Index kHiddenPart = kLetterUnits;
+  static constexpr Index kHiddenSlice = kLetterUnits;
   static void pack(std::span<const BitBlock> blocks, const Letters& letters, Packed& packed) {
     pack_letters(blocks, letters.most(), packed);
   }
