@@ -4,6 +4,7 @@
 #include "listener.hpp"
 #include "option_binding.hpp"
 #include "options.hpp"
+#include "ranks.hpp"
 #include "tempera/io/tables.hpp"
 #include "tempera/services/encode.hpp"
 
@@ -19,7 +20,7 @@ struct Options {
 
 int run(const Options& options) {
   require_table(options.out, {options.model, options.encode.data.name});
-  const Executor executor(options.common.threads);
+  const Executor executor = shared_executor(options.common);
   EncodeResult result;
   {
     ConsoleListener listener(options.common.quiet);

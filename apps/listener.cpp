@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include "options.hpp"
+#include "ranks.hpp"
 #include "tempera/core/format.hpp"
 
 namespace tempera::apps {
@@ -42,11 +43,17 @@ std::size_t terminal_width() {
 
 }  // namespace
 
-ConsoleListener::ConsoleListener(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0) {}
+ConsoleListener::ConsoleListener(bool quiet)
+    : silent_(world().rank() > 0), quiet_(quiet || silent_), terminal_(isatty(STDERR_FILENO) != 0) {}
 
 ConsoleListener::~ConsoleListener() { end_line(); }
 
+void ConsoleListener::begins_with(const std::string& what, const std::function<std::uint64_t()>& digest) {
+  if (world().size() > 1) require_same(what, digest());
+}
+
 void ConsoleListener::warn(const std::string& words) {
+  if (silent_) return;
   end_line();
   std::cerr << "tempera: warning: " << printable(words) << '\n';
 }
@@ -65,7 +72,7 @@ Control ConsoleListener::progress(const std::string& stage, double fraction, con
   }
   last_fraction_ = fraction;
   draw_now_and_then(fraction, detail);
-  return g_signal != 0 ? Control::kStop : Control::kContinue;
+  return world().any(g_signal != 0) ? Control::kStop : Control::kContinue;
 }
 
 void ConsoleListener::reading(const std::string& file, double fraction) {

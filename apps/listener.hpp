@@ -9,7 +9,7 @@
 namespace tempera::apps {
 
 /// Draws one progress line for the stage at work: redrawn on a terminal, a plain line now and then in a pipe.
-/// Prints notes and progress unless `quiet`, warnings always. From the first progress on, SIGINT, SIGTERM and
+/// Prints notes and progress unless `quiet`, warnings always; nothing on ranks but the first. From the first progress on, SIGINT, SIGTERM and
 /// SIGHUP stop the work instead of ending the program; while files are read before it, they end it.
 class ConsoleListener : public Listener {
  public:
@@ -21,6 +21,8 @@ class ConsoleListener : public Listener {
   void warn(const std::string& words) override;
   void note(const std::string& words) override;
   void reading(const std::string& file, double fraction) override;
+  void begins_with(const std::string& what, const std::function<std::uint64_t()>& digest) override;
+  /// kStop on every rank where any has caught a signal.
   Control progress(const std::string& stage, double fraction, const std::string& detail) override;
 
  private:
@@ -31,6 +33,7 @@ class ConsoleListener : public Listener {
   void draw(double fraction, const std::string& detail, Clock::time_point now);
   void end_line();
 
+  bool silent_;  // warnings too
   bool quiet_;
   bool terminal_;
   bool drawn_ = false;

@@ -4,6 +4,7 @@
 #include "listener.hpp"
 #include "option_binding.hpp"
 #include "options.hpp"
+#include "ranks.hpp"
 #include "tempera/services/likelihood.hpp"
 #include "tempera/services/limits.hpp"
 
@@ -57,7 +58,7 @@ Json to_json(const LikelihoodResult& result) {
 
 int run(const Options& options) {
   require_none(check(options.likelihood.estimate));
-  const Executor executor(options.common.threads);
+  const Executor executor = shared_executor(options.common);
   LikelihoodResult result;
   {
     ConsoleListener listener(options.common.quiet);

@@ -11,6 +11,7 @@
 
 #include "manual.hpp"
 #include "options.hpp"
+#include "ranks.hpp"
 #include "tempera/core/errors.hpp"
 #include "tempera/core/version.hpp"
 
@@ -64,9 +65,7 @@ std::string advice(const CLI::App& program, int argc, char** argv) {
   return "";
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   using tempera::ExitCode;
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like any other
   std::vector<char*> words(argv, argv + argc);
@@ -116,10 +115,12 @@ int main(int argc, char** argv) {
           "--help-all", [] { throw CLI::CallForHelp(); }, "Print every option and exit");
   }
   const auto fail = [](ExitCode code, const std::string& message) {
-    std::cerr << "tempera: error: " << tempera::apps::printable(message) << '\n';
+    const std::string line = "tempera: error: " + tempera::apps::printable(message);
+    tempera::apps::world().fail(static_cast<int>(code), [&] { std::cerr << line << std::endl; });
     return static_cast<int>(code);
   };
   try {
+    tempera::apps::join_ranks(argc, argv);
     program.parse(static_cast<int>(words.size()), words.data());
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {
@@ -136,5 +137,13 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     return fail(ExitCode::kInternal, error.what());
   }
+  return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int exit_code = run(argc, argv);
+  tempera::apps::leave_ranks();
   return exit_code;
 }

@@ -5,6 +5,7 @@
 #include "listener.hpp"
 #include "option_binding.hpp"
 #include "options.hpp"
+#include "ranks.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/io/tables.hpp"
 #include "tempera/services/limits.hpp"
@@ -78,7 +79,7 @@ int run(Options& options) {
   if (!options.out.empty()) require_table(options.out, {options.model, options.sample.data.name}, true);
   if (!options.png.empty()) require_output(options.png, {options.model, options.sample.data.name});
   if (std::filesystem::is_directory(options.model)) options.sample.run = options.model;
-  const Executor executor(options.common.threads);
+  const Executor executor = shared_executor(options.common);
   if (options.diagnose) return diagnose(options, executor);
   SampleResult result;
   {

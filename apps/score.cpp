@@ -5,6 +5,7 @@
 #include "listener.hpp"
 #include "option_binding.hpp"
 #include "options.hpp"
+#include "ranks.hpp"
 #include "tempera/io/tables.hpp"
 #include "tempera/services/limits.hpp"
 #include "tempera/services/score.hpp"
@@ -35,7 +36,7 @@ void add_cases(Json& json, const ScoreResult& result) {
 int run(const Options& options) {
   require_none(check(options.score.estimate));
   if (!options.out.empty()) require_table(options.out, {options.model, options.score.data.name});
-  const Executor executor(options.common.threads);
+  const Executor executor = shared_executor(options.common);
   ScoreResult result;
   {
     ConsoleListener listener(options.common.quiet);

@@ -28,6 +28,7 @@ RESTRICTED = {
     r"cairo": {"io"},
     r"toml": {"services"},
     r"mpi\.h": {"parallel"},
+    r"mpi\.h$": {"parallel"},
     r"CLI/": {"apps"},
     r"nlohmann/": {"apps", "io", "services"},
     r"httplib": {"apps"},

@@ -1,7 +1,9 @@
 // Machines that tests of several layers begin with.
 #pragma once
 
+#include <concepts>
 #include <type_traits>
+#include <vector>
 
 #include "tempera/models/all_models.hpp"
 
@@ -36,6 +38,28 @@ M small_machine(Index n_visible) {
   MachineOptions options = small_options<M>();
   if constexpr (HasLetters<M>) options.letters = small_letters(n_visible);
   return with_standard_reference<M>(M::shape_from(options, n_visible));
+}
+
+/// Cases of so many values that mean nothing.
+template <class Data>
+Data random_cases(Index n, Index n_visible) {
+  StreamEngine random = StreamFactory{6}.engine(Purpose::kDataSet, 0);
+  if constexpr (std::same_as<Data, RealData>) {
+    Matrix values(n, n_visible);
+    for (float& x : values.reshaped()) x = static_cast<float>(uniform_53(random) - 0.5);
+    return RealData(values);
+  } else {
+    const Letters letters = small_letters(n_visible);
+    constexpr bool kWords = std::same_as<Data, CategoricalData>;
+    std::vector<std::uint8_t> values;
+    for (Index k = 0; k < n * (kWords ? letters.sites() : n_visible); ++k)
+      values.push_back(static_cast<std::uint8_t>(kWords ? random() % 3 : random() & 1));
+    if constexpr (kWords) {
+      return {n, letters, values};
+    } else {
+      return {n, n_visible, values};
+    }
+  }
 }
 
 }  // namespace tempera

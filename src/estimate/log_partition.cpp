@@ -38,12 +38,14 @@ LogPartition log_partition_from_chunks(Index chunks, const std::function<double(
                                        const Executor& executor, const Progress& progress) {
   constexpr Index kStride = 64;  // chunks between reports of progress
   LogSumExp total;
-  std::vector<double> part(kStride);
+  std::vector<double> part;
   for (Index first = 0; first < chunks; first += kStride) {
     const Index count = std::min(kStride, chunks - first);
-    executor.for_each(count,
-                      [&](Index i) { part[static_cast<std::size_t>(i)] = log_sum_of_chunk(first + i); });
-    for (Index i = 0; i < count; ++i) total.add(part[static_cast<std::size_t>(i)]);
+    part.resize(static_cast<std::size_t>(count));
+    executor.for_each_owned(
+        count, [&](Index i) { part[static_cast<std::size_t>(i)] = log_sum_of_chunk(first + i); });
+    executor.share(part);
+    for (const double sum : part) total.add(sum);
     if (progress &&
         progress(static_cast<double>(first + count) / static_cast<double>(chunks)) == Control::kStop) {
       return {std::numeric_limits<double>::quiet_NaN(), 0.0, 1.0};

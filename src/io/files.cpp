@@ -63,7 +63,14 @@ class Descriptor {
 
 }  // namespace
 
-void write_file(const fs::path& target, std::string_view bytes) {
+namespace {
+
+FileChange& file_change() {
+  static FileChange how = [](const std::function<void()>& change) { change(); };
+  return how;
+}
+
+void write_here(const fs::path& target, std::string_view bytes) {
   // A link is followed, and what is no file (a device, say) is not replaced by one.
   std::error_code unknown;
   fs::path path = target;
@@ -90,6 +97,16 @@ void write_file(const fs::path& target, std::string_view bytes) {
   if (directory.is_open() && !directory.sync()) fail(path, errno);
 }
 
+}  // namespace
+
+void set_file_change(FileChange how) { file_change() = std::move(how); }
+
+void change_files(const std::function<void()>& change) { file_change()(change); }
+
+void write_file(const fs::path& path, std::string_view bytes) {
+  change_files([&] { write_here(path, bytes); });
+}
+
 bool is_temporary(const fs::path& path) {
   const std::string name = path.filename().string();
   const std::size_t at = name.rfind(kTemporary);
@@ -99,8 +116,10 @@ bool is_temporary(const fs::path& path) {
 }
 
 void append_line(const fs::path& path, const std::string& line) {
-  Descriptor file(path, O_WRONLY | O_CREAT | O_APPEND);
-  if (!file.is_open() || !file.write_all(line + "\n") || !file.close()) fail(path, errno);
+  change_files([&] {
+    Descriptor file(path, O_WRONLY | O_CREAT | O_APPEND);
+    if (!file.is_open() || !file.write_all(line + "\n") || !file.close()) fail(path, errno);
+  });
 }
 
 std::string read_file(const fs::path& path) {
@@ -113,9 +132,19 @@ std::string read_file(const fs::path& path) {
 }
 
 void make_directories(const fs::path& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (error) throw WriteError(path.string() + ": cannot be created: " + error.message());
+  change_files([&] {
+    std::error_code error;
+    fs::create_directories(path, error);
+    if (error) throw WriteError(path.string() + ": cannot be created: " + error.message());
+  });
+}
+
+void remove_file(const fs::path& path) {
+  change_files([&] {
+    std::error_code error;
+    fs::remove(path, error);
+    if (error) throw WriteError(path.string() + ": cannot be removed: " + error.message());
+  });
 }
 
 void require_exists(const fs::path& path) {
@@ -135,15 +164,18 @@ void require_regular_file(const fs::path& path) {
   if (what != nullptr) throw DataError(path.string() + ": is " + what + ", where a file is expected");
 }
 
-DirectoryLock::DirectoryLock(const fs::path& directory)
-    : fd_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-  if (fd_ < 0) fail(directory, errno);
-  if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+DirectoryLock::DirectoryLock(const fs::path& directory) {
+  change_files([&] {
+    fd_ = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd_ < 0) fail(directory, errno);
+    if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
     ::close(fd_);
     throw WriteError(directory.string() + ": another process is training here");
-  }
+  });
 }
 
-DirectoryLock::~DirectoryLock() { ::close(fd_); }
+DirectoryLock::~DirectoryLock() {
+  if (fd_ >= 0) ::close(fd_);
+}
 
 }  // namespace tempera

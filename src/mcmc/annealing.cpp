@@ -44,11 +44,12 @@ std::vector<double> effective_betas(const Engine<M>& engine, const typename M::P
   latent_input(engine, theta, chains.blocks, caches);
   const auto energies = [&](double beta) {
     PerChain<double> values(chains.blocks.size());
-    engine.executor.for_each(static_cast<Index>(values.blocks.size()), [&](Index block) {
+    engine.executor.for_each_owned(static_cast<Index>(values.blocks.size()), [&](Index block) {
       const auto b = static_cast<std::size_t>(block);
       engine.model.free_energy(theta, constant_beta(static_cast<float>(beta)), chains.blocks[b],
                                caches.blocks[b], values.blocks[b]);
     });
+    engine.executor.share(values.blocks);
     return values;
   };
   std::vector<double> betas = {0.0};
@@ -83,7 +84,7 @@ std::vector<double> effective_betas(const Engine<M>& engine, const typename M::P
     betas.push_back(low);
     caches.betas.fill(static_cast<float>(low));
     const LaneStream stream = engine.streams.lanes(purpose, chains.sweeps);
-    engine.executor.for_each(static_cast<Index>(chains.blocks.size()), [&](Index block) {
+    engine.executor.for_each_owned(static_cast<Index>(chains.blocks.size()), [&](Index block) {
       const auto b = static_cast<std::size_t>(block);
       engine.model.sample_latents(theta, caches.betas.blocks[b], chains.blocks[b], caches.blocks[b],
                                   stream.block(block));
@@ -103,7 +104,8 @@ std::vector<double> annealed_log_weights(const Engine<M>& engine, const typename
   const auto n_blocks = static_cast<Index>(chains.blocks.size());
   Caches<M> caches;
   caches.fit(engine.model, n_chains, engine.executor);
-  std::vector<double> log_weights(chains.blocks.size() * kLanes, 0.0);
+  PerChain<double> log_weights(chains.blocks.size());
+  log_weights.fill(0.0);
   latent_input(engine, theta, chains.blocks, caches);
 
   // The weight of step k and the latents at its beta, both from the cache.
@@ -115,13 +117,13 @@ std::vector<double> annealed_log_weights(const Engine<M>& engine, const typename
                              caches.blocks[i], before);
     const LaneFloats beta = constant_beta(static_cast<float>(betas[k]));
     engine.model.free_energy(theta, beta, chains.blocks[i], caches.blocks[i], after);
-    for (std::size_t c = 0; c < kLanes; ++c) log_weights[i * kLanes + c] += before[c] - after[c];
+    for (std::size_t c = 0; c < kLanes; ++c) log_weights.blocks[i][c] += before[c] - after[c];
     if (k + 1 == betas.size()) return;  // a last sweep would change no weight
     caches.betas.blocks[i] = beta;
     engine.model.sample_latents(theta, beta, chains.blocks[i], caches.blocks[i],
                                 engine.streams.lanes(purpose, k).block(b));
   };
-  const Cut cut(n_blocks, engine.executor.threads(), 1);
+  const Cut cut(engine.executor.owned(n_blocks), engine.executor.threads(), 1);
   const auto run = [&](Index task, std::size_t slot, std::size_t k, Index stage) {
     const UnitRange units = cut.units(task, engine.model.stage_units(stage));
     if (units.size() == 0) return;
@@ -144,7 +146,7 @@ std::vector<double> annealed_log_weights(const Engine<M>& engine, const typename
       });
     } else {
       for (std::size_t k = first; k < last; ++k) {
-        engine.executor.for_each(n_blocks, [&](Index b) { weigh(b, k); });
+        engine.executor.for_each_owned(n_blocks, [&](Index b) { weigh(b, k); });
         for (Index stage = 0; stage < engine.model.stages() && k + 1 < betas.size(); ++stage)
           engine.executor.for_each(cut.tasks(),
                                    [&](Index task, std::size_t slot) { run(task, slot, k, stage); });
@@ -153,8 +155,10 @@ std::vector<double> annealed_log_weights(const Engine<M>& engine, const typename
     const double fraction = static_cast<double>(last - 1) / static_cast<double>(betas.size() - 1);
     if (progress && progress(fraction) == Control::kStop) return {};
   }
-  log_weights.resize(n_chains);
-  return log_weights;
+  engine.executor.share(log_weights.blocks);
+  std::vector<double> of_chains(static_cast<std::size_t>(n_chains));
+  for (std::uint64_t c = 0; c < n_chains; ++c) of_chains[static_cast<std::size_t>(c)] = log_weights[c];
+  return of_chains;
 }
 
 #define TEMPERA_INSTANTIATE(M)                                                                            \

@@ -71,8 +71,9 @@ bool collapses_onto_cases(const M& model) {
 
 /// Logits of the latents given visibles in these states.
 template <HasLatentMarginal M>
-std::vector<Vector> logits_given(const Engine<M>& engine, const typename M::Params& theta,
+std::vector<Vector> logits_given(const Engine<M>& shared, const typename M::Params& theta,
                                  std::span<const PackedState> visibles) {
+  const Engine<M> engine = alone(shared);
   std::vector<Index> rows(visibles.size());
   std::iota(rows.begin(), rows.end(), Index{0});
   Population<M> cases;
@@ -189,7 +190,7 @@ Chains<M> mode_chains([[maybe_unused]] const Engine<M>& engine,
     // Visibles are drawn given the latents by the next sweep.
     chains = empty_chains(engine.model, n);
     Caches<M> caches;
-    caches.fit(engine.model, n, engine.executor);
+    caches.fit(engine.model, n, engine.executor.alone());
     for (std::uint64_t c = 0; c < n; ++c) {
       BitLayer& latents = M::latents_of(chains.blocks[static_cast<std::size_t>(c / kLanes)]);
       const PackedState& state = modes[static_cast<std::size_t>(c % modes.size())];
@@ -259,7 +260,7 @@ double offer_jumps(const Engine<M>& engine, const typename M::Params& theta, con
   Chains<M>& chains = population.chains;
   Caches<M>& caches = population.caches;
   std::vector<double> accepted(chains.blocks.size(), 0.0);
-  engine.executor.for_each(static_cast<Index>(chains.blocks.size()), [&](Index block, std::size_t slot) {
+  engine.executor.for_each_owned(static_cast<Index>(chains.blocks.size()), [&](Index block, std::size_t slot) {
     const auto b = static_cast<std::size_t>(block);
     typename M::Scratch& scratch = caches.scratch[slot];
     typename M::State& x = chains.blocks[b];
@@ -296,6 +297,7 @@ double offer_jumps(const Engine<M>& engine, const typename M::Params& theta, con
     }
     engine.model.draw_given_latents(theta, caches.betas.blocks[b], x, lanes, scratch, stream);
   });
+  engine.executor.share(accepted);
   return sum_doubles(static_cast<Index>(accepted.size()),
                      [&](Index b) { return accepted[static_cast<std::size_t>(b)]; }) /
          static_cast<double>(chains.n_chains);

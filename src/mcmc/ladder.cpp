@@ -219,7 +219,7 @@ SwapEnergies swap_energies(const Engine<M>& engine, const typename M::Params& th
     partner[cold] = static_cast<float>(ladder.betas[at(k)]);
     energies.concerned[block_of(hot)] = energies.concerned[block_of(cold)] = 1;
   });
-  engine.executor.for_each(static_cast<Index>(n_blocks), [&](Index block) {
+  engine.executor.for_each_owned(static_cast<Index>(n_blocks), [&](Index block) {
     const auto b = static_cast<std::size_t>(block);
     if (energies.concerned[b] == 0) return;
     engine.model.free_energy(theta, population.caches.betas.blocks[b], population.chains.blocks[b],
@@ -227,6 +227,8 @@ SwapEnergies swap_energies(const Engine<M>& engine, const typename M::Params& th
     engine.model.free_energy(theta, partner.blocks[b], population.chains.blocks[b],
                              population.caches.blocks[b], energies.other.blocks[b]);
   });
+  engine.executor.share(energies.own.blocks);
+  engine.executor.share(energies.other.blocks);
   return energies;
 }
 
@@ -291,7 +293,7 @@ void swap_rungs(const Engine<M>& engine, const typename M::Params& theta, Draws 
   place(ladder, population);
   // A sweep and the draw of latents have sites of their own in one step.
   const LaneStream stream = engine.streams.lanes(draws.sweeps, population.chains.sweeps - 1);
-  engine.executor.for_each(static_cast<Index>(population.chains.blocks.size()), [&](Index block) {
+  engine.executor.for_each_owned(static_cast<Index>(population.chains.blocks.size()), [&](Index block) {
     const auto b = static_cast<std::size_t>(block);
     if (energies.concerned[b] != 0)
       engine.model.sample_latents(theta, population.caches.betas.blocks[b], population.chains.blocks[b],
@@ -451,13 +453,14 @@ Eigen::MatrixXd rung_energies(const Engine<M>& engine, const typename M::Params&
   const std::size_t n_blocks = population.chains.blocks.size();
   Eigen::MatrixXd energies(static_cast<Index>(ladder.chains.size()), static_cast<Index>(ladder.n_rungs));
   std::vector<PerChain<double>> values(at(ladder.n_rungs), PerChain<double>(n_blocks));
-  engine.executor.for_each(static_cast<Index>(n_blocks), [&](Index block) {
+  engine.executor.for_each_owned(static_cast<Index>(n_blocks), [&](Index block) {
     const auto b = static_cast<std::size_t>(block);
     for (std::size_t k = 0; k < values.size(); ++k) {
       engine.model.free_energy(theta, constant_beta(static_cast<float>(ladder.betas[k])),
                                population.chains.blocks[b], population.caches.blocks[b], values[k].blocks[b]);
     }
   });
+  for (PerChain<double>& of_rung : values) engine.executor.share(of_rung.blocks);
   for (Index n = 0; n < energies.rows(); ++n) {
     for (Index k = 0; k < energies.cols(); ++k)
       energies(n, k) = values[static_cast<std::size_t>(k)][ladder.chains[static_cast<std::size_t>(n)]];
@@ -483,6 +486,7 @@ void tune(const Engine<M>& engine, const typename M::Params& theta, const Round&
   for (std::uint64_t n = 0; n < kMostShort && settled < kSettled; ++n) {
     rounds(kShort);
     const std::uint64_t before = ladder.n_rungs;
+    gather(engine.executor, population.chains);
     ladder = adapt(std::move(ladder), limits, engine.model, population.chains);
     settled = ladder.n_rungs == before ? settled + 1 : 0;
     population.fit(engine);

@@ -222,10 +222,11 @@ std::vector<Index> spread_cases(Index n_cases, Index most, std::uint64_t shift) 
 }
 
 template <EnergyModel M>
-std::vector<PackedState> states_of_cases(const Engine<M>& engine, const typename M::Params& theta,
+std::vector<PackedState> states_of_cases(const Engine<M>& shared, const typename M::Params& theta,
                                          const typename M::Data& data, std::span<const Index> which,
                                          Index sweeps) {
   if (which.empty()) return {};
+  const Engine<M> engine = alone(shared);
   Population<M> cases;
   load_cases(engine, data, which, cases.chains);
   cases.fit(engine);

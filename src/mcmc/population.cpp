@@ -11,9 +11,9 @@ Index up(Index n, Index divisor) { return (n + divisor - 1) / divisor; }
 
 }  // namespace
 
-Cut::Cut(Index blocks, int threads, Index least) : n_blocks(blocks) {
-  const Index needed = up(blocks, kMaxPanel);
-  if (blocks >= least * threads) {
+Cut::Cut(UnitRange of, int threads, Index least) : blocks(of) {
+  const Index needed = std::max<Index>(1, up(blocks.size(), kMaxPanel));
+  if (blocks.size() >= least * threads) {
     panels = threads * up(needed, threads);
   } else {
     panels = needed;
@@ -22,6 +22,7 @@ Cut::Cut(Index blocks, int threads, Index least) : n_blocks(blocks) {
 }
 
 UnitRange Cut::units(Index task, Index n_units) const {
+  if (blocks.size() == 0) return {};
   const Index step = up(up(n_units, parts), kUnitAlignment) * kUnitAlignment;
   const Index part = task % parts;
   return {std::min(n_units, part * step), std::min(n_units, (part + 1) * step)};
@@ -53,12 +54,19 @@ LaneFloats constant_beta(float beta) {
 
 template <EnergyModel M>
 void Caches<M>::fit(const M& model, std::uint64_t n_chains, const Executor& executor) {
-  const auto n_blocks = static_cast<std::size_t>(words_for(static_cast<Index>(n_chains)));
-  blocks.resize(std::min(blocks.size(), n_blocks));
-  for (std::size_t b = 0; b < n_blocks; ++b) {
-    const Index lanes = lanes_of(n_chains, static_cast<Index>(b));
-    if (b >= blocks.size()) blocks.push_back(model.new_cache(lanes));
-    blocks[b].lanes = lanes;
+  const Index count = words_for(static_cast<Index>(n_chains));
+  const auto n_blocks = static_cast<std::size_t>(count);
+  const UnitRange before{owned_.first, std::min(owned_.last, static_cast<Index>(blocks.size()))};
+  owned_ = executor.owned(count);
+  blocks.resize(n_blocks);
+  for (Index b = 0; b < count; ++b) {
+    typename M::BlockCache& cache = blocks[static_cast<std::size_t>(b)];
+    const Index lanes = lanes_of(n_chains, b);
+    const bool mine = b >= owned_.first && b < owned_.last;
+    const bool has = b >= before.first && b < before.last;
+    if (mine && !has) cache = model.new_cache(lanes);
+    if (!mine && has) cache = {};
+    cache.lanes = lanes;
   }
   betas = PerChain<float>(n_blocks);
   betas.fill(1.0F);
@@ -86,6 +94,38 @@ Chains<M> start_chains(const Engine<M>& engine, std::uint64_t n, Purpose purpose
 }
 
 }  // namespace
+
+template <EnergyModel M>
+void gather(const Executor& executor, std::span<typename M::State> blocks) {
+  const auto count = static_cast<Index>(blocks.size());
+  const int ranks = executor.ranks().size();
+  if (ranks == 1 || count == 0) return;
+  const auto state = [&](Index b) -> typename M::State& { return blocks[static_cast<std::size_t>(b)]; };
+  const auto each_layer = [&](Index b, const auto& visit) {
+    for_each_field(
+        [&](std::string_view, auto& layer) {
+          const std::span<std::byte> bytes = std::as_writable_bytes(
+              std::span(layer.data(), static_cast<std::size_t>(layer.size())));
+          if (!bytes.empty()) visit(bytes);
+        },
+        state(b));
+  };
+  // States of one population have one size.
+  std::size_t size = 0;
+  each_layer(0, [&](std::span<std::byte> layer) { size += layer.size(); });
+  share_things(
+      executor.ranks(), count, [&](Index b) { return owner_of(b, count, ranks); },
+      [&](Index) { return size; },
+      [&](Index b, std::byte* to) {
+        each_layer(b, [&](std::span<std::byte> layer) { to = std::copy(layer.begin(), layer.end(), to); });
+      },
+      [&](Index b, const std::byte* from) {
+        each_layer(b, [&](std::span<std::byte> layer) {
+          std::copy_n(from, layer.size(), layer.begin());
+          from += layer.size();
+        });
+      });
+}
 
 template <EnergyModel M>
 Chains<M> select_chains(const M& model, const Chains<M>& chains, std::span<const std::uint64_t> which) {
@@ -145,7 +185,7 @@ void load_cases(const Engine<M>& engine, const typename M::Data& data, std::span
   chains.n_chains = cases.size();
   chains.blocks.resize(static_cast<std::size_t>(words_for(static_cast<Index>(cases.size()))),
                        engine.model.new_state());
-  engine.executor.for_each(static_cast<Index>(chains.blocks.size()), [&](Index b) {
+  engine.executor.for_each_owned(static_cast<Index>(chains.blocks.size()), [&](Index b) {
     const auto first = static_cast<std::size_t>(b * kLanes);
     engine.model.load(data, cases.subspan(first, static_cast<std::size_t>(lanes_of(cases.size(), b))),
                       chains.blocks[static_cast<std::size_t>(b)]);
@@ -157,7 +197,7 @@ void advance(const Engine<M>& engine, const typename M::Params& theta, std::uint
              Population<M>& population) {
   Chains<M>& chains = population.chains;
   Caches<M>& caches = population.caches;
-  const Cut cut(static_cast<Index>(chains.blocks.size()), engine.executor.threads());
+  const Cut cut(engine.executor.owned(static_cast<Index>(chains.blocks.size())), engine.executor.threads());
   const auto run = [&](Index task, std::size_t slot, std::uint64_t sweep, Index stage) {
     const UnitRange units = cut.units(task, engine.model.stage_units(stage));
     if (units.size() == 0) return;
@@ -186,7 +226,7 @@ void advance(const Engine<M>& engine, const typename M::Params& theta, std::uint
 template <EnergyModel M>
 void latent_input(const Engine<M>& engine, const typename M::Params& theta,
                   std::vector<typename M::State>& blocks, Caches<M>& caches) {
-  const Cut cut(static_cast<Index>(blocks.size()), engine.executor.threads());
+  const Cut cut(engine.executor.owned(static_cast<Index>(blocks.size())), engine.executor.threads());
   engine.executor.for_each(cut.tasks(), [&](Index task, std::size_t slot) {
     const UnitRange units = cut.units(task, engine.model.latents());
     if (units.size() == 0) return;
@@ -199,7 +239,7 @@ void latent_input(const Engine<M>& engine, const typename M::Params& theta,
 template <EnergyModel M>
 void mean_latents(const Engine<M>& engine, const typename M::Params& theta,
                   std::vector<typename M::State>& blocks, Caches<M>& caches) {
-  const Cut cut(static_cast<Index>(blocks.size()), engine.executor.threads());
+  const Cut cut(engine.executor.owned(static_cast<Index>(blocks.size())), engine.executor.threads());
   engine.executor.for_each(cut.tasks(), [&](Index task) {
     const UnitRange units = cut.units(task, engine.model.latents());
     if (units.size() > 0)
@@ -213,7 +253,7 @@ void mean_field([[maybe_unused]] const Engine<M>& engine, [[maybe_unused]] const
                 [[maybe_unused]] Index sweeps, [[maybe_unused]] bool odd_update,
                 [[maybe_unused]] Caches<M>& caches) {
   if constexpr (HasMeanField<M>) {
-    engine.executor.for_each(static_cast<Index>(caches.blocks.size()), [&](Index b, std::size_t slot) {
+    engine.executor.for_each_owned(static_cast<Index>(caches.blocks.size()), [&](Index b, std::size_t slot) {
       engine.model.mean_field(sweeps, odd_update, theta, caches.blocks[static_cast<std::size_t>(b)],
                               caches.scratch[slot]);
     });
@@ -250,9 +290,112 @@ void case_free_energy(const M& model, const typename M::Params& theta, const typ
   }
 }
 
+namespace {
+
+/// Numbers first ... last - 1 of parameters, one field after another.
+template <EnergyModel M>
+float* copy_numbers(const typename M::Params& theta, UnitRange numbers, float* to) {
+  Index before = 0;
+  for_each_field(
+      [&](std::string_view, const auto& field) {
+        const Index first = std::clamp<Index>(numbers.first - before, 0, field.size());
+        const Index last = std::clamp<Index>(numbers.last - before, 0, field.size());
+        to = std::copy(field.data() + first, field.data() + last, to);
+        before += field.size();
+      },
+      theta);
+  return to;
+}
+
+/// The nodes that a rank tells of.
+std::vector<TreeNode> told_nodes(Index n_blocks, int rank, int ranks) {
+  const UnitRange blocks = part_of(n_blocks, rank, ranks);
+  std::vector<std::pair<TreeNode, char>> nodes;
+  for (const TreeNode& node : complete_nodes(blocks.first, blocks.last)) nodes.emplace_back(node, 0);
+  if (blocks.last == n_blocks) join_right_edge(n_blocks, nodes, [](char&, char) {});
+  std::vector<TreeNode> told;
+  for (const auto& node : nodes) told.push_back(node.first);
+  return told;
+}
+
+/// The sums of all from the nodes that every rank has: each rank adds up one part of the numbers, along the
+/// tree, and tells the others. What travels to a rank is about twice the size of the parameters, however many
+/// ranks there are.
+template <EnergyModel M>
+std::vector<float> sum_over_ranks(const Communicator& ranks, Index n_blocks,
+                                  std::vector<StatisticsNode<M>> own, Index numbers) {
+  const auto each_rank = [&](const auto& bytes) {
+    std::vector<std::size_t> starts = {0};
+    for (int r = 0; r < ranks.size(); ++r) starts.push_back(starts.back() + bytes(r));
+    return starts;
+  };
+  const auto size = [](Index count) { return static_cast<std::size_t>(count) * sizeof(float); };
+  const auto nodes_of = [&](int r) { return told_nodes(n_blocks, r, ranks.size()); };
+  if (part_of(n_blocks, ranks.rank(), ranks.size()).last == n_blocks)
+    join_right_edge(n_blocks, own, [](typename M::Params& into, const typename M::Params& from) {
+      add_scaled(into, 1.0F, from);
+    });
+  const UnitRange mine = part_of(numbers, ranks.rank(), ranks.size());
+  std::vector<float> sent(static_cast<std::size_t>(numbers) * own.size());
+  float* to = sent.data();
+  for (int r = 0; r < ranks.size(); ++r) {
+    for (const auto& node : own)
+      to = copy_numbers<M>(node.second, part_of(numbers, r, ranks.size()), to);
+  }
+  const std::size_t n_own = own.size();
+  own.clear();
+  std::vector<std::pair<TreeNode, Eigen::Map<Eigen::ArrayXf>>> pieces;
+  Index n_nodes = 0;
+  for (int r = 0; r < ranks.size(); ++r) n_nodes += static_cast<Index>(nodes_of(r).size());
+  std::vector<float> received(static_cast<std::size_t>(n_nodes * mine.size()));
+  ranks.exchange(std::as_bytes(std::span(sent)),
+                 each_rank([&](int r) {
+                   return n_own * size(part_of(numbers, r, ranks.size()).size());
+                 }),
+                 std::as_writable_bytes(std::span(received)),
+                 each_rank([&](int r) { return nodes_of(r).size() * size(mine.size()); }));
+  float* at = received.data();
+  for (int r = 0; r < ranks.size(); ++r) {
+    for (const TreeNode& node : nodes_of(r)) {
+      pieces.emplace_back(node, Eigen::Map<Eigen::ArrayXf>(at, mine.size()));
+      at += mine.size();
+    }
+  }
+  std::vector<float> total(static_cast<std::size_t>(numbers));
+  const auto sum = combine_nodes(std::move(pieces), [](auto& into, const auto& from) { into += from; });
+  std::copy_n(sum.data(), mine.size(), total.data() + mine.first);
+  ranks.gather(std::as_writable_bytes(std::span(total)),
+               each_rank([&](int r) { return size(part_of(numbers, r, ranks.size()).size()); }));
+  return total;
+}
+
+}  // namespace
+
 template <EnergyModel M>
 void accumulate(const Engine<M>& engine, const typename M::Params& theta, Population<M>& population,
                 const PerChain<float>& weights, Sums mode, typename M::Params& sums) {
+  if (const Communicator& ranks = engine.executor.ranks(); ranks.size() > 1) {
+    const auto n_blocks = static_cast<Index>(population.chains.blocks.size());
+    const std::vector<float> total =
+        sum_over_ranks<M>(ranks, n_blocks,
+                          accumulate_nodes(engine, theta, population, weights,
+                                           engine.executor.owned(n_blocks)),
+                          size_of(sums));
+    const float* from = total.data();
+    for_each_field(
+        [&](std::string_view, auto& field) {
+          const Eigen::Map<const std::remove_cvref_t<decltype(field)>> values(from, field.rows(),
+                                                                              field.cols());
+          if (mode == Sums::kSet) {
+            field = values;
+          } else {
+            field += values;
+          }
+          from += field.size();
+        },
+        sums);
+    return;
+  }
   engine.executor.for_each(engine.model.slices(), [&](Index slice, std::size_t slot) {
     engine.model.accumulate(theta, population.chains.blocks, population.caches.blocks, weights.blocks, slice,
                             mode, population.caches.scratch[slot], sums);
@@ -286,6 +429,7 @@ typename M::Params combined(std::vector<StatisticsNode<M>> nodes) {
 }
 
 #define TEMPERA_INSTANTIATE(M)                                                                               \
+  template void gather<M>(const Executor&, std::span<M::State>);                                             \
   template std::vector<StatisticsNode<M>> accumulate_nodes(                                                  \
       const Engine<M>&, const M::Params&, Population<M>&, const PerChain<float>&, UnitRange);                \
   template M::Params combined<M>(std::vector<StatisticsNode<M>>);                                            \

@@ -22,10 +22,11 @@ void record(const Engine<M>& engine, const typename M::Params& theta, const Popu
             std::span<const std::uint64_t> which, const DataClusters& clusters, Trace& trace) {
   const Chains<M>& chains = population.chains;
   PerChain<double> energies(chains.blocks.size());
+  PerChain<double> visibles(chains.blocks.size());
   PerChain<Index> places(chains.blocks.size());
   std::vector<char> concerned(chains.blocks.size(), 0);
   for (const std::uint64_t chain : which) concerned[block_of(chain)] = 1;
-  engine.executor.for_each(static_cast<Index>(chains.blocks.size()), [&](Index block) {
+  engine.executor.for_each_owned(static_cast<Index>(chains.blocks.size()), [&](Index block) {
     const auto b = static_cast<std::size_t>(block);
     if (concerned[b] == 0) return;
     engine.model.free_energy(theta, constant_beta(1.0F), chains.blocks[b], population.caches.blocks[b],
@@ -37,14 +38,21 @@ void record(const Engine<M>& engine, const typename M::Params& theta, const Popu
             clusters, {M::visibles_of(chains.blocks[b]), lanes_of(chains.n_chains, block)}, scratch);
     }
   });
+  for (const std::uint64_t chain : which) {
+    const std::size_t b = block_of(chain);
+    if (engine.executor.owns(static_cast<Index>(b), static_cast<Index>(chains.blocks.size())))
+      visibles[chain] = mean_of_chain(M::visibles_of(chains.blocks[b]), chain);
+  }
+  engine.executor.share(energies.blocks);
+  engine.executor.share(visibles.blocks);
+  if (clusters.size() > 0) engine.executor.share(places.blocks);
   trace.free_energy.resize(which.size());
   trace.mean_visible.resize(which.size());
   if (clusters.size() > 0) trace.cluster.resize(which.size());
   trace.n_clusters = clusters.size();
   for (std::size_t c = 0; c < which.size(); ++c) {
     trace.free_energy[c].push_back(energies[which[c]]);
-    trace.mean_visible[c].push_back(
-        mean_of_chain(M::visibles_of(chains.blocks[block_of(which[c])]), which[c]));
+    trace.mean_visible[c].push_back(visibles[which[c]]);
     if (clusters.size() > 0) trace.cluster[c].push_back(places[which[c]]);
   }
 }

@@ -47,10 +47,13 @@ class Rung {
 template <EnergyModel M>
 void cached_free_energies(const Engine<M>& engine, const typename M::Params& theta,
                           const std::vector<typename M::State>& blocks, Caches<M>& caches, LaneDoubles* out) {
-  engine.executor.for_each(static_cast<Index>(blocks.size()), [&](Index block) {
+  std::vector<LaneDoubles> values(blocks.size());
+  engine.executor.for_each_owned(static_cast<Index>(blocks.size()), [&](Index block) {
     const auto b = static_cast<std::size_t>(block);
-    engine.model.free_energy(theta, constant_beta(1.0F), blocks[b], caches.blocks[b], out[b]);
+    engine.model.free_energy(theta, constant_beta(1.0F), blocks[b], caches.blocks[b], values[b]);
   });
+  engine.executor.share(values);
+  std::copy(values.begin(), values.end(), out);
 }
 
 /// The rung that rung k meets in a round of this parity; k itself where it meets none.
@@ -190,7 +193,7 @@ void temper(const Engine<M>& engine, const TrajectoryRound& round, const JumpMem
     Caches<M>& own = rung.population.caches;
     const LaneStream stream = engine.streams.lanes(round.draws.sweeps, chains.sweeps);
     if (k == 0) {
-      engine.executor.for_each(static_cast<Index>(blocks), [&](Index b) {
+      engine.executor.for_each_owned(static_cast<Index>(blocks), [&](Index b) {
         engine.model.sample_reference(kLanes, chains.blocks[static_cast<std::size_t>(b)], stream.block(b));
       });
       latent_input(engine, trajectory.rungs.front(), chains.blocks, own);
@@ -207,7 +210,7 @@ void temper(const Engine<M>& engine, const TrajectoryRound& round, const JumpMem
     latent_input(engine, trajectory.rungs[at(partner)], crossed, caches.other);
     cached_free_energies(engine, trajectory.rungs[at(partner)], crossed, caches.other,
                          &caches.other_energy[at(k * blocks)]);
-    engine.executor.for_each(static_cast<Index>(blocks), [&](Index block) {
+    engine.executor.for_each_owned(static_cast<Index>(blocks), [&](Index block) {
       const auto b = static_cast<std::size_t>(block);
       // A sweep and the draw of latents have sites of their own in one step.
       engine.model.sample_latents(trajectory.rungs[at(partner)], constant_beta(1.0F), crossed[b],
@@ -235,8 +238,11 @@ void temper(const Engine<M>& engine, const TrajectoryRound& round, const JumpMem
         std::swap(trajectory.origin[at(k * trajectory.n_ensembles + ensemble)],
                   trajectory.origin[at((k + 1) * trajectory.n_ensembles + ensemble)]);
       }
-      copy_lanes(caches.crossed[cold], accepted, trajectory.replicas[hot]);
-      copy_lanes(caches.crossed[hot], accepted, trajectory.replicas[cold]);
+      // The replicas of an ensemble are in one block of every rung, and so with one rank.
+      if (engine.executor.owns(static_cast<Index>(b), static_cast<Index>(blocks))) {
+        copy_lanes(caches.crossed[cold], accepted, trajectory.replicas[hot]);
+        copy_lanes(caches.crossed[hot], accepted, trajectory.replicas[cold]);
+      }
       if (differences == nullptr) continue;
       EnergyDifferences& pair = (*differences)[at(k)];
       for (std::size_t c = 0; c < static_cast<std::size_t>(kLanes); ++c) {

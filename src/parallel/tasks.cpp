@@ -41,8 +41,15 @@ struct Executor::Arena {
   std::optional<tbb::global_control> limit;  // oneTBB ignores threads beyond the cores unless told
 };
 
-Executor::Executor(int threads)
-    : threads_(threads > 0 ? threads : tbb::info::default_concurrency()), arena_(new Arena(threads_)) {}
+Executor::Executor(int threads, const Communicator& ranks)
+    : threads_(threads > 0 ? threads : tbb::info::default_concurrency()),
+      arena_(std::make_shared<Arena>(threads_)),
+      ranks_(ranks) {
+  if (ranks.size() > 1) alone_.reset(new Executor(threads_, arena_));
+}
+
+Executor::Executor(int threads, std::shared_ptr<Arena> arena)
+    : threads_(threads), arena_(std::move(arena)), ranks_(Communicator::alone()) {}
 
 Executor::~Executor() = default;
 

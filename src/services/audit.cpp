@@ -111,10 +111,11 @@ Likelihood Cases<M>::likelihood(const Engine<M>& engine, const typename M::Param
     caches_.fit(engine.model, panel.n_chains, engine.executor);
     infer_cases(engine, theta, kMeanFieldSweeps, panel.blocks, caches_);
     PerChain<double> found(panel.blocks.size());
-    engine.executor.for_each(static_cast<Index>(panel.blocks.size()), [&](Index block) {
+    engine.executor.for_each_owned(static_cast<Index>(panel.blocks.size()), [&](Index block) {
       const auto b = static_cast<std::size_t>(block);
       case_free_energy(engine.model, theta, panel.blocks[b], caches_.blocks[b], found.blocks[b]);
     });
+    engine.executor.share(found.blocks);
     for (std::uint64_t c = 0; c < panel.n_chains; ++c)
       energies.push_back(found[c] + log_volumes_[energies.size()]);
   }

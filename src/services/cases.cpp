@@ -35,18 +35,22 @@ std::vector<double> free_energies(const Engine<M>& engine, const typename M::Par
   std::vector<Index> cases(values.size());
   std::iota(cases.begin(), cases.end(), Index{0});
   const bool bound = is_bound(engine.model);
-  engine.executor.for_each(words_for(data.n_cases()), [&](Index b) {
+  PerChain<double> found(static_cast<std::size_t>(words_for(data.n_cases())));
+  engine.executor.for_each_owned(words_for(data.n_cases()), [&](Index b) {
     const auto first = static_cast<std::size_t>(b * kLanes);
     const std::size_t count = std::min(values.size() - first, static_cast<std::size_t>(kLanes));
+    LaneDoubles& of_block = found.blocks[static_cast<std::size_t>(b)];
     if (bound) {
       bound_free_energies(engine.model, theta, data, std::span(cases).subspan(first, count),
-                          std::span(values).subspan(first, count));
+                          std::span(of_block).first(count));
       return;
     }
-    for (std::size_t n = first; n < first + count; ++n)
-      values[n] = engine.model.free_energy(theta, data.row(static_cast<Index>(n)));
+    for (std::size_t n = 0; n < count; ++n)
+      of_block[n] = engine.model.free_energy(theta, data.row(static_cast<Index>(first + n)));
   });
-  for (std::size_t n = 0; n < values.size(); ++n) values[n] += data.log_volume(static_cast<Index>(n));
+  engine.executor.share(found.blocks);
+  for (std::size_t n = 0; n < values.size(); ++n)
+    values[n] = found[n] + data.log_volume(static_cast<Index>(n));
   return values;
 }
 

@@ -54,6 +54,7 @@ DiagnosisResult quality_curve(const Engine<M>& engine, const typename M::Params&
       advance(engine, theta, 1, Purpose::kSampling, population);
       progress(static_cast<double>(done) / static_cast<double>(sweeps));
     }
+    gather(engine.executor, population.chains);
     const std::vector<std::uint8_t> bytes = visible_bits(population.chains);
     result.curve.push_back({done, sample_quality(data, BinaryData(data.n_cases(), data.n_visible(), bytes))});
     result.standard_error += difference_of_halves(data, bytes);

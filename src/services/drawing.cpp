@@ -101,9 +101,10 @@ JumpMemory jump_memory(const Drawing<M>& d) {
   set_modes(d.engine(), d.theta(), d.modes, memory);
   if (!d.data) return memory;
   const auto n = std::min<std::uint64_t>(kJumpCases, static_cast<std::uint64_t>(d.data->n_cases()));
-  Population<M> cases(warm_chains(d.engine(), d.theta(), *d.data, n));
-  cases.fit(d.engine());
-  latent_input(d.engine(), d.theta(), cases.chains.blocks, cases.caches);
+  const Engine<M> engine = alone(d.engine());
+  Population<M> cases(warm_chains(engine, d.theta(), *d.data, n));
+  cases.fit(engine);
+  latent_input(engine, d.theta(), cases.chains.blocks, cases.caches);
   for (const auto& cache : cases.caches.blocks) add_cases(d.file.model, d.theta(), cache, memory);
   return memory;
 }
@@ -200,7 +201,8 @@ class TemperedReplicas {
   }
 
   /// The replicas at beta = 1, one of each ensemble.
-  [[nodiscard]] Chains<M> coldest(const Drawing<M>& d) const {
+  [[nodiscard]] Chains<M> coldest(const Drawing<M>& d) {
+    gather(d.engine().executor, replicas_.population.chains);
     return select_chains(d.file.model, replicas_.population.chains, coldest_of(replicas_.ladder));
   }
 
@@ -274,7 +276,10 @@ class TrajectoryReplicas {
     record(d.engine(), d.theta(), top_, all_, d.clusters, trace);
   }
 
-  [[nodiscard]] const Chains<M>& coldest(const Drawing<M>&) const { return top_.chains; }
+  [[nodiscard]] const Chains<M>& coldest(const Drawing<M>& d) {
+    gather(d.engine().executor, top_.chains);
+    return top_.chains;
+  }
   [[nodiscard]] std::uint64_t ensembles() const { return trajectory_.n_ensembles; }
   [[nodiscard]] std::size_t n_warm() const { return n_warm_; }
   [[nodiscard]] std::uint64_t sweeps_in_round() const { return 1; }
@@ -361,6 +366,7 @@ void take_samples(FreeChains<M>& chains, const Drawing<M>& d, Drawn<M>& drawn) {
     progress(static_cast<double>(done) / static_cast<double>(drawn.rounds));
   }
   drawn.samples = std::move(chains.population().chains);
+  gather(d.engine().executor, drawn.samples);
 }
 
 /// Rounds between samples of an ensemble: as many as are asked for, else as many as its coldest replica takes

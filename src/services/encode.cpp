@@ -25,6 +25,7 @@ Codes codes_of(const ModelFile<M>& file, const typename M::Data& data, const Exe
       code.middleRows(first, cache.lanes) = values.leftCols(cache.lanes).transpose();
     }
   });
+  for (auto& [name, values] : codes) share_case_rows(executor, values);
   return codes;
 }
 

@@ -444,6 +444,7 @@ Chains<M> Estimator<M>::draws(TemperingRun& run, std::uint64_t spacing) {
     const std::uint64_t e = n % ensembles();
     if (e == 0) {
       for (std::uint64_t t = 0; t < spacing; ++t, ++run.rounds) round(run);
+      gather(executor_, run.replicas.population.chains);
       progress(static_cast<double>(n) / static_cast<double>(all.n_chains));
     }
     copy_chain(run.replicas.population.chains, run.replicas.ladder.coldest(e), all, n);

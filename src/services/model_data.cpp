@@ -1,6 +1,7 @@
 // Cases as a model takes them.
 #include <cstdio>
 
+#include "tempera/core/digest.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/models/kinds.hpp"
 #include "tempera/services/cases.hpp"
@@ -117,11 +118,31 @@ CategoricalData in_alphabet(const ModelFile<M>& file, const DataFile& data, cons
 
 }  // namespace
 
+namespace {
+
+/// Of the numbers of every split.
+std::uint64_t digest_of(const DataFile& data) {
+  std::uint64_t now = 0;
+  const auto add = [&now](const auto& values) {
+    now = digest(std::as_bytes(std::span(values.data(), values.size())), now);
+  };
+  for (const auto& [name, table] : data.splits) {
+    now = digest(name, now);
+    add(table.bytes);
+    add(table.floats);
+    add(table.weights);
+  }
+  return now;
+}
+
+}  // namespace
+
 DataFile read_data_file(const DataSource& source, const ReadingOptions& reading, Listener& listener) {
   ReadingOptions heard = reading;
   heard.told = [&](double fraction) { listener.reading(source.name, fraction); };
   DataFile data = source.arrays != nullptr ? settled(*source.arrays, heard) : load_data(source.name, heard);
   for (const std::string& remark : data.remarks) listener.note(source.name + ": " + remark);
+  listener.begins_with("data", [&] { return digest_of(data); });
   return data;
 }
 

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "model_files.hpp"
+#include "tempera/core/digest.hpp"
 #include "tempera/core/version.hpp"
 #include "tempera/io/files.hpp"
 #include "tempera/models/kinds.hpp"
@@ -313,6 +314,9 @@ AnyModelFile read_model(const fs::path& argument, Listener& listener) {
               "attribute 'kind': expected one of " + known + ", found '" + kind + "'" +
                   (hidden_units == kUsualHiddenUnits ? "" : " with hidden units '" + hidden_units + "'"));
   }
+  listener.begins_with("model", [&] {
+    return std::visit([](const auto& of) { return digest(of.theta); }, *result);
+  });
   return std::move(*result);
 }
 

@@ -12,12 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void remove_file(const fs::path& path) {
-  std::error_code error;
-  fs::remove(path, error);
-  if (error) throw WriteError(path.string() + ": cannot be removed: " + error.message());
-}
-
 /// Updates of the checkpoints in a history, latest first. Other files are nobody's business.
 std::vector<std::uint64_t> checkpoint_updates(const fs::path& history) {
   std::vector<std::uint64_t> updates;
@@ -37,7 +31,7 @@ fs::path checkpoint_of(const fs::path& directory, std::uint64_t update) {
   return history_of(directory) / (std::to_string(update) + ".h5");
 }
 
-void remove_temporaries(const fs::path& directory) {
+void remove_temporaries_here(const fs::path& directory) {
   if (!fs::exists(directory)) return;
   for (const auto& entry : fs::directory_iterator(directory)) {
     if (!is_temporary(entry.path()) || !entry.is_regular_file() || entry.is_symlink()) continue;
@@ -48,6 +42,10 @@ void remove_temporaries(const fs::path& directory) {
                      of.find_first_not_of("0123456789") == std::string::npos;
     if (own) fs::remove(entry.path());
   }
+}
+
+void remove_temporaries(const fs::path& directory) {
+  change_files([&] { remove_temporaries_here(directory); });
 }
 
 }  // namespace

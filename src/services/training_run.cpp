@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "observers.hpp"
+#include "tempera/core/digest.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/core/permutation.hpp"
 #include "tempera/diagnostics/clusters.hpp"
@@ -26,23 +27,31 @@ void Checkpointer<M>::note(const TrainState<M>& s, LogZAudit<M>& audit) {
 }
 
 template <EnergyModel M>
+void Checkpointer<M>::write(const std::filesystem::path& path, const TrainState<M>& s) const {
+  if (executor_.ranks().size() == 1) return write_checkpoint(path, model_, s, memory_, notes_);
+  TrainState<M> whole = s;
+  gather(executor_, whole);
+  write_checkpoint(path, model_, whole, memory_, notes_);
+}
+
+template <EnergyModel M>
 void Checkpointer<M>::write_latest(const TrainState<M>& s, LogZAudit<M>* audit) {
   if (audit != nullptr) note(s, *audit);
-  write_checkpoint(run_.latest(), model_, s, memory_, notes_);
+  write(run_.latest(), s);
 }
 
 template <EnergyModel M>
 void Checkpointer<M>::save(const TrainState<M>& s, LogZAudit<M>& audit) {
   note(s, audit);
-  if (options_.keep > 0) write_checkpoint(run_.kept(s.update), model_, s, memory_, notes_);
+  if (options_.keep > 0) write(run_.kept(s.update), s);
   run_.prune(static_cast<std::uint64_t>(options_.keep));
-  write_checkpoint(run_.latest(), model_, s, memory_, notes_);
+  write(run_.latest(), s);
 }
 
 template <EnergyModel M>
 void Checkpointer<M>::save_best(const TrainState<M>& s, LogZAudit<M>& audit) {
   note(s, audit);
-  write_checkpoint(run_.best(), model_, s, memory_, notes_);
+  write(run_.best(), s);
 }
 
 namespace {
@@ -212,10 +221,13 @@ void draw_pictures(const Engine<M>& engine, const RunDirectory& run, const std::
   drawing_of_curves(read_metrics(run.metrics())).write(run.curves());
   Population<M> population(reference_chains(engine, 100, Purpose::kSampling));
   if (!state.population.chains.blocks.empty()) {
-    population.chains = select_chains(engine.model, state.population.chains, gradient_chains(state));
+    Chains<M> chains = state.population.chains;
+    gather(engine.executor, chains);
+    population.chains = select_chains(engine.model, chains, gradient_chains(state));
   } else {
     population.fit(engine);
     advance(engine, result.theta, 1000, Purpose::kSampling, population);
+    gather(engine.executor, population.chains);
   }
   write_picture(picture_of_chains(result, population.chains), run.samples());
 }
@@ -353,7 +365,8 @@ TrainingResult Run<M>::operator()(Start start) {
     if (!memory_.pending.empty()) pending = report_of(memory_.pending);
     if (state.update == plan_.rate.total && !pending) return finished_before(state.update);
   }
-  Checkpointer<M> checkpointer(engine_.model, run_, options_.run,
+  listener_.begins_with("state", [&] { return digest(state); });
+  Checkpointer<M> checkpointer(engine_, run_, options_.run,
                                {data_.file.visible_shape,
                                 data_.rule,
                                 data_.steps,
@@ -523,7 +536,8 @@ bool may_change(std::string_view option) {
       "data",          "updates",          "lr",           "schedule",
       "decay-updates", "warmup",           "report-every", "validate-every",
       "patience",      "checkpoint-every", "keep",         "l1",
-      "l1b",           "l2-fields",        "l2",           "clip"};
+      "l1b",           "l2-fields",        "l2",           "clip",
+      "check"};
   return names.count(option) > 0;
 }
 

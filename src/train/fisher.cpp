@@ -1,5 +1,7 @@
 #include "tempera/train/fisher.hpp"
 
+#include <cstring>
+
 #include "tempera/models/all_models.hpp"
 
 namespace tempera {
@@ -14,19 +16,43 @@ Eigen::MatrixXd centred_gram(Eigen::MatrixXd gram, const Eigen::VectorXd& weight
   return root.asDiagonal() * gram * root.asDiagonal();
 }
 
+const Executor& one_thread() {
+  static const Executor one(1);
+  return one;
+}
+
 template <class Number>
 Eigen::MatrixXd Fisher<Number>::gram() const {
   std::vector<Eigen::MatrixXd> products;
   for (const Layer& x : layers()) {
-    // The lower triangle, some columns at a time, and then its mirror image.
+    // The lower triangle, some columns at a time, and then its mirror image. Ranks take turns, since the first
+    // columns are longest.
     constexpr Index kColumns = 128;
     Layer product(x.cols(), x.cols());
-    for (Index first = 0; first < x.cols(); first += kColumns) {
-      const Index n = std::min(kColumns, x.cols() - first);
-      const Index below = x.cols() - first;
-      product.block(first, first, below, n).noalias() =
-          x.rightCols(below).transpose() * x.middleCols(first, n);
-    }
+    const Index panels = (x.cols() + kColumns - 1) / kColumns;
+    const Communicator& ranks = executor_.ranks();
+    const auto panel = [&](Index p) {
+      const Index first = p * kColumns;
+      return product.block(first, first, x.cols() - first, std::min(kColumns, x.cols() - first));
+    };
+    executor_.for_each(panels, [&](Index p) {
+      if (p % ranks.size() != ranks.rank()) return;
+      auto of_panel = panel(p);
+      of_panel.noalias() =
+          x.rightCols(of_panel.rows()).transpose() * x.middleCols(p * kColumns, of_panel.cols());
+    });
+    share_things(
+        ranks, panels, [&](Index p) { return static_cast<int>(p % ranks.size()); },
+        [&](Index p) { return static_cast<std::size_t>(panel(p).size()) * sizeof(Number); },
+        [&](Index p, std::byte* to) {
+          const Layer values = panel(p);
+          std::memcpy(to, values.data(), static_cast<std::size_t>(values.size()) * sizeof(Number));
+        },
+        [&](Index p, const std::byte* from) {
+          Layer values(panel(p).rows(), panel(p).cols());
+          std::memcpy(values.data(), from, static_cast<std::size_t>(values.size()) * sizeof(Number));
+          panel(p) = values;
+        });
     products.push_back(Layer(product.template selfadjointView<Eigen::Lower>()).template cast<double>());
   }
   Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(draws(), draws());
@@ -75,11 +101,12 @@ Eigen::VectorXd equal_weights(std::size_t n) {
   return Eigen::VectorXd::Constant(static_cast<Index>(n), 1.0 / static_cast<double>(n));
 }
 
-/// Layers of the chains `which`, units x draws: fill(layer, block, values) gives those of a whole block.
+/// Layers of the chains `which` of a population of so many blocks, units x draws: fill(layer, block, values)
+/// gives those of a whole block, on the rank that has it.
 template <class Fill>
-std::vector<Fisher<float>::Layer> gather(const std::vector<Index>& sizes,
-                                         const std::vector<std::uint64_t>& which, Fill&& fill,
-                                         const Executor& executor) {
+std::vector<Fisher<float>::Layer> layers_of(const std::vector<Index>& sizes,
+                                            const std::vector<std::uint64_t>& which, Index n_blocks,
+                                            Fill&& fill, const Executor& executor) {
   // Draws that lie side by side are copied together.
   std::vector<std::pair<Index, Index>> runs;  // first draw, draws
   for (std::size_t m = 0; m < which.size(); ++m) {
@@ -94,6 +121,7 @@ std::vector<Fisher<float>::Layer> gather(const std::vector<Index>& sizes,
   executor.for_each(static_cast<Index>(runs.size()), [&](Index run) {
     const auto [first, count] = runs[static_cast<std::size_t>(run)];
     const std::uint64_t chain = which[static_cast<std::size_t>(first)];
+    if (!executor.owns(static_cast<Index>(block_of(chain)), n_blocks)) return;
     LaneMatrix values;
     for (std::size_t k = 0; k < sizes.size(); ++k) {
       values.resize(sizes[k], kLanes);
@@ -101,6 +129,30 @@ std::vector<Fisher<float>::Layer> gather(const std::vector<Index>& sizes,
       layers[k].middleCols(first, count) = values.middleCols(static_cast<Index>(chain % kLanes), count);
     }
   });
+  std::size_t bytes = 0;
+  for (const Index n : sizes) bytes += static_cast<std::size_t>(n) * sizeof(float);
+  share_things(
+      executor.ranks(), static_cast<Index>(which.size()),
+      [&](Index m) {
+        return owner_of(static_cast<Index>(block_of(which[static_cast<std::size_t>(m)])), n_blocks,
+                        executor.ranks().size());
+      },
+      [&](Index) { return bytes; },
+      [&](Index m, std::byte* to) {
+        for (Fisher<float>::Layer& layer : layers) {
+          const auto column =
+              std::as_bytes(std::span(layer.col(m).data(), static_cast<std::size_t>(layer.rows())));
+          to = std::copy(column.begin(), column.end(), to);
+        }
+      },
+      [&](Index m, const std::byte* from) {
+        for (Fisher<float>::Layer& layer : layers) {
+          const auto column =
+              std::as_writable_bytes(std::span(layer.col(m).data(), static_cast<std::size_t>(layer.rows())));
+          std::copy_n(from, column.size(), column.begin());
+          from += column.size();
+        }
+      });
   return layers;
 }
 
@@ -112,21 +164,21 @@ DenseFisher<float> statistics_fisher(const Engine<M>& engine, const typename M::
   const LayerShape shape = engine.model.statistics_shape(theta);
   const bool drawn = draws.latents != Latents::kExpected;
   return {shape,
-          gather(
-              shape.sizes, draws.chains,
+          layers_of(
+              shape.sizes, draws.chains, static_cast<Index>(population.chains.blocks.size()),
               [&](std::size_t k, std::size_t b, LaneMatrix& values) {
                 engine.model.statistics_layer(k, drawn, theta, population.chains.blocks[b],
                                               population.caches.blocks[b], values);
               },
               engine.executor),
-          equal_weights(draws.chains.size())};
+          equal_weights(draws.chains.size()), engine.executor};
 }
 
 template <HasLayers M>
 KernelFisher<M>::KernelFisher(const Engine<M>& engine, const typename M::Params& theta,
                               Population<M>& population, FisherDraws draws,
                               const typename M::Offsets& offsets, Caches<M>& probe)
-    : Fisher<float>(engine.model.layer_sizes(), equal_weights(draws.chains.size())),
+    : Fisher<float>(engine.model.layer_sizes(), equal_weights(draws.chains.size()), engine.executor),
       engine_(engine),
       theta_(theta),
       population_(population),
@@ -135,7 +187,7 @@ KernelFisher<M>::KernelFisher(const Engine<M>& engine, const typename M::Params&
       probe_(probe) {
   probe_.fit(engine_.model, population_.chains.n_chains, engine_.executor);
   if (draws_.latents != Latents::kDrawn) return;
-  engine_.executor.for_each(static_cast<Index>(population_.chains.blocks.size()), [&](Index block) {
+  engine_.executor.for_each_owned(static_cast<Index>(population_.chains.blocks.size()), [&](Index block) {
     const auto b = static_cast<std::size_t>(block);
     engine_.model.unpack_latents(population_.chains.blocks[b], population_.caches.blocks[b]);
   });
@@ -144,8 +196,8 @@ KernelFisher<M>::KernelFisher(const Engine<M>& engine, const typename M::Params&
 template <HasLayers M>
 const std::vector<typename KernelFisher<M>::Layer>& KernelFisher<M>::layers() const {
   if (layers_.empty())
-    layers_ = gather(
-        engine_.model.layer_sizes(), draws_.chains,
+    layers_ = layers_of(
+        engine_.model.layer_sizes(), draws_.chains, static_cast<Index>(population_.chains.blocks.size()),
         [this](std::size_t k, std::size_t b, LaneMatrix& values) {
           engine_.model.layer_values(static_cast<Index>(k), population_.chains.blocks[b],
                                      population_.caches.blocks[b], values);
@@ -176,11 +228,12 @@ Eigen::VectorXd KernelFisher<M>::scores(const LayerParams<float>& d) const {
   std::vector<typename M::State>& blocks = population_.chains.blocks;
   latent_input(engine_, direction, blocks, probe_);
   PerChain<double> scores(blocks.size());
-  engine_.executor.for_each(static_cast<Index>(blocks.size()), [&](Index block) {
+  engine_.executor.for_each_owned(static_cast<Index>(blocks.size()), [&](Index block) {
     const auto b = static_cast<std::size_t>(block);
     engine_.model.score(direction, blocks[b], probe_.blocks[b], population_.caches.blocks[b],
                         scores.blocks[b]);
   });
+  engine_.executor.share(scores.blocks);
   Eigen::VectorXd u(draws());
   for (std::size_t m = 0; m < draws_.chains.size(); ++m) u[static_cast<Index>(m)] = scores[draws_.chains[m]];
   return centred(std::move(u));

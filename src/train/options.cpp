@@ -92,6 +92,7 @@ void check_numbers(const TrainOptions& o, Checker& check) {
     if (const auto* number = std::get_if<std::int64_t>(&value)) check.within(name, *number, 1, kMany);
   }
   check.at_least("report-every", o.run.report_every, 1);
+  check.at_least("check", o.run.check, 0);
   check.at_least("checkpoint-every", o.run.checkpoint_every, 1);
   check.at_least("keep", o.run.keep, 0);
   check.at_least("seed", o.run.seed, 0);

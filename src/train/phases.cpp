@@ -19,7 +19,7 @@ void add_noise([[maybe_unused]] const Engine<M>& engine, [[maybe_unused]] double
                [[maybe_unused]] std::uint64_t update, [[maybe_unused]] Chains<M>& cases) {
   if constexpr (HasDataNoise<M>) {
     if (standard_deviation <= 0.0) return;
-    engine.executor.for_each(static_cast<Index>(cases.blocks.size()), [&](Index b) {
+    engine.executor.for_each_owned(static_cast<Index>(cases.blocks.size()), [&](Index b) {
       engine.model.add_noise(standard_deviation, engine.streams.lanes(Purpose::kDataNoise, update).block(b),
                              lanes_of(cases.n_chains, b), cases.blocks[static_cast<std::size_t>(b)]);
     });
@@ -33,7 +33,7 @@ void sample_given_data([[maybe_unused]] const Engine<M>& engine, [[maybe_unused]
   if constexpr (HasClampedSweeps<M>) {
     const auto sweeps = static_cast<std::uint64_t>(plan.sweeps);
     Chains<M>& chains = cases.chains;
-    engine.executor.for_each(static_cast<Index>(chains.blocks.size()), [&](Index b, std::size_t slot) {
+    engine.executor.for_each_owned(static_cast<Index>(chains.blocks.size()), [&](Index b, std::size_t slot) {
       const Panel<M> panel = cases.caches.panel(chains.blocks, b, 1);
       auto& scratch = cases.caches.scratch[slot];
       const UnitRange latents{0, engine.model.stage_units(1)};
@@ -55,12 +55,22 @@ void restart_at_data(const Engine<M>& engine, const Plan& plan, const Population
   population.chains = cases.chains;
   population.chains.sweeps = s.update * (plan.sampling.sweeps + 1);
   const LaneStream stream = engine.streams.lanes(Purpose::kPositiveChains, population.chains.sweeps);
-  engine.executor.for_each(static_cast<Index>(population.chains.blocks.size()), [&](Index b) {
+  engine.executor.for_each_owned(static_cast<Index>(population.chains.blocks.size()), [&](Index b) {
     const auto i = static_cast<std::size_t>(b);
     engine.model.sample_latents(s.theta, constant_beta(1.0F), population.chains.blocks[i],
                                 cases.caches.blocks[i], stream.block(b));
   });
   ++population.chains.sweeps;
+}
+
+/// The latents given the first block of cases become components of the jumps' proposal, on every rank.
+template <EnergyModel M>
+void remember_cases(const Engine<M>& engine, const TrainState<M>& s, const Population<M>& cases,
+                    JumpMemory& memory) {
+  const Communicator& ranks = engine.executor.ranks();
+  const int owner = owner_of(0, static_cast<Index>(cases.caches.blocks.size()), ranks.size());
+  if (ranks.rank() == owner) add_cases(engine.model, s.theta, cases.caches.blocks.front(), memory);
+  broadcast_fields(ranks, owner, memory);
 }
 
 /// Jumps of the chains of the gradient, now and then.
@@ -156,7 +166,7 @@ Phase<M> positive_phase(const Engine<M>& engine, const Plan& plan, const Batch<M
       mean_latents(engine, s.theta, cases.chains.blocks, cases.caches);
   }
   if (plan.sampling.jumps() && s.update % kRememberEvery == 0)
-    add_cases(engine.model, s.theta, cases.caches.blocks.front(), s.jumps);
+    remember_cases(engine, s, cases, s.jumps);
   return {cases, gradient_chains(NoLadder(), batch.cases.size()),
           weights_of(batch.data.weights(), batch.cases)};
 }

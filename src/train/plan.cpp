@@ -207,6 +207,7 @@ Plan plan_of(const TrainOptions& options, Index n_cases) {
   plan.average = options.gradient.average;
   plan.tracking = {*options.tracking.track_log_z, options.tracking.every, options.tracking.enumerate};
   plan.report.every = count(options.run.report_every);
+  plan.check_every = count(options.run.check);
   if (const std::int64_t every = number_of(options.run.validate_every); every > 0)
     plan.report.validate_every = count(every);
   plan.start = {options.init.values(),

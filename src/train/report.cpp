@@ -18,7 +18,7 @@ double mean_free_energy(const Engine<M>& engine, const typename M::Params& theta
                         bool of_cases) {
   const std::vector<typename M::State>& blocks = phase.population.chains.blocks;
   std::vector<double> sums(blocks.size());
-  engine.executor.for_each(static_cast<Index>(blocks.size()), [&](Index b) {
+  engine.executor.for_each_owned(static_cast<Index>(blocks.size()), [&](Index b) {
     const auto i = static_cast<std::size_t>(b);
     const typename M::BlockCache& cache = phase.population.caches.blocks[i];
     LaneDoubles values;
@@ -30,30 +30,45 @@ double mean_free_energy(const Engine<M>& engine, const typename M::Params& theta
     for (std::size_t c = 0; c < values.size(); ++c)
       sums[i] += static_cast<double>(phase.weights.blocks[i][c]) * values[c];
   });
+  engine.executor.share(sums);
   return sum_doubles(static_cast<Index>(sums.size()),
                      [&](Index b) { return sums[static_cast<std::size_t>(b)]; });
 }
 
 /// Hidden units of every layer that tell cases apart.
 template <EnergyModel M>
-std::vector<Index> live_units(const M& model, const Population<M>& cases) {
-  const std::vector<Index> sizes = model.layer_sizes();
+std::vector<Index> live_units(const Engine<M>& engine, const Population<M>& cases) {
+  const std::vector<Index> sizes = engine.model.layer_sizes();
+  const auto n_blocks = static_cast<Index>(cases.chains.blocks.size());
+  const int ranks = engine.executor.ranks().size();
+  const auto n = static_cast<double>(cases.chains.n_chains);
   std::vector<Index> live;
-  LaneMatrix values;
   for (std::size_t k = 1; k < sizes.size(); ++k) {
-    Eigen::ArrayXd sum = Eigen::ArrayXd::Zero(sizes[k]);
-    Eigen::ArrayXd squares = sum;
-    double n = 0.0;
-    values.resize(sizes[k], kLanes);
-    for (std::size_t b = 0; b < cases.chains.blocks.size(); ++b) {
-      const Index lanes = cases.caches.blocks[b].lanes;
-      model.layer_values(static_cast<Index>(k), cases.chains.blocks[b], cases.caches.blocks[b], values);
-      const Eigen::ArrayXXd x = values.leftCols(lanes).template cast<double>().array();
-      sum += x.rowwise().sum();
-      squares += x.square().rowwise().sum();
-      n += static_cast<double>(lanes);
-    }
-    live.push_back(((squares / n - (sum / n).square()) > kLeastVariation * kLeastVariation).count());
+    // Of every block, sums and sums of squares.
+    std::vector<Eigen::ArrayX2d> sums(static_cast<std::size_t>(n_blocks), Eigen::ArrayX2d(sizes[k], 2));
+    engine.executor.for_each_owned(n_blocks, [&](Index block) {
+      const auto b = static_cast<std::size_t>(block);
+      LaneMatrix values(sizes[k], kLanes);
+      engine.model.layer_values(static_cast<Index>(k), cases.chains.blocks[b], cases.caches.blocks[b],
+                                values);
+      const Eigen::ArrayXXd x =
+          values.leftCols(cases.caches.blocks[b].lanes).template cast<double>().array();
+      sums[b].col(0) = x.rowwise().sum();
+      sums[b].col(1) = x.square().rowwise().sum();
+    });
+    const auto bytes = [&](Index b) {
+      Eigen::ArrayX2d& of = sums[static_cast<std::size_t>(b)];
+      return std::as_writable_bytes(std::span(of.data(), static_cast<std::size_t>(of.size())));
+    };
+    share_things(
+        engine.executor.ranks(), n_blocks, [&](Index b) { return owner_of(b, n_blocks, ranks); },
+        [&](Index b) { return bytes(b).size(); },
+        [&](Index b, std::byte* to) { std::copy_n(bytes(b).data(), bytes(b).size(), to); },
+        [&](Index b, const std::byte* from) { std::copy_n(from, bytes(b).size(), bytes(b).data()); });
+    Eigen::ArrayX2d all = Eigen::ArrayX2d::Zero(sizes[k], 2);
+    for (const Eigen::ArrayX2d& of : sums) all += of;
+    live.push_back(
+        ((all.col(1) / n - (all.col(0) / n).square()) > kLeastVariation * kLeastVariation).count());
   }
   return live;
 }
@@ -129,7 +144,7 @@ UpdateReport look(const Engine<M>& engine, const Plan& plan, const Phase<M>& dat
   if (!is_reported(plan, s.update + 1)) return report;
   report.data_free_energy = mean_free_energy(engine, s.theta, data, true);
   report.chain_free_energy = mean_free_energy(engine, s.theta, fantasy, false);
-  report.live_units = live_units(engine.model, data.population);
+  report.live_units = live_units(engine, data.population);
   return report;
 }
 

@@ -103,8 +103,11 @@ Snapshots<M> initial_snapshots(const Engine<M>& engine, std::uint64_t n_chains) 
 }
 
 template <EnergyModel M>
-void exchange_with_reservoir(const Engine<M>& engine, const typename M::Params& theta, std::uint64_t update,
+void exchange_with_reservoir(const Engine<M>& shared, const typename M::Params& theta, std::uint64_t update,
                              Chains<M>& chains, Snapshots<M>& snapshots, TrajectoryCaches<M>& caches) {
+  // Blocks of the chains meet blocks of other ranks: every rank sees to all.
+  gather(shared.executor, chains);
+  const Engine<M> engine = alone(shared);
   const typename M::Params& last = snapshots.trajectory.rungs.back();
   std::vector<typename M::State>& reservoir = snapshots.reservoir.blocks;
   // Every block meets a block of the reservoir that no other one meets, its lanes turned by a random number.
@@ -158,6 +161,7 @@ template <EnergyModel M>
 bool freeze(const Engine<M>& engine, const typename M::Params& theta, const SnapshotStep& step,
             Chains<M>& chains, Snapshots<M>& snapshots, TrajectoryCaches<M>& caches) {
   Trajectory<M> next = snapshots.trajectory;
+  gather(engine.executor, chains);
   insert_rung(next.n_rungs(), theta, repeated(engine.model, chains, next.n_ensembles), next);
   reset_statistics(next);
   std::vector<EnergyDifferences> differences(next.rungs.size() - 1);
@@ -166,6 +170,7 @@ bool freeze(const Engine<M>& engine, const typename M::Params& theta, const Snap
     temper(engine, {kDraws, step.jump_rate}, step.jumps, next, caches, &differences);
     if ((t + 1) % kRoundsApart == 0) {
       Chains<M> top = replicas_of(next, next.n_rungs() - 1);
+      gather(engine.executor, top);
       std::move(top.blocks.begin(), top.blocks.end(), std::back_inserter(reservoir.blocks));
       reservoir.n_chains += top.n_chains;
     }
@@ -202,7 +207,8 @@ void refresh_reservoir(const Engine<M>& engine, const SnapshotStep& step, Snapsh
   temper(engine, {kDraws, step.jump_rate}, step.jumps, trajectory, caches);
   const std::uint64_t part = trajectory.rounds / kRoundsApart % kReservoirDraws * trajectory.blocks();
   if (trajectory.rounds % kRoundsApart != 0) return;
-  const Chains<M> top = replicas_of(trajectory, trajectory.n_rungs() - 1);
+  Chains<M> top = replicas_of(trajectory, trajectory.n_rungs() - 1);
+  gather(engine.executor, top);
   std::copy(top.blocks.begin(), top.blocks.end(),
             snapshots.reservoir.blocks.begin() + static_cast<std::ptrdiff_t>(part));
 }

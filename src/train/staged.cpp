@@ -34,8 +34,9 @@ constexpr Index kCases = 5000;
 
 /// What inference finds of cases, one row each: `of(cache)` has a row for each unit or filter.
 template <EnergyModel P, class Of>
-Eigen::MatrixXd inferred(const Engine<P>& engine, const typename P::Params& theta,
+Eigen::MatrixXd inferred(const Engine<P>& shared, const typename P::Params& theta,
                          const typename P::Data& data, const Of& of) {
+  const Engine<P> engine = alone(shared);
   std::vector<Index> cases(static_cast<std::size_t>(std::min(kCases, data.n_cases())));
   std::iota(cases.begin(), cases.end(), Index{0});
   Population<P> population;

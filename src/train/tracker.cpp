@@ -49,16 +49,16 @@ template <EnergyModel M>
 std::vector<double> own_energies(const Engine<M>& engine, const typename M::Params& theta,
                                  const Population<M>& population) {
   const Chains<M>& chains = population.chains;
-  std::vector<double> energies(chains.blocks.size() * at(kLanes));
-  engine.executor.for_each(static_cast<Index>(chains.blocks.size()), [&](Index block) {
+  PerChain<double> energies(chains.blocks.size());
+  engine.executor.for_each_owned(static_cast<Index>(chains.blocks.size()), [&](Index block) {
     const auto b = static_cast<std::size_t>(block);
-    LaneDoubles values;
     engine.model.free_energy(theta, population.caches.betas.blocks[b], chains.blocks[b],
-                             population.caches.blocks[b], values);
-    std::copy(values.begin(), values.end(), energies.begin() + block * kLanes);
+                             population.caches.blocks[b], energies.blocks[b]);
   });
-  energies.resize(at(chains.n_chains));
-  return energies;
+  engine.executor.share(energies.blocks);
+  std::vector<double> of_chains(at(chains.n_chains));
+  for (std::uint64_t c = 0; c < chains.n_chains; ++c) of_chains[at(c)] = energies[c];
+  return of_chains;
 }
 
 /// Chains of rung k, ensemble after ensemble.
@@ -189,7 +189,7 @@ void forget_lag(Tracker<M>& tracker) {
 /// Draws the particles anew, in proportion to their weights, where too few of them count (systematic: one
 /// uniform for all; docs/mathematics/log-partition.md 3.16).
 template <EnergyModel M>
-void resample_particles(const M& model, const StreamFactory& streams, Tracker<M>& tracker) {
+void resample_particles(const Engine<M>& engine, Tracker<M>& tracker) {
   const std::vector<std::uint64_t>& particles = tracker.ladder.free_chains;
   if (particles.empty()) return;
   const std::vector<double> carried = pick(tracker.accumulated_log_weight, particles);
@@ -197,7 +197,7 @@ void resample_particles(const M& model, const StreamFactory& streams, Tracker<M>
   const double largest = *std::max_element(carried.begin(), carried.end());
   double total = 0.0;
   for (const double x : carried) total += std::exp(x - largest);
-  StreamEngine random = streams.engine(Purpose::kResampling, tracker.population.chains.sweeps);
+  StreamEngine random = engine.streams.engine(Purpose::kResampling, tracker.population.chains.sweeps);
   const double step = total / static_cast<double>(particles.size());
   double pointer = uniform_53(random) * step;
   double sum = 0.0;
@@ -207,7 +207,8 @@ void resample_particles(const M& model, const StreamFactory& streams, Tracker<M>
     for (; pointer < sum && drawn.size() < particles.size(); pointer += step) drawn.push_back(particles[i]);
   }
   while (drawn.size() < particles.size()) drawn.push_back(particles.back());  // rounding
-  const Chains<M> copies = select_chains(model, tracker.population.chains, drawn);
+  gather(engine.executor, tracker.population.chains);
+  const Chains<M> copies = select_chains(engine.model, tracker.population.chains, drawn);
   for (std::size_t i = 0; i < particles.size(); ++i) {
     copy_chain(copies, i, tracker.population.chains, particles[i]);
     tracker.accumulated_log_weight[at(particles[i])] = 0.0;
@@ -275,12 +276,13 @@ void make_current(const Engine<M>& engine, Tracker<M>& tracker) {
 /// Rungs placed anew for equal rejection: returns where they are to go; the ladder's betas are still those of
 /// the belief, a new rung's those of the colder neighbour that it copies.
 template <EnergyModel M>
-std::vector<double> place_rungs(const M& model, Tracker<M>& tracker) {
+std::vector<double> place_rungs(const Engine<M>& engine, Tracker<M>& tracker) {
   TemperatureLadder& ladder = tracker.ladder;
   if (ladder.n_rungs == 0 || ladder.swaps < ladder.last_adapted + kAdaptEvery) return ladder.betas;
   const TemperatureLadder before = ladder;
   RungChange change;
-  ladder = adapt(std::move(ladder), kRungs, model, tracker.population.chains, &change);
+  gather(engine.executor, tracker.population.chains);
+  ladder = adapt(std::move(ladder), kRungs, engine.model, tracker.population.chains, &change);
   std::vector<double> goal = std::move(ladder.betas);
   ladder.betas = before.betas;
   if (change.by == 0) return goal;
@@ -432,7 +434,7 @@ const char* tracker_fault(const Tracker<M>& tracker) {
 template <EnergyModel M>
 void track(const Engine<M>& engine, const typename M::Params& theta, Tracker<M>& tracker,
            const Jumps& jumps) {
-  const std::vector<double> goal = place_rungs(engine.model, tracker);
+  const std::vector<double> goal = place_rungs(engine, tracker);
   make_current(engine, tracker);
   const bool particles_alone = tracker.ladder.n_rungs == 0;
   std::uint64_t passes = 0;
@@ -456,7 +458,7 @@ void track(const Engine<M>& engine, const typename M::Params& theta, Tracker<M>&
         break;
     }
     move_belief(log_weights, jumps.rate > 0.0 ? kJumpingDoubt : kIncrementDoubt, tracker);
-    resample_particles(engine.model, engine.streams, tracker);
+    resample_particles(engine, tracker);
     for (std::uint64_t r = 0; r < kLeastRounds; ++r) round(engine, jumps, tracker);
     for (std::uint64_t r = kLeastRounds;
          r < kMostRounds && least_fraction(tracker.accumulated_log_weight, tracker, false) < kLeastFraction;
@@ -488,7 +490,9 @@ void settle(const Engine<M>& engine, std::uint64_t rounds_to_follow, Tracker<M>&
 template <EnergyModel M>
 std::vector<double> coldest_energies(const Engine<M>& engine, const Tracker<M>& tracker) {
   const std::vector<std::uint64_t> which = chains_of(tracker.ladder, tracker.ladder.n_rungs - 1);
-  Population<M> coldest(select_chains(engine.model, tracker.population.chains, which));
+  Chains<M> chains = tracker.population.chains;
+  gather(engine.executor, chains);
+  Population<M> coldest(select_chains(engine.model, chains, which));
   coldest.fit(engine);
   coldest.caches.betas.fill(1.0F);
   latent_input(engine, tracker.theta, coldest.chains.blocks, coldest.caches);

@@ -57,6 +57,53 @@ class Batches {
   std::uint64_t epoch_ = 0;
 };
 
+/// Repeats updates by one thread of one process.
+template <EnergyModel M>
+class UpdateCheck {
+ public:
+  UpdateCheck(const Engine<M>& engine, const Plan& plan, const Memory<M>& memory)
+      : engine_(engine), plan_(plan), memory_(memory) {}
+
+  /// A copy that holds what a checkpoint does: the chains of all ranks, and no caches.
+  [[nodiscard]] TrainState<M> whole(const TrainState<M>& s) const {
+    TrainState<M> copy = s;
+    for (Population<M>* population : {&copy.population, &copy.metric_population, &copy.tracker.population})
+      population->caches = {};
+    copy.tracker.current = false;
+    gather(engine_.executor, copy);
+    return copy;
+  }
+
+  /// Throws NumericalError on every rank where the update of `before` does not give `after`.
+  void operator()(const Batch<M>& batch, TrainState<M> before, const TrainState<M>& after) const {
+    const Communicator& ranks = engine_.executor.ranks();
+    const TrainState<M> found = whole(after);
+    std::string difference;
+    if (ranks.rank() == 0) {
+      const Executor one(1);
+      Memory<M> memory;
+      memory.gradient = engine_.model.zero_params();
+      memory.clusters = memory_.clusters;
+      memory.searches = memory_.searches;
+      update(Engine<M>{engine_.model, engine_.streams, one}, plan_, batch, before, memory);
+      difference = first_difference(before, found);
+    }
+    if (!ranks.any(!difference.empty())) return;
+    difference.resize(kLongestName);
+    ranks.broadcast(std::as_writable_bytes(std::span(difference)), 0);
+    throw NumericalError("update " + std::to_string(after.update) + ": '" + difference.c_str() +
+                         "' is not what one thread of one process makes of it (--check); the processes or the "
+                         "machines of this run do not calculate alike");
+  }
+
+ private:
+  static constexpr std::size_t kLongestName = 64;
+
+  const Engine<M>& engine_;
+  const Plan& plan_;
+  const Memory<M>& memory_;
+};
+
 /// Clusters are of bits; of other data nothing is followed.
 DataClusters clusters_of(const BinaryData& data, StreamFactory streams) {
   return find_clusters(data, kClusters, streams.engine(Purpose::kClusters, 0));
@@ -154,8 +201,13 @@ void train(const Engine<M>& engine, const Plan& plan, const typename M::Data& da
     throw DataError("/state/looks: does not fit the chains of the run and the clusters of its data");
   memory.searches = search_budget(engine.model, plan);
   Batches<M> batches(engine, data, plan);
+  const UpdateCheck<M> check(engine, plan, memory);
   while (s.update < plan.rate.total) {
-    const UpdateReport report = update(engine, plan, batches.at(s.update), s, memory);
+    const Batch<M> batch = batches.at(s.update);
+    std::optional<TrainState<M>> before;
+    if (plan.check_every > 0 && (s.update + 1) % plan.check_every == 0) before = check.whole(s);
+    const UpdateReport report = update(engine, plan, batch, s, memory);
+    if (before) check(batch, std::move(*before), s);
     if (observer(report, s) == Control::kStop) return;
   }
 }

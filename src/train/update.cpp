@@ -113,8 +113,10 @@ struct LadderAdaptation {
       case LadderMotion::kFixed:
         return;
       case LadderMotion::kEqualRejection:
-        if (ladder.swaps >= ladder.last_adapted + kAdaptEvery)
+        if (ladder.swaps >= ladder.last_adapted + kAdaptEvery) {
+          gather(engine.executor, s.population.chains);
           ladder = adapt(std::move(ladder), {2, kMostRungs}, engine.model, s.population.chains);
+        }
         return;
       case LadderMotion::kFeedback:
         ladder = feedback(std::move(ladder), plan.ladder.beta_lr);
@@ -143,6 +145,7 @@ struct LadderAdaptation {
            *std::min_element(ladder.offers.begin(), ladder.offers.end()) >= kLeastOffers;
   }
   void spawn_and_settle(TemperatureLadder& ladder) const {
+    gather(engine.executor, s.population.chains);
     ladder = spawn(std::move(ladder), engine.model, s.population.chains);
     s.population.fit(engine);
     place(ladder, s.population);

@@ -41,13 +41,16 @@ auto nodes_of(Index first, Index last, Leaf&& leaf, Add&& add) {
   return nodes;
 }
 
-/// The sum of leaves 0 ... ends.back() - 1 from ranges that end there, each range by itself.
+/// The sum of leaves 0 ... ends.back() - 1 from ranges that end there, each range by itself; the last one with
+/// its right edge joined, or not.
 template <class Leaf, class Add>
-auto in_ranges(const std::vector<Index>& ends, Leaf&& leaf, Add&& add) {
+auto in_ranges(const std::vector<Index>& ends, Leaf&& leaf, Add&& add, bool joined = false) {
   std::vector<std::pair<TreeNode, std::invoke_result_t<Leaf&, Index>>> nodes;
   Index first = 0;
   for (const Index last : ends) {
-    for (auto& node : nodes_of(first, last, leaf, add)) nodes.push_back(std::move(node));
+    auto own = nodes_of(first, last, leaf, add);
+    if (joined && last == ends.back()) join_right_edge(last, own, add);
+    for (auto& node : own) nodes.push_back(std::move(node));
     first = last;
   }
   return combine_nodes(std::move(nodes), add);
@@ -86,8 +89,23 @@ TEST(SumTree, EveryCutMakesTheSameAdditions) {
       }
       ends.push_back(n);
       ASSERT_EQ(in_ranges(ends, name, kWrite), whole) << cut;
+      ASSERT_EQ(in_ranges(ends, name, kWrite, true), whole) << cut << ", joined";
     }
   }
+}
+
+TEST(SumTree, TheRightEdgeOfARangeBecomesOneNode) {
+  const auto count = [](Index first, Index n) {
+    std::vector<std::pair<TreeNode, int>> nodes;
+    for (const TreeNode& node : complete_nodes(first, n)) nodes.emplace_back(node, 1);
+    join_right_edge(n, nodes, [](int& into, int from) { into += from; });
+    return nodes.size();
+  };
+  EXPECT_EQ(count(0, 63), 1U);
+  EXPECT_EQ(count(32, 63), 1U);
+  EXPECT_EQ(count(48, 63), 1U);
+  EXPECT_EQ(count(31, 63), 2U);  // the first leaf is another rank's sibling
+  EXPECT_EQ(count(5, 8), 2U);
 }
 
 TEST(SumTree, CutsOfManyLeavesGiveTheSameBits) {

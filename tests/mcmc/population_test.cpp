@@ -239,32 +239,12 @@ TEST(Population, AChainIsCopiedAndClearedWhereTheOthersStay) {
   });
 }
 
-BinaryData random_cases(Index n, std::type_identity<BinaryData>) {
-  StreamEngine random = StreamFactory{6}.engine(Purpose::kDataSet, 0);
-  std::vector<std::uint8_t> bytes;
-  for (Index k = 0; k < n * kVisible; ++k) bytes.push_back(static_cast<std::uint8_t>(random() & 1));
-  return {n, kVisible, bytes};
-}
-CategoricalData random_cases(Index n, std::type_identity<CategoricalData>) {
-  StreamEngine random = StreamFactory{6}.engine(Purpose::kDataSet, 0);
-  const Letters letters = small_letters(kVisible);
-  std::vector<std::uint8_t> codes;
-  for (Index k = 0; k < n * letters.sites(); ++k) codes.push_back(static_cast<std::uint8_t>(random() % 3));
-  return {n, letters, codes};
-}
-RealData random_cases(Index n, std::type_identity<RealData>) {
-  StreamEngine random = StreamFactory{6}.engine(Purpose::kDataSet, 0);
-  Matrix values(n, kVisible);
-  for (float& x : values.reshaped()) x = static_cast<float>(uniform_53(random) - 0.5);
-  return RealData(values);
-}
-
 TEST(Population, CasesAreLoadedInTheirOrder) {
   for_each_kind([]<class M>(std::type_identity<M>) {
     const M model = small_machine<M>(kVisible);
     const Executor executor(2);
     const Engine engine{model, {}, executor};
-    const auto data = random_cases(90, std::type_identity<typename M::Data>());
+    const auto data = random_cases<typename M::Data>(90, kVisible);
     std::vector<Index> cases;
     for (Index c = 0; c < 70; ++c) cases.push_back(c * 7 % 90);
     cases[9] = cases[66];

@@ -118,34 +118,46 @@ template <Fielded T>
   return found;
 }
 
-/// Equality of every number, bit for bit except that 0 == -0. Variants are equal where they hold structs of
-/// the same type with equal fields.
 template <Fielded T>
-[[nodiscard]] bool equal_fields(const T& a, const T& b) {
-  bool equal = true;
+[[nodiscard]] bool equal_fields(const T& a, const T& b);
+
+/// Name of the first field whose numbers differ, or an empty view.
+template <Fielded T>
+[[nodiscard]] std::string_view first_difference(const T& a, const T& b) {
+  std::string_view first;
   for_each_field(
-      [&equal](std::string_view, const auto& x, const auto& y) {
+      [&first](std::string_view name, const auto& x, const auto& y) {
+        if (!first.empty()) return;
         using Field = std::remove_cvref_t<decltype(x)>;
+        bool equal = true;
         if constexpr (Fielded<Field>) {
-          equal = equal && equal_fields(x, y);
+          equal = equal_fields(x, y);
         } else if constexpr (VectorOfFielded<Field>) {
-          equal = equal && x.size() == y.size();
+          equal = x.size() == y.size();
           for (std::size_t i = 0; equal && i < x.size(); ++i) equal = equal_fields(x[i], y[i]);
         } else if constexpr (VariantOfFielded<Field>) {
-          equal = equal && x.index() == y.index() &&
+          equal = x.index() == y.index() &&
                   std::visit(
                       [&y](const auto& held) {
                         return equal_fields(held, std::get<std::remove_cvref_t<decltype(held)>>(y));
                       },
                       x);
         } else if constexpr (requires { x.rows(); }) {
-          equal = equal && x.rows() == y.rows() && x.cols() == y.cols() && x == y;
+          equal = x.rows() == y.rows() && x.cols() == y.cols() && x == y;
         } else {
-          equal = equal && x == y;
+          equal = x == y;
         }
+        if (!equal) first = name;
       },
       a, b);
-  return equal;
+  return first;
+}
+
+/// Equality of every number, bit for bit except that 0 == -0. Variants are equal where they hold structs of
+/// the same type with equal fields.
+template <Fielded T>
+bool equal_fields(const T& a, const T& b) {
+  return first_difference(a, b).empty();
 }
 
 }  // namespace tempera

@@ -49,6 +49,22 @@ struct TreeNode {
 /// whoever has these leaves alone can give to the sum of all.
 std::vector<TreeNode> complete_nodes(Index first, Index last);
 
+/// Joins the nodes at the end of the last range that nothing but each other is added to before they are added
+/// to what is left of them: of the leaves up to `count`, the right edge. The node that comes of it stands for
+/// more leaves than its level says.
+template <class Value, class Add>
+void join_right_edge(Index count, std::vector<std::pair<TreeNode, Value>>& nodes, Add&& add) {
+  // The nodes that are left when all complete ones are made have the sizes of the bits of count.
+  const auto is_left = [count](const TreeNode& node) {
+    return (count >> node.level & 1) != 0 && node.first == (count >> (node.level + 1)) << (node.level + 1);
+  };
+  while (nodes.size() > 1 && is_left(nodes[nodes.size() - 2].first) &&
+         is_left(nodes.back().first)) {
+    add(nodes[nodes.size() - 2].second, nodes.back().second);
+    nodes.pop_back();
+  }
+}
+
 /// The sum of all leaves from the complete nodes of consecutive ranges, whose values are given in order: the
 /// same additions as sum_tree of all leaves, however these were dealt out. There must be at least one node.
 /// The last nodes may be those of an incomplete right edge.

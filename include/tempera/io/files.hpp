@@ -2,10 +2,21 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 
 namespace tempera {
+
+/// How a change of files is made: by this process, as long as nobody says otherwise. Where several processes do
+/// the same work in step, one of them makes it and all see it succeed or fail.
+using FileChange = std::function<void(const std::function<void()>& change)>;
+
+/// What this program does instead from here on; called once, before any file is written.
+void set_file_change(FileChange how);
+
+/// Makes a change of files in that way. Everything below that changes files does.
+void change_files(const std::function<void()>& change);
 
 /// Writes `bytes` to a temporary name in the same directory, flushes, fsyncs and renames. Throws WriteError,
 /// leaving what was there before and no temporary file.
@@ -23,6 +34,9 @@ std::string read_file(const std::filesystem::path& path);
 /// Creates a directory and its parents. Throws WriteError.
 void make_directories(const std::filesystem::path& path);
 
+/// Removes a file, where it is there. Throws WriteError.
+void remove_file(const std::filesystem::path& path);
+
 /// Keeps other processes of this program out of a directory for its lifetime. Throws WriteError where another
 /// has it. Leaves no file behind.
 class DirectoryLock {
@@ -33,7 +47,7 @@ class DirectoryLock {
   DirectoryLock& operator=(const DirectoryLock&) = delete;
 
  private:
-  int fd_;
+  int fd_ = -1;  // of the process that changes files
 };
 
 /// Throws NoInputError where nothing of that name exists.

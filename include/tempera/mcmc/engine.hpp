@@ -18,6 +18,12 @@ struct Engine {
 template <class M>
 Engine(const M&, StreamFactory, const Executor&) -> Engine<M>;
 
+/// The same for work that every rank does for itself.
+template <EnergyModel M>
+Engine<M> alone(const Engine<M>& engine) {
+  return {engine.model, engine.streams, engine.executor.alone()};
+}
+
 /// Which streams a run with a ladder draws from: those of its sweeps and those of its swaps.
 struct Draws {
   Purpose sweeps;

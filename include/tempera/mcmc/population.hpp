@@ -1,7 +1,10 @@
 // Populations of Markov chains in blocks of 64: the one place where a chain is a lane of a block.
 //
 // What is above this page numbers chains and never looks into a block. A population is therefore what another
-// device, or a rank of a cluster, would own.
+// device would own, and what ranks own parts of: of a population of so many blocks every rank has a place for
+// all and advances its own (Executor::owned). What functions here return of chains is known to every rank.
+// States of other ranks' chains are those of the last `gather`, which whoever looks at a state or moves chains
+// calls first; caches never travel.
 #pragma once
 
 #include <vector>
@@ -53,10 +56,14 @@ struct Caches {
   PerChain<float> betas;
   std::vector<typename M::Scratch> scratch;
 
-  /// Memory for these chains, all at beta = 1. What already fits is kept, the caches included.
+  /// Memory for these chains, all at beta = 1, for the caches of this rank's blocks alone. What already fits is
+  /// kept, the caches included.
   void fit(const M& model, std::uint64_t n_chains, const Executor& executor);
   /// Blocks first ... first + count - 1 as a panel.
   Panel<M> panel(std::vector<typename M::State>& states, Index first, Index count);
+
+ private:
+  UnitRange owned_;  // the blocks whose caches have memory
 };
 
 /// Chains with their caches. Files hold the chains alone.
@@ -80,17 +87,19 @@ struct Population {
 /// How work on a population is cut into tasks: panels of blocks, and parts of a layer where there are too few
 /// blocks for the threads. Results do not depend on the cut.
 struct Cut {
-  Index n_blocks = 0;
+  UnitRange blocks;
   Index panels = 1;
   Index parts = 1;
 
   /// Panels of at least `least` blocks for every thread, else parts. A product that serves four blocks has
   /// paid for its tables; work that would wait for all threads after every product prefers smaller panels.
-  Cut(Index blocks, int threads, Index least = 4);
+  Cut(UnitRange blocks, int threads, Index least = 4);
   [[nodiscard]] Index tasks() const { return panels * parts; }
-  [[nodiscard]] Index first_block(Index task) const { return task / parts * n_blocks / panels; }
+  [[nodiscard]] Index first_block(Index task) const {
+    return blocks.first + task / parts * blocks.size() / panels;
+  }
   [[nodiscard]] Index block_count(Index task) const {
-    return (task / parts + 1) * n_blocks / panels - first_block(task);
+    return blocks.first + (task / parts + 1) * blocks.size() / panels - first_block(task);
   }
   /// The part of a layer of n units that a task has; may be empty.
   [[nodiscard]] UnitRange units(Index task, Index n_units) const;
@@ -136,6 +145,15 @@ void copy_lanes(const State& from, Word lanes, State& to) {
       from, to);
 }
 
+/// The states that other ranks have made of their chains become known to this one, or those of as many blocks
+/// from the first one on as there are in a population of their own.
+template <EnergyModel M>
+void gather(const Executor& executor, std::span<typename M::State> blocks);
+template <EnergyModel M>
+void gather(const Executor& executor, Chains<M>& chains) {
+  gather<M>(executor, std::span(chains.blocks));
+}
+
 /// A population of some chains of another, in the order given.
 template <EnergyModel M>
 Chains<M> select_chains(const M& model, const Chains<M>& chains, std::span<const std::uint64_t> which);
@@ -164,7 +182,7 @@ PerChain<float> mean_weights(std::uint64_t n);
 /// The same inverse temperature for 64 chains.
 LaneFloats constant_beta(float beta);
 
-/// n chains drawn from the machine at beta = 0.
+/// n chains drawn from the machine at beta = 0; every rank draws all.
 template <HasReference M>
 Chains<M> reference_chains(const Engine<M>& engine, std::uint64_t n, Purpose purpose);
 
@@ -174,8 +192,8 @@ template <EnergyModel M>
 Chains<M> data_chains(const Engine<M>& engine, const typename M::Params& theta, std::uint64_t n,
                       const typename M::Data& data, std::span<const Index> cases, Purpose purpose);
 
-/// Chains whose visibles are these cases, in this order, and whose other layers are 0. `chains` is the
-/// memory.
+/// Chains whose visibles are these cases, in this order, and whose other layers are 0; every rank loads its
+/// own. `chains` is the memory.
 template <EnergyModel M>
 void load_cases(const Engine<M>& engine, const typename M::Data& data, std::span<const Index> cases,
                 Chains<M>& chains);

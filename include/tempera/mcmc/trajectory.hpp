@@ -76,6 +76,16 @@ void remove_rung(std::uint64_t k, Trajectory<M>& trajectory);
 template <EnergyModel M>
 Chains<M> replicas_of(const Trajectory<M>& trajectory, std::uint64_t k);
 
+/// The states of other ranks' replicas become known to this one, rung by rung.
+template <EnergyModel M>
+void gather(const Executor& executor, Trajectory<M>& trajectory) {
+  for (std::uint64_t k = 0; k < trajectory.n_rungs(); ++k) {
+    gather<M>(executor,
+              std::span(trajectory.replicas)
+                  .subspan(static_cast<std::size_t>(k * trajectory.blocks()), trajectory.blocks()));
+  }
+}
+
 /// Memory of a round.
 template <EnergyModel M>
 struct TrajectoryCaches {

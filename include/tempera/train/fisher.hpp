@@ -12,6 +12,9 @@
 
 namespace tempera {
 
+/// Work by the thread that asks for it, on every rank.
+const Executor& one_thread();
+
 template <class Number>
 class Fisher {
  public:
@@ -42,12 +45,12 @@ class Fisher {
     return weights_.dot(scores(x).cwiseAbs2());
   }
   /// Gram matrix of the draws: K_mn = sqrt(w_m w_n) (s_m - mean s)'(s_n - mean s), from products of layers
-  /// alone (docs/mathematics/metrics.md 4.3). Cost: draws^2 x units.
+  /// alone (docs/mathematics/metrics.md 4.3). Cost: draws^2 x units, shared by threads and ranks.
   [[nodiscard]] Eigen::MatrixXd gram() const;
 
  protected:
-  Fisher(LayerShape shape, Eigen::VectorXd weights)
-      : shape_(std::move(shape)), weights_(std::move(weights)) {}
+  Fisher(LayerShape shape, Eigen::VectorXd weights, const Executor& executor)
+      : shape_(std::move(shape)), weights_(std::move(weights)), executor_(executor) {}
   /// u with its weighted mean taken off.
   [[nodiscard]] Eigen::VectorXd centred(Eigen::VectorXd u) const {
     u.array() -= weights_.dot(u);
@@ -57,6 +60,7 @@ class Fisher {
  private:
   LayerShape shape_;
   Eigen::VectorXd weights_;
+  const Executor& executor_;
 };
 
 /// A Gram matrix of draws with their weighted mean taken off on both sides, scaled by the square roots of the
@@ -69,13 +73,14 @@ class DenseFisher final : public Fisher<Number> {
  public:
   using typename Fisher<Number>::Layer;
   /// layers: units x draws, the offsets taken off.
-  DenseFisher(LayerShape shape, std::vector<Layer> layers, Eigen::VectorXd weights)
-      : Fisher<Number>(std::move(shape), std::move(weights)),
+  DenseFisher(LayerShape shape, std::vector<Layer> layers, Eigen::VectorXd weights,
+              const Executor& executor = one_thread())
+      : Fisher<Number>(std::move(shape), std::move(weights), executor),
         layers_(std::move(layers)),
         variances_(layers_.size()) {}
   /// The layers of a chain, with conditional variances of their units or none.
   DenseFisher(std::vector<Layer> layers, Eigen::VectorXd weights, std::vector<Layer> variances = {})
-      : Fisher<Number>(sizes_of(layers), std::move(weights)),
+      : Fisher<Number>(sizes_of(layers), std::move(weights), one_thread()),
         layers_(std::move(layers)),
         variances_(std::move(variances)) {
     variances_.resize(layers_.size());

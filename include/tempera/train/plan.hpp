@@ -104,6 +104,7 @@ struct Plan {
   bool average = true;
   TrackingPlan tracking;
   ReportPlan report;
+  std::uint64_t check_every = 0;  // updates between those that are repeated; 0: none is
   StartPlan start;
   /// Which weights may move: all of them where it is empty.
   Mask mask;

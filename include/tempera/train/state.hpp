@@ -81,6 +81,15 @@ struct TrainState {
   [[nodiscard]] const typename M::Params& result() const { return size_of(average) > 0 ? average : theta; }
 };
 
+/// The states that other ranks have made of any chains become known to this one.
+template <EnergyModel M>
+void gather(const Executor& executor, TrainState<M>& s) {
+  gather(executor, s.population.chains);
+  gather(executor, s.metric_population.chains);
+  gather(executor, s.tracker.population.chains);
+  if (auto* snapshots = std::get_if<Snapshots<M>>(&s.ladder)) gather(executor, snapshots->trajectory);
+}
+
 /// Jumps at most that are worth their cost whatever the machine: one sweep in so many begins with one.
 inline constexpr double kCheapJumps = 0.05;
 

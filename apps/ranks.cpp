@@ -1,0 +1,101 @@
+#include "ranks.hpp"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+#include "tempera/core/digest.hpp"
+#include "tempera/io/files.hpp"
+
+namespace tempera::apps {
+namespace {
+
+std::unique_ptr<World>& the_world() {
+  static std::unique_ptr<World> world = std::make_unique<World>();
+  return world;
+}
+
+/// What became of a change of files.
+struct Outcome {
+  int exit_code = 0;
+  std::size_t length = 0;  // of the message
+};
+
+/// The first rank makes the change; all see it succeed or fail.
+void change_together(const std::function<void()>& change) {
+  const World& ranks = world();
+  ranks.wait_for_all();  // what others have still to read is as it was
+  Outcome outcome;
+  std::string message;
+  std::exception_ptr failure;
+  if (ranks.rank() == 0) {
+    try {
+      change();
+    } catch (const Error& error) {
+      failure = std::current_exception();
+      outcome.exit_code = static_cast<int>(error.code());
+      message = error.what();
+    } catch (const std::exception& error) {
+      failure = std::current_exception();
+      outcome.exit_code = static_cast<int>(ExitCode::kCannotWrite);
+      message = error.what();
+    }
+    outcome.length = message.size();
+  }
+  ranks.broadcast(std::as_writable_bytes(std::span(&outcome, 1)), 0);
+  if (outcome.exit_code == 0) return;
+  message.resize(outcome.length);
+  ranks.broadcast(std::as_writable_bytes(std::span(message)), 0);
+  if (failure) std::rethrow_exception(failure);
+  if (outcome.exit_code == static_cast<int>(ExitCode::kCannotWrite)) throw WriteError(message);
+  throw Error(static_cast<ExitCode>(outcome.exit_code), message);
+}
+
+/// Cores that this process may use, and whether those are fewer than the machine has: whoever has bound it has
+/// dealt them out.
+int threads_of_rank() {
+  const int cores = Executor().threads();
+  cpu_set_t bound;
+  CPU_ZERO(&bound);
+  const bool is_bound = sched_getaffinity(0, sizeof(bound), &bound) == 0 &&
+                        CPU_COUNT(&bound) < static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
+  return is_bound ? cores : std::max(1, cores / world().local_size());
+}
+
+}  // namespace
+
+World& world() { return *the_world(); }
+
+void leave_ranks() { the_world() = std::make_unique<World>(); }
+
+const World& join_ranks(int argc, char** argv) {
+  the_world() = start_world();
+  const World& ranks = world();
+  if (ranks.size() == 1) return ranks;
+  if (const char* delay = std::getenv("TEMPERA_CALL_DELAY")) world().delay_calls(1e-6 * std::atof(delay));
+  if (ranks.rank() > 0 && std::freopen("/dev/null", "w", stdout) == nullptr)
+    throw WriteError("/dev/null: cannot be written");
+  set_file_change(change_together);
+  require_same("program", digest(read_file("/proc/self/exe")));
+  std::string words;
+  for (int k = 1; k < argc; ++k) words += std::string(argv[k]) + '\0';
+  require_same("arguments", digest(words));
+  return ranks;
+}
+
+Executor shared_executor(const CommonOptions& common) {
+  return Executor(common.threads > 0 ? common.threads : threads_of_rank(), world());
+}
+
+void require_same(const std::string& what, std::uint64_t digest) {
+  const std::vector<std::uint64_t> all = world().each(digest);
+  for (std::size_t r = 1; r < all.size(); ++r) {
+    if (all[r] != all.front())
+      throw DataError("rank " + std::to_string(r) + ": the " + what + " differs from that of rank 0");
+  }
+}
+
+}  // namespace tempera::apps

@@ -1,0 +1,82 @@
+#include "tempera/parallel/communicator.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <thread>
+
+namespace tempera {
+
+const Communicator& Communicator::alone() {
+  static const Communicator one;
+  return one;
+}
+
+void Communicator::note(std::size_t bytes) const {
+  ++traffic_.calls;
+  traffic_.bytes += bytes;
+  if (delay_ > 0.0) std::this_thread::sleep_for(std::chrono::duration<double>(delay_));
+}
+
+void Communicator::gather(std::span<std::byte> all, std::span<const std::size_t> starts) const {
+  if (size() == 1) return;
+  const auto r = static_cast<std::size_t>(rank());
+  note(all.size() - (starts[r + 1] - starts[r]));
+  do_gather(all, starts);
+}
+
+void Communicator::exchange(std::span<const std::byte> sent, std::span<const std::size_t> sent_starts,
+                            std::span<std::byte> received,
+                            std::span<const std::size_t> received_starts) const {
+  if (size() == 1) {
+    std::copy(sent.begin(), sent.end(), received.begin());
+    return;
+  }
+  const auto r = static_cast<std::size_t>(rank());
+  note(received.size() - (received_starts[r + 1] - received_starts[r]));
+  do_exchange(sent, sent_starts, received, received_starts);
+}
+
+void Communicator::broadcast(std::span<std::byte> bytes, int from) const {
+  if (size() == 1) return;
+  note(rank() == from ? 0 : bytes.size());
+  do_broadcast(bytes, from);
+}
+
+void Communicator::wait_for_all() const { static_cast<void>(any(false)); }
+
+bool Communicator::any(bool said) const {
+  if (size() == 1) return said;
+  const std::vector<char> all = each<char>(said ? 1 : 0);
+  return std::any_of(all.begin(), all.end(), [](char one) { return one != 0; });
+}
+
+namespace {
+
+/// Where the part of a rank begins: at the multiple of the largest power of two near the fair place, where few
+/// complete nodes of a tree end.
+Index first_of(Index count, int rank, int ranks) {
+  if (rank == 0 || rank == ranks) return rank == 0 ? 0 : count;
+  constexpr Index kUnfair = 32;  // of a part, that a boundary may be moved
+  const Index fair = count * rank;  // times ranks
+  for (Index step = Index{1} << 40;; step /= 2) {
+    const Index first = (fair / (step * ranks) + (2 * (fair % (step * ranks)) > step * ranks ? 1 : 0)) * step;
+    if (2 * std::abs(first * ranks - fair) <= std::max<Index>(ranks, 2 * count / kUnfair) || step == 1)
+      return first;
+  }
+}
+
+}  // namespace
+
+UnitRange part_of(Index count, int rank, int ranks) {
+  return {first_of(count, rank, ranks), first_of(count, rank + 1, ranks)};
+}
+
+int owner_of(Index thing, Index count, int ranks) {
+  int rank = static_cast<int>(thing * ranks / count);
+  while (part_of(count, rank, ranks).first > thing) --rank;
+  while (part_of(count, rank, ranks).last <= thing) ++rank;
+  return rank;
+}
+
+}  // namespace tempera
