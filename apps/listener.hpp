@@ -9,8 +9,9 @@
 namespace tempera::apps {
 
 /// Draws one progress line for the stage at work: redrawn on a terminal, a plain line now and then in a pipe.
-/// Prints notes and progress unless `quiet`, warnings always; nothing on ranks but the first. From the first progress on, SIGINT, SIGTERM and
-/// SIGHUP stop the work instead of ending the program; while files are read before it, they end it.
+/// Prints notes and progress unless `quiet`, warnings always; nothing on ranks but the first. From the first
+/// progress on, SIGINT, SIGTERM and SIGHUP stop the work instead of ending the program; while files are read
+/// before it, they end it.
 class ConsoleListener : public Listener {
  public:
   explicit ConsoleListener(bool quiet);

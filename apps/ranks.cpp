@@ -3,15 +3,22 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <string_view>
 
 #include "tempera/core/digest.hpp"
 #include "tempera/io/files.hpp"
 
 namespace tempera::apps {
 namespace {
+
+/// Commands that share their work.
+constexpr std::array<std::string_view, 6> kShared = {"train", "resume", "loglik",
+                                                     "score", "sample", "encode"};
 
 std::unique_ptr<World>& the_world() {
   static std::unique_ptr<World> world = std::make_unique<World>();
@@ -24,14 +31,18 @@ struct Outcome {
   std::size_t length = 0;  // of the message
 };
 
-/// The first rank makes the change; all see it succeed or fail.
+/// The first rank makes the change; all see it succeed or fail. A change that is part of another one is made
+/// with it.
 void change_together(const std::function<void()>& change) {
+  static bool within = false;
+  if (within) return change();
   const World& ranks = world();
   ranks.wait_for_all();  // what others have still to read is as it was
   Outcome outcome;
   std::string message;
   std::exception_ptr failure;
   if (ranks.rank() == 0) {
+    within = true;
     try {
       change();
     } catch (const Error& error) {
@@ -43,6 +54,7 @@ void change_together(const std::function<void()>& change) {
       outcome.exit_code = static_cast<int>(ExitCode::kCannotWrite);
       message = error.what();
     }
+    within = false;
     outcome.length = message.size();
   }
   ranks.broadcast(std::as_writable_bytes(std::span(&outcome, 1)), 0);
@@ -54,8 +66,8 @@ void change_together(const std::function<void()>& change) {
   throw Error(static_cast<ExitCode>(outcome.exit_code), message);
 }
 
-/// Cores that this process may use, and whether those are fewer than the machine has: whoever has bound it has
-/// dealt them out.
+/// Cores that this process may use, and whether those are fewer than the machine has: whoever has bound it
+/// has dealt them out.
 int threads_of_rank() {
   const int cores = Executor().threads();
   cpu_set_t bound;
@@ -75,6 +87,9 @@ const World& join_ranks(int argc, char** argv) {
   the_world() = start_world();
   const World& ranks = world();
   if (ranks.size() == 1) return ranks;
+  const std::string command = argc > 1 ? argv[1] : "";
+  if (std::find(kShared.begin(), kShared.end(), command) == kShared.end())
+    throw UsageError("only train, resume, loglik, score, sample and encode run on several ranks");
   if (const char* delay = std::getenv("TEMPERA_CALL_DELAY")) world().delay_calls(1e-6 * std::atof(delay));
   if (ranks.rank() > 0 && std::freopen("/dev/null", "w", stdout) == nullptr)
     throw WriteError("/dev/null: cannot be written");

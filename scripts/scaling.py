@@ -27,7 +27,7 @@ import lab
 
 LANES = 64  # chains of a block
 ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1",
-               "OMPI_MCA_hwloc_base_binding_policy": "none", "OMPI_MCA_btl_vader_single_copy_mechanism": "none", "OMPI_MCA_mpi_yield_when_idle": "1"}
+               "OMPI_MCA_hwloc_base_binding_policy": "none"}
 CORES = os.cpu_count()
 # The cluster that is predicted: a message takes so many seconds, a byte so many; several messages of one call overlap but for this.
 LATENCY, BYTE, MESSAGE = 3e-6, 1 / 10e9, 5e-7
@@ -64,11 +64,11 @@ class Runner:
     def __init__(self, program, mpirun, folder):
         self.program, self.mpirun, self.folder = program, mpirun, folder
 
-    def update(self, options, visibles, chains, *, ranks=1, threads=1, updates=40, delay=0.0):
+    def update(self, options, visibles, chains, *, ranks=1, threads=1, updates=200, delay=0.0):
         """Seconds of an update, and the calls and bytes of a rank in one."""
         with tempfile.TemporaryDirectory(dir=self.folder) as out:
             words = ["train", "--data", cases(self.folder, visibles, options, 4096), "--out", pathlib.Path(out) / "run", *options, "--trainer", "sml",
-                     "--chains", chains, "--batch", chains, "--updates", updates, "--report-every", max(1, updates // 4), "--checkpoint-every", 10**9, "--keep", 0,
+                     "--chains", chains, "--batch", chains, "--updates", updates, "--report-every", updates // 2, "--checkpoint-every", 10**9, "--keep", 0,
                      "--no-pictures", "--threads", threads, "--track-log-z", "none", "--jump", 0, "--json", "--quiet"]
             if "--lr" not in options:
                 words += ["--lr", 1e-4]
@@ -156,24 +156,22 @@ def delays(run, arguments):
             lab.print_row(ranks, f"{1e3 * delay:.0f}", f"{calls:.0f}", f"{1e3 * measured:.1f}", f"{1e3 * told:.1f}", f"{measured / told:.2f}")
 
 
-def memory_of_rank(visibles, hidden, n_cases, batch, chains, ranks):
+def memory_of_rank(visibles, hidden, n_cases, batch, chains, ranks, rank):
     """Bytes that a rank of a Bernoulli machine needs at its peak, beside the program: what the page derives."""
     parameters = 4 * visibles * hidden
-    reading = n_cases * visibles  # a byte for every value, until they are packed
-    packed = n_cases * visibles / 8
+    data = n_cases * visibles * (1 + 1 / 8)  # as they were read, and packed
     states = (math.ceil(batch / LANES) + math.ceil(chains / LANES)) * 8 * (visibles + hidden)
     caches = (blocks_of(batch, ranks) + blocks_of(chains, ranks)) * 2 * 4 * LANES * hidden
-    kept = 3 * parameters  # the machine, its average, the gradient
-    # A node, what is sent of it, what comes to be added up, and the sum.
-    summing = (1 + 1 + 1 + 1) * parameters if ranks > 1 else 0
-    return packed + states + caches + kept + max(reading, summing)
+    summing = (1 + (ranks - 1) / ranks) * parameters  # its node, and its part of the others'
+    checkpoint = 2 * (2 * parameters + states / 2) if rank == 0 else 0  # the file in memory, twice
+    return data + states + caches + 3 * parameters + max(summing, checkpoint)
 
 
 def memory(run, arguments):
     visibles, hidden, n_cases, batch, chains, ranks = 40_000, 400, 4000, 512, 512, 2
     base = peak([str(run.program), "--version"]) if arguments.base is None else arguments.base * 2**20
-    told = memory_of_rank(visibles, hidden, n_cases, batch, chains, ranks)
-    print(f"predicted: {1e-6 * (told + base):.0f} MB a rank, {1e-6 * base:.0f} of them program and libraries")
+    told = [base + memory_of_rank(visibles, hidden, n_cases, batch, chains, ranks, rank) for rank in range(ranks)]
+    print(f"predicted: {', '.join(f'{1e-6 * x:.0f}' for x in told)} MB, {1e-6 * base:.0f} of them program and libraries")
     path = cases(run.folder, visibles, ["--hidden", hidden], n_cases)
     script = run.folder / "timed.sh"
     script.write_text(f'#!/bin/sh\nexec /usr/bin/time -f "peak %M" -o "{run.folder}/peak.${{OMPI_COMM_WORLD_RANK:-$PMI_RANK}}" "$@"\n')
@@ -184,7 +182,7 @@ def memory(run, arguments):
                    stderr=subprocess.DEVNULL)
     for rank in range(ranks):
         found = 1024 * int((run.folder / f"peak.{rank}").read_text().split()[-1])
-        print(f"rank {rank}: {1e-6 * found:.0f} MB, {found / (told + base):.2f} of what was predicted")
+        print(f"rank {rank}: {1e-6 * found:.0f} MB, {found / told[rank]:.2f} of what was predicted")
 
 
 def peak(words):

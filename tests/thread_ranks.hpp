@@ -1,4 +1,5 @@
-// Ranks that are threads of one process: what MPI does between processes, where a test can look at all of them.
+// Ranks that are threads of one process: what MPI does between processes, where a test can look at all of
+// them.
 #pragma once
 
 #include <algorithm>
@@ -18,6 +19,7 @@ struct Meeting {
   struct Lent {
     std::span<const std::byte> bytes;
     std::span<const std::size_t> starts;
+    std::span<const SentPiece> sent;
   };
   std::barrier<> all;
   std::vector<Lent> lent;
@@ -41,26 +43,26 @@ class ThreadCommunicator : public Communicator {
     meeting_.all.arrive_and_wait();
   }
   void do_gather(std::span<std::byte> all, std::span<const std::size_t> starts) const override {
-    meet({all, starts}, [&](std::size_t r, const Meeting::Lent& of) {
+    meet({all, starts, {}}, [&](std::size_t r, const Meeting::Lent& of) {
       std::copy(of.bytes.begin() + static_cast<std::ptrdiff_t>(starts[r]),
                 of.bytes.begin() + static_cast<std::ptrdiff_t>(starts[r + 1]),
                 all.begin() + static_cast<std::ptrdiff_t>(starts[r]));
     });
   }
-  void do_exchange(std::span<const std::byte> sent, std::span<const std::size_t> sent_starts,
-                   std::span<std::byte> received,
-                   std::span<const std::size_t> received_starts) const override {
-    const auto me = static_cast<std::size_t>(rank_);
-    const auto take = [&](std::size_t r, const Meeting::Lent& of) {
-      std::copy(of.bytes.begin() + static_cast<std::ptrdiff_t>(of.starts[me]),
-                of.bytes.begin() + static_cast<std::ptrdiff_t>(of.starts[me + 1]),
-                received.begin() + static_cast<std::ptrdiff_t>(received_starts[r]));
-    };
-    meet({sent, sent_starts}, take);
-    take(me, {sent, sent_starts});
+  void do_exchange(std::span<const SentPiece> sent, std::span<const ReceivedPiece> received) const override {
+    meet({{}, {}, sent}, [&](std::size_t r, const Meeting::Lent& of) {
+      auto place = received.begin();
+      for (const SentPiece& piece : of.sent) {
+        if (piece.to != rank_) continue;
+        place = std::find_if(place, received.end(),
+                             [&](const ReceivedPiece& one) { return one.from == static_cast<int>(r); });
+        std::copy(piece.bytes.begin(), piece.bytes.end(), place->bytes.begin());
+        ++place;
+      }
+    });
   }
   void do_broadcast(std::span<std::byte> bytes, int from) const override {
-    meet({bytes, {}}, [&](std::size_t r, const Meeting::Lent& of) {
+    meet({bytes, {}, {}}, [&](std::size_t r, const Meeting::Lent& of) {
       if (static_cast<int>(r) == from) std::copy(of.bytes.begin(), of.bytes.end(), bytes.begin());
     });
   }

@@ -260,7 +260,8 @@ double offer_jumps(const Engine<M>& engine, const typename M::Params& theta, con
   Chains<M>& chains = population.chains;
   Caches<M>& caches = population.caches;
   std::vector<double> accepted(chains.blocks.size(), 0.0);
-  engine.executor.for_each_owned(static_cast<Index>(chains.blocks.size()), [&](Index block, std::size_t slot) {
+  engine.executor.for_each_owned(static_cast<Index>(chains.blocks.size()), [&](Index block,
+                                                                               std::size_t slot) {
     const auto b = static_cast<std::size_t>(block);
     typename M::Scratch& scratch = caches.scratch[slot];
     typename M::State& x = chains.blocks[b];

@@ -1,6 +1,7 @@
 #include "tempera/mcmc/population.hpp"
 
 #include <algorithm>
+#include <memory>
 
 #include "tempera/models/all_models.hpp"
 
@@ -104,8 +105,8 @@ void gather(const Executor& executor, std::span<typename M::State> blocks) {
   const auto each_layer = [&](Index b, const auto& visit) {
     for_each_field(
         [&](std::string_view, auto& layer) {
-          const std::span<std::byte> bytes = std::as_writable_bytes(
-              std::span(layer.data(), static_cast<std::size_t>(layer.size())));
+          const std::span<std::byte> bytes =
+              std::as_writable_bytes(std::span(layer.data(), static_cast<std::size_t>(layer.size())));
           if (!bytes.empty()) visit(bytes);
         },
         state(b));
@@ -292,21 +293,6 @@ void case_free_energy(const M& model, const typename M::Params& theta, const typ
 
 namespace {
 
-/// Numbers first ... last - 1 of parameters, one field after another.
-template <EnergyModel M>
-float* copy_numbers(const typename M::Params& theta, UnitRange numbers, float* to) {
-  Index before = 0;
-  for_each_field(
-      [&](std::string_view, const auto& field) {
-        const Index first = std::clamp<Index>(numbers.first - before, 0, field.size());
-        const Index last = std::clamp<Index>(numbers.last - before, 0, field.size());
-        to = std::copy(field.data() + first, field.data() + last, to);
-        before += field.size();
-      },
-      theta);
-  return to;
-}
-
 /// The nodes that a rank tells of.
 std::vector<TreeNode> told_nodes(Index n_blocks, int rank, int ranks) {
   const UnitRange blocks = part_of(n_blocks, rank, ranks);
@@ -318,82 +304,173 @@ std::vector<TreeNode> told_nodes(Index n_blocks, int rank, int ranks) {
   return told;
 }
 
-/// The sums of all from the nodes that every rank has: each rank adds up one part of the numbers, along the
-/// tree, and tells the others. What travels to a rank is about twice the size of the parameters, however many
-/// ranks there are.
+/// The complete nodes that blocks cover; the first one in memory that is lent, where there is some.
 template <EnergyModel M>
-std::vector<float> sum_over_ranks(const Communicator& ranks, Index n_blocks,
-                                  std::vector<StatisticsNode<M>> own, Index numbers) {
-  const auto each_rank = [&](const auto& bytes) {
-    std::vector<std::size_t> starts = {0};
-    for (int r = 0; r < ranks.size(); ++r) starts.push_back(starts.back() + bytes(r));
-    return starts;
-  };
-  const auto size = [](Index count) { return static_cast<std::size_t>(count) * sizeof(float); };
-  const auto nodes_of = [&](int r) { return told_nodes(n_blocks, r, ranks.size()); };
-  if (part_of(n_blocks, ranks.rank(), ranks.size()).last == n_blocks)
+std::vector<StatisticsNode<M>> nodes_of(const Engine<M>& engine, const typename M::Params& theta,
+                                        Population<M>& population, const PerChain<float>& weights,
+                                        UnitRange blocks, typename M::Params* lent) {
+  std::vector<StatisticsNode<M>> nodes;
+  for (const TreeNode& node : complete_nodes(blocks.first, blocks.last)) {
+    nodes.emplace_back(node,
+                       lent != nullptr && nodes.empty() ? std::move(*lent) : engine.model.zero_params());
+    const auto first = static_cast<std::size_t>(node.first);
+    const auto count = static_cast<std::size_t>(node.leaves());
+    engine.executor.for_each(engine.model.slices(), [&](Index slice, std::size_t slot) {
+      engine.model.accumulate(theta, std::span(population.chains.blocks).subspan(first, count),
+                              std::span(population.caches.blocks).subspan(first, count),
+                              std::span(weights.blocks).subspan(first, count), slice, Sums::kSet,
+                              population.caches.scratch[slot], nodes.back().second);
+    });
+  }
+  return nodes;
+}
+
+/// The arrays of parameters.
+template <class Params>
+std::vector<std::span<float>> arrays_of(Params& theta) {
+  std::vector<std::span<float>> arrays;
+  for_each_field(
+      [&](std::string_view, auto& field) {
+        arrays.emplace_back(field.data(), static_cast<std::size_t>(field.size()));
+      },
+      theta);
+  return arrays;
+}
+
+/// Of every array, whether it is one of vectors.
+template <class Params>
+std::vector<char> are_vectors(const Params& theta) {
+  std::vector<char> vectors;
+  for_each_field(
+      [&](std::string_view, const auto& field) {
+        vectors.push_back(std::remove_cvref_t<decltype(field)>::ColsAtCompileTime == 1 ? 1 : 0);
+      },
+      theta);
+  return vectors;
+}
+
+/// How the numbers of parameters are divided among ranks: those of each are in a row, whatever array they are
+/// in.
+class Division {
+ public:
+  Division(const std::vector<std::span<float>>& arrays, int ranks) : ranks_(ranks) {
+    for (const std::span<float> array : arrays)
+      ends_.push_back((ends_.empty() ? 0 : ends_.back()) + static_cast<Index>(array.size()));
+  }
+  /// The part of an array that is a rank's.
+  [[nodiscard]] UnitRange part(std::size_t array, int rank) const {
+    const UnitRange numbers = part_of(ends_.back(), rank, ranks_);
+    const Index before = array == 0 ? 0 : ends_[array - 1];
+    const Index size = ends_[array] - before;
+    return {std::clamp<Index>(numbers.first - before, 0, size),
+            std::clamp<Index>(numbers.last - before, 0, size)};
+  }
+  [[nodiscard]] Index size(int rank) const { return part_of(ends_.back(), rank, ranks_).size(); }
+
+ private:
+  int ranks_;
+  std::vector<Index> ends_;
+};
+
+std::span<float> cut(std::span<float> array, UnitRange range) {
+  return array.subspan(static_cast<std::size_t>(range.first), static_cast<std::size_t>(range.size()));
+}
+
+/// The sums of all blocks from the nodes that every rank has: each rank is sent its part of the numbers of
+/// every node, adds them up along the tree, and tells the others. What travels to a rank is about twice the
+/// size of the parameters, however many ranks there are.
+template <EnergyModel M>
+void sum_over_ranks(const Communicator& ranks, Index n_blocks, std::vector<StatisticsNode<M>> own, Sums mode,
+                    typename M::Params& sums, Told told) {
+  const int me = ranks.rank();
+  if (part_of(n_blocks, me, ranks.size()).last == n_blocks)
     join_right_edge(n_blocks, own, [](typename M::Params& into, const typename M::Params& from) {
       add_scaled(into, 1.0F, from);
     });
-  const UnitRange mine = part_of(numbers, ranks.rank(), ranks.size());
-  std::vector<float> sent(static_cast<std::size_t>(numbers) * own.size());
-  float* to = sent.data();
+  // The first node was made in the memory of sums that are set, and goes back there.
+  if (mode == Sums::kSet && !own.empty()) sums = std::move(own.front().second);
+  const std::vector<std::span<float>> targets = arrays_of(sums);
+  const std::vector<char> vectors = are_vectors(sums);
+  const Division division(targets, ranks.size());
+  std::vector<std::vector<std::span<float>>> own_arrays;
+  for (auto& node : own)
+    own_arrays.push_back(mode == Sums::kSet && own_arrays.empty() ? targets : arrays_of(node.second));
+
+  // Of every node in order: where the numbers of this rank's part are, array by array.
+  std::vector<std::pair<TreeNode, std::vector<std::span<float>>>> nodes;
+  std::size_t n_received = 0;
   for (int r = 0; r < ranks.size(); ++r) {
-    for (const auto& node : own)
-      to = copy_numbers<M>(node.second, part_of(numbers, r, ranks.size()), to);
-  }
-  const std::size_t n_own = own.size();
-  own.clear();
-  std::vector<std::pair<TreeNode, Eigen::Map<Eigen::ArrayXf>>> pieces;
-  Index n_nodes = 0;
-  for (int r = 0; r < ranks.size(); ++r) n_nodes += static_cast<Index>(nodes_of(r).size());
-  std::vector<float> received(static_cast<std::size_t>(n_nodes * mine.size()));
-  ranks.exchange(std::as_bytes(std::span(sent)),
-                 each_rank([&](int r) {
-                   return n_own * size(part_of(numbers, r, ranks.size()).size());
-                 }),
-                 std::as_writable_bytes(std::span(received)),
-                 each_rank([&](int r) { return nodes_of(r).size() * size(mine.size()); }));
-  float* at = received.data();
-  for (int r = 0; r < ranks.size(); ++r) {
-    for (const TreeNode& node : nodes_of(r)) {
-      pieces.emplace_back(node, Eigen::Map<Eigen::ArrayXf>(at, mine.size()));
-      at += mine.size();
+    for (const TreeNode& node : told_nodes(n_blocks, r, ranks.size())) {
+      nodes.emplace_back(node, std::vector<std::span<float>>());
+      if (r != me) n_received += static_cast<std::size_t>(division.size(me));
     }
   }
-  std::vector<float> total(static_cast<std::size_t>(numbers));
-  const auto sum = combine_nodes(std::move(pieces), [](auto& into, const auto& from) { into += from; });
-  std::copy_n(sum.data(), mine.size(), total.data() + mine.first);
-  ranks.gather(std::as_writable_bytes(std::span(total)),
-               each_rank([&](int r) { return size(part_of(numbers, r, ranks.size()).size()); }));
-  return total;
+  const auto memory = std::make_unique_for_overwrite<float[]>(n_received);
+  std::span<float> free(memory.get(), n_received);
+  std::vector<SentPiece> sent;
+  std::vector<ReceivedPiece> received;
+  auto node = nodes.begin();
+  for (int r = 0; r < ranks.size(); ++r) {
+    const std::size_t n_nodes = told_nodes(n_blocks, r, ranks.size()).size();
+    for (std::size_t k = 0; k < n_nodes; ++k, ++node) {
+      for (std::size_t a = 0; a < targets.size(); ++a) {
+        const UnitRange mine = division.part(a, me);
+        if (r == me) {
+          node->second.push_back(cut(own_arrays[k][a], mine));
+          continue;
+        }
+        node->second.push_back(free.first(static_cast<std::size_t>(mine.size())));
+        free = free.subspan(node->second.back().size());
+        if (mine.size() > 0) received.push_back({r, std::as_writable_bytes(node->second.back())});
+      }
+    }
+    if (r == me) continue;
+    for (const auto& arrays : own_arrays) {
+      for (std::size_t a = 0; a < targets.size(); ++a) {
+        const std::span<float> theirs = cut(arrays[a], division.part(a, r));
+        if (!theirs.empty()) sent.push_back({r, std::as_bytes(theirs)});
+      }
+    }
+  }
+  ranks.exchange(sent, received);
+
+  using Numbers = Eigen::Map<Eigen::ArrayXf>;
+  for (std::size_t a = 0; a < targets.size(); ++a) {
+    if (targets[a].empty()) continue;
+    const UnitRange mine = division.part(a, me);
+    if (mine.size() > 0) {
+      std::vector<std::pair<TreeNode, Numbers>> parts;
+      for (const auto& [of, arrays] : nodes) parts.emplace_back(of, Numbers(arrays[a].data(), mine.size()));
+      const Numbers sum =
+          combine_nodes(std::move(parts), [](Numbers& into, const Numbers& from) { into += from; });
+      Numbers into(targets[a].data() + mine.first, mine.size());
+      if (mode == Sums::kSet) {
+        into = sum;
+      } else {
+        into += sum;
+      }
+    }
+    if (told == Told::kVectors && vectors[a] == 0) continue;
+    std::vector<std::size_t> starts;
+    for (int r = 0; r < ranks.size(); ++r)
+      starts.push_back(sizeof(float) * static_cast<std::size_t>(division.part(a, r).first));
+    starts.push_back(targets[a].size_bytes());
+    ranks.gather(std::as_writable_bytes(targets[a]), starts);
+  }
 }
 
 }  // namespace
 
 template <EnergyModel M>
 void accumulate(const Engine<M>& engine, const typename M::Params& theta, Population<M>& population,
-                const PerChain<float>& weights, Sums mode, typename M::Params& sums) {
+                const PerChain<float>& weights, Sums mode, typename M::Params& sums, Told told) {
   if (const Communicator& ranks = engine.executor.ranks(); ranks.size() > 1) {
     const auto n_blocks = static_cast<Index>(population.chains.blocks.size());
-    const std::vector<float> total =
-        sum_over_ranks<M>(ranks, n_blocks,
-                          accumulate_nodes(engine, theta, population, weights,
-                                           engine.executor.owned(n_blocks)),
-                          size_of(sums));
-    const float* from = total.data();
-    for_each_field(
-        [&](std::string_view, auto& field) {
-          const Eigen::Map<const std::remove_cvref_t<decltype(field)>> values(from, field.rows(),
-                                                                              field.cols());
-          if (mode == Sums::kSet) {
-            field = values;
-          } else {
-            field += values;
-          }
-          from += field.size();
-        },
-        sums);
+    // Sums that are set lend their memory to the first node.
+    typename M::Params* const first = mode == Sums::kSet ? &sums : nullptr;
+    sum_over_ranks<M>(ranks, n_blocks,
+                      nodes_of(engine, theta, population, weights, engine.executor.owned(n_blocks), first),
+                      mode, sums, told);
     return;
   }
   engine.executor.for_each(engine.model.slices(), [&](Index slice, std::size_t slot) {
@@ -406,19 +483,7 @@ template <EnergyModel M>
 std::vector<StatisticsNode<M>> accumulate_nodes(const Engine<M>& engine, const typename M::Params& theta,
                                                 Population<M>& population, const PerChain<float>& weights,
                                                 UnitRange blocks) {
-  std::vector<StatisticsNode<M>> nodes;
-  for (const TreeNode& node : complete_nodes(blocks.first, blocks.last)) {
-    nodes.emplace_back(node, engine.model.zero_params());
-    const auto first = static_cast<std::size_t>(node.first);
-    const auto count = static_cast<std::size_t>(node.leaves());
-    engine.executor.for_each(engine.model.slices(), [&](Index slice, std::size_t slot) {
-      engine.model.accumulate(theta, std::span(population.chains.blocks).subspan(first, count),
-                              std::span(population.caches.blocks).subspan(first, count),
-                              std::span(weights.blocks).subspan(first, count), slice, Sums::kSet,
-                              population.caches.scratch[slot], nodes.back().second);
-    });
-  }
-  return nodes;
+  return nodes_of(engine, theta, population, weights, blocks, nullptr);
 }
 
 template <EnergyModel M>
@@ -434,7 +499,7 @@ typename M::Params combined(std::vector<StatisticsNode<M>> nodes) {
       const Engine<M>&, const M::Params&, Population<M>&, const PerChain<float>&, UnitRange);                \
   template M::Params combined<M>(std::vector<StatisticsNode<M>>);                                            \
   template void accumulate(const Engine<M>&, const M::Params&, Population<M>&, const PerChain<float>&, Sums, \
-                           M::Params&);                                                                      \
+                           M::Params&, Told);                                                                \
   template struct Caches<M>;                                                                                 \
   template void mean_field(const Engine<M>&, const M::Params&, Index, bool, Caches<M>&);                     \
   template double sweep_operations(const M&);                                                                \

@@ -25,16 +25,12 @@ void Communicator::gather(std::span<std::byte> all, std::span<const std::size_t>
   do_gather(all, starts);
 }
 
-void Communicator::exchange(std::span<const std::byte> sent, std::span<const std::size_t> sent_starts,
-                            std::span<std::byte> received,
-                            std::span<const std::size_t> received_starts) const {
-  if (size() == 1) {
-    std::copy(sent.begin(), sent.end(), received.begin());
-    return;
-  }
-  const auto r = static_cast<std::size_t>(rank());
-  note(received.size() - (received_starts[r + 1] - received_starts[r]));
-  do_exchange(sent, sent_starts, received, received_starts);
+void Communicator::exchange(std::span<const SentPiece> sent, std::span<const ReceivedPiece> received) const {
+  if (size() == 1) return;
+  std::size_t bytes = 0;
+  for (const ReceivedPiece& piece : received) bytes += piece.bytes.size();
+  note(bytes);
+  do_exchange(sent, received);
 }
 
 void Communicator::broadcast(std::span<std::byte> bytes, int from) const {
@@ -53,11 +49,11 @@ bool Communicator::any(bool said) const {
 
 namespace {
 
-/// Where the part of a rank begins: at the multiple of the largest power of two near the fair place, where few
-/// complete nodes of a tree end.
+/// Where the part of a rank begins: at the multiple of the largest power of two near the fair place, where
+/// few complete nodes of a tree end.
 Index first_of(Index count, int rank, int ranks) {
   if (rank == 0 || rank == ranks) return rank == 0 ? 0 : count;
-  constexpr Index kUnfair = 32;  // of a part, that a boundary may be moved
+  constexpr Index kUnfair = 32;     // of a part, that a boundary may be moved
   const Index fair = count * rank;  // times ranks
   for (Index step = Index{1} << 40;; step /= 2) {
     const Index first = (fair / (step * ranks) + (2 * (fair % (step * ranks)) > step * ranks ? 1 : 0)) * step;

@@ -88,27 +88,20 @@ class MpiWorld : public World {
     }
   }
 
-  void do_exchange(std::span<const std::byte> sent, std::span<const std::size_t> sent_starts,
-                   std::span<std::byte> received,
-                   std::span<const std::size_t> received_starts) const override {
+  void do_exchange(std::span<const SentPiece> sent, std::span<const ReceivedPiece> received) const override {
     std::vector<MPI_Request> requests;
-    const auto each_piece = [&](std::size_t first, std::size_t last, const auto& visit) {
-      for (std::size_t at = first; at < last; at += kMostBytes) visit(at, std::min(kMostBytes, last - at));
+    const auto each_part = [&](auto bytes, const auto& visit) {
+      for (; !bytes.empty(); bytes = bytes.subspan(std::min(kMostBytes, bytes.size())))
+        visit(bytes.data(), count(std::min(kMostBytes, bytes.size())), &requests.emplace_back());
     };
-    for (int r = 0; r < size_; ++r) {
-      const auto i = static_cast<std::size_t>(r);
-      if (r == rank_) {
-        std::copy_n(sent.begin() + static_cast<std::ptrdiff_t>(sent_starts[i]),
-                    sent_starts[i + 1] - sent_starts[i],
-                    received.begin() + static_cast<std::ptrdiff_t>(received_starts[i]));
-        continue;
-      }
-      each_piece(received_starts[i], received_starts[i + 1], [&](std::size_t at, std::size_t bytes) {
-        MPI_Irecv(received.data() + at, count(bytes), MPI_BYTE, r, 0, MPI_COMM_WORLD,
-                  &requests.emplace_back());
+    for (const ReceivedPiece& piece : received) {
+      each_part(piece.bytes, [&](std::byte* to, int bytes, MPI_Request* request) {
+        MPI_Irecv(to, bytes, MPI_BYTE, piece.from, 0, MPI_COMM_WORLD, request);
       });
-      each_piece(sent_starts[i], sent_starts[i + 1], [&](std::size_t at, std::size_t bytes) {
-        MPI_Isend(sent.data() + at, count(bytes), MPI_BYTE, r, 0, MPI_COMM_WORLD, &requests.emplace_back());
+    }
+    for (const SentPiece& piece : sent) {
+      each_part(piece.bytes, [&](const std::byte* from, int bytes, MPI_Request* request) {
+        MPI_Isend(from, bytes, MPI_BYTE, piece.to, 0, MPI_COMM_WORLD, request);
       });
     }
     MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE);
@@ -128,8 +121,7 @@ class MpiWorld : public World {
 /// Whether a launcher of MPI programs has started this one: without one MPI would be started in vain, which
 /// takes longer than most commands.
 bool was_launched() {
-  constexpr std::array kLaunchers = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE",
-                                     "SLURM_PROCID"};
+  constexpr std::array kLaunchers = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE"};
   return std::any_of(kLaunchers.begin(), kLaunchers.end(),
                      [](const char* name) { return std::getenv(name) != nullptr; });
 }

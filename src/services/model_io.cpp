@@ -314,9 +314,8 @@ AnyModelFile read_model(const fs::path& argument, Listener& listener) {
               "attribute 'kind': expected one of " + known + ", found '" + kind + "'" +
                   (hidden_units == kUsualHiddenUnits ? "" : " with hidden units '" + hidden_units + "'"));
   }
-  listener.begins_with("model", [&] {
-    return std::visit([](const auto& of) { return digest(of.theta); }, *result);
-  });
+  listener.begins_with("model",
+                       [&] { return std::visit([](const auto& of) { return digest(of.theta); }, *result); });
   return std::move(*result);
 }
 

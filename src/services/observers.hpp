@@ -181,18 +181,13 @@ class LogZAudit {
   std::optional<Conclusion> conclusion_;
 };
 
-/// Writes checkpoints, and keeps as many as are wanted.
+/// Writes checkpoints, and keeps as many as are wanted. Chains of all ranks must have been gathered.
 template <EnergyModel M>
 class Checkpointer {
  public:
-  Checkpointer(const Engine<M>& engine, const RunDirectory& run, const RunOptions& options,
-               CheckpointNotes notes, const ObserverMemory& memory)
-      : model_(engine.model),
-        executor_(engine.executor),
-        run_(run),
-        options_(options),
-        notes_(std::move(notes)),
-        memory_(memory) {}
+  Checkpointer(const M& model, const RunDirectory& run, const RunOptions& options, CheckpointNotes notes,
+               const ObserverMemory& memory)
+      : model_(model), run_(run), options_(options), notes_(std::move(notes)), memory_(memory) {}
 
   /// The latest checkpoint alone: at the start of a run, or where an early stop goes back.
   void write_latest(const TrainState<M>& s, LogZAudit<M>* audit);
@@ -208,11 +203,9 @@ class Checkpointer {
 
  private:
   void note(const TrainState<M>& s, LogZAudit<M>& audit);
-  /// With the chains of every rank.
   void write(const std::filesystem::path& path, const TrainState<M>& s) const;
 
   const M& model_;
-  const Executor& executor_;
   const RunDirectory& run_;
   const RunOptions& options_;
   CheckpointNotes notes_;

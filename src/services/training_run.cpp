@@ -28,10 +28,8 @@ void Checkpointer<M>::note(const TrainState<M>& s, LogZAudit<M>& audit) {
 
 template <EnergyModel M>
 void Checkpointer<M>::write(const std::filesystem::path& path, const TrainState<M>& s) const {
-  if (executor_.ranks().size() == 1) return write_checkpoint(path, model_, s, memory_, notes_);
-  TrainState<M> whole = s;
-  gather(executor_, whole);
-  write_checkpoint(path, model_, whole, memory_, notes_);
+  // Only who writes the file makes it.
+  change_files([&] { write_checkpoint(path, model_, s, memory_, notes_); });
 }
 
 template <EnergyModel M>
@@ -221,9 +219,7 @@ void draw_pictures(const Engine<M>& engine, const RunDirectory& run, const std::
   drawing_of_curves(read_metrics(run.metrics())).write(run.curves());
   Population<M> population(reference_chains(engine, 100, Purpose::kSampling));
   if (!state.population.chains.blocks.empty()) {
-    Chains<M> chains = state.population.chains;
-    gather(engine.executor, chains);
-    population.chains = select_chains(engine.model, chains, gradient_chains(state));
+    population.chains = select_chains(engine.model, state.population.chains, gradient_chains(state));
   } else {
     population.fit(engine);
     advance(engine, result.theta, 1000, Purpose::kSampling, population);
@@ -283,8 +279,9 @@ class Run {
 
   /// A disk that is full for a while costs no work: the next checkpoint is tried again, and the last must
   /// succeed.
-  void try_to_save(Checkpointer<M>& checkpointer, const TrainState<M>& s, LogZAudit<M>& audit) {
+  void try_to_save(Checkpointer<M>& checkpointer, TrainState<M>& s, LogZAudit<M>& audit) {
     try {
+      gather(engine_.executor, s);
       checkpointer.save(s, audit);
     } catch (const WriteError& error) {
       listener_.warn(format("update %llu: ", static_cast<unsigned long long>(s.update)) + error.what() +
@@ -366,7 +363,7 @@ TrainingResult Run<M>::operator()(Start start) {
     if (state.update == plan_.rate.total && !pending) return finished_before(state.update);
   }
   listener_.begins_with("state", [&] { return digest(state); });
-  Checkpointer<M> checkpointer(engine_, run_, options_.run,
+  Checkpointer<M> checkpointer(engine_.model, run_, options_.run,
                                {data_.file.visible_shape,
                                 data_.rule,
                                 data_.steps,
@@ -419,8 +416,10 @@ TrainingResult Run<M>::operator()(Start start) {
     verdict_.effective_draws = report.effective_sample_size;
     verdict_.cluster_variation = report.cluster_variation;
     audit.require_sense(found, s);
-    if (is_validated(plan_, report.update) && stopping.is_best(found, s.update))
+    if (is_validated(plan_, report.update) && stopping.is_best(found, s.update)) {
+      gather(engine_.executor, state);
       checkpointer.save_best(s, audit);
+    }
   };
   const auto observe = [&](const UpdateReport& report, const TrainState<M>& s) {
     try {
@@ -432,12 +431,13 @@ TrainingResult Run<M>::operator()(Start start) {
     show(report, first, watch.here());
     const bool ends = stopped_ || stopping.stops() || report.update == report.total;
     if (!ends && checkpointer.is_due(report.update) && !audit.may_have_diverged())
-      try_to_save(checkpointer, s, audit);
+      try_to_save(checkpointer, state, audit);
     return stopped_ || stopping.stops() ? Control::kStop : Control::kContinue;
   };
   memory_.pending.clear();
   if (!pending || observe(*pending, state) == Control::kContinue)
     train<M>(engine_, plan_, data_.train, state, observe);
+  gather(engine_.executor, state);
   if (last && !stopped_ && !stopping.stops()) {
     try {
       last = audit.concluded(*last, state);

@@ -25,8 +25,8 @@ template <class Number>
 Eigen::MatrixXd Fisher<Number>::gram() const {
   std::vector<Eigen::MatrixXd> products;
   for (const Layer& x : layers()) {
-    // The lower triangle, some columns at a time, and then its mirror image. Ranks take turns, since the first
-    // columns are longest.
+    // The lower triangle, some columns at a time, and then its mirror image. Ranks take turns, since the
+    // first columns are longest.
     constexpr Index kColumns = 128;
     Layer product(x.cols(), x.cols());
     const Index panels = (x.cols() + kColumns - 1) / kColumns;

@@ -165,8 +165,7 @@ Phase<M> positive_phase(const Engine<M>& engine, const Plan& plan, const Batch<M
       latent_input(engine, s.theta, cases.chains.blocks, cases.caches);
       mean_latents(engine, s.theta, cases.chains.blocks, cases.caches);
   }
-  if (plan.sampling.jumps() && s.update % kRememberEvery == 0)
-    remember_cases(engine, s, cases, s.jumps);
+  if (plan.sampling.jumps() && s.update % kRememberEvery == 0) remember_cases(engine, s, cases, s.jumps);
   return {cases, gradient_chains(NoLadder(), batch.cases.size()),
           weights_of(batch.data.weights(), batch.cases)};
 }

@@ -51,8 +51,7 @@ std::vector<Index> live_units(const Engine<M>& engine, const Population<M>& case
       LaneMatrix values(sizes[k], kLanes);
       engine.model.layer_values(static_cast<Index>(k), cases.chains.blocks[b], cases.caches.blocks[b],
                                 values);
-      const Eigen::ArrayXXd x =
-          values.leftCols(cases.caches.blocks[b].lanes).template cast<double>().array();
+      const Eigen::ArrayXXd x = values.leftCols(cases.caches.blocks[b].lanes).template cast<double>().array();
       sums[b].col(0) = x.rowwise().sum();
       sums[b].col(1) = x.square().rowwise().sum();
     });

@@ -91,9 +91,10 @@ class UpdateCheck {
     if (!ranks.any(!difference.empty())) return;
     difference.resize(kLongestName);
     ranks.broadcast(std::as_writable_bytes(std::span(difference)), 0);
-    throw NumericalError("update " + std::to_string(after.update) + ": '" + difference.c_str() +
-                         "' is not what one thread of one process makes of it (--check); the processes or the "
-                         "machines of this run do not calculate alike");
+    throw NumericalError(
+        "update " + std::to_string(after.update) + ": '" + difference.c_str() +
+        "' is not what one thread of one process makes of it (--check); the processes or the "
+        "machines of this run do not calculate alike");
   }
 
  private:

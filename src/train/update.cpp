@@ -45,7 +45,8 @@ float relative_weight(const Batch<M>& batch) {
 template <EnergyModel M>
 Gradient<M> gradient(const Engine<M>& engine, const Phase<M>& data, const Phase<M>& fantasy,
                      float batch_weight, const TrainState<M>& s, Memory<M>& memory) {
-  accumulate(engine, s.theta, data.population, data.weights, Sums::kSet, memory.gradient);
+  accumulate(engine, s.theta, data.population, data.weights, Sums::kSet, memory.gradient, Told::kVectors);
+  // Means of units are sums of biases.
   typename M::Offsets means = Coordinates<M>::means(engine.model, memory.gradient, s.offsets);
   PerChain<float> against = fantasy.weights;
   for (LaneFloats& block : against.blocks) {

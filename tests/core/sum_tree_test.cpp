@@ -41,8 +41,8 @@ auto nodes_of(Index first, Index last, Leaf&& leaf, Add&& add) {
   return nodes;
 }
 
-/// The sum of leaves 0 ... ends.back() - 1 from ranges that end there, each range by itself; the last one with
-/// its right edge joined, or not.
+/// The sum of leaves 0 ... ends.back() - 1 from ranges that end there, each range by itself; the last one
+/// with its right edge joined, or not.
 template <class Leaf, class Add>
 auto in_ranges(const std::vector<Index>& ends, Leaf&& leaf, Add&& add, bool joined = false) {
   std::vector<std::pair<TreeNode, std::invoke_result_t<Leaf&, Index>>> nodes;

@@ -281,6 +281,10 @@ class Faults(RanksTest):
         self.assertIn("rank 1: the program differs from that of rank 0", done.stderr)
         self.assertEqual(done.stderr.count("tempera: error:"), 1, done.stderr)
 
+    def test_commands_of_one_process_are_refused(self):
+        done = on_ranks(self.first, 2, "sweep", self.dir / "x.toml", "--out", self.dir / "x", expect=64, timeout=ENDS)
+        self.assertEqual(done.stderr.count("tempera: error: only train, resume"), 1, done.stderr)
+
     def test_an_error_of_all_is_told_once(self):
         done = on_ranks(self.first, 3, "train", "--data", self.cases(), "--hiden", 3, "--out", self.dir / "x", expect=64, timeout=ENDS)
         self.assertEqual(done.stderr.count("tempera: error:"), 1, done.stderr)

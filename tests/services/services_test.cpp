@@ -117,9 +117,10 @@ TEST(Resumed, OptionsThatMayChangeAreOptions) {
         if (may_change(text.name)) found.insert(text.name);
       },
       TrainOptions());
-  EXPECT_EQ(found, (std::set<std::string>{"check", "checkpoint-every", "clip", "data", "decay-updates", "keep", "l1",
-                                          "l1b", "l2", "l2-fields", "lr", "patience", "report-every",
-                                          "schedule", "updates", "validate-every", "warmup"}));
+  EXPECT_EQ(found,
+            (std::set<std::string>{"check", "checkpoint-every", "clip", "data", "decay-updates", "keep", "l1",
+                                   "l1b", "l2", "l2-fields", "lr", "patience", "report-every", "schedule",
+                                   "updates", "validate-every", "warmup"}));
   EXPECT_FALSE(may_change("hidden"));
 }
 

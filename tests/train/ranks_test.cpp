@@ -217,21 +217,30 @@ TEST(Communicator, WhatOneSaysAllHear) {
     EXPECT_TRUE(ranks.any(ranks.rank() == 2));
     const std::vector<int> each = ranks.each(10 * ranks.rank());
     EXPECT_EQ(each, (std::vector<int>{0, 10, 20}));
-    // Pieces of unequal size, none among them.
-    std::vector<std::byte> sent;
-    std::vector<std::size_t> starts = {0};
-    std::vector<std::size_t> received_starts = {0};
+    // Pieces of unequal sizes, in order: two for every other rank.
+    std::vector<std::vector<std::byte>> out;
+    std::vector<std::vector<std::byte>> in;
     for (int r = 0; r < 3; ++r) {
-      for (int k = 0; k < r; ++k) sent.push_back(static_cast<std::byte>(16 * ranks.rank() + r));
-      starts.push_back(sent.size());
-      received_starts.push_back(received_starts.back() + static_cast<std::size_t>(ranks.rank()));
+      for (int k = 0; k < 2; ++k) {
+        out.emplace_back(static_cast<std::size_t>(1 + r + k),
+                         static_cast<std::byte>(16 * ranks.rank() + 4 * r + k));
+        in.emplace_back(static_cast<std::size_t>(1 + ranks.rank() + k));
+      }
     }
-    std::vector<std::byte> received(received_starts.back());
-    ranks.exchange(sent, starts, received, received_starts);
+    std::vector<SentPiece> sent;
+    std::vector<ReceivedPiece> received;
     for (int r = 0; r < 3; ++r) {
-      for (std::size_t k = received_starts[static_cast<std::size_t>(r)];
-           k < received_starts[static_cast<std::size_t>(r) + 1]; ++k)
-        EXPECT_EQ(received[k], static_cast<std::byte>(16 * r + ranks.rank()));
+      for (int k = 0; k < 2 && r != ranks.rank(); ++k) {
+        sent.push_back({r, out[static_cast<std::size_t>(2 * r + k)]});
+        received.push_back({r, in[static_cast<std::size_t>(2 * r + k)]});
+      }
+    }
+    ranks.exchange(sent, received);
+    for (int r = 0; r < 3; ++r) {
+      for (int k = 0; k < 2 && r != ranks.rank(); ++k) {
+        for (const std::byte x : in[static_cast<std::size_t>(2 * r + k)])
+          EXPECT_EQ(x, static_cast<std::byte>(16 * r + 4 * ranks.rank() + k));
+      }
     }
     EXPECT_GT(ranks.traffic().bytes, 0U);
   });

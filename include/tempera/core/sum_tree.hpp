@@ -58,8 +58,7 @@ void join_right_edge(Index count, std::vector<std::pair<TreeNode, Value>>& nodes
   const auto is_left = [count](const TreeNode& node) {
     return (count >> node.level & 1) != 0 && node.first == (count >> (node.level + 1)) << (node.level + 1);
   };
-  while (nodes.size() > 1 && is_left(nodes[nodes.size() - 2].first) &&
-         is_left(nodes.back().first)) {
+  while (nodes.size() > 1 && is_left(nodes[nodes.size() - 2].first) && is_left(nodes.back().first)) {
     add(nodes[nodes.size() - 2].second, nodes.back().second);
     nodes.pop_back();
   }

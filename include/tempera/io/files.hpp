@@ -8,8 +8,8 @@
 
 namespace tempera {
 
-/// How a change of files is made: by this process, as long as nobody says otherwise. Where several processes do
-/// the same work in step, one of them makes it and all see it succeed or fail.
+/// How a change of files is made: by this process, as long as nobody says otherwise. Where several processes
+/// do the same work in step, one of them makes it and all see it succeed or fail.
 using FileChange = std::function<void(const std::function<void()>& change)>;
 
 /// What this program does instead from here on; called once, before any file is written.

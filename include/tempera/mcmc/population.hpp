@@ -3,8 +3,8 @@
 // What is above this page numbers chains and never looks into a block. A population is therefore what another
 // device would own, and what ranks own parts of: of a population of so many blocks every rank has a place for
 // all and advances its own (Executor::owned). What functions here return of chains is known to every rank.
-// States of other ranks' chains are those of the last `gather`, which whoever looks at a state or moves chains
-// calls first; caches never travel.
+// States of other ranks' chains are those of the last `gather`, which whoever looks at a state or moves
+// chains calls first; caches never travel.
 #pragma once
 
 #include <vector>
@@ -56,8 +56,8 @@ struct Caches {
   PerChain<float> betas;
   std::vector<typename M::Scratch> scratch;
 
-  /// Memory for these chains, all at beta = 1, for the caches of this rank's blocks alone. What already fits is
-  /// kept, the caches included.
+  /// Memory for these chains, all at beta = 1, for the caches of this rank's blocks alone. What already fits
+  /// is kept, the caches included.
   void fit(const M& model, std::uint64_t n_chains, const Executor& executor);
   /// Blocks first ... first + count - 1 as a panel.
   Panel<M> panel(std::vector<typename M::State>& states, Index first, Index count);
@@ -239,12 +239,16 @@ template <EnergyModel M>
 void mean_latents(const Engine<M>& engine, const typename M::Params& theta,
                   std::vector<typename M::State>& blocks, Caches<M>& caches);
 
+/// Which sums every rank is told: all, or those of vectors alone, where others are still to be added to them
+/// (of a matrix a rank then has its part).
+enum class Told { kAll, kVectors };
+
 /// Sums of the statistics of chains, each with its weight, slice after slice of the parameters: into `sums`,
 /// or added to them. The caches hold the expected latents. Sums over blocks follow the fixed tree, so the
-/// result does not depend on the threads.
+/// result depends on neither threads nor ranks.
 template <EnergyModel M>
 void accumulate(const Engine<M>& engine, const typename M::Params& theta, Population<M>& population,
-                const PerChain<float>& weights, Sums mode, typename M::Params& sums);
+                const PerChain<float>& weights, Sums mode, typename M::Params& sums, Told told = Told::kAll);
 
 /// A node of the tree over blocks that `accumulate` sums along, with the sums of its blocks.
 template <EnergyModel M>

@@ -80,9 +80,8 @@ Chains<M> replicas_of(const Trajectory<M>& trajectory, std::uint64_t k);
 template <EnergyModel M>
 void gather(const Executor& executor, Trajectory<M>& trajectory) {
   for (std::uint64_t k = 0; k < trajectory.n_rungs(); ++k) {
-    gather<M>(executor,
-              std::span(trajectory.replicas)
-                  .subspan(static_cast<std::size_t>(k * trajectory.blocks()), trajectory.blocks()));
+    gather<M>(executor, std::span(trajectory.replicas)
+                            .subspan(static_cast<std::size_t>(k * trajectory.blocks()), trajectory.blocks()));
   }
 }
 

@@ -22,6 +22,16 @@ struct Traffic {
   std::uint64_t bytes = 0;  // that this rank received from others
 };
 
+/// What goes to another rank, and what comes from one.
+struct SentPiece {
+  int to = 0;
+  std::span<const std::byte> bytes;
+};
+struct ReceivedPiece {
+  int from = 0;
+  std::span<std::byte> bytes;
+};
+
 /// The ranks, seen from one of them. This one is alone. Not copyable; pass by reference. Calls come from one
 /// thread.
 class Communicator {
@@ -40,10 +50,9 @@ class Communicator {
   /// Bytes starts[r] ... starts[r + 1] - 1 of `all` are those of rank r: afterwards every rank has them all.
   void gather(std::span<std::byte> all, std::span<const std::size_t> starts) const;
 
-  /// Rank r is sent bytes sent_starts[r] ... of `sent`; what comes from it is put at received_starts[r] ... of
-  /// `received`.
-  void exchange(std::span<const std::byte> sent, std::span<const std::size_t> sent_starts,
-                std::span<std::byte> received, std::span<const std::size_t> received_starts) const;
+  /// Pieces for other ranks are sent, and those that others have for this one are put where they belong.
+  /// Between two ranks pieces have one order and the same sizes on both sides.
+  void exchange(std::span<const SentPiece> sent, std::span<const ReceivedPiece> received) const;
 
   /// Every rank gets the bytes of one.
   void broadcast(std::span<std::byte> bytes, int from) const;
@@ -56,7 +65,8 @@ class Communicator {
 
   /// A value of every rank, in their order.
   template <class T>
-  requires std::is_trivially_copyable_v<T> [[nodiscard]] std::vector<T> each(const T& mine) const {
+  requires std::is_trivially_copyable_v<T>
+  [[nodiscard]] std::vector<T> each(const T& mine) const {
     std::vector<T> all(static_cast<std::size_t>(size()));
     std::vector<std::size_t> starts(all.size() + 1);
     for (std::size_t r = 0; r < starts.size(); ++r) starts[r] = r * sizeof(T);
@@ -73,8 +83,7 @@ class Communicator {
 
  private:
   virtual void do_gather(std::span<std::byte>, std::span<const std::size_t>) const {}
-  virtual void do_exchange(std::span<const std::byte>, std::span<const std::size_t>, std::span<std::byte>,
-                           std::span<const std::size_t>) const {}
+  virtual void do_exchange(std::span<const SentPiece>, std::span<const ReceivedPiece>) const {}
   virtual void do_broadcast(std::span<std::byte>, int) const {}
   void note(std::size_t bytes) const;
 

@@ -54,13 +54,13 @@ class Executor {
 
   /// Values of which every rank has made those that are its own become known to all.
   template <class T>
-  requires std::is_trivially_copyable_v<T> void share(std::vector<T>& values) const {
+  requires std::is_trivially_copyable_v<T>
+  void share(std::vector<T>& values) const {
     if (ranks_.size() == 1) return;
     std::vector<std::size_t> starts;
     for (int r = 0; r < ranks_.size(); ++r)
-      starts.push_back(
-          sizeof(T) *
-          static_cast<std::size_t>(part_of(static_cast<Index>(values.size()), r, ranks_.size()).first));
+      starts.push_back(sizeof(T) * static_cast<std::size_t>(
+                                       part_of(static_cast<Index>(values.size()), r, ranks_.size()).first));
     starts.push_back(sizeof(T) * values.size());
     ranks_.gather(std::as_writable_bytes(std::span(values)), starts);
   }

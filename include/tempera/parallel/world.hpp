@@ -14,9 +14,9 @@ class World : public Communicator {
   /// Ranks on this rank's machine.
   [[nodiscard]] virtual int local_size() const { return 1; }
 
-  /// This rank cannot go on. Where all ranks come here, the first one tells why, and this returns. Where others
-  /// are still at work, or wait for this one, it tells why after some seconds and ends all of them, with this
-  /// exit code: it does not return.
+  /// This rank cannot go on. Where all ranks come here, the first one tells why, and this returns. Where
+  /// others are still at work, or wait for this one, it tells why after some seconds and ends all of them,
+  /// with this exit code: it does not return.
   virtual void fail(int /*exit_code*/, const std::function<void()>& tell) { tell(); }
 };
 

@@ -23,8 +23,8 @@ class Listener {
   /// The part of a file that has been read. Reading cannot be stopped: nothing is lost by its end, and a
   /// damaged file must not hold the program.
   virtual void reading(const std::string& /*file*/, double /*fraction*/) {}
-  /// What work begins with has been read, or made of what was: processes that work in step compare its digest,
-  /// which is costly, and throw where they differ.
+  /// What work begins with has been read, or made of what was: processes that work in step compare its
+  /// digest, which is costly, and throw where they differ.
   virtual void begins_with(const std::string& /*what*/, const std::function<std::uint64_t()>& /*digest*/) {}
   /// The part of a stage that is done, in [0, 1], and what there is to say of it. kStop ends the work: a
   /// service then throws Interrupted, unless it says that it keeps what is finished.

@@ -422,10 +422,12 @@ struct RunOptions {
     f(OptionText{"report-every", "updates between rows of metrics.csv"}, s.report_every...);
     f(OptionText{"checkpoint-every", "updates between checkpoints"}, s.checkpoint_every...);
     f(OptionText{"keep", "how many past checkpoints stay in checkpoints/"}, s.keep...);
-    f(OptionText{"check",
-                 "updates between those that are repeated by one thread of one process, whose every number must "
-                 "be the same; 0 for none. Needs the memory of a second run"},
-      s.check...);
+    f(
+        OptionText{
+            "check",
+            "updates between those that are repeated by one thread of one process, whose every number must "
+            "be the same; 0 for none. Needs the memory of a second run"},
+        s.check...);
     f(OptionText{"pictures", "draw curves, filters and samples at the end"}, s.pictures...);
     f(OptionText{"seed", "seed of every random draw", true}, s.seed...);
   }
