@@ -4,7 +4,7 @@
     scripts/scaling.py speed      one thread, two threads and two ranks, alternating: the tables of strong and weak scaling
     scripts/scaling.py costs      the parts of an update of every machine of the page, and the cost model for 1 to 1,024 ranks
     scripts/scaling.py delays     the model against 2, 4 and 8 ranks whose every call takes longer
-    scripts/scaling.py memory     the peak of every rank of 40,000 x 400 units and 4,000 cases, predicted first
+    scripts/scaling.py memory     the peak of every rank of 40,000 x 400 units and 4,000 cases, and of others, predicted first (Debian's package time)
 
 The program must have been linked with an MPI library: build/portable/tests/tempera_openmpi by default. Cases are random bits, since
 what an update costs does not depend on what they mean. Times are differences of the column `seconds` of metrics.csv.
@@ -15,7 +15,6 @@ import json
 import math
 import os
 import pathlib
-import resource
 import statistics
 import subprocess
 import tempfile
@@ -119,8 +118,8 @@ def predicted(serial, block, parameters, chains, ranks, calls):
     """Seconds of an update on a cluster, a core for each rank."""
     if ranks == 1:
         return serial + block * blocks_of(chains, 1)
-    # Each of two sums: parts of the nodes to those who add them up, and the sums to all; and some calls of a few bytes.
-    bytes_ = 2 * 2 * 4 * parameters * (ranks - 1) / ranks
+    # Parts of the nodes of two sums to those who add them up, the gradient to all, and some calls of a few bytes.
+    bytes_ = 3 * 4 * parameters * (ranks - 1) / ranks
     return serial + block * blocks_of(chains, ranks) + bytes_ * BYTE + calls * LATENCY * math.log2(ranks) + 2 * (ranks - 1) * MESSAGE
 
 
@@ -131,7 +130,9 @@ def costs(run, arguments):
     for name, options, visibles, parameters in MACHINES:
         updates = 4 if parameters > 5e6 else 40
         serial, block = parts_of(run, options, visibles, 1 if parameters > 5e6 else arguments.repeats, updates)
-        _, calls, bytes_ = run.update(options, visibles, 512, ranks=2, updates=4)
+        # What the start of a run takes is no part of an update.
+        (_, few, few_bytes), (_, more, more_bytes) = (run.update(options, visibles, 512, ranks=2, updates=n) for n in (updates, 2 * updates))
+        calls, bytes_ = 2 * more - few, 2 * more_bytes - few_bytes
         times = {n: predicted(serial, block, parameters, chains, n, calls) for n in range(1, 257)} | {
             n: predicted(serial, block, parameters, chains, n, calls) for n in numbers}
         ends = next((n for n in sorted(times) if n > 1 and times[1] / times[n] < n / 2), None)
@@ -156,42 +157,37 @@ def delays(run, arguments):
             lab.print_row(ranks, f"{1e3 * delay:.0f}", f"{calls:.0f}", f"{1e3 * measured:.1f}", f"{1e3 * told:.1f}", f"{measured / told:.2f}")
 
 
-def memory_of_rank(visibles, hidden, n_cases, batch, chains, ranks, rank):
-    """Bytes that a rank of a Bernoulli machine needs at its peak, beside the program: what the page derives."""
+def memory_of_rank(visibles, hidden, n_cases, ranks, rank):
+    """Bytes that a rank of a Bernoulli machine needs at its peak, beside those of a tiny one: what the page derives."""
     parameters = 4 * visibles * hidden
-    data = n_cases * visibles * (1 + 1 / 8)  # as they were read, and packed
-    states = (math.ceil(batch / LANES) + math.ceil(chains / LANES)) * 8 * (visibles + hidden)
-    caches = (blocks_of(batch, ranks) + blocks_of(chains, ranks)) * 2 * 4 * LANES * hidden
+    values = n_cases * visibles
+    left = values % parameters  # of the memory that reading took, what no array of parameters fits into
     summing = (1 + (ranks - 1) / ranks) * parameters  # its node, and its part of the others'
-    checkpoint = 2 * (2 * parameters + states / 2) if rank == 0 else 0  # the file in memory, twice
-    return data + states + caches + 3 * parameters + max(summing, checkpoint)
+    checkpoint = 8 * parameters if rank == 0 else 0  # the file in memory, what it outgrew on the way, and the bytes that are written
+    return values * (1 + 1 / 8) + left + 3 * parameters + max(summing, checkpoint)
+
+
+def peaks(run, visibles, hidden, n_cases, ranks):
+    """Bytes of every rank of a short run at their peaks."""
+    path = cases(run.folder, visibles, ["--hidden", hidden], n_cases)
+    script = run.folder / "timed.sh"
+    script.write_text(f'#!/bin/sh\nexec /usr/bin/time -f %M -o "{run.folder}/peak.${{OMPI_COMM_WORLD_RANK:-$PMI_RANK}}" "$@"\n')
+    script.chmod(0o755)
+    words = ["train", "--data", path, "--out", run.folder / f"memory-{visibles}-{hidden}-{n_cases}", "--hidden", hidden, "--trainer", "sml", "--chains", 512, "--batch", 512,
+             "--updates", 3, "--no-pictures", "--threads", 1, "--track-log-z", "none", "--jump", 0, "--quiet", "--keep", 0]
+    subprocess.run([run.mpirun, "-n", str(ranks), script, str(run.program), *map(str, words)], check=True, env=ENVIRONMENT, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+    return [1024 * int((run.folder / f"peak.{rank}").read_text().split()[-1]) for rank in range(ranks)]
 
 
 def memory(run, arguments):
-    visibles, hidden, n_cases, batch, chains, ranks = 40_000, 400, 4000, 512, 512, 2
-    base = peak([str(run.program), "--version"]) if arguments.base is None else arguments.base * 2**20
-    told = [base + memory_of_rank(visibles, hidden, n_cases, batch, chains, ranks, rank) for rank in range(ranks)]
-    print(f"predicted: {', '.join(f'{1e-6 * x:.0f}' for x in told)} MB, {1e-6 * base:.0f} of them program and libraries")
-    path = cases(run.folder, visibles, ["--hidden", hidden], n_cases)
-    script = run.folder / "timed.sh"
-    script.write_text(f'#!/bin/sh\nexec /usr/bin/time -f "peak %M" -o "{run.folder}/peak.${{OMPI_COMM_WORLD_RANK:-$PMI_RANK}}" "$@"\n')
-    script.chmod(0o755)
-    words = ["train", "--data", path, "--out", run.folder / "memory", "--hidden", hidden, "--trainer", "sml", "--chains", chains, "--batch", batch, "--updates", 3,
-             "--no-pictures", "--threads", 1, "--track-log-z", "none", "--jump", 0, "--quiet", "--keep", 0]
-    subprocess.run([run.mpirun, "-n", str(ranks), script, str(run.program), *map(str, words)], check=True, env=ENVIRONMENT, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL)
-    for rank in range(ranks):
-        found = 1024 * int((run.folder / f"peak.{rank}").read_text().split()[-1])
-        print(f"rank {rank}: {1e-6 * found:.0f} MB, {found / told[rank]:.2f} of what was predicted")
-
-
-def peak(words):
-    """Bytes of a command at its peak."""
-    before = os.fork()
-    if before == 0:
-        subprocess.run(words, stdout=subprocess.DEVNULL, check=False)
-        os._exit(min(255, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024))
-    return os.waitstatus_to_exitcode(os.waitpid(before, 0)[1]) * 2**20
+    ranks = 2
+    base = peaks(run, 40, 4, 64, ranks)
+    lab.print_row("units, cases", "rank", "predicted, MB", "measured, MB", "ratio")
+    for visibles, hidden, n_cases in ((40_000, 400, 4000), (40_000, 400, 2000), (40_000, 800, 2000)):
+        told = [base[rank] + memory_of_rank(visibles, hidden, n_cases, ranks, rank) for rank in range(ranks)]
+        for rank, found in enumerate(peaks(run, visibles, hidden, n_cases, ranks)):
+            lab.print_row(f"{visibles:,} x {hidden}, {n_cases:,}", rank, f"{1e-6 * told[rank]:.0f}", f"{1e-6 * found:.0f}", f"{found / told[rank]:.2f}")
 
 
 def main():
@@ -201,7 +197,6 @@ def main():
     parser.add_argument("--mpirun", default="mpirun.openmpi")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--bandwidth", type=float, default=3e9, help="bytes a second between processes of this machine")
-    parser.add_argument("--base", type=float, help="MB of the program and its libraries; measured where not given")
     arguments = parser.parse_args()
     with lab.workspace() as folder:
         {"speed": speed, "costs": costs, "delays": delays, "memory": memory}[arguments.what](Runner(arguments.program, arguments.mpirun, folder), arguments)
