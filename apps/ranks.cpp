@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <string_view>
 
 #include "tempera/core/digest.hpp"
@@ -40,19 +41,20 @@ void change_together(const std::function<void()>& change) {
   ranks.wait_for_all();  // what others have still to read is as it was
   Outcome outcome;
   std::string message;
-  std::exception_ptr failure;
+  const auto note = [&](ExitCode code, const char* words) {
+    outcome.exit_code = static_cast<int>(code);
+    message = words;
+  };
   if (ranks.rank() == 0) {
     within = true;
     try {
       change();
     } catch (const Error& error) {
-      failure = std::current_exception();
-      outcome.exit_code = static_cast<int>(error.code());
-      message = error.what();
+      note(error.code(), error.what());
+    } catch (const std::filesystem::filesystem_error& error) {
+      note(ExitCode::kCannotWrite, error.what());
     } catch (const std::exception& error) {
-      failure = std::current_exception();
-      outcome.exit_code = static_cast<int>(ExitCode::kCannotWrite);
-      message = error.what();
+      note(ExitCode::kInternal, error.what());
     }
     within = false;
     outcome.length = message.size();
@@ -61,7 +63,6 @@ void change_together(const std::function<void()>& change) {
   if (outcome.exit_code == 0) return;
   message.resize(outcome.length);
   ranks.broadcast(std::as_writable_bytes(std::span(message)), 0);
-  if (failure) std::rethrow_exception(failure);
   if (outcome.exit_code == static_cast<int>(ExitCode::kCannotWrite)) throw WriteError(message);
   throw Error(static_cast<ExitCode>(outcome.exit_code), message);
 }

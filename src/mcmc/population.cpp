@@ -464,8 +464,8 @@ void sum_over_ranks(const Communicator& ranks, Index n_blocks, std::vector<Stati
 template <EnergyModel M>
 void accumulate(const Engine<M>& engine, const typename M::Params& theta, Population<M>& population,
                 const PerChain<float>& weights, Sums mode, typename M::Params& sums, Told told) {
-  if (const Communicator& ranks = engine.executor.ranks(); ranks.size() > 1) {
-    const auto n_blocks = static_cast<Index>(population.chains.blocks.size());
+  const auto n_blocks = static_cast<Index>(population.chains.blocks.size());
+  if (const Communicator& ranks = engine.executor.ranks(); ranks.size() > 1 && n_blocks > 0) {
     // Sums that are set lend their memory to the first node.
     typename M::Params* const first = mode == Sums::kSet ? &sums : nullptr;
     sum_over_ranks<M>(ranks, n_blocks,

@@ -2,7 +2,6 @@
 #include <mpi.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <thread>
@@ -118,18 +117,21 @@ class MpiWorld : public World {
   MPI_Comm failures_ = MPI_COMM_NULL;
 };
 
-/// Whether a launcher of MPI programs has started this one: without one MPI would be started in vain, which
-/// takes longer than most commands.
-bool was_launched() {
-  constexpr std::array kLaunchers = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE"};
-  return std::any_of(kLaunchers.begin(), kLaunchers.end(),
-                     [](const char* name) { return std::getenv(name) != nullptr; });
+/// Whether a launcher of MPI programs has started several of this one: for one alone MPI would be started in
+/// vain, which takes longer than most commands, and what it starts in turn would be taken for ranks.
+bool has_others() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
+    if (const char* const size = std::getenv(name)) return std::atoi(size) != 1;
+  }
+  if (std::getenv("PMIX_RANK") == nullptr && std::getenv("PMI_RANK") == nullptr) return false;
+  const char* const tasks = std::getenv("SLURM_STEP_NUM_TASKS");
+  return tasks == nullptr || std::atoi(tasks) != 1;
 }
 
 }  // namespace
 
 std::unique_ptr<World> start_world() {
-  if (was_launched()) return std::make_unique<MpiWorld>();
+  if (has_others()) return std::make_unique<MpiWorld>();
   return std::make_unique<World>();
 }
 

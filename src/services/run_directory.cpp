@@ -76,26 +76,35 @@ RunDirectory::RunDirectory(fs::path directory) : directory_(std::move(directory)
 
 fs::path RunDirectory::kept(std::uint64_t update) const { return checkpoint_of(directory_, update); }
 
+// What there is to remove is seen by who removes it: other processes may see a directory as it was.
+
 void RunDirectory::remove_best_but(std::uint64_t update) const {
-  if (!fs::exists(best())) return;
-  std::optional<double> found;
-  try {
-    found = Hdf5Reader(best()).number_attribute("/state", "update");
-  } catch (const DataError&) {
-    return;  // nobody's model, which the end of the run says
-  }
-  if (found && *found != static_cast<double>(update)) remove_file(best());
+  change_files([&] {
+    if (!fs::exists(best())) return;
+    std::optional<double> found;
+    try {
+      found = Hdf5Reader(best()).number_attribute("/state", "update");
+    } catch (const DataError&) {
+      return;  // nobody's model, which the end of the run says
+    }
+    if (found && *found != static_cast<double>(update)) remove_file(best());
+  });
 }
 
 void RunDirectory::remove_products(const fs::path& trained_on) const {
-  for (const std::uint64_t update : checkpoint_updates(history_of(directory_))) remove_file(kept(update));
-  for (const fs::path& path : {best(), metrics(), curves(), features(), samples()}) remove_file(path);
-  if (trained_on != fs::absolute(data())) remove_file(data());
+  change_files([&] {
+    for (const std::uint64_t update : checkpoint_updates(history_of(directory_))) remove_file(kept(update));
+    for (const fs::path& path : {best(), metrics(), curves(), features(), samples()}) remove_file(path);
+    if (trained_on != fs::absolute(data())) remove_file(data());
+  });
 }
 
 void RunDirectory::prune(std::uint64_t keep) const {
-  const std::vector<std::uint64_t> updates = checkpoint_updates(history_of(directory_));
-  for (std::size_t i = static_cast<std::size_t>(keep); i < updates.size(); ++i) remove_file(kept(updates[i]));
+  change_files([&] {
+    const std::vector<std::uint64_t> updates = checkpoint_updates(history_of(directory_));
+    for (std::size_t i = static_cast<std::size_t>(keep); i < updates.size(); ++i)
+      remove_file(kept(updates[i]));
+  });
 }
 
 }  // namespace tempera

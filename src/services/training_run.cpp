@@ -315,12 +315,15 @@ class Run {
     TrainState<M> state = last;
     then = memory_;
     if (best == last.update) return state;
+    bool found = false;
     try {
       if (std::filesystem::exists(run_.best())) read_checkpoint(run_.best(), engine_.model, state, then);
-      if (state.update == best) return state;
+      found = state.update == best;
     } catch (const DataError& error) {
       listener_.warn(error.what());
     }
+    // All ranks go on with it, or none.
+    if (!engine_.executor.ranks().any(!found)) return state;
     listener_.warn(run_.best().string() + ": is not the model of update " + std::to_string(best) +
                    ", the best validated; the last model is offered");
     return std::nullopt;

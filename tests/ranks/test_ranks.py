@@ -285,6 +285,14 @@ class Faults(RanksTest):
         done = on_ranks(self.first, 2, "sweep", self.dir / "x.toml", "--out", self.dir / "x", expect=64, timeout=ENDS)
         self.assertEqual(done.stderr.count("tempera: error: only train, resume"), 1, done.stderr)
 
+    def test_one_rank_is_a_process_like_any_other(self):
+        # What it starts in turn are no ranks.
+        (self.dir / "plan.toml").write_text(f'data = "{self.cases()}"\nhidden = 3\nupdates = 20\npictures = false\n[grid]\nseed = [1, 2]\n')
+        for library in LIBRARIES:
+            with self.subTest(library=library):
+                on_ranks(library, 1, "sweep", self.dir / "plan.toml", "--out", self.dir / library, "--jobs", 2, "--quiet")
+                self.assertEqual(len(list((self.dir / library / "runs").glob("*/checkpoint.h5"))), 2)
+
     def test_an_error_of_all_is_told_once(self):
         done = on_ranks(self.first, 3, "train", "--data", self.cases(), "--hiden", 3, "--out", self.dir / "x", expect=64, timeout=ENDS)
         self.assertEqual(done.stderr.count("tempera: error:"), 1, done.stderr)
