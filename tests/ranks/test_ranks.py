@@ -247,6 +247,19 @@ class Faults(RanksTest):
         done = on_ranks(self.first, 2, *self.train_args("run"), expect=CANNOT_WRITE, timeout=ENDS)
         self.assertEqual(done.stderr.count("tempera: error:"), 1, done.stderr)
 
+    def test_a_disk_that_is_full(self):
+        small = self.dir / "small"
+        small.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", small], capture_output=True).returncode != 0:
+            self.skipTest("no file system may be mounted here")
+        self.addCleanup(subprocess.run, ["umount", small])
+        words = self.train_args("small/run", "--hidden", 150, "--keep", 20, updates=60)
+        done = on_ranks(self.first, 2, *words, expect=CANNOT_WRITE)
+        self.assertEqual(done.stderr.count("tempera: error:"), 1, done.stderr)
+        self.assertEqual(done.stderr.count("the next checkpoint is tried again"), 2, done.stderr)
+        with h5py.File(small / "run/checkpoint.h5") as file:
+            self.assertEqual(int(file["state"].attrs["update"]), 0)
+
     def script(self, words):
         """A program that runs in a folder, or is another, by its rank."""
         path = self.dir / "tempera_by_rank.sh"
