@@ -67,8 +67,7 @@ void change_together(const std::function<void()>& change) {
   throw Error(static_cast<ExitCode>(outcome.exit_code), message);
 }
 
-/// Cores that this process may use, and whether those are fewer than the machine has: whoever has bound it
-/// has dealt them out.
+/// The cores that this process is bound to, by whoever has dealt them out; else its share of the machine's.
 int threads_of_rank() {
   const int cores = Executor().threads();
   cpu_set_t bound;
@@ -84,10 +83,10 @@ World& world() { return *the_world(); }
 
 void leave_ranks() { the_world() = std::make_unique<World>(); }
 
-const World& join_ranks(int argc, char** argv) {
+void join_ranks(int argc, char** argv) {
   the_world() = start_world();
   const World& ranks = world();
-  if (ranks.size() == 1) return ranks;
+  if (ranks.size() == 1) return;
   const std::string command = argc > 1 ? argv[1] : "";
   if (std::find(kShared.begin(), kShared.end(), command) == kShared.end())
     throw UsageError("only train, resume, loglik, score, sample and encode run on several ranks");
@@ -99,7 +98,6 @@ const World& join_ranks(int argc, char** argv) {
   std::string words;
   for (int k = 1; k < argc; ++k) words += std::string(argv[k]) + '\0';
   require_same("arguments", digest(words));
-  return ranks;
 }
 
 Executor shared_executor(const CommonOptions& common) {

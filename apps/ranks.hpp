@@ -10,12 +10,12 @@
 
 namespace tempera::apps {
 
-/// The ranks that the command was started as, from the first call on. Ranks but the first print nothing and
-/// change no files: they see what becomes of the first one's. Throws UsageError where not all of them are the
-/// same program with the same arguments.
-const World& join_ranks(int argc, char** argv);
+/// Joins the ranks that the command was started as. Ranks but the first then print nothing and change no
+/// files: they see what becomes of the first one's. Throws UsageError where the command is none that shares
+/// its work, and DataError where not all of them are the same program with the same arguments.
+void join_ranks(int argc, char** argv);
 
-/// The same, once they have been joined; of a program that has not, one process.
+/// The ranks that have been joined; of a program that has joined none, one process.
 World& world();
 
 /// The end of the program, where every rank must come.

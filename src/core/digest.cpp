@@ -1,5 +1,6 @@
 #include "tempera/core/digest.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace tempera {

@@ -397,7 +397,7 @@ class NumpyArchive : public ArraySource {
     ByteStream format_stream = open("format.npy");
     const Header header = read_header(format_stream);
     const std::vector<std::string> formats = read_texts(format_stream, header);
-    if (formats.size() != 1) bad(name_, "is a sparse matrix of no one format");
+    if (formats.size() != 1) bad(name_, "is a sparse matrix that does not name one format");
     const std::string& format = formats.front();
     const std::vector<std::int64_t> shape = whole_numbers("shape");
     if (format != "csr" && format != "csc")

@@ -142,15 +142,19 @@ std::vector<double> mode_annealed_log_weights(const CollapsedFactory& machine, c
                                  Index{1}, options.most_steps);
   StreamEngine shared = streams.engine(Purpose::kModeAnnealing, 0);
   const double shift = uniform_53(shared);
-  std::vector<double> log_weights(options.chains);
+  std::vector<double> log_weights;
+  std::vector<double> now;
   for (Index first = 0; first < chains; first += kChainsAtOnce) {
-    executor.for_each(std::min(kChainsAtOnce, chains - first), [&](Index k, std::size_t slot) {
+    now.resize(static_cast<std::size_t>(std::min(kChainsAtOnce, chains - first)));
+    executor.for_each_owned(static_cast<Index>(now.size()), [&](Index k, std::size_t slot) {
       const Index chain = first + k;
       StreamEngine random = streams.engine(Purpose::kModeAnnealing, 1, static_cast<std::uint32_t>(chain));
       const double number = (static_cast<double>(chain) + shift) / static_cast<double>(chains);
-      log_weights[static_cast<std::size_t>(chain)] =
+      now[static_cast<std::size_t>(k)] =
           annealed(*machines[slot], mixture, mixture.component_of(number), steps, random);
     });
+    executor.share(now);
+    log_weights.insert(log_weights.end(), now.begin(), now.end());
     if (progress) progress(static_cast<double>(first) / static_cast<double>(chains));
   }
   return log_weights;

@@ -101,31 +101,16 @@ void gather(const Executor& executor, std::span<typename M::State> blocks) {
   const auto count = static_cast<Index>(blocks.size());
   const int ranks = executor.ranks().size();
   if (ranks == 1 || count == 0) return;
-  const auto state = [&](Index b) -> typename M::State& { return blocks[static_cast<std::size_t>(b)]; };
-  const auto each_layer = [&](Index b, const auto& visit) {
+  std::vector<Made> states;
+  for (Index b = 0; b < count; ++b) {
+    Made& state = states.emplace_back(Made{owner_of(b, count, ranks), {}});
     for_each_field(
         [&](std::string_view, auto& layer) {
-          const std::span<std::byte> bytes =
-              std::as_writable_bytes(std::span(layer.data(), static_cast<std::size_t>(layer.size())));
-          if (!bytes.empty()) visit(bytes);
+          state.pieces.push_back(bytes_of(layer.data(), static_cast<Index>(layer.size())));
         },
-        state(b));
-  };
-  // States of one population have one size.
-  std::size_t size = 0;
-  each_layer(0, [&](std::span<std::byte> layer) { size += layer.size(); });
-  share_things(
-      executor.ranks(), count, [&](Index b) { return owner_of(b, count, ranks); },
-      [&](Index) { return size; },
-      [&](Index b, std::byte* to) {
-        each_layer(b, [&](std::span<std::byte> layer) { to = std::copy(layer.begin(), layer.end(), to); });
-      },
-      [&](Index b, const std::byte* from) {
-        each_layer(b, [&](std::span<std::byte> layer) {
-          std::copy_n(from, layer.size(), layer.begin());
-          from += layer.size();
-        });
-      });
+        blocks[static_cast<std::size_t>(b)]);
+  }
+  share_things(executor.ranks(), states);
 }
 
 template <EnergyModel M>
@@ -325,29 +310,34 @@ std::vector<StatisticsNode<M>> nodes_of(const Engine<M>& engine, const typename 
   return nodes;
 }
 
-/// The arrays of parameters.
+/// The arrays of parameters, and whether each is one of vectors.
+struct Arrays {
+  std::vector<std::span<float>> numbers;
+  std::vector<char> are_vectors;
+};
+
 template <class Params>
-std::vector<std::span<float>> arrays_of(Params& theta) {
-  std::vector<std::span<float>> arrays;
+Arrays arrays_of(Params& theta) {
+  Arrays arrays;
   for_each_field(
       [&](std::string_view, auto& field) {
-        arrays.emplace_back(field.data(), static_cast<std::size_t>(field.size()));
+        arrays.numbers.emplace_back(field.data(), static_cast<std::size_t>(field.size()));
+        arrays.are_vectors.push_back(std::remove_cvref_t<decltype(field)>::ColsAtCompileTime == 1 ? 1 : 0);
       },
       theta);
   return arrays;
 }
 
-/// Of every array, whether it is one of vectors.
-template <class Params>
-std::vector<char> are_vectors(const Params& theta) {
-  std::vector<char> vectors;
-  for_each_field(
-      [&](std::string_view, const auto& field) {
-        vectors.push_back(std::remove_cvref_t<decltype(field)>::ColsAtCompileTime == 1 ? 1 : 0);
-      },
-      theta);
-  return vectors;
-}
+/// A node of the tree by its arrays, and how such are added.
+using ArraysNode = std::pair<TreeNode, std::vector<std::span<float>>>;
+constexpr auto kAddArrays = [](std::vector<std::span<float>>& into,
+                               const std::vector<std::span<float>>& from) {
+  using Numbers = Eigen::Map<Eigen::ArrayXf>;
+  for (std::size_t a = 0; a < into.size(); ++a) {
+    const auto count = static_cast<Index>(into[a].size());
+    Numbers(into[a].data(), count) += Numbers(from[a].data(), count);
+  }
+};
 
 /// How the numbers of parameters are divided among ranks: those of each are in a row, whatever array they are
 /// in.
@@ -379,25 +369,15 @@ std::span<float> cut(std::span<float> array, UnitRange range) {
 /// The sums of all blocks from the nodes that every rank has: each rank is sent its part of the numbers of
 /// every node, adds them up along the tree, and tells the others. What travels to a rank is about twice the
 /// size of the parameters, however many ranks there are.
-template <EnergyModel M>
-void sum_over_ranks(const Communicator& ranks, Index n_blocks, std::vector<StatisticsNode<M>> own, Sums mode,
-                    typename M::Params& sums, Told told) {
+void sum_over_ranks(const Communicator& ranks, Index n_blocks, std::vector<ArraysNode> own, Sums mode,
+                    const Arrays& sums, Told told) {
   const int me = ranks.rank();
-  if (part_of(n_blocks, me, ranks.size()).last == n_blocks)
-    join_right_edge(n_blocks, own, [](typename M::Params& into, const typename M::Params& from) {
-      add_scaled(into, 1.0F, from);
-    });
-  // The first node was made in the memory of sums that are set, and goes back there.
-  if (mode == Sums::kSet && !own.empty()) sums = std::move(own.front().second);
-  const std::vector<std::span<float>> targets = arrays_of(sums);
-  const std::vector<char> vectors = are_vectors(sums);
+  if (part_of(n_blocks, me, ranks.size()).last == n_blocks) join_right_edge(n_blocks, own, kAddArrays);
+  const std::vector<std::span<float>>& targets = sums.numbers;
   const Division division(targets, ranks.size());
-  std::vector<std::vector<std::span<float>>> own_arrays;
-  for (auto& node : own)
-    own_arrays.push_back(mode == Sums::kSet && own_arrays.empty() ? targets : arrays_of(node.second));
 
   // Of every node in order: where the numbers of this rank's part are, array by array.
-  std::vector<std::pair<TreeNode, std::vector<std::span<float>>>> nodes;
+  std::vector<ArraysNode> nodes;
   std::size_t n_received = 0;
   for (int r = 0; r < ranks.size(); ++r) {
     for (const TreeNode& node : told_nodes(n_blocks, r, ranks.size())) {
@@ -416,7 +396,7 @@ void sum_over_ranks(const Communicator& ranks, Index n_blocks, std::vector<Stati
       for (std::size_t a = 0; a < targets.size(); ++a) {
         const UnitRange mine = division.part(a, me);
         if (r == me) {
-          node->second.push_back(cut(own_arrays[k][a], mine));
+          node->second.push_back(cut(own[k].second[a], mine));
           continue;
         }
         node->second.push_back(free.first(static_cast<std::size_t>(mine.size())));
@@ -425,32 +405,27 @@ void sum_over_ranks(const Communicator& ranks, Index n_blocks, std::vector<Stati
       }
     }
     if (r == me) continue;
-    for (const auto& arrays : own_arrays) {
+    for (const ArraysNode& of : own) {
       for (std::size_t a = 0; a < targets.size(); ++a) {
-        const std::span<float> theirs = cut(arrays[a], division.part(a, r));
+        const std::span<float> theirs = cut(of.second[a], division.part(a, r));
         if (!theirs.empty()) sent.push_back({r, std::as_bytes(theirs)});
       }
     }
   }
   ranks.exchange(sent, received);
 
-  using Numbers = Eigen::Map<Eigen::ArrayXf>;
-  for (std::size_t a = 0; a < targets.size(); ++a) {
-    if (targets[a].empty()) continue;
-    const UnitRange mine = division.part(a, me);
-    if (mine.size() > 0) {
-      std::vector<std::pair<TreeNode, Numbers>> parts;
-      for (const auto& [of, arrays] : nodes) parts.emplace_back(of, Numbers(arrays[a].data(), mine.size()));
-      const Numbers sum =
-          combine_nodes(std::move(parts), [](Numbers& into, const Numbers& from) { into += from; });
-      Numbers into(targets[a].data() + mine.first, mine.size());
-      if (mode == Sums::kSet) {
-        into = sum;
-      } else {
-        into += sum;
-      }
+  const std::vector<std::span<float>> total = combine_nodes(std::move(nodes), kAddArrays);
+  std::vector<std::span<float>> into;
+  for (std::size_t a = 0; a < targets.size(); ++a) into.push_back(cut(targets[a], division.part(a, me)));
+  if (mode == Sums::kAdd) {
+    kAddArrays(into, total);
+  } else {
+    for (std::size_t a = 0; a < into.size(); ++a) {
+      if (into[a].data() != total[a].data()) std::copy(total[a].begin(), total[a].end(), into[a].begin());
     }
-    if (told == Told::kVectors && vectors[a] == 0) continue;
+  }
+  for (std::size_t a = 0; a < targets.size(); ++a) {
+    if (targets[a].empty() || (told == Told::kVectors && sums.are_vectors[a] == 0)) continue;
     std::vector<std::size_t> starts;
     for (int r = 0; r < ranks.size(); ++r)
       starts.push_back(sizeof(float) * static_cast<std::size_t>(division.part(a, r).first));
@@ -466,11 +441,18 @@ void accumulate(const Engine<M>& engine, const typename M::Params& theta, Popula
                 const PerChain<float>& weights, Sums mode, typename M::Params& sums, Told told) {
   const auto n_blocks = static_cast<Index>(population.chains.blocks.size());
   if (const Communicator& ranks = engine.executor.ranks(); ranks.size() > 1 && n_blocks > 0) {
-    // Sums that are set lend their memory to the first node.
+    // Sums that are set lend their memory to the first node, and get it back with what that holds.
     typename M::Params* const first = mode == Sums::kSet ? &sums : nullptr;
-    sum_over_ranks<M>(ranks, n_blocks,
-                      nodes_of(engine, theta, population, weights, engine.executor.owned(n_blocks), first),
-                      mode, sums, told);
+    std::vector<StatisticsNode<M>> nodes =
+        nodes_of(engine, theta, population, weights, engine.executor.owned(n_blocks), first);
+    if (first != nullptr && !nodes.empty()) sums = std::move(nodes.front().second);
+    const Arrays targets = arrays_of(sums);
+    std::vector<ArraysNode> arrays;
+    for (auto& [node, part] : nodes) {
+      arrays.emplace_back(node,
+                          first != nullptr && arrays.empty() ? targets.numbers : arrays_of(part).numbers);
+    }
+    sum_over_ranks(ranks, n_blocks, std::move(arrays), mode, targets, told);
     return;
   }
   engine.executor.for_each(engine.model.slices(), [&](Index slice, std::size_t slot) {

@@ -75,4 +75,31 @@ int owner_of(Index thing, Index count, int ranks) {
   return rank;
 }
 
+void share_things(const Communicator& ranks, const std::vector<Made>& things) {
+  if (ranks.size() == 1) return;
+  std::vector<std::size_t> starts(static_cast<std::size_t>(ranks.size()) + 1, 0);
+  for (const Made& thing : things) {
+    for (const std::span<std::byte> piece : thing.pieces)
+      starts[static_cast<std::size_t>(thing.owner) + 1] += piece.size();
+  }
+  for (std::size_t r = 1; r < starts.size(); ++r) starts[r] += starts[r - 1];
+  std::vector<std::byte> all(starts.back());
+  // Calls copy(piece, its place among all) for every piece of this rank's, or of the others.
+  const auto each = [&](bool mine, const auto& copy) {
+    std::vector<std::size_t> at(starts.begin(), starts.end() - 1);
+    for (const Made& thing : things) {
+      if ((thing.owner == ranks.rank()) != mine) continue;
+      for (const std::span<std::byte> piece : thing.pieces) {
+        std::size_t& place = at[static_cast<std::size_t>(thing.owner)];
+        copy(piece, all.begin() + static_cast<std::ptrdiff_t>(place));
+        place += piece.size();
+      }
+    }
+  };
+  each(true, [](std::span<std::byte> piece, auto place) { std::copy(piece.begin(), piece.end(), place); });
+  ranks.gather(all, starts);
+  each(false,
+       [](std::span<std::byte> piece, auto place) { std::copy_n(place, piece.size(), piece.begin()); });
+}
+
 }  // namespace tempera

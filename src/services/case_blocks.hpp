@@ -39,20 +39,14 @@ void for_each_case_block(const Engine<M>& engine, const typename M::Params& thet
 inline void share_case_rows(const Executor& executor, Matrix& rows) {
   const Index n_blocks = words_for(rows.rows());
   const int ranks = executor.ranks().size();
-  const auto bytes = [&](Index b) {
-    const auto of_block = rows.middleRows(b * kLanes, std::min(kLanes, rows.rows() - b * kLanes));
-    return std::as_writable_bytes(
-        std::span(rows.data() + b * kLanes * rows.cols(), static_cast<std::size_t>(of_block.size())));
-  };
-  share_things(
-      executor.ranks(), n_blocks,
-      [&](Index b) {
-        const Index first = b / kCaseBlocks * kCaseBlocks;
-        return owner_of(b - first, std::min(kCaseBlocks, n_blocks - first), ranks);
-      },
-      [&](Index b) { return bytes(b).size(); },
-      [&](Index b, std::byte* to) { std::copy_n(bytes(b).data(), bytes(b).size(), to); },
-      [&](Index b, const std::byte* from) { std::copy_n(from, bytes(b).size(), bytes(b).data()); });
+  std::vector<Made> made;
+  for (Index b = 0; b < n_blocks; ++b) {
+    const Index first = b / kCaseBlocks * kCaseBlocks;
+    const Index lanes = std::min(kLanes, rows.rows() - b * kLanes);
+    made.push_back({owner_of(b - first, std::min(kCaseBlocks, n_blocks - first), ranks),
+                    {bytes_of(rows.data() + b * kLanes * rows.cols(), lanes * rows.cols())}});
+  }
+  share_things(executor.ranks(), made);
 }
 
 }  // namespace tempera

@@ -98,9 +98,10 @@ void compare(const ModelFile<M>& file, const ScoreOptions& options, const Execut
   const auto score = [&](const typename M::Data& data) {
     result.free_energies.resize(static_cast<std::size_t>(data.n_cases()));
     result.weights = data.weights();
-    executor.for_each(data.n_cases(), [&](Index n) {
+    executor.for_each_owned(data.n_cases(), [&](Index n) {
       result.free_energies[static_cast<std::size_t>(n)] = energy_of(data, n);
     });
+    executor.share(result.free_energies);
     for (double& energy : result.free_energies) {
       result.relative.push_back(of_parent - energy);
       energy -= file.log_partition_shift();

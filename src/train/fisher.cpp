@@ -1,7 +1,5 @@
 #include "tempera/train/fisher.hpp"
 
-#include <cstring>
-
 #include "tempera/models/all_models.hpp"
 
 namespace tempera {
@@ -41,18 +39,14 @@ Eigen::MatrixXd Fisher<Number>::gram() const {
       of_panel.noalias() =
           x.rightCols(of_panel.rows()).transpose() * x.middleCols(p * kColumns, of_panel.cols());
     });
-    share_things(
-        ranks, panels, [&](Index p) { return static_cast<int>(p % ranks.size()); },
-        [&](Index p) { return static_cast<std::size_t>(panel(p).size()) * sizeof(Number); },
-        [&](Index p, std::byte* to) {
-          const Layer values = panel(p);
-          std::memcpy(to, values.data(), static_cast<std::size_t>(values.size()) * sizeof(Number));
-        },
-        [&](Index p, const std::byte* from) {
-          Layer values(panel(p).rows(), panel(p).cols());
-          std::memcpy(values.data(), from, static_cast<std::size_t>(values.size()) * sizeof(Number));
-          panel(p) = values;
-        });
+    std::vector<Made> made;
+    for (Index p = 0; p < panels; ++p) {
+      Made& of = made.emplace_back(Made{static_cast<int>(p % ranks.size()), {}});
+      auto of_panel = panel(p);
+      for (Index j = 0; j < of_panel.cols(); ++j)
+        of.pieces.push_back(bytes_of(of_panel.col(j).data(), of_panel.rows()));
+    }
+    share_things(ranks, made);
     products.push_back(Layer(product.template selfadjointView<Eigen::Lower>()).template cast<double>());
   }
   Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(draws(), draws());
@@ -129,30 +123,14 @@ std::vector<Fisher<float>::Layer> layers_of(const std::vector<Index>& sizes,
       layers[k].middleCols(first, count) = values.middleCols(static_cast<Index>(chain % kLanes), count);
     }
   });
-  std::size_t bytes = 0;
-  for (const Index n : sizes) bytes += static_cast<std::size_t>(n) * sizeof(float);
-  share_things(
-      executor.ranks(), static_cast<Index>(which.size()),
-      [&](Index m) {
-        return owner_of(static_cast<Index>(block_of(which[static_cast<std::size_t>(m)])), n_blocks,
-                        executor.ranks().size());
-      },
-      [&](Index) { return bytes; },
-      [&](Index m, std::byte* to) {
-        for (Fisher<float>::Layer& layer : layers) {
-          const auto column =
-              std::as_bytes(std::span(layer.col(m).data(), static_cast<std::size_t>(layer.rows())));
-          to = std::copy(column.begin(), column.end(), to);
-        }
-      },
-      [&](Index m, const std::byte* from) {
-        for (Fisher<float>::Layer& layer : layers) {
-          const auto column =
-              std::as_writable_bytes(std::span(layer.col(m).data(), static_cast<std::size_t>(layer.rows())));
-          std::copy_n(from, column.size(), column.begin());
-          from += column.size();
-        }
-      });
+  std::vector<Made> columns;
+  for (std::size_t m = 0; m < which.size(); ++m) {
+    Made& column = columns.emplace_back(
+        Made{owner_of(static_cast<Index>(block_of(which[m])), n_blocks, executor.ranks().size()), {}});
+    for (Fisher<float>::Layer& layer : layers)
+      column.pieces.push_back(bytes_of(layer.col(static_cast<Index>(m)).data(), layer.rows()));
+  }
+  share_things(executor.ranks(), columns);
   return layers;
 }
 

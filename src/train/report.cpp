@@ -55,15 +55,11 @@ std::vector<Index> live_units(const Engine<M>& engine, const Population<M>& case
       sums[b].col(0) = x.rowwise().sum();
       sums[b].col(1) = x.square().rowwise().sum();
     });
-    const auto bytes = [&](Index b) {
-      Eigen::ArrayX2d& of = sums[static_cast<std::size_t>(b)];
-      return std::as_writable_bytes(std::span(of.data(), static_cast<std::size_t>(of.size())));
-    };
-    share_things(
-        engine.executor.ranks(), n_blocks, [&](Index b) { return owner_of(b, n_blocks, ranks); },
-        [&](Index b) { return bytes(b).size(); },
-        [&](Index b, std::byte* to) { std::copy_n(bytes(b).data(), bytes(b).size(), to); },
-        [&](Index b, const std::byte* from) { std::copy_n(from, bytes(b).size(), bytes(b).data()); });
+    std::vector<Made> made;
+    for (Index b = 0; b < n_blocks; ++b)
+      made.push_back(
+          {owner_of(b, n_blocks, ranks), {bytes_of(sums[static_cast<std::size_t>(b)].data(), 2 * sizes[k])}});
+    share_things(engine.executor.ranks(), made);
     Eigen::ArrayX2d all = Eigen::ArrayX2d::Zero(sizes[k], 2);
     for (const Eigen::ArrayX2d& of : sums) all += of;
     live.push_back(

@@ -145,8 +145,8 @@ void copy_lanes(const State& from, Word lanes, State& to) {
       from, to);
 }
 
-/// The states that other ranks have made of their chains become known to this one, or those of as many blocks
-/// from the first one on as there are in a population of their own.
+/// The states that other ranks have made of their chains become known to this one. `blocks`: those of a whole
+/// population. Cost: a copy of the states of all ranks.
 template <EnergyModel M>
 void gather(const Executor& executor, std::span<typename M::State> blocks);
 template <EnergyModel M>

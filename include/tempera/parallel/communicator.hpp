@@ -97,6 +97,12 @@ class Communicator {
 /// The rank that has one of them.
 [[nodiscard]] int owner_of(Index thing, Index count, int ranks);
 
+/// Numbers that lie in a row, as bytes.
+template <class Number>
+std::span<std::byte> bytes_of(Number* numbers, Index count) {
+  return std::as_writable_bytes(std::span(numbers, static_cast<std::size_t>(count)));
+}
+
 /// The numbers of a struct become those of one rank's; shapes are the same everywhere.
 template <Fielded T>
 void broadcast_fields(const Communicator& ranks, int from, T& value) {
@@ -104,41 +110,21 @@ void broadcast_fields(const Communicator& ranks, int from, T& value) {
   for_each_field(
       [&](std::string_view, auto& field) {
         if constexpr (Scalar<decltype(field)>) {
-          ranks.broadcast(std::as_writable_bytes(std::span(&field, 1)), from);
+          ranks.broadcast(bytes_of(&field, 1), from);
         } else {
-          ranks.broadcast(
-              std::as_writable_bytes(std::span(field.data(), static_cast<std::size_t>(field.size()))), from);
+          ranks.broadcast(bytes_of(field.data(), static_cast<Index>(field.size())), from);
         }
       },
       value);
 }
 
-/// Things that ranks have made, each by its owner, become known to all: pack(i, to) writes the bytes of one,
-/// unpack(i, from) reads those of another rank. owner(i) and bytes(i) are the same everywhere.
-template <class Owner, class Bytes, class Pack, class Unpack>
-void share_things(const Communicator& ranks, Index count, const Owner& owner, const Bytes& bytes,
-                  const Pack& pack, const Unpack& unpack) {
-  if (ranks.size() == 1) return;
-  std::vector<std::size_t> starts(static_cast<std::size_t>(ranks.size()) + 1, 0);
-  for (Index i = 0; i < count; ++i) starts[static_cast<std::size_t>(owner(i)) + 1] += bytes(i);
-  for (std::size_t r = 1; r < starts.size(); ++r) starts[r] += starts[r - 1];
-  std::vector<std::byte> all(starts.back());
-  std::vector<std::size_t> at(starts.begin(), starts.end() - 1);
-  const auto each = [&](const auto& visit) {
-    at.assign(starts.begin(), starts.end() - 1);
-    for (Index i = 0; i < count; ++i) {
-      std::size_t& place = at[static_cast<std::size_t>(owner(i))];
-      visit(i, owner(i) == ranks.rank(), all.data() + place);
-      place += bytes(i);
-    }
-  };
-  each([&](Index i, bool mine, std::byte* place) {
-    if (mine) pack(i, place);
-  });
-  ranks.gather(all, starts);
-  each([&](Index i, bool mine, const std::byte* place) {
-    if (!mine) unpack(i, place);
-  });
-}
+/// Something that a rank has made: whose it is, and where its bytes are, piece by piece.
+struct Made {
+  int owner = 0;
+  std::vector<std::span<std::byte>> pieces;
+};
+
+/// What ranks have made becomes known to all. Owners and sizes are the same everywhere.
+void share_things(const Communicator& ranks, const std::vector<Made>& things);
 
 }  // namespace tempera

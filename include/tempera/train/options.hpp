@@ -426,7 +426,7 @@ struct RunOptions {
         OptionText{
             "check",
             "updates between those that are repeated by one thread of one process, whose every number must "
-            "be the same; 0 for none. Needs the memory of a second run"},
+            "be the same; 0 for none. Needs the memory of two more states"},
         s.check...);
     f(OptionText{"pictures", "draw curves, filters and samples at the end"}, s.pictures...);
     f(OptionText{"seed", "seed of every random draw", true}, s.seed...);
