@@ -6,6 +6,7 @@
 #include "option_binding.hpp"
 #include "options.hpp"
 #include "ranks.hpp"
+#include "tempera/io/canvas.hpp"
 #include "tempera/io/tables.hpp"
 #include "tempera/services/limits.hpp"
 #include "tempera/services/score.hpp"
@@ -17,6 +18,7 @@ struct Options {
   CommonOptions common;
   std::string model;
   std::string out;
+  std::string distances;
   ScoreOptions score;
 };
 
@@ -26,6 +28,11 @@ void add_cases(Json& json, const ScoreResult& result) {
   json["free_energy"] = result.free_energies;
   if (!result.relative.empty()) json["relative"] = result.relative;
   if (!result.difference.empty()) json["difference"] = result.difference;
+  if (result.nearest) json["distance"] = result.nearest->distance;
+  if (result.posterior) {
+    for (std::size_t v = 0; v < result.posterior->values.size(); ++v)
+      json["posterior"][result.posterior->values[v]] = result.posterior->probabilities[v];
+  }
   if (!result.log_partition) return;
   Json log_likelihoods = Json::array();
   for (std::size_t n = 0; n < result.free_energies.size(); ++n)
@@ -36,6 +43,13 @@ void add_cases(Json& json, const ScoreResult& result) {
 int run(const Options& options) {
   require_none(check(options.score.estimate));
   if (!options.out.empty()) require_table(options.out, {options.model, options.score.data.name});
+  if (!options.distances.empty()) {
+    if (options.score.nearest_to.empty())
+      throw UsageError("score: --distances needs --nearest-to, the data that distances are to");
+    require_picture(options.distances);
+    require_output(options.distances,
+                   {options.model, options.score.data.name, options.score.nearest_to.name});
+  }
   const Executor executor = shared_executor(options.common);
   ScoreResult result;
   {
@@ -43,7 +57,9 @@ int run(const Options& options) {
     result = score_cases(read_model(options.model, listener), options.score, executor, listener);
     if (options.out.empty()) listener.note(words(result));
   }
+  if (!options.distances.empty()) write_distances(result, options.distances);
   Json json = {{"out", options.out}};
+  if (!options.distances.empty()) json["distances"] = options.distances;
   add_facts(json, facts(result));
   if (options.out.empty()) {
     add_cases(json, result);
@@ -73,6 +89,9 @@ void setup_score(CLI::App& program, int& exit_code) {
       "--out", options->out,
       "F.csv, or F.h5 with /scores/free_energy, log_likelihood and name (n); without it the table is "
       "printed");
+  app.add_option("--distances", options->distances,
+                 "picture (PNG, SVG or PDF) of the distances of --nearest-to over log p, with those of that "
+                 "data's own cases");
   add_common_options(app, options->common);
   app.callback([options, &exit_code] { exit_code = run(*options); });
 }

@@ -1,9 +1,9 @@
-# tempera_layer(<name> SOURCES ... [PUBLIC targets] [PRIVATE targets])
+# tempera_layer(<name> SOURCES ... [PUBLIC targets] [PRIVATE targets] [PRECOMPILED headers | PRECOMPILED_OF layer])
 #
 # One static library per layer. What a layer may include is what it links: include/tempera/<layer>
 # is checked by scripts/check_layers.py, the rest by the link line.
 function(tempera_layer name)
-  cmake_parse_arguments(LAYER "" "" "SOURCES;PUBLIC;PRIVATE;PRECOMPILED" ${ARGN})
+  cmake_parse_arguments(LAYER "" "PRECOMPILED_OF" "SOURCES;PUBLIC;PRIVATE;PRECOMPILED" ${ARGN})
   set(target tempera_${name})
   add_library(${target} STATIC ${LAYER_SOURCES})
   target_include_directories(${target} PUBLIC
@@ -18,6 +18,8 @@ function(tempera_layer name)
   tempera_compile_options(${target})
   if(LAYER_PRECOMPILED)
     target_precompile_headers(${target} PRIVATE ${LAYER_PRECOMPILED})
+  elseif(LAYER_PRECOMPILED_OF)
+    target_precompile_headers(${target} REUSE_FROM tempera_${LAYER_PRECOMPILED_OF})
   endif()
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
   set_property(GLOBAL APPEND PROPERTY TEMPERA_LAYERS ${target})

@@ -92,10 +92,11 @@ nb::dict likelihood(const Model& model, const Texts& texts, const Name& name, co
   return all;
 }
 
-nb::dict score(const Model& model, const Texts& texts, const Name& name, const Data* data, int threads,
-               const nb::object& hears) {
+nb::dict score(const Model& model, const Texts& texts, const Name& name, const Data* data,
+               const Name& near_name, const Data* near, int threads, const nb::object& hears) {
   auto options = options_of<ScoreOptions>(texts);
   options.data = source_of(name, data);
+  options.nearest_to = source_of(near_name, near);
   ScoreResult result = without_lock(hears, [&](Listener& listener) {
     return score_cases(model.file, options, Executor(threads), listener);
   });
@@ -108,6 +109,18 @@ nb::dict score(const Model& model, const Texts& texts, const Name& name, const D
   all["names"] = result.names;
   if (!result.difference.empty()) all["difference"] = array_of(std::move(result.difference));
   if (!result.relative.empty()) all["relative"] = array_of(std::move(result.relative));
+  if (result.posterior) {
+    nb::dict posterior;
+    for (std::size_t v = 0; v < result.posterior->values.size(); ++v)
+      posterior[result.posterior->values[v].c_str()] =
+          array_of(std::move(result.posterior->probabilities[v]));
+    all["posterior"] = posterior;
+  }
+  if (result.nearest) {
+    all["distance"] = array_of(std::move(result.nearest->distance));
+    all["own_distance"] = array_of(std::move(result.nearest->own_distance));
+    all["own_free_energies"] = array_of(std::move(result.nearest->own_free_energies));
+  }
   all["free_energies"] = array_of(std::move(result.free_energies));
   return all;
 }
@@ -146,6 +159,10 @@ nb::dict told(SampleResult result) {
   all["trace"] = trace;
   if (result.report && !result.report->rejections.empty())
     all["rejections"] = array_of(std::move(result.report->rejections));
+  if (result.agreement) {
+    all["covariances_of_data"] = array_of(std::move(result.agreement->of_data));
+    all["covariances"] = array_of(std::move(result.agreement->of_samples));
+  }
   all["visible_shape"] = nb::tuple(nb::cast(result.visible_shape));
   all["alphabet"] = alphabet_of(result.alphabet);
   all["cases"] = result.cases.empty() ? nb::none() : array_of(std::move(result.cases));
@@ -154,10 +171,12 @@ nb::dict told(SampleResult result) {
 }
 
 nb::dict sample(const Model& model, const Texts& texts, const Name& name, const Data* data,
-                const std::string& run, const Name& out, int threads, const nb::object& hears) {
+                const std::string& run, bool compares, const Name& out, int threads,
+                const nb::object& hears) {
   auto options = options_of<SamplingOptions>(texts);
   options.data = source_of(name, data);
   options.run = run;
+  options.compares = compares;
   SampleResult result = without_lock(hears, [&](Listener& listener) {
     SampleResult drawn = draw_samples(model.file, options, Executor(threads), listener);
     if (out) write_samples(drawn, *out);
@@ -266,9 +285,10 @@ void bind_model(nb::module_& module) {
       .def("parameters", &parameters)
       .def("save", [](const Model& model, const std::string& path) { save_model(model.file, path); })
       .def("likelihood", &likelihood, nb::arg(), nb::arg().none(), nb::arg().none(), nb::arg(), nb::arg())
-      .def("score", &score, nb::arg(), nb::arg().none(), nb::arg().none(), nb::arg(), nb::arg())
-      .def("sample", &sample, nb::arg(), nb::arg().none(), nb::arg().none(), nb::arg(), nb::arg().none(),
+      .def("score", &score, nb::arg(), nb::arg().none(), nb::arg().none(), nb::arg().none(), nb::arg().none(),
            nb::arg(), nb::arg())
+      .def("sample", &sample, nb::arg(), nb::arg().none(), nb::arg().none(), nb::arg(), nb::arg(),
+           nb::arg().none(), nb::arg(), nb::arg())
       .def("encode", &encode, nb::arg(), nb::arg().none(), nb::arg().none(), nb::arg(), nb::arg())
       .def("couplings", &couplings, nb::arg(), nb::arg().none(), nb::arg().none(), nb::arg().none(),
            nb::arg().none(), nb::arg(), nb::arg(), nb::arg())

@@ -14,13 +14,13 @@ the same bytes. Estimators with scikit-learn's conventions are in `tempera.sklea
 from ._core import version as __version__
 from ._data import Data, load_data
 from ._errors import ConfigError, DataError, Error, Interrupted, NoInputError, NumericalError, TemperaWarning, UsageError, WriteError
-from ._model import Couplings, Estimate, Features, Likelihood, Model
+from ._model import Couplings, Estimate, Features, Likelihood, Model, Scores
 from ._run import Run, load, train
 from ._samples import Samples
 
 __all__ = [
     "ConfigError", "Couplings", "Data", "DataError", "Error", "Estimate", "Features", "Interrupted", "Likelihood", "Model", "NoInputError",
-    "NumericalError", "Run", "Samples", "TemperaWarning", "UsageError", "WriteError", "load", "load_data", "train",
+    "NumericalError", "Run", "Samples", "Scores", "TemperaWarning", "UsageError", "WriteError", "load", "load_data", "train",
 ]
 
 

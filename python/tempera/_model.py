@@ -111,6 +111,32 @@ class Couplings:
         return float(self.contact[:n].mean())
 
 
+@dataclass(frozen=True)
+class Scores:
+    """What a model says of every case, in nats. All cases share one log Z, so differences carry no error of it.
+
+    free_energy: (n,) float64; log_likelihood: (n,), None without log Z. names: of the cases, or of mutants; empty where they have none.
+    relative: log p less that of one case; difference: log p less that under another model, but for a constant. posterior: the
+    probability of every value of a column given the others, (n,) by value. distance: the part of the columns in which a case differs
+    from the nearest case of other data; own_distance, own_log_likelihood: the same of some cases of that data to each other, and
+    their log p (-F without log Z). None where not asked for. facts: log Z, its method, ...
+    """
+
+    free_energy: np.ndarray
+    log_likelihood: np.ndarray | None
+    names: list
+    relative: np.ndarray | None
+    difference: np.ndarray | None
+    posterior: dict | None
+    distance: np.ndarray | None
+    own_distance: np.ndarray | None
+    own_log_likelihood: np.ndarray | None
+    facts: dict
+
+    def __len__(self):
+        return len(self.free_energy)
+
+
 class Model:
     """A machine with its parameters, as a file holds it. `tempera.load` reads one, `Model.from_params` makes one.
 
@@ -187,10 +213,10 @@ class Model:
         found, estimates = self._estimated(cases, method, threads, progress, {"split": split, **options})
         return Likelihood(log_partition=estimates[0], disagreements=found["disagreements"], **found["data"])
 
-    def _scored(self, data, method, split, threads, progress, options):
+    def _scored(self, data, method, split, threads, progress, options, near=None):
         with Listener(progress) as listener:
             cases = cases_of(data, split)
-            return self._core.score(texts("score", {"method": method, "split": split, **options}), *cases, threads, listener)
+            return self._core.score(texts("score", {"method": method, "split": split, **options}), *cases, *data_of(near), threads, listener)
 
     def score(self, data: Cases, *, method: str = "auto", split: str = "test", threads: int = 0, progress: bool | None = None,
               **options: Option) -> np.ndarray:
@@ -200,21 +226,36 @@ class Model:
         """
         return self._scored(data, method, split, threads, progress, options)["log_likelihoods"]
 
+    def scores(self, data: Cases, *, nearest_to: Cases | None = None, method: str = "auto", split: str = "test", threads: int = 0,
+               progress: bool | None = None, **options: Option) -> Scores:
+        """Scores of every case, and what else is asked for: relative_to, mutations, minus, posterior (options of `tempera score`).
+
+        nearest_to: other data, from whose nearest train case distances are counted. method: as of `score`; "none" leaves log Z out.
+        Cost: as `score`; for posterior a free energy for each case and value; for nearest_to a comparison of every pair.
+        """
+        found = self._scored(data, method, split, threads, progress, options, nearest_to)
+        arrays = {name: found.pop(name, None) for name in ("relative", "difference", "posterior", "distance", "own_distance")}
+        own, log_likelihood = found.pop("own_free_energies", None), found.pop("log_likelihoods", None)
+        own = None if own is None else -own - found.get("log_partition", 0.0)
+        return Scores(free_energy=found.pop("free_energies"), log_likelihood=log_likelihood, names=found.pop("names"), own_log_likelihood=own,
+                      **arrays, facts=found)
+
     def free_energy(self, data: Cases, *, split: str = "test", threads: int = 0, **options: Option) -> np.ndarray:
         """-log of the unnormalised probability of every case: (n,) float64, nats."""
         return self._scored(data, "none", split, threads, False, options)["free_energies"]
 
-    def sample(self, count: int = 100, *, data: Cases | None = None, out: Path | None = None, threads: int = 0, progress: bool | None = None,
-               **options: Option) -> Samples:
+    def sample(self, count: int = 100, *, data: Cases | None = None, statistics: bool = False, out: Path | None = None, threads: int = 0,
+               progress: bool | None = None, **options: Option) -> Samples:
         """Draws Samples, with a verdict on whether they mixed.
 
         data: cases that half of the ladders start at, and whose clusters the samples are held against; of a run,
-        its own. out: a file that they are written to as well. options: those of `tempera sample`
+        its own. statistics: hold the covariances of the samples against those of the data. out: a file that they are written to as well. options: those of `tempera sample`
         (ladder, sweeps, seed, ...). Cost: 1,500 to 5,000 rounds of a ladder before the first sample, or sweeps x count.
         """
         run = os.fspath(self.path) if self.path.is_dir() else ""
         with Listener(progress) as listener:
-            found = self._core.sample(texts("sample", {"count": count, **options}), *data_of(data), run, None if out is None else os.fspath(out), threads, listener)
+            found = self._core.sample(texts("sample", {"count": count, **options}), *data_of(data), run, statistics,
+                                      None if out is None else os.fspath(out), threads, listener)
         return Samples(found)
 
     def encode(self, data: Cases, *, code: str | None = None, threads: int = 0, progress: bool | None = None,

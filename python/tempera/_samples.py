@@ -21,6 +21,7 @@ class Samples:
     chains ("free_energy", "mean_visible", and "cluster" where data were at hand), each (chains, draws).
     alphabet: letters of codes, one text or a list of words for each column, or None. cases: of missing values, the case that each
     sample is of, else None.
+    covariances, covariances_of_data: of every two values (of letters, at two sites), where statistics were asked for, else None.
     convergence: rank-normalised split R-hat and bulk effective sample size of these quantities (Vehtari and others 2021).
     """
 
@@ -34,6 +35,8 @@ class Samples:
         self.cases = found["cases"]
         self.stopped = found["stopped"]
         self.rejections = found.get("rejections")
+        self.covariances = found.get("covariances")
+        self.covariances_of_data = found.get("covariances_of_data")
         self._words = found["words"]
 
     visible = property(lambda self: self.layers["visible"])

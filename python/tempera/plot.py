@@ -223,3 +223,104 @@ def estimators(estimates, ax=None):
     ax.invert_yaxis()
     ax.set_xlabel("log Z (nats)", fontsize=8)
     return ax
+
+
+# Proteins by the chemistry of the side chain, nucleotides each with its own colour, as the pictures of the command.
+_PROTEIN = {letter: colour for letters, colour in (("DE", COLOURS[1]), ("KRH", COLOURS[0]), ("GSTYC", COLOURS[2]), ("NQ", COLOURS[3])) for letter in letters}
+_NUCLEIC = {"A": COLOURS[2], "C": COLOURS[0], "G": COLOURS[4], "T": COLOURS[1], "U": COLOURS[1]}
+
+
+def logo(heights, alphabet, ax=None, *, first=1):
+    """Letters stacked at every site, the largest outermost; negative ones below the line.
+
+    heights: (n_sites, n_letters): bits of `information`, or weights of a hidden unit (`hidden_weights`). alphabet: its letters, a text.
+    first: what the first site is called.
+    """
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.patches import PathPatch
+    from matplotlib.textpath import TextPath
+    from matplotlib.transforms import Affine2D
+
+    heights = np.asarray(heights, dtype=float)
+    if heights.ndim != 2 or heights.shape[1] != len(alphabet):
+        raise ValueError(f"logo: expected heights of (sites, {len(alphabet)} letters), found shape {heights.shape}")
+    if ax is None:
+        _, ax = plt.subplots(figsize=(max(WIDTH, 0.16 * len(heights)), 1.6), layout="constrained")
+    ax = _axes(ax)
+    colours = _NUCLEIC if set(alphabet) <= set("ACGTU-") else _PROTEIN
+    font = FontProperties(family="DejaVu Sans", weight="bold")
+    paths = {letter: TextPath((0, 0), letter, size=1, prop=font) for letter in alphabet}
+    for site, row in enumerate(heights):
+        up = down = 0.0
+        for letter in np.argsort(np.abs(row), kind="stable"):
+            height = row[letter]
+            if height == 0 or not np.isfinite(height):
+                continue
+            down += min(height, 0.0)
+            path = paths[alphabet[letter]]
+            box = path.get_extents()
+            place = (Affine2D().translate(-box.x0, -box.y0).scale(0.92 / max(box.width, 1e-9), abs(height) / max(box.height, 1e-9))
+                     .translate(site + first - 0.46, up if height > 0 else down))
+            colour = colours.get(alphabet[letter], "#999999" if alphabet[letter] in "-.*X" else COLOURS[6])
+            ax.add_patch(PathPatch(place.transform_path(path), facecolor=colour, linewidth=0))
+            up += max(height, 0.0)
+    above, below = np.maximum(heights, 0).sum(axis=1).max(initial=0), np.minimum(heights, 0).sum(axis=1).min(initial=0)
+    ax.set_xlim(first - 0.6, first + len(heights) - 0.4)
+    ax.set_ylim(below, above if above > below else 1.0)
+    ax.axhline(0, color=COLOURS[6], linewidth=0.6)
+    ax.set_xlabel("site", fontsize=8)
+    return ax
+
+
+def information(codes, n_letters, *, weights=None, gap=None):
+    """Heights of a sequence logo, (n_sites, n_letters), in bits: the frequency of a letter times log2(n_letters) less the entropy of its site.
+
+    codes: (n, n_sites) of letters, such as `Samples.visible`. weights: of the sequences. gap: the code of a letter that counts, but is not drawn.
+    """
+    codes = np.asarray(codes)
+    frequencies = np.stack([np.average(codes == letter, axis=0, weights=weights) for letter in range(n_letters)], axis=1)
+    logarithms = np.log2(np.where(frequencies > 0, frequencies, 1.0))
+    heights = frequencies * (np.log2(n_letters) + (frequencies * logarithms).sum(axis=1, keepdims=True))
+    if gap is not None:
+        heights[:, gap] = 0.0
+    return heights
+
+
+def hidden_weights(model, unit):
+    """Weights of a hidden unit of a machine of letters as heights of a logo: (n_sites, n_letters)."""
+    return model.params["weights"][..., unit]
+
+
+def distances(scores, ax=None):
+    """log p of cases over their distance from the nearest case of other data, with those of that data to each other.
+
+    scores: those of `Model.scores(cases, nearest_to=data)`; without log Z the axis is -F.
+    """
+    if scores.distance is None:
+        raise ValueError("distances: the scores were made without nearest_to")
+    ax = _axes(ax)
+    ax.plot(scores.own_distance, scores.own_log_likelihood, ".", color=COLOURS[0], markersize=2.5, alpha=0.4, label="data, to the nearest other")
+    values = -scores.free_energy if scores.log_likelihood is None else scores.log_likelihood
+    ax.plot(scores.distance, values, ".", color=COLOURS[1], markersize=2.5, alpha=0.6, label="these cases")
+    ax.set_xlabel("part that differs from the nearest case", fontsize=8)
+    ax.set_ylabel("-F (nats)" if scores.log_likelihood is None else "log p (nats)", fontsize=8)
+    ax.legend(fontsize=7, frameon=False)
+    return ax
+
+
+def covariances(drawn, ax=None):
+    """Covariances of samples over those of the data, as many as fall where darker, with the line of equal ones.
+
+    drawn: Samples that were drawn with statistics=True.
+    """
+    if drawn.covariances is None:
+        raise ValueError("covariances: the samples were drawn without statistics=True")
+    ax = _axes(ax, WIDTH)
+    low = min(drawn.covariances.min(), drawn.covariances_of_data.min())
+    high = max(drawn.covariances.max(), drawn.covariances_of_data.max())
+    ax.hexbin(drawn.covariances_of_data, drawn.covariances, gridsize=60, bins="log", mincnt=1, cmap="cividis_r", extent=(low, high, low, high), linewidths=0)
+    ax.plot([low, high], [low, high], color=COLOURS[1], linewidth=0.8)
+    ax.set_title(f"Pearson {drawn.facts['covariance_pearson']:.3f}, slope {drawn.facts['covariance_slope']:.3f}", fontsize=8)
+    ax.set_xlabel("covariance in the data", fontsize=8)
+    ax.set_ylabel("in the samples", fontsize=8)
+    return ax

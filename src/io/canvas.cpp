@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "tempera/core/errors.hpp"
 #include "tempera/io/files.hpp"
@@ -74,6 +75,14 @@ void Canvas::fill(const Points& polygon, const Colour& colour) {
   cairo_t* const context = drawing_->context.get();
   set_colour(context, colour);
   trace(context, polygon);
+  cairo_fill(context);
+}
+
+void Canvas::disc(std::pair<double, double> middle, double radius, const Colour& colour) {
+  cairo_t* const context = drawing_->context.get();
+  set_colour(context, colour);
+  cairo_new_path(context);
+  cairo_arc(context, middle.first, middle.second, radius, 0.0, 2.0 * std::numbers::pi);
   cairo_fill(context);
 }
 

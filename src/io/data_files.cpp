@@ -646,6 +646,13 @@ std::string arrays_in(const std::filesystem::path& path, const char* between) {
   return source == nullptr ? "" : listing(source->arrays(), between);
 }
 
+std::optional<Index> place_called(const std::vector<std::string>& names, std::string_view text, Index first) {
+  if (const auto found = std::find(names.begin(), names.end(), text); found != names.end())
+    return found - names.begin();
+  std::int64_t number = 0;
+  return assign(number, text) ? std::optional<Index>(number - first) : std::nullopt;
+}
+
 std::string absolute_data(const std::string& name) {
   std::error_code error;
   const auto [file, array] = file_and_array(name);

@@ -19,11 +19,12 @@ struct Wide {
   Eigen::VectorXd visible_bias;
   Eigen::VectorXd hidden_bias;
   Letters letters;
+  Eigen::VectorXd visible_precision;
   double log_partition_offset = 0.0;
 
   [[nodiscard]] ForeignModel narrow(const char* format) const {
-    return {format,  weights.cast<float>(), visible_bias.cast<float>(), hidden_bias.cast<float>(),
-            letters, log_partition_offset};
+    return {format,  weights.cast<float>(),           visible_bias.cast<float>(), hidden_bias.cast<float>(),
+            letters, visible_precision.cast<float>(), log_partition_offset};
   }
 };
 
@@ -148,23 +149,25 @@ ForeignModel read_julia(const Hdf5Reader& file) {
   const std::string kind = text(file, "rbm_type").value_or("");
   if (kind != "RBM" && kind != "CenteredRBM" && kind != "StandardizedRBM")
     file.fail("/rbm_type", "expected RBM, CenteredRBM or StandardizedRBM, found '" + kind + "'");
-  const std::string visible_kind = layer_kind(file, "visible_type", {"Binary", "Spin", "Potts"});
+  const std::string visible_kind = layer_kind(file, "visible_type", {"Binary", "Spin", "Potts", "Gaussian"});
   const std::string hidden_kind = layer_kind(file, "hidden_type", {"Binary", "Spin"});
-  // All axes are reversed, hidden ones first; those of the layers have the parameter (one of it) last.
-  const auto size_of_layer = [&](const std::string& path, std::size_t& axes) {
+  const bool real = visible_kind == "Gaussian";
+  // All axes are reversed, hidden ones first; those of the layers have the parameters of a unit last.
+  const auto size_of_layer = [&](const std::string& path, std::uint64_t parameters, std::size_t& axes) {
     const Shape shape = file.shape(path);
-    if (shape.size() < 2 || shape.back() != 1)
-      file.fail(path, "expected one parameter for each unit (last axis 1), found shape " + to_string(shape));
+    if (shape.size() < 2 || shape.back() != parameters)
+      file.fail(path, "expected a last axis of " + std::to_string(parameters) +
+                          ", the parameters of a unit, found shape " + to_string(shape));
     axes = shape.size() - 1;
     std::uint64_t size = 1;
-    for (const std::uint64_t n : shape) size *= n;
+    for (std::size_t axis = 0; axis < axes; ++axis) size *= shape[axis];
     if (size == 0) file.fail(path, "is empty");
     return size;
   };
   std::size_t visible_axes = 0;
   std::size_t hidden_axes = 0;
-  const std::uint64_t n_visible = size_of_layer("/visible_par", visible_axes);
-  const std::uint64_t n_hidden = size_of_layer("/hidden_par", hidden_axes);
+  const std::uint64_t n_visible = size_of_layer("/visible_par", real ? 2 : 1, visible_axes);
+  const std::uint64_t n_hidden = size_of_layer("/hidden_par", 1, hidden_axes);
   if (const Shape shape = file.shape("/weights"); shape.size() != visible_axes + hidden_axes)
     file.fail("/weights", "expected the axes of both layers, found shape " + to_string(shape));
   Wide wide;
@@ -180,7 +183,17 @@ ForeignModel read_julia(const Hdf5Reader& file) {
   wide.weights = Eigen::Map<const RowMatrix>(numbers(file, "/weights", n_visible * n_hidden).data(),
                                              static_cast<Index>(n_hidden), static_cast<Index>(n_visible))
                      .transpose();
-  wide.visible_bias = numbers(file, "/visible_par", n_visible);
+  if (real) {
+    // E(v) = |gamma| v^2 / 2 - theta v.
+    const RowMatrix both = Eigen::Map<const RowMatrix>(numbers(file, "/visible_par", 2 * n_visible).data(),
+                                                       static_cast<Index>(n_visible), 2);
+    wide.visible_bias = both.col(0);
+    wide.visible_precision = both.col(1).cwiseAbs();
+    if ((wide.visible_precision.array() == 0.0).any())
+      file.fail("/visible_par", "expected gamma other than 0: the machine has no law");
+  } else {
+    wide.visible_bias = numbers(file, "/visible_par", n_visible);
+  }
   wide.hidden_bias = numbers(file, "/hidden_par", n_hidden);
   if (kind == "StandardizedRBM") {
     const Eigen::VectorXd scale_v = numbers(file, "/scale_v", n_visible);
@@ -274,10 +287,20 @@ std::optional<ForeignModel> read_any(const fs::path& path, std::uint64_t update)
 }
 
 template <EnergyModel M>
-ModelFile<M> converted_as(const fs::path& path, ForeignModel foreign, typename M::Sites sites) {
-  M model = with_standard_reference<M>({foreign.weights.rows(), foreign.weights.cols(), std::move(sites)});
-  typename M::Params theta{std::move(foreign.weights), std::move(foreign.visible_bias),
-                           std::move(foreign.hidden_bias)};
+ModelFile<M> converted_as(const fs::path& path, const typename M::Shape& shape, ForeignModel foreign) {
+  M model = with_standard_reference<M>(shape);
+  typename M::Params theta = model.zero_params();
+  for_each_field(
+      [&]<class Array>(std::string_view name, Array& array) {
+        if constexpr (std::same_as<Array, Matrix>) {
+          array = std::move(foreign.weights);
+        } else {
+          array = name == "hidden_bias"    ? std::move(foreign.hidden_bias)
+                  : name == "visible_bias" ? std::move(foreign.visible_bias)
+                                           : std::move(foreign.visible_precision);
+        }
+      },
+      theta);
   return {path, std::move(model), std::move(theta), false, {}, {}, {}, {}, {}};
 }
 
@@ -286,10 +309,11 @@ ModelFile<M> converted_as(const fs::path& path, ForeignModel foreign, typename M
 std::optional<ForeignModel> read_foreign(const fs::path& path, std::uint64_t update) {
   auto model = read_any(path, update);
   if (!model) return model;
-  const char* const wrong = !model->weights.allFinite()        ? "weights"
-                            : !model->visible_bias.allFinite() ? "visible_bias"
-                            : !model->hidden_bias.allFinite()  ? "hidden_bias"
-                                                               : nullptr;
+  const char* const wrong = !model->weights.allFinite()             ? "weights"
+                            : !model->visible_bias.allFinite()      ? "visible_bias"
+                            : !model->hidden_bias.allFinite()       ? "hidden_bias"
+                            : !model->visible_precision.allFinite() ? "visible_precision"
+                                                                    : nullptr;
   if (wrong != nullptr)
     throw DataError(path.string() + ": expected numbers that are finite in float32, found one in '" + wrong +
                     "' that is not");
@@ -297,9 +321,14 @@ std::optional<ForeignModel> read_foreign(const fs::path& path, std::uint64_t upd
 }
 
 AnyModelFile converted(const fs::path& path, ForeignModel foreign) {
-  if (foreign.letters.empty()) return converted_as<BernoulliRbm>(path, std::move(foreign), {});
-  Letters letters = foreign.letters;
-  return converted_as<PottsRbm>(path, std::move(foreign), std::move(letters));
+  const Index n_visible = foreign.weights.rows();
+  const Index n_hidden = foreign.weights.cols();
+  if (foreign.visible_precision.size() > 0)
+    return converted_as<GaussianRbm>(path, {n_visible, {n_hidden}}, std::move(foreign));
+  if (foreign.letters.empty())
+    return converted_as<BernoulliRbm>(path, {n_visible, n_hidden, {}}, std::move(foreign));
+  const Letters letters = foreign.letters;
+  return converted_as<PottsRbm>(path, {n_visible, n_hidden, letters}, std::move(foreign));
 }
 
 }  // namespace tempera

@@ -51,13 +51,10 @@ std::optional<Index> number_in(std::string_view text) {
 /// Numbers of the units of a layer of n, which users count from `first`.
 UnitRange units_of(const Wish& wish, Index n, Index first, const std::vector<std::string>& names) {
   const auto place = [&](std::string_view text) -> std::optional<Index> {
-    if (const auto found = std::find(names.begin(), names.end(), text); found != names.end())
-      return found - names.begin();
-    const std::optional<Index> number = number_in(text);
-    if (!number) return std::nullopt;
-    if (*number < first || *number - first >= n)
+    const std::optional<Index> found = place_called(names, text, first);
+    if (found && (*found < 0 || *found >= n))
       wish.fail("there are units " + std::to_string(first) + " to " + std::to_string(first + n - 1));
-    return *number - first;
+    return found;
   };
   if (const auto one = place(wish.units)) return {*one, *one + 1};
   const std::size_t dash = wish.units.find('-');

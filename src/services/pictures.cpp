@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "tempera/core/format.hpp"
 #include "tempera/io/files.hpp"
@@ -107,6 +108,11 @@ class Axes {
     }
     canvas_.image(image, area_);
   }
+  /// Discs.
+  void points(const Canvas::Points& places, const Colour& colour) {
+    for (const auto& place : places) canvas_.disc(at(place), 2.6, colour);
+  }
+
   /// A line between two points of the data.
   void segment(std::pair<double, double> from, std::pair<double, double> to, const Colour& colour) {
     canvas_.line({at(from), at(to)}, colour, 1.2);
@@ -223,6 +229,35 @@ Canvas drawing_of_agreement(const std::vector<float>& x, const std::vector<float
   axes.draw(words.below, words.beside);
   axes.segment({range.first, range.first}, {range.second, range.second}, kVermilion);
   canvas.text(90.0, 26.0, words.above, 14.0);
+  return canvas;
+}
+
+Canvas drawing_of_distances(const Canvas::Points& data, const Canvas::Points& cases, const AxisWords& words) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  double most = 0.0;
+  std::pair<double, double> range{kInfinity, -kInfinity};
+  for (const Canvas::Points* const points : {&data, &cases}) {
+    for (const auto& [x, y] : *points) {
+      most = std::max(most, x);
+      range = {std::min(range.first, y), std::max(range.second, y)};
+    }
+  }
+  const double margin = 0.05 * (range.second - range.first);
+  range = {range.first - margin, range.second + margin};
+  Canvas canvas(760.0, 600.0);
+  Axes axes(canvas, {90.0, 50.0, 640.0, 480.0}, {0.0, 1.05 * most}, range);
+  axes.draw(words.below, words.beside);
+  axes.points(data, {kBlue.red, kBlue.green, kBlue.blue, 0.35});
+  axes.points(cases, {kVermilion.red, kVermilion.green, kVermilion.blue, 0.6});
+  double x = 100.0;
+  for (const auto& [name, colour, shown] :
+       {std::tuple<const char*, Colour, bool>{"data, to the nearest other case", kBlue, !data.empty()},
+        {"these cases", kVermilion, !cases.empty()}}) {
+    if (!shown) continue;
+    canvas.disc({x, 27.0}, 5.0, colour);
+    canvas.text(x + 14.0, 32.0, name, 13.0);
+    x += 250.0;
+  }
   return canvas;
 }
 

@@ -2,16 +2,23 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "mutations.hpp"
+#include "nearest.hpp"
+#include "posterior.hpp"
 #include "tempera/core/format.hpp"
 #include "tempera/io/tables.hpp"
 #include "tempera/models/kinds.hpp"
 #include "tempera/services/cases.hpp"
 #include "tempera/services/limits.hpp"
+#include "tempera/services/pictures.hpp"
 
 namespace tempera {
 namespace {
+
+/// Cases of the set that others are near to, whose own distances are told.
+constexpr Index kMostOwnCases = 2000;
 
 /// The log Z that training left in a file, if any.
 std::optional<ScoreLogPartition> stored_log_partition(const std::filesystem::path& path) {
@@ -42,16 +49,6 @@ LikelihoodMethod estimating(ScoreMethod method) {
   return named<LikelihoodMethod>(name_of(method)).value_or(LikelihoodOptions().method);
 }
 
-/// The case of this name or number; nothing where there is none.
-std::optional<Index> case_called(const std::string& called, const std::vector<std::string>& names,
-                                 Index n_cases) {
-  const auto found = std::find(names.begin(), names.end(), called);
-  if (found != names.end()) return found - names.begin();
-  std::int64_t number = 0;
-  if (!assign(number, called) || number < 0 || number >= n_cases) return std::nullopt;
-  return number;
-}
-
 /// A case that others are compared with.
 template <EnergyModel M>
 struct Parent {
@@ -66,8 +63,8 @@ Parent<M> parent_of(const ModelFile<M>& file, const ScoreOptions& options, const
                     const std::vector<std::string>& names, Listener& listener) {
   const std::string& called = options.relative_to;
   const std::optional<Index> number =
-      called.empty() ? std::optional<Index>(0) : case_called(called, names, cases.n_cases());
-  if (number) {
+      called.empty() ? std::optional<Index>(0) : place_called(names, called, 0);
+  if (number && *number >= 0 && *number < cases.n_cases()) {
     const auto p = static_cast<std::size_t>(*number);
     return {cases, *number, p < names.size() ? names[p] : std::to_string(*number)};
   }
@@ -82,38 +79,64 @@ Parent<M> parent_of(const ModelFile<M>& file, const ScoreOptions& options, const
           found == own.names.end() || found->second.empty() ? called : found->second.front()};
 }
 
-/// Scores of cases, or of mutants of one, relative to one: in double, case by case.
+/// Scores of cases, or of mutants of one that take their place, relative to one: in double, case by case.
 template <EnergyModel M>
 void compare(const ModelFile<M>& file, const ScoreOptions& options, const Executor& executor,
-             const typename M::Data& cases, ScoreResult& result, Listener& listener) {
+             typename M::Data& cases, ScoreResult& result, Listener& listener) {
   if (!M::kExactInference)
     throw UsageError("score: --relative-to and --mutations need exact free energies, which " +
                      std::string(M::kKind) + " has not");
   const Parent<M> parent = parent_of(file, options, cases, result.names, listener);
   result.relative_to = parent.name;
+  if (!options.mutations.empty()) {
+    if constexpr (HasLetters<M>) {
+      Mutants mutants = mutants_of(parent.cases, parent.number, file.alphabet, options.mutations);
+      result.names = std::move(mutants.names);
+      cases = std::move(mutants.cases);
+    } else {
+      throw UsageError("score: --mutations is for " + kinds_with(Feature::kLetters));
+    }
+  }
   const auto energy_of = [&](const typename M::Data& data, Index n) {
     return file.model.free_energy(file.theta, data.row(n)) + data.log_volume(n);
   };
   const double of_parent = energy_of(parent.cases, parent.number);
-  const auto score = [&](const typename M::Data& data) {
-    result.free_energies.resize(static_cast<std::size_t>(data.n_cases()));
-    result.weights = data.weights();
-    executor.for_each_owned(data.n_cases(), [&](Index n) {
-      result.free_energies[static_cast<std::size_t>(n)] = energy_of(data, n);
-    });
-    executor.share(result.free_energies);
-    for (double& energy : result.free_energies) {
-      result.relative.push_back(of_parent - energy);
-      energy -= file.log_partition_shift();
-    }
-  };
-  if (options.mutations.empty()) return score(cases);
-  if constexpr (HasLetters<M>) {
-    Mutants mutants = mutants_of(parent.cases, parent.number, file.alphabet, options.mutations);
-    result.names = std::move(mutants.names);
-    score(mutants.cases);
+  result.free_energies.resize(static_cast<std::size_t>(cases.n_cases()));
+  executor.for_each_owned(cases.n_cases(), [&](Index n) {
+    result.free_energies[static_cast<std::size_t>(n)] = energy_of(cases, n);
+  });
+  executor.share(result.free_energies);
+  for (double& energy : result.free_energies) {
+    result.relative.push_back(of_parent - energy);
+    energy -= file.log_partition_shift();
+  }
+}
+
+/// Distances to the train cases of another data set, and those of some of its own to each other.
+template <EnergyModel M>
+NearestCases nearest_of(const ModelFile<M>& file, const ScoreOptions& options, const typename M::Data& cases,
+                        const Executor& executor, Listener& listener) {
+  if constexpr (std::derived_from<typename M::Data, BinaryData>) {
+    const DataFile data = read_data_file(options.nearest_to, {columns_for(file, options.columns)}, listener);
+    const std::string split = data.splits.count("train") > 0 ? "train" : data.splits.begin()->first;
+    const typename M::Data others =
+        data_for_model(file, data, {split, options.binarize, as_count(options.estimate.seed)}, listener);
+    // Of the set itself evenly spaced ones, as a background.
+    const Index n_own = others.n_cases() < 2 ? 0 : std::min(others.n_cases(), kMostOwnCases);
+    std::vector<Index> own;
+    for (Index k = 0; k < n_own; ++k) own.push_back(k * others.n_cases() / n_own);
+    std::vector<Index> all(static_cast<std::size_t>(cases.n_cases()));
+    std::iota(all.begin(), all.end(), Index{0});
+    NearestCases nearest;
+    nearest.data = data.name;
+    nearest.distance = nearest_distances(cases, all, others, executor);
+    nearest.own_distance = nearest_distances(others, own, others, executor);
+    const std::vector<double> energies = free_energies_in_units(file, executor, others);
+    for (const Index n : own) nearest.own_free_energies.push_back(energies[static_cast<std::size_t>(n)]);
+    return nearest;
   } else {
-    throw UsageError("score: --mutations is for " + kinds_with(Feature::kLetters));
+    throw UsageError("score: --nearest-to counts columns of letters or bits that differ, and " +
+                     std::string(M::kKind) + " has neither");
   }
 }
 
@@ -143,12 +166,18 @@ ScoreResult score_for(ModelFile<M>& file, const ScoreOptions& options, const Exe
   }
   if (const auto names = data.names.find(options.split); names != data.names.end())
     result.names = names->second;
+  // A model that names no letters has those of its data.
+  if (file.alphabet.empty()) file.alphabet = data.alphabet;
   if (!options.relative_to.empty() || !options.mutations.empty()) {
     compare(file, options, executor, cases.cases, result, listener);
   } else {
     result.free_energies = free_energies_in_units(file, executor, cases.cases);
   }
   result.weights = cases.cases.weights();
+  if (!options.posterior.empty())
+    result.posterior = posterior_of(file, options.posterior, data.column_names, cases.cases, executor);
+  if (!options.nearest_to.empty())
+    result.nearest = nearest_of(file, options, cases.cases, executor, listener);
   if (result.log_partition)
     require_possible<M>(cases.cases, result.free_energies, result.log_partition->value);
   return result;
@@ -181,6 +210,14 @@ std::vector<NamedArray> arrays_of(const ScoreResult& result, ScoreColumns& colum
     arrays.push_back({"relative", shape, std::span<const double>(result.relative)});
   if (!result.difference.empty())
     arrays.push_back({"difference", shape, std::span<const double>(result.difference)});
+  if (result.nearest)
+    arrays.push_back({"distance", shape, std::span<const double>(result.nearest->distance)});
+  if (result.posterior) {
+    for (std::size_t v = 0; v < result.posterior->values.size(); ++v) {
+      arrays.push_back({"posterior_" + result.posterior->values[v], shape,
+                        std::span<const double>(result.posterior->probabilities[v])});
+    }
+  }
   if (result.log_partition) {
     columns.log_likelihoods = log_likelihoods(result);
     arrays.push_back({"log_likelihood", shape, std::span<const double>(columns.log_likelihoods)});
@@ -199,6 +236,8 @@ ScoreResult score_cases(AnyModelFile model, const ScoreOptions& options, const E
   if (options.minus.empty()) return result;
   ScoreOptions plain = options;
   plain.method = ScoreMethod::kNone;
+  plain.posterior.clear();
+  plain.nearest_to = {};
   AnyModelFile other = read_model(options.minus, listener);
   const ScoreResult theirs = score(other, plain);
   if (result.variational || theirs.variational)
@@ -213,6 +252,8 @@ Facts facts(const ScoreResult& result) {
                {"split", result.split},
                {"variational", result.variational}};
   if (!result.relative.empty()) all.emplace_back("relative_to", result.relative_to);
+  if (result.nearest) all.emplace_back("nearest_to", result.nearest->data);
+  if (result.posterior) all.emplace_back("posterior_of", result.posterior->column);
   if (!result.log_partition) {
     all.emplace_back("method", std::string(name_of(ScoreMethod::kNone)));
     return all;
@@ -274,10 +315,37 @@ void write_scores(const ScoreResult& result, const std::filesystem::path& path) 
   if (result.log_partition) file.dataset("/scores/log_likelihood", shape, log_likelihoods(result).data());
   if (!result.relative.empty()) file.dataset("/scores/relative", shape, result.relative.data());
   if (!result.difference.empty()) file.dataset("/scores/difference", shape, result.difference.data());
+  if (result.nearest) file.dataset("/scores/distance", shape, result.nearest->distance.data());
+  if (result.posterior) {
+    const std::size_t n_values = result.posterior->values.size();
+    std::vector<double> rows;
+    for (std::size_t n = 0; n < result.free_energies.size(); ++n) {
+      for (std::size_t v = 0; v < n_values; ++v) rows.push_back(result.posterior->probabilities[v][n]);
+    }
+    file.dataset("/scores/posterior", {shape[0], n_values}, rows.data());
+    file.texts("/scores/posterior_value", result.posterior->values);
+  }
   if (!result.names.empty()) file.texts("/scores/name", result.names);
   write_facts(file, "/scores", facts(result));
   write_provenance(file, result.seed);
   file.write(path);
+}
+
+void write_distances(const ScoreResult& result, const std::filesystem::path& path) {
+  const NearestCases& nearest = *result.nearest;
+  const double log_partition = result.log_partition ? result.log_partition->value.value : 0.0;
+  const auto points = [&](const std::vector<double>& distances, const std::vector<double>& free_energies) {
+    Canvas::Points all;
+    for (std::size_t n = 0; n < distances.size(); ++n)
+      all.emplace_back(distances[n], -free_energies[n] - log_partition);
+    return all;
+  };
+  drawing_of_distances(points(nearest.own_distance, nearest.own_free_energies),
+                       points(nearest.distance, result.free_energies),
+                       {"part of the columns that differ from the nearest case of " +
+                            std::filesystem::path(nearest.data).filename().string(),
+                        result.log_partition ? "log p (nats)" : "-F (nats)", ""})
+      .write(path);
 }
 
 }  // namespace tempera

@@ -126,6 +126,45 @@ class Import(CliTest):
                 told, found = self.check(path, expected)
                 self.assertAlmostEqual(found["log_partition"] + told["log_partition_offset"], log_z, delta=2e-5)
 
+    def test_gaussian_visibles_of_julia(self):
+        draw = np.random.default_rng(23)
+        for kind in ("RBM", "CenteredRBM", "StandardizedRBM"):
+            for hidden, values in (("Binary", (0, 1)), ("Spin", (-1, 1))):
+                with self.subTest(kind=kind, hidden=hidden):
+                    w, theta = draw.normal(0, 0.5, (N_VISIBLE, N_HIDDEN)), draw.normal(0, 1, N_VISIBLE)
+                    gamma = draw.uniform(0.5, 2, N_VISIBLE) * draw.choice([-1, 1], N_VISIBLE)
+                    theta_h, offset_v, offset_h = draw.normal(0, 1, N_HIDDEN), draw.normal(0, 1, N_VISIBLE), draw.normal(0, 1, N_HIDDEN)
+                    scale_v, scale_h = draw.uniform(0.5, 2, N_VISIBLE), draw.uniform(0.5, 2, N_HIDDEN)
+                    path = self.dir / "gaussian.h5"
+                    with h5py.File(path, "w") as file:
+                        text(file, "rbm_type", kind, "variable")
+                        text(file, "visible_type", "Gaussian", "variable")
+                        text(file, "hidden_type", hidden, "variable")
+                        file["weights"] = w.T.reshape(N_HIDDEN, 3, 2)
+                        file["visible_par"], file["hidden_par"] = np.stack([theta, gamma], axis=1).reshape(3, 2, 2), theta_h.reshape(N_HIDDEN, 1)
+                        file["offset_v"], file["offset_h"] = offset_v.reshape(3, 2), offset_h
+                        file["scale_v"], file["scale_h"] = scale_v.reshape(3, 2), scale_h
+                    if kind == "RBM":
+                        offset_v, offset_h = 0 * offset_v, 0 * offset_h
+                    if kind != "StandardizedRBM":
+                        scale_v, scale_h = 1 + 0 * scale_v, 1 + 0 * scale_h
+                    h = states(N_HIDDEN, values)
+                    inner = w @ ((h - offset_h) / scale_h).T / scale_v[:, None]  # (n_visible, states)
+                    field = theta[:, None] + inner
+                    precision = np.abs(gamma)[:, None]
+                    log_z = log_sum_exp(h @ theta_h - offset_v @ inner + (0.5 * field**2 / precision + 0.5 * np.log(2 * np.pi / precision)).sum(axis=0))
+                    cases = draw.normal(0, 1.5, (40, N_VISIBLE))
+                    logs = [log_sum_exp(v @ theta - 0.5 * v**2 @ np.abs(gamma) + h @ theta_h + (v - offset_v) @ inner) for v in cases]
+                    with h5py.File(self.dir / "cases.h5", "w") as file:
+                        file["test/x"] = cases
+                    told = run_json("import", path, "--out", self.dir / "m.h5")
+                    found = run_json("loglik", self.dir / "m.h5", "--data", self.dir / "cases.h5", "--method", "exact")
+                    self.assertAlmostEqual(found["log_likelihood"], np.mean(logs) - log_z, delta=1e-4)
+                    self.assertAlmostEqual(found["log_partition"] + told["log_partition_offset"], log_z, delta=1e-4)
+        with h5py.File(path, "r+") as file:
+            file["visible_par"][0, 0, 1] = 0
+        self.fails(65, "import", path, "--out", self.dir / "m.h5", mentions=["visible_par", "gamma"])
+
     def test_layers_that_are_not_binary_are_refused_by_name(self):
         for kind in ("Gaussian", "Potts", "ReLU"):
             with self.subTest(kind=kind):

@@ -170,6 +170,18 @@ class Score(CliTest):
         self.assertEqual(everything["log_likelihoods"], [float(row["log_likelihood"]) for row in rows])
         self.assertEqual(everything["log_likelihood"], told["log_likelihood"])
 
+    def test_posteriors_of_a_bit_and_distances(self):
+        both = [self.cases.copy(), self.cases.copy()]
+        for value, cases in enumerate(both):
+            cases[:, 4] = value
+        logs = [log_unnormalised(self.rbm, cases.astype(float)) for cases in both]
+        others = write_data(self.dir / "others.h5", train=random_bits(8, 50, 8))
+        rows, _ = self.score("--method", "none", "--posterior", 4, "--nearest-to", others)
+        np.testing.assert_allclose([float(row["posterior_1"]) for row in rows], 1 / (1 + np.exp(logs[0] - logs[1])), atol=1e-5)
+        expected = (self.cases[:, None] != random_bits(8, 50, 8)[None]).mean(axis=2).min(axis=1)
+        np.testing.assert_allclose([float(row["distance"]) for row in rows], expected, atol=1e-12)
+        self.fails(USAGE, "score", self.model, "--data", self.data, "--method", "none", "--posterior", 8, mentions=["0 to 7"])
+
     def test_threads_do_not_matter(self):
         first = self.score("--method", "ais", "--betas", 100, "--threads", 1)
         for threads in (2, 3):

@@ -368,6 +368,66 @@ class Machines(Sequences):
         narrow = write_model(self.dir / "narrow.h5", "potts-rbm", machine(37, sites=4, letters=4, hidden=2), LETTERS)
         self.assertIn("sites", run("score", model, "--data", data, "--minus", narrow, "--method", "none", expect=BAD_DATA).stderr)
 
+    def test_posteriors_of_a_column_equal_an_enumeration(self):
+        params = machine(51, sites=5, letters=4, hidden=3)
+        states = all_states(5, 4)[::17]
+        model, data = self.model(params, LETTERS), self.data(states, LETTERS)
+
+        def expected(site):
+            logs = []
+            for letter in range(4):
+                changed = states.copy()
+                changed[:, site] = letter
+                logs.append(log_weights(params, changed))
+            logs = np.array(logs) - np.max(logs, axis=0)
+            return np.exp(logs) / np.exp(logs).sum(axis=0)
+
+        told = run_json("score", model, "--data", data, "--method", "none", "--posterior", 3)["posterior"]
+        found = np.array([told[letter] for letter in LETTERS])
+        np.testing.assert_allclose(found, expected(2), atol=1e-6)
+        self.assertGreater(np.abs(found - expected(1)).max(), 0.1)  # planted: another site
+        run("score", model, "--data", data, "--method", "exact", "--posterior", 3, "--out", self.dir / "s.h5", "--quiet")
+        with h5py.File(self.dir / "s.h5") as file:
+            np.testing.assert_allclose(file["scores/posterior"][:], found.T, atol=1e-12)
+            self.assertEqual([v.decode() for v in file["scores/posterior_value"][:]], list(LETTERS))
+        for wrong in ("0", "6", "wing"):
+            self.assertIn("1 to 5", run("score", model, "--data", data, "--method", "none", "--posterior", wrong, expect=USAGE).stderr)
+
+    def test_posteriors_of_a_class_that_is_a_column(self):
+        draw = np.random.default_rng(52)
+        rows = []
+        for _ in range(400):
+            kind = draw.choice(["oak", "fir"])
+            rows.append((*(kind if draw.random() < 0.9 else ("fir" if kind == "oak" else "oak") for _ in range(3)), kind))
+        table = self.write("trees.csv", "leaf,bark,seed,kind\n" + "".join(",".join(f"{word}like" if k < 3 else word for k, word in enumerate(row)) + "\n" for row in rows))
+        run("train", "--data", table, "--alphabet", "columns", "--header", "yes", "--model", "potts-rbm", "--hidden", 2, "--updates", 400, "--seed", 1, "--out", self.dir / "run", "--quiet")
+        told = run_json("score", self.dir / "run", "--data", table, "--header", "yes", "--split", "train", "--method", "none", "--posterior", "kind")
+        values = {k: np.array(v) for k, v in told["posterior"].items()}
+        self.assertEqual(set(values), {"oak", "fir"})
+        np.testing.assert_allclose(values["oak"] + values["fir"], 1, atol=1e-12)
+        votes = np.array([sum(word == "oak" for word in row[:3]) for row in rows])
+        for count, law in ((3, 0.9**3 / (0.9**3 + 0.1**3)), (2, 0.9)):
+            self.assertAlmostEqual(values["oak"][votes == count].mean(), law, delta=0.06)
+
+    def test_distances_to_the_nearest_case(self):
+        draw = np.random.default_rng(53)
+        params = machine(54, sites=6, letters=4, hidden=3)
+        natural, designs = draw.integers(0, 4, (90, 6)), draw.integers(0, 4, (70, 6))
+        model = self.model(params, LETTERS)
+        data, near = self.data(designs, LETTERS), self.data(natural, LETTERS, split="train", name="natural.h5")
+        expected = (designs[:, None] != natural[None]).mean(axis=2).min(axis=1)
+        picture = self.dir / "distances.svg"
+        told = run_json("score", model, "--data", data, "--method", "exact", "--nearest-to", near, "--distances", picture)
+        np.testing.assert_allclose(told["distance"], expected, atol=1e-12)
+        self.assertGreater(np.abs(np.array(told["distance"]) - (designs[:, None] != natural[None, :45]).mean(axis=2).min(axis=1)).max(), 0.1)  # planted: half of the cases
+        # A disc for each case of either set, and for each word of the legend.
+        self.assertEqual(picture.read_text().count("fill-rule:nonzero"), 70 + 90 + 2)
+        self.assertIn("--nearest-to", run("score", model, "--data", data, "--distances", picture, expect=USAGE).stderr)
+        # Mutants of a sequence are as far as they differ.
+        mutants = run_json("score", model, "--data", near, "--split", "train", "--mutations", "singles", "--method", "none", "--nearest-to", near)
+        self.assertEqual(len(mutants["distance"]), len(mutants["name"]))
+        self.assertEqual(set(np.round(np.array(mutants["distance"]) * 6, 9)), {0.0, 1.0} if 0 in mutants["distance"] else {1.0})
+
     def test_covariances_of_samples_and_data(self):
         params = machine(38, sites=4, letters=3, hidden=3)
         model = self.model(params, "XYZ")

@@ -210,6 +210,16 @@ class Models(ModuleTest):
         self.assertEqual((found.couplings.shape, found.fields, found.precision(5)), ((8, 8, 5, 5), None, 0))
         exact = model.couplings(form="exact")
         self.assertEqual(exact.fields.shape, (8, 5))
+        scores = model.scores(samples.visible, nearest_to=data, posterior=3, method="none", split="train")
+        codes = data["train"]
+        np.testing.assert_allclose(scores.distance, (samples.visible[:, None] != codes[None]).mean(axis=2).min(axis=1), atol=1e-12)
+        self.assertEqual((list(scores.posterior), len(scores), scores.log_likelihood, scores.relative), (list("-ACGU"), 20, None, None))
+        np.testing.assert_allclose(sum(scores.posterior.values()), 1, atol=1e-12)
+        mutants = model.scores(data, split="train", mutations="singles", method="none")
+        self.assertEqual(len(mutants.names), len(mutants.relative))
+        compared = model.sample(100, data=data, statistics=True, sweeps=50)
+        self.assertEqual(len(compared.covariances), len(compared.covariances_of_data))
+        self.assertAlmostEqual(np.corrcoef(compared.covariances, compared.covariances_of_data)[0, 1], compared.facts["covariance_pearson"], delta=1e-5)
         np.testing.assert_allclose(exact.couplings.sum(axis=2), 0, atol=1e-5)
         model.save(self.dir / "alone.h5")
         with self.assertRaises(tempera.UsageError):

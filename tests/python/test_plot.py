@@ -64,6 +64,34 @@ class Pictures(unittest.TestCase):
         np.testing.assert_allclose(values, np.linalg.svd(self.model.params["weights"], compute_uv=False), rtol=1e-5)
         self.assertEqual(list(plot.spectrum(self.run_).lines[0].get_xdata()), list(self.run_.checkpoints))
 
+    def test_logos_have_a_letter_for_every_height(self):
+        codes = np.array([[0, 1, 3], [0, 2, 3], [0, 1, 3], [0, 2, 3]])
+        heights = plot.information(codes, 4, gap=3)
+        np.testing.assert_allclose(heights, [[2, 0, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 0, 0]], atol=1e-12)
+        heights[1, 2] = -0.7
+        ax = plot.logo(heights, "ACG-")
+        boxes = [patch.get_path().get_extents() for patch in ax.patches]
+        self.assertEqual(sorted((round(b.y0, 6), round(b.y1, 6), round(0.5 * (b.x0 + b.x1))) for b in boxes), [(-0.7, 0, 2), (0, 0.5, 2), (0, 2, 1)])
+        with self.assertRaises(ValueError):
+            plot.logo(heights, "ACGU-")
+
+    def test_pictures_of_sequences(self):
+        draw = np.random.default_rng(3)
+        weights = draw.normal(size=(5, 4, 3))
+        model = tempera.Model.from_params("potts-rbm", weights=weights, visible_bias=np.zeros((5, 4)), hidden_bias=np.zeros(3))
+        np.testing.assert_allclose(plot.hidden_weights(model, 2), weights[:, :, 2], rtol=1e-6)
+        natural, designs = draw.integers(0, 4, (60, 5)).astype(np.uint8), draw.integers(0, 4, (40, 5)).astype(np.uint8)
+        scores = model.scores(designs, nearest_to=natural, method="exact", split="train", alphabet="ACGU")
+        ax = plot.distances(scores)
+        self.assertEqual([len(line.get_xdata()) for line in ax.lines], [60, 40])
+        np.testing.assert_array_equal(ax.lines[1].get_ydata(), scores.log_likelihood)
+        with self.assertRaises(ValueError):
+            plot.distances(model.scores(designs, method="none", split="train", alphabet="ACGU"))
+        with self.assertRaises(ValueError):
+            plot.covariances(self.samples)
+        drawn = self.model.sample(200, data="digits", statistics=True, sweeps=50)
+        self.assertIn("Pearson", plot.covariances(drawn).get_title())
+
     def test_every_picture_can_be_saved_as_vectors(self):
         _, axes = plt.subplots(2, 2)
         plot.learning_curves(self.run_, axes[0, 0])

@@ -228,6 +228,12 @@ TEST(Resolve, LengthRateAndValidationFollowTheMachineAndItsData) {
   preferences.variance = 22.0;
   preferences.validates = true;
   EXPECT_NEAR(*resolved(preferences).rate.lr, 0.3 / 8.0, 1e-12);
+  MachinePreferences letters;
+  letters.defaults.learning_rate = 1.0;
+  letters.variance = 1.65;
+  EXPECT_NEAR(*resolved(letters).rate.lr, 1.0, 1e-12);
+  letters.variance = 6.6;
+  EXPECT_NEAR(*resolved(letters).rate.lr, 1.0 / 8.0, 1e-12) << "rate times variance is what must not grow";
   EXPECT_EQ(number_of(resolved(preferences).run.validate_every), 1000);
   EXPECT_EQ(number_of(resolved(preferences).run.patience), 0)
       << "a rate that falls to 0 gains most at its end";

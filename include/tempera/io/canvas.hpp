@@ -51,6 +51,7 @@ class Canvas {
 
   void fill(const Rectangle& area, const Colour& colour);
   void fill(const Points& polygon, const Colour& colour);
+  void disc(std::pair<double, double> middle, double radius, const Colour& colour);
   void line(const Points& points, const Colour& colour, double width = 1.5);
   /// Words whose base line begins, or has its middle or end, at a point; turned to the left by degrees.
   void text(double x, double y, const std::string& words, double size = 12.0, Align align = Align::kLeft,

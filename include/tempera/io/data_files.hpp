@@ -6,7 +6,9 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tempera/core/dataset.hpp"
@@ -54,6 +56,10 @@ struct DataFile {
   /// Throws DataError naming the splits that exist.
   [[nodiscard]] const Table& split(const std::string& split) const;
 };
+
+/// Place of the column, or case, of this name, or of this number as users count from `first`; nothing of
+/// other words. The number may lie beyond what there is.
+std::optional<Index> place_called(const std::vector<std::string>& names, std::string_view text, Index first);
 
 /// A built-in name, a path, or FILE:NAME, which chooses an array of a file. Every table has rows, columns and
 /// finite numbers only, unless `allow_non_finite`. Throws NoInputError, or DataError, which says what is

@@ -10,13 +10,14 @@
 
 namespace tempera {
 
-/// Restricted machines of binary hidden units and of binary visibles, or of sites of letters.
+/// Restricted machines of binary hidden units and of visibles that are binary, letters of sites, or real.
 struct ForeignModel {
   std::string format;  // "rbms", "RestrictedBoltzmannMachines.jl", "scikit-learn", "numpy"
-  Matrix weights;      // n_visible x n_hidden, of bits
+  Matrix weights;      // n_visible x n_hidden
   Vector visible_bias;
   Vector hidden_bias;
-  Letters letters;  // of the sites; empty where visibles are binary
+  Letters letters;           // of the sites; empty where visibles are no letters
+  Vector visible_precision;  // of real visibles; empty where they are not
   /// log Z of the original energies less that of ours: not 0 where units were -1/+1.
   double log_partition_offset = 0.0;
 };

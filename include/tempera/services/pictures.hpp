@@ -48,4 +48,8 @@ struct AxisWords {
 /// One number over another, darker where more fall, with the line of equal numbers.
 Canvas drawing_of_agreement(const std::vector<float>& x, const std::vector<float>& y, const AxisWords& words);
 
+/// Cases by their distance and their log p: those of data, and others on top of them, which a legend tells
+/// apart.
+Canvas drawing_of_distances(const Canvas::Points& data, const Canvas::Points& cases, const AxisWords& words);
+
 }  // namespace tempera

@@ -52,6 +52,8 @@ struct ScoreOptions {
   std::string relative_to;
   std::string mutations;
   std::string minus;
+  std::string posterior;
+  DataSource nearest_to;
   EstimateOptions estimate;
 
   template <class F, class... S>
@@ -75,6 +77,15 @@ struct ScoreOptions {
                  "another model: the column difference is log p of each case under the model less that under "
                  "this one, but for the constant log Z of this one less that of the model"},
       s.minus...);
+    f(OptionText{"posterior",
+                 "a column of letters or bits, by its name or number (sites from 1, other columns from 0): "
+                 "columns posterior_VALUE are the probabilities of its values given all other columns, "
+                 "whatever it holds"},
+      s.posterior...);
+    f(OptionText{"nearest-to",
+                 "another data set: the column distance is the part of the columns (sites) in which a case "
+                 "differs from the nearest case of its train split"},
+      s.nearest_to...);
     EstimateOptions::visit(f, s.estimate...);
   }
 };
@@ -86,6 +97,22 @@ struct ScoreLogPartition {
   std::string doubt;  // why it is not to be trusted, or empty
 };
 
+/// p(value | the other columns) of a column of letters or bits.
+struct ColumnPosterior {
+  std::string column;                              // as it was asked for
+  std::vector<std::string> values;                 // what it may hold
+  std::vector<std::vector<double>> probabilities;  // of each value, for every case
+};
+
+/// How near cases are to those of another data set: the part of the columns in which a case differs from the
+/// nearest one.
+struct NearestCases {
+  std::string data;
+  std::vector<double> distance;           // of every case
+  std::vector<double> own_distance;       // of some cases of that set, from the nearest other one of it
+  std::vector<double> own_free_energies;  // of these, nats
+};
+
 struct ScoreResult {
   std::string split;
   std::vector<std::string> names;                  // of the cases, where the data have them; else empty
@@ -95,6 +122,8 @@ struct ScoreResult {
   std::vector<double> relative;    // log p less that of one case, nats; empty where none is asked for
   std::string relative_to;         // what that case is called
   std::vector<double> difference;  // free energy under another model less that under this one; empty without
+  std::optional<ColumnPosterior> posterior;
+  std::optional<NearestCases> nearest;
   bool variational = false;
   std::int64_t seed = 0;
 
@@ -114,13 +143,18 @@ ScoreResult score_cases(AnyModelFile model, const ScoreOptions& options, const E
 Facts facts(const ScoreResult& result);
 std::string words(const ScoreResult& result);
 
-/// Lines of "name,free_energy,log_likelihood" after a header, with "relative" and "difference" where these
-/// are asked for; "number" in place of "name" where cases have none, and no log_likelihood without log Z.
-/// Numbers are read back as the same doubles.
+/// Lines of "name,free_energy,log_likelihood" after a header, with "relative", "difference",
+/// "distance" and "posterior_VALUE" where these are asked for; "number" in place of "name" where cases have
+/// none, and no log_likelihood without log Z. Numbers are read back as the same doubles.
 std::string csv_of(const ScoreResult& result);
 
 /// HDF5 where the path ends in .h5: /scores/free_energy, /scores/log_likelihood (n) float64 and /scores/name
-/// (n) texts, with the facts as attributes of /scores. Else CSV. Throws WriteError.
+/// (n) texts, /scores/posterior (n, values), with the facts as attributes of /scores. Else CSV. Throws
+/// WriteError.
 void write_scores(const ScoreResult& result, const std::filesystem::path& path);
+
+/// Distances to the nearest case of the other data set over log p (over -F where log Z is not known), and
+/// those of that set's own cases. Expects `nearest`. Throws WriteError.
+void write_distances(const ScoreResult& result, const std::filesystem::path& path);
 
 }  // namespace tempera
