@@ -214,7 +214,7 @@ class Bench {
       const PerChain<float> weights = mean_weights(shape.chains);
       add(rows, "gradient", shape,
           measure(
-              options_.seconds, [&] { accumulate(engine, theta, population, weights, Sums::kSet, sums); },
+              options_.seconds, [&] { accumulate(engine, theta, population, weights, sums); },
               [&] { outer->run(); }),
           "1 sgemm");
     }

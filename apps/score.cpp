@@ -40,15 +40,25 @@ void add_cases(Json& json, const ScoreResult& result) {
   json["log_likelihoods"] = log_likelihoods;
 }
 
-int run(const Options& options) {
+int run(Options& options) {
   require_none(check(options.score.estimate));
-  if (!options.out.empty()) require_table(options.out, {options.model, options.score.data.name});
+  const ScoreOptions& asked = options.score;
+  const std::vector<std::filesystem::path> read = {options.model, asked.data.name, asked.nearest_to.name,
+                                                   asked.minus, asked.relative_to};
+  if (!options.out.empty()) {
+    require_table(options.out, read);
+    const bool more = !asked.posterior.empty() || !asked.nearest_to.empty() || !asked.minus.empty() ||
+                      !asked.relative_to.empty() || !asked.mutations.empty();
+    if (more && table_format(options.out) == TableFormat::kNpy)
+      throw UsageError("score: --out " + options.out +
+                       ": has room for free energies and log p alone; take .csv, .npz or .h5");
+  }
   if (!options.distances.empty()) {
     if (options.score.nearest_to.empty())
       throw UsageError("score: --distances needs --nearest-to, the data that distances are to");
     require_picture(options.distances);
-    require_output(options.distances,
-                   {options.model, options.score.data.name, options.score.nearest_to.name});
+    require_output(options.distances, read);
+    options.score.background = true;
   }
   const Executor executor = shared_executor(options.common);
   ScoreResult result;
@@ -87,8 +97,8 @@ void setup_score(CLI::App& program, int& exit_code) {
   app.get_option("--seed")->check(CLI::NonNegativeNumber);
   app.add_option(
       "--out", options->out,
-      "F.csv, or F.h5 with /scores/free_energy, log_likelihood and name (n); without it the table is "
-      "printed");
+      "F.csv, .npz, .npy (free energies and log p alone), or F.h5 (docs/formats.md); without it the table "
+      "is printed");
   app.add_option("--distances", options->distances,
                  "picture (PNG, SVG or PDF) of the distances of --nearest-to over log p, with those of that "
                  "data's own cases");

@@ -97,6 +97,7 @@ nb::dict score(const Model& model, const Texts& texts, const Name& name, const D
   auto options = options_of<ScoreOptions>(texts);
   options.data = source_of(name, data);
   options.nearest_to = source_of(near_name, near);
+  options.background = true;
   ScoreResult result = without_lock(hears, [&](Listener& listener) {
     return score_cases(model.file, options, Executor(threads), listener);
   });

@@ -118,8 +118,8 @@ class Scores:
     free_energy: (n,) float64; log_likelihood: (n,), None without log Z. names: of the cases, or of mutants; empty where they have none.
     relative: log p less that of one case; difference: log p less that under another model, but for a constant. posterior: the
     probability of every value of a column given the others, (n,) by value. distance: the part of the columns in which a case differs
-    from the nearest case of other data; own_distance, own_log_likelihood: the same of some cases of that data to each other, and
-    their log p (-F without log Z). None where not asked for. facts: log Z, its method, ...
+    from the nearest case of other data; own_distance, own_free_energy: the same of some cases of that data to each other.
+    None where not asked for. facts: log_partition, its method, ...
     """
 
     free_energy: np.ndarray
@@ -130,7 +130,7 @@ class Scores:
     posterior: dict | None
     distance: np.ndarray | None
     own_distance: np.ndarray | None
-    own_log_likelihood: np.ndarray | None
+    own_free_energy: np.ndarray | None
     facts: dict
 
     def __len__(self):
@@ -213,6 +213,12 @@ class Model:
         found, estimates = self._estimated(cases, method, threads, progress, {"split": split, **options})
         return Likelihood(log_partition=estimates[0], disagreements=found["disagreements"], **found["data"])
 
+    @staticmethod
+    def _plain(options):
+        more = {"relative_to", "mutations", "minus", "posterior", "nearest_to"} & set(options)
+        if more:
+            raise UsageError(f"{', '.join(sorted(more))}: Model.scores gives what this asks for")
+
     def _scored(self, data, method, split, threads, progress, options, near=None):
         with Listener(progress) as listener:
             cases = cases_of(data, split)
@@ -224,6 +230,7 @@ class Model:
 
         method: where log Z comes from, by default what training stored where that is trusted, else an estimate.
         """
+        self._plain(options)
         return self._scored(data, method, split, threads, progress, options)["log_likelihoods"]
 
     def scores(self, data: Cases, *, nearest_to: Cases | None = None, method: str = "auto", split: str = "test", threads: int = 0,
@@ -235,13 +242,12 @@ class Model:
         """
         found = self._scored(data, method, split, threads, progress, options, nearest_to)
         arrays = {name: found.pop(name, None) for name in ("relative", "difference", "posterior", "distance", "own_distance")}
-        own, log_likelihood = found.pop("own_free_energies", None), found.pop("log_likelihoods", None)
-        own = None if own is None else -own - found.get("log_partition", 0.0)
-        return Scores(free_energy=found.pop("free_energies"), log_likelihood=log_likelihood, names=found.pop("names"), own_log_likelihood=own,
-                      **arrays, facts=found)
+        return Scores(free_energy=found.pop("free_energies"), log_likelihood=found.pop("log_likelihoods", None), names=found.pop("names"),
+                      own_free_energy=found.pop("own_free_energies", None), **arrays, facts=found)
 
     def free_energy(self, data: Cases, *, split: str = "test", threads: int = 0, **options: Option) -> np.ndarray:
         """-log of the unnormalised probability of every case: (n,) float64, nats."""
+        self._plain(options)
         return self._scored(data, "none", split, threads, False, options)["free_energies"]
 
     def sample(self, count: int = 100, *, data: Cases | None = None, statistics: bool = False, out: Path | None = None, threads: int = 0,

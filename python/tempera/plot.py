@@ -244,6 +244,7 @@ def logo(heights, alphabet, ax=None, *, first=1):
     heights = np.asarray(heights, dtype=float)
     if heights.ndim != 2 or heights.shape[1] != len(alphabet):
         raise ValueError(f"logo: expected heights of (sites, {len(alphabet)} letters), found shape {heights.shape}")
+    heights = np.where(np.isfinite(heights), heights, 0.0)
     if ax is None:
         _, ax = plt.subplots(figsize=(max(WIDTH, 0.16 * len(heights)), 1.6), layout="constrained")
     ax = _axes(ax)
@@ -254,7 +255,7 @@ def logo(heights, alphabet, ax=None, *, first=1):
         up = down = 0.0
         for letter in np.argsort(np.abs(row), kind="stable"):
             height = row[letter]
-            if height == 0 or not np.isfinite(height):
+            if height == 0:
                 continue
             down += min(height, 0.0)
             path = paths[alphabet[letter]]
@@ -299,7 +300,7 @@ def distances(scores, ax=None):
     if scores.distance is None:
         raise ValueError("distances: the scores were made without nearest_to")
     ax = _axes(ax)
-    ax.plot(scores.own_distance, scores.own_log_likelihood, ".", color=COLOURS[0], markersize=2.5, alpha=0.4, label="data, to the nearest other")
+    ax.plot(scores.own_distance, -scores.own_free_energy - scores.facts.get("log_partition", 0.0), ".", color=COLOURS[0], markersize=2.5, alpha=0.4, label="data, to the nearest other")
     values = -scores.free_energy if scores.log_likelihood is None else scores.log_likelihood
     ax.plot(scores.distance, values, ".", color=COLOURS[1], markersize=2.5, alpha=0.6, label="these cases")
     ax.set_xlabel("part that differs from the nearest case", fontsize=8)

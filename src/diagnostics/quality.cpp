@@ -36,8 +36,20 @@ double pearson(Eigen::VectorXd a, Eigen::VectorXd b) {
   return norms > 0 ? a.dot(b) / norms : 0.0;
 }
 
-/// Distance from a case to the nearest of a set, the case itself left out where it is number `own`.
-int nearest(std::span<const Word> row, const BinaryData& others, Index own) {
+/// Fraction of `a` whose nearest neighbour is in `a` and not in `b`; ties count one half.
+double near_own(const BinaryData& a, const BinaryData& b) {
+  double sum = 0.0;
+  for (Index n = 0; n < a.n_cases(); ++n) {
+    const int own = bits_to_nearest(a.row(n), a, n);
+    const int other = bits_to_nearest(a.row(n), b, -1);
+    sum += a.weights()[n] * (own < other ? 1.0 : own == other ? 0.5 : 0.0);
+  }
+  return sum / a.weights().total(a.n_cases());
+}
+
+}  // namespace
+
+int bits_to_nearest(std::span<const Word> row, const BinaryData& others, Index own) {
   int least = std::numeric_limits<int>::max();
   for (Index n = 0; n < others.n_cases(); ++n) {
     if (n == own) continue;
@@ -48,19 +60,6 @@ int nearest(std::span<const Word> row, const BinaryData& others, Index own) {
   }
   return least;
 }
-
-/// Fraction of `a` whose nearest neighbour is in `a` and not in `b`; ties count one half.
-double near_own(const BinaryData& a, const BinaryData& b) {
-  double sum = 0.0;
-  for (Index n = 0; n < a.n_cases(); ++n) {
-    const int own = nearest(a.row(n), a, n);
-    const int other = nearest(a.row(n), b, -1);
-    sum += a.weights()[n] * (own < other ? 1.0 : own == other ? 0.5 : 0.0);
-  }
-  return sum / a.weights().total(a.n_cases());
-}
-
-}  // namespace
 
 CovarianceAgreement covariance_agreement(const Matrix& data, const CaseWeights& weights,
                                          const Matrix& samples, Index site) {

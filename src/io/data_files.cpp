@@ -243,15 +243,8 @@ std::string quoted(const DataFile& data, Index column) {
 
 /// Number of a column that is named, or told by its number.
 std::optional<Index> column_of(const DataFile& data, const std::string& given) {
-  const auto found = std::find(data.column_names.begin(), data.column_names.end(), given);
-  if (found != data.column_names.end()) return found - data.column_names.begin();
-  Index number = 0;
-  char rest = 0;
-  long long value = 0;
-  if (std::sscanf(given.c_str(), "%lld%c", &value, &rest) != 1) return std::nullopt;
-  number = static_cast<Index>(value);
-  if (number < 0 || number >= data.columns()) return std::nullopt;
-  return number;
+  const std::optional<Index> column = place_called(data.column_names, given, 0);
+  return column && *column >= 0 && *column < data.columns() ? column : std::nullopt;
 }
 
 [[noreturn]] void no_such_column(const DataFile& data, const std::string& option, const std::string& given) {
@@ -650,7 +643,8 @@ std::optional<Index> place_called(const std::vector<std::string>& names, std::st
   if (const auto found = std::find(names.begin(), names.end(), text); found != names.end())
     return found - names.begin();
   std::int64_t number = 0;
-  return assign(number, text) ? std::optional<Index>(number - first) : std::nullopt;
+  if (!assign(number, text)) return std::nullopt;
+  return number < first ? -1 : number - first;
 }
 
 std::string absolute_data(const std::string& name) {

@@ -227,8 +227,7 @@ SwapEnergies swap_energies(const Engine<M>& engine, const typename M::Params& th
     engine.model.free_energy(theta, partner.blocks[b], population.chains.blocks[b],
                              population.caches.blocks[b], energies.other.blocks[b]);
   });
-  engine.executor.share(energies.own.blocks);
-  engine.executor.share(energies.other.blocks);
+  engine.executor.share(energies.own.blocks, energies.other.blocks);
   return energies;
 }
 

@@ -144,8 +144,9 @@ std::vector<double> mode_annealed_log_weights(const CollapsedFactory& machine, c
   const double shift = uniform_53(shared);
   std::vector<double> log_weights;
   std::vector<double> now;
-  for (Index first = 0; first < chains; first += kChainsAtOnce) {
-    now.resize(static_cast<std::size_t>(std::min(kChainsAtOnce, chains - first)));
+  const Index at_once = kChainsAtOnce * executor.ranks().size();
+  for (Index first = 0; first < chains; first += at_once) {
+    now.resize(static_cast<std::size_t>(std::min(at_once, chains - first)));
     executor.for_each_owned(static_cast<Index>(now.size()), [&](Index k, std::size_t slot) {
       const Index chain = first + k;
       StreamEngine random = streams.engine(Purpose::kModeAnnealing, 1, static_cast<std::uint32_t>(chain));

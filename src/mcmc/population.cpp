@@ -328,6 +328,16 @@ Arrays arrays_of(Params& theta) {
   return arrays;
 }
 
+/// Those arrays of parameters that are vectors; the others stay as they are.
+template <class Params>
+void copy_vectors(const Params& from, Params& to) {
+  for_each_field(
+      []<class From, class To>(std::string_view, const From& source, To& target) {
+        if constexpr (To::ColsAtCompileTime == 1) target = source;
+      },
+      from, to);
+}
+
 /// A node of the tree by its arrays, and how such are added.
 using ArraysNode = std::pair<TreeNode, std::vector<std::span<float>>>;
 constexpr auto kAddArrays = [](std::vector<std::span<float>>& into,
@@ -356,6 +366,7 @@ class Division {
             std::clamp<Index>(numbers.last - before, 0, size)};
   }
   [[nodiscard]] Index size(int rank) const { return part_of(ends_.back(), rank, ranks_).size(); }
+  [[nodiscard]] std::size_t arrays() const { return ends_.size(); }
 
  private:
   int ranks_;
@@ -366,66 +377,108 @@ std::span<float> cut(std::span<float> array, UnitRange range) {
   return array.subspan(static_cast<std::size_t>(range.first), static_cast<std::size_t>(range.size()));
 }
 
-/// The sums of all blocks from the nodes that every rank has: each rank is sent its part of the numbers of
-/// every node, adds them up along the tree, and tells the others. What travels to a rank is about twice the
-/// size of the parameters, however many ranks there are.
-void sum_over_ranks(const Communicator& ranks, Index n_blocks, std::vector<ArraysNode> own, Sums mode,
-                    const Arrays& sums, Told told) {
-  const int me = ranks.rank();
-  if (part_of(n_blocks, me, ranks.size()).last == n_blocks) join_right_edge(n_blocks, own, kAddArrays);
-  const std::vector<std::span<float>>& targets = sums.numbers;
-  const Division division(targets, ranks.size());
+/// Blocks whose sums are wanted, and the nodes that this rank has of them.
+struct Summand {
+  Index n_blocks = 0;
+  std::vector<ArraysNode> own;
+};
 
-  // Of every node in order: where the numbers of this rank's part are, array by array.
+/// Those nodes of every rank, by the numbers that are this rank's part.
+struct ReceivedNodes {
   std::vector<ArraysNode> nodes;
-  std::size_t n_received = 0;
-  for (int r = 0; r < ranks.size(); ++r) {
-    for (const TreeNode& node : told_nodes(n_blocks, r, ranks.size())) {
-      nodes.emplace_back(node, std::vector<std::span<float>>());
-      if (r != me) n_received += static_cast<std::size_t>(division.size(me));
-    }
-  }
-  const auto memory = std::make_unique_for_overwrite<float[]>(n_received);
-  std::span<float> free(memory.get(), n_received);
+  std::unique_ptr<float[]> memory;
+};
+
+/// Every rank is sent its part of the numbers of every node of every summand, in one exchange.
+std::vector<ReceivedNodes> exchange_nodes(const Communicator& ranks, const Division& division,
+                                          const std::vector<Summand>& summands) {
+  const int me = ranks.rank();
+  std::vector<ReceivedNodes> all;
   std::vector<SentPiece> sent;
   std::vector<ReceivedPiece> received;
-  auto node = nodes.begin();
-  for (int r = 0; r < ranks.size(); ++r) {
-    const std::size_t n_nodes = told_nodes(n_blocks, r, ranks.size()).size();
-    for (std::size_t k = 0; k < n_nodes; ++k, ++node) {
-      for (std::size_t a = 0; a < targets.size(); ++a) {
-        const UnitRange mine = division.part(a, me);
-        if (r == me) {
-          node->second.push_back(cut(own[k].second[a], mine));
-          continue;
-        }
-        node->second.push_back(free.first(static_cast<std::size_t>(mine.size())));
-        free = free.subspan(node->second.back().size());
-        if (mine.size() > 0) received.push_back({r, std::as_writable_bytes(node->second.back())});
-      }
+  for (const Summand& summand : summands) {
+    ReceivedNodes& found = all.emplace_back();
+    std::size_t n_received = 0;
+    for (int r = 0; r < ranks.size(); ++r) {
+      if (r != me)
+        n_received += told_nodes(summand.n_blocks, r, ranks.size()).size() *
+                      static_cast<std::size_t>(division.size(me));
     }
-    if (r == me) continue;
-    for (const ArraysNode& of : own) {
-      for (std::size_t a = 0; a < targets.size(); ++a) {
-        const std::span<float> theirs = cut(of.second[a], division.part(a, r));
-        if (!theirs.empty()) sent.push_back({r, std::as_bytes(theirs)});
+    found.memory = std::make_unique_for_overwrite<float[]>(n_received);
+    std::span<float> free(found.memory.get(), n_received);
+    for (int r = 0; r < ranks.size(); ++r) {
+      std::size_t k = 0;
+      for (const TreeNode& node : told_nodes(summand.n_blocks, r, ranks.size())) {
+        ArraysNode& mine = found.nodes.emplace_back(node, std::vector<std::span<float>>());
+        for (std::size_t a = 0; a < division.arrays(); ++a) {
+          const UnitRange part = division.part(a, me);
+          if (r == me) {
+            mine.second.push_back(cut(summand.own[k].second[a], part));
+            continue;
+          }
+          mine.second.push_back(free.first(static_cast<std::size_t>(part.size())));
+          free = free.subspan(mine.second.back().size());
+          if (part.size() > 0) received.push_back({r, std::as_writable_bytes(mine.second.back())});
+        }
+        ++k;
+      }
+      if (r == me) continue;
+      for (const ArraysNode& of : summand.own) {
+        for (std::size_t a = 0; a < division.arrays(); ++a) {
+          const std::span<float> theirs = cut(of.second[a], division.part(a, r));
+          if (!theirs.empty()) sent.push_back({r, std::as_bytes(theirs)});
+        }
       }
     }
   }
   ranks.exchange(sent, received);
+  return all;
+}
 
-  const std::vector<std::span<float>> total = combine_nodes(std::move(nodes), kAddArrays);
+/// The sums of all blocks from the nodes that every rank has: each rank is sent its part of the numbers of
+/// every node, adds them up along the tree, summand after summand, and tells the others. What travels to a
+/// rank is the size of the parameters for each summand and once more, however many ranks there are.
+/// `of_first` gets the vectors of the first summand.
+void sum_over_ranks(const Communicator& ranks, std::vector<Summand> summands, const Arrays& sums,
+                    const Arrays& of_first) {
+  const int me = ranks.rank();
+  for (Summand& summand : summands) {
+    if (part_of(summand.n_blocks, me, ranks.size()).last == summand.n_blocks)
+      join_right_edge(summand.n_blocks, summand.own, kAddArrays);
+  }
+  const std::vector<std::span<float>>& targets = sums.numbers;
+  const Division division(targets, ranks.size());
+  std::vector<ReceivedNodes> received = exchange_nodes(ranks, division, summands);
+
   std::vector<std::span<float>> into;
   for (std::size_t a = 0; a < targets.size(); ++a) into.push_back(cut(targets[a], division.part(a, me)));
-  if (mode == Sums::kAdd) {
-    kAddArrays(into, total);
-  } else {
+  for (std::size_t k = 0; k < received.size(); ++k) {
+    const std::vector<std::span<float>> total = combine_nodes(std::move(received[k].nodes), kAddArrays);
+    if (k > 0) {
+      kAddArrays(into, total);
+      continue;
+    }
     for (std::size_t a = 0; a < into.size(); ++a) {
       if (into[a].data() != total[a].data()) std::copy(total[a].begin(), total[a].end(), into[a].begin());
+      if (!of_first.numbers[a].empty())
+        std::copy(into[a].begin(), into[a].end(), cut(of_first.numbers[a], division.part(a, me)).begin());
     }
   }
+
+  // Vectors, which are short, go together.
+  std::vector<Made> vectors;
+  for (int r = 0; r < ranks.size(); ++r) {
+    Made& part = vectors.emplace_back(Made{r, {}});
+    for (std::size_t a = 0; a < targets.size(); ++a) {
+      if (sums.are_vectors[a] == 0) continue;
+      for (const std::span<float> vector : {targets[a], of_first.numbers[a]}) {
+        if (!vector.empty()) part.pieces.push_back(std::as_writable_bytes(cut(vector, division.part(a, r))));
+      }
+    }
+  }
+  share_things(ranks, vectors);
   for (std::size_t a = 0; a < targets.size(); ++a) {
-    if (targets[a].empty() || (told == Told::kVectors && sums.are_vectors[a] == 0)) continue;
+    if (targets[a].empty() || sums.are_vectors[a] != 0) continue;
     std::vector<std::size_t> starts;
     for (int r = 0; r < ranks.size(); ++r)
       starts.push_back(sizeof(float) * static_cast<std::size_t>(division.part(a, r).first));
@@ -434,31 +487,65 @@ void sum_over_ranks(const Communicator& ranks, Index n_blocks, std::vector<Array
   }
 }
 
+/// Sums of sets of chains together, in their order; the vectors of the first alone where they are wanted.
+template <EnergyModel M>
+void accumulate_all(const Engine<M>& engine, const typename M::Params& theta,
+                    const std::vector<Weighed<M>>& sets, typename M::Params& sums,
+                    typename M::Params* of_first) {
+  const Communicator& ranks = engine.executor.ranks();
+  if (ranks.size() == 1) {
+    Sums mode = Sums::kSet;
+    for (const Weighed<M>& set : sets) {
+      engine.executor.for_each(engine.model.slices(), [&](Index slice, std::size_t slot) {
+        engine.model.accumulate(theta, set.population.chains.blocks, set.population.caches.blocks,
+                                set.weights.blocks, slice, mode, set.population.caches.scratch[slot], sums);
+      });
+      if (mode == Sums::kSet && of_first != nullptr) copy_vectors(sums, *of_first);
+      mode = Sums::kAdd;
+    }
+    return;
+  }
+  // The sums lend their memory to the first node, and get it back with what that holds.
+  std::vector<std::vector<StatisticsNode<M>>> nodes;
+  for (const Weighed<M>& set : sets) {
+    const auto n_blocks = static_cast<Index>(set.population.chains.blocks.size());
+    nodes.push_back(nodes_of(engine, theta, set.population, set.weights, engine.executor.owned(n_blocks),
+                             nodes.empty() ? &sums : nullptr));
+  }
+  const bool lent = !nodes.front().empty();
+  if (lent) sums = std::move(nodes.front().front().second);
+  const Arrays targets = arrays_of(sums);
+  std::vector<Summand> summands;
+  for (std::size_t k = 0; k < sets.size(); ++k) {
+    Summand& summand = summands.emplace_back();
+    summand.n_blocks = static_cast<Index>(sets[k].population.chains.blocks.size());
+    for (auto& [node, part] : nodes[k]) {
+      const bool is_lent = k == 0 && summand.own.empty();
+      summand.own.emplace_back(node, is_lent ? targets.numbers : arrays_of(part).numbers);
+    }
+  }
+  Arrays firsts = targets;
+  if (of_first != nullptr) {
+    copy_vectors(sums, *of_first);  // the sizes
+    firsts = arrays_of(*of_first);
+  } else {
+    for (std::span<float>& none : firsts.numbers) none = {};
+  }
+  sum_over_ranks(ranks, std::move(summands), targets, firsts);
+}
+
 }  // namespace
 
 template <EnergyModel M>
 void accumulate(const Engine<M>& engine, const typename M::Params& theta, Population<M>& population,
-                const PerChain<float>& weights, Sums mode, typename M::Params& sums, Told told) {
-  const auto n_blocks = static_cast<Index>(population.chains.blocks.size());
-  if (const Communicator& ranks = engine.executor.ranks(); ranks.size() > 1 && n_blocks > 0) {
-    // Sums that are set lend their memory to the first node, and get it back with what that holds.
-    typename M::Params* const first = mode == Sums::kSet ? &sums : nullptr;
-    std::vector<StatisticsNode<M>> nodes =
-        nodes_of(engine, theta, population, weights, engine.executor.owned(n_blocks), first);
-    if (first != nullptr && !nodes.empty()) sums = std::move(nodes.front().second);
-    const Arrays targets = arrays_of(sums);
-    std::vector<ArraysNode> arrays;
-    for (auto& [node, part] : nodes) {
-      arrays.emplace_back(node,
-                          first != nullptr && arrays.empty() ? targets.numbers : arrays_of(part).numbers);
-    }
-    sum_over_ranks(ranks, n_blocks, std::move(arrays), mode, targets, told);
-    return;
-  }
-  engine.executor.for_each(engine.model.slices(), [&](Index slice, std::size_t slot) {
-    engine.model.accumulate(theta, population.chains.blocks, population.caches.blocks, weights.blocks, slice,
-                            mode, population.caches.scratch[slot], sums);
-  });
+                const PerChain<float>& weights, typename M::Params& sums) {
+  accumulate_all<M>(engine, theta, {{population, weights}}, sums, nullptr);
+}
+
+template <EnergyModel M>
+void accumulate(const Engine<M>& engine, const typename M::Params& theta, const Weighed<M>& first,
+                const Weighed<M>& second, typename M::Params& sums, typename M::Params& of_first) {
+  accumulate_all<M>(engine, theta, {first, second}, sums, &of_first);
 }
 
 template <EnergyModel M>
@@ -475,27 +562,29 @@ typename M::Params combined(std::vector<StatisticsNode<M>> nodes) {
   });
 }
 
-#define TEMPERA_INSTANTIATE(M)                                                                               \
-  template void gather<M>(const Executor&, std::span<M::State>);                                             \
-  template std::vector<StatisticsNode<M>> accumulate_nodes(                                                  \
-      const Engine<M>&, const M::Params&, Population<M>&, const PerChain<float>&, UnitRange);                \
-  template M::Params combined<M>(std::vector<StatisticsNode<M>>);                                            \
-  template void accumulate(const Engine<M>&, const M::Params&, Population<M>&, const PerChain<float>&, Sums, \
-                           M::Params&, Told);                                                                \
-  template struct Caches<M>;                                                                                 \
-  template void mean_field(const Engine<M>&, const M::Params&, Index, bool, Caches<M>&);                     \
-  template double sweep_operations(const M&);                                                                \
-  template void infer_cases(const Engine<M>&, const M::Params&, Index, std::vector<M::State>&, Caches<M>&);  \
-  template void case_free_energy(const M&, const M::Params&, const M::State&, const M::BlockCache&,          \
-                                 LaneDoubles&);                                                              \
-  template Chains<M> select_chains(const M&, const Chains<M>&, std::span<const std::uint64_t>);              \
-  template std::vector<Renumbered> remove_chains(std::span<const std::uint64_t>, Chains<M>&);                \
-  template Chains<M> reference_chains(const Engine<M>&, std::uint64_t, Purpose);                             \
-  template Chains<M> data_chains(const Engine<M>&, const M::Params&, std::uint64_t, const M::Data&,          \
-                                 std::span<const Index>, Purpose);                                           \
-  template void load_cases(const Engine<M>&, const M::Data&, std::span<const Index>, Chains<M>&);            \
-  template void advance(const Engine<M>&, const M::Params&, std::uint64_t, Purpose, Population<M>&);         \
-  template void latent_input(const Engine<M>&, const M::Params&, std::vector<M::State>&, Caches<M>&);        \
+#define TEMPERA_INSTANTIATE(M)                                                                              \
+  template void gather<M>(const Executor&, std::span<M::State>);                                            \
+  template std::vector<StatisticsNode<M>> accumulate_nodes(                                                 \
+      const Engine<M>&, const M::Params&, Population<M>&, const PerChain<float>&, UnitRange);               \
+  template M::Params combined<M>(std::vector<StatisticsNode<M>>);                                           \
+  template void accumulate(const Engine<M>&, const M::Params&, Population<M>&, const PerChain<float>&,      \
+                           M::Params&);                                                                     \
+  template void accumulate(const Engine<M>&, const M::Params&, const Weighed<M>&, const Weighed<M>&,        \
+                           M::Params&, M::Params&);                                                         \
+  template struct Caches<M>;                                                                                \
+  template void mean_field(const Engine<M>&, const M::Params&, Index, bool, Caches<M>&);                    \
+  template double sweep_operations(const M&);                                                               \
+  template void infer_cases(const Engine<M>&, const M::Params&, Index, std::vector<M::State>&, Caches<M>&); \
+  template void case_free_energy(const M&, const M::Params&, const M::State&, const M::BlockCache&,         \
+                                 LaneDoubles&);                                                             \
+  template Chains<M> select_chains(const M&, const Chains<M>&, std::span<const std::uint64_t>);             \
+  template std::vector<Renumbered> remove_chains(std::span<const std::uint64_t>, Chains<M>&);               \
+  template Chains<M> reference_chains(const Engine<M>&, std::uint64_t, Purpose);                            \
+  template Chains<M> data_chains(const Engine<M>&, const M::Params&, std::uint64_t, const M::Data&,         \
+                                 std::span<const Index>, Purpose);                                          \
+  template void load_cases(const Engine<M>&, const M::Data&, std::span<const Index>, Chains<M>&);           \
+  template void advance(const Engine<M>&, const M::Params&, std::uint64_t, Purpose, Population<M>&);        \
+  template void latent_input(const Engine<M>&, const M::Params&, std::vector<M::State>&, Caches<M>&);       \
   template void mean_latents(const Engine<M>&, const M::Params&, std::vector<M::State>&, Caches<M>&);
 
 TEMPERA_FOR_EACH_MODEL(TEMPERA_INSTANTIATE)

@@ -23,7 +23,7 @@ void record(const Engine<M>& engine, const typename M::Params& theta, const Popu
   const Chains<M>& chains = population.chains;
   PerChain<double> energies(chains.blocks.size());
   PerChain<double> visibles(chains.blocks.size());
-  PerChain<Index> places(chains.blocks.size());
+  PerChain<Index> places(clusters.size() > 0 ? chains.blocks.size() : 0);
   std::vector<char> concerned(chains.blocks.size(), 0);
   for (const std::uint64_t chain : which) concerned[block_of(chain)] = 1;
   engine.executor.for_each_owned(static_cast<Index>(chains.blocks.size()), [&](Index block) {
@@ -43,9 +43,7 @@ void record(const Engine<M>& engine, const typename M::Params& theta, const Popu
     if (engine.executor.owns(static_cast<Index>(b), static_cast<Index>(chains.blocks.size())))
       visibles[chain] = mean_of_chain(M::visibles_of(chains.blocks[b]), chain);
   }
-  engine.executor.share(energies.blocks);
-  engine.executor.share(visibles.blocks);
-  if (clusters.size() > 0) engine.executor.share(places.blocks);
+  engine.executor.share(energies.blocks, visibles.blocks, places.blocks);
   trace.free_energy.resize(which.size());
   trace.mean_visible.resize(which.size());
   if (clusters.size() > 0) trace.cluster.resize(which.size());

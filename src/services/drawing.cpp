@@ -65,13 +65,19 @@ double jump_rate_of(const SamplingOptions& options) {
   return rate != nullptr ? *rate : 0.0;
 }
 
+/// Throws UsageError where covariances can't be compared with those of data.
 template <EnergyModel M>
-CovarianceAgreement agreement_of(const Drawing<M>& d, const Chains<M>& samples) {
+void require_comparable(const Drawing<M>& d) {
   if (!d.data) throw UsageError("sample: --statistics needs --data");
   constexpr Index kMostVisibles = 5000;
   const Index n = d.file.model.n_visible();
   if (n > kMostVisibles)
     throw UsageError("sample: --statistics: there are too many pairs of " + std::to_string(n) + " values");
+}
+
+template <EnergyModel M>
+CovarianceAgreement agreement_of(const Drawing<M>& d, const Chains<M>& samples) {
+  const Index n = d.file.model.n_visible();
   Matrix drawn(static_cast<Index>(samples.n_chains), n);
   LaneMatrix values(n, kLanes);
   const auto cache = d.file.model.new_cache(kLanes);
@@ -451,6 +457,7 @@ template <EnergyModel M>
 Drawn<M> draw(ModelFile<M>& file, const SamplingOptions& options, const Executor& executor,
               Listener& listener) {
   Drawing<M> d = prepare(file, options, executor, listener);
+  if (options.compares) require_comparable(d);
   Sampler<M> sampler = sampler_of(d);
   Drawn<M> drawn;
   std::visit([&](auto& chains) { take_samples(chains, d, drawn); }, sampler);

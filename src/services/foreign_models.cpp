@@ -189,8 +189,8 @@ ForeignModel read_julia(const Hdf5Reader& file) {
                                                        static_cast<Index>(n_visible), 2);
     wide.visible_bias = both.col(0);
     wide.visible_precision = both.col(1).cwiseAbs();
-    if ((wide.visible_precision.array() == 0.0).any())
-      file.fail("/visible_par", "expected gamma other than 0: the machine has no law");
+    if ((wide.visible_precision.cast<float>().array() == 0.0F).any())
+      file.fail("/visible_par", "expected gamma other than 0 in float32: the machine has no law");
   } else {
     wide.visible_bias = numbers(file, "/visible_par", n_visible);
   }

@@ -31,7 +31,7 @@ class Session : public OnlineTraining {
     if constexpr (HasUnits<M>) shape = M::in_units(std::move(shape), data_.units);
     model_.emplace(std::move(shape), M::fit_reference(cases));
     state_ = initial_state(engine(), plan_, cases);
-    memory_.gradient = model_->zero_params();
+    memory_ = memory_for(*model_);
     memory_.searches = search_budget(*model_, plan_);
   }
 

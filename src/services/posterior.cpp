@@ -1,5 +1,6 @@
 #include "posterior.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tempera/core/errors.hpp"
@@ -60,8 +61,8 @@ ColumnPosterior posterior_of(const ModelFile<M>& file, const std::string& called
       throw UsageError("score: --posterior " + called + ": is no name of a column and no number from " +
                        std::to_string(from) + " to " + std::to_string(from + n_columns - 1));
     const Column column = column_of(file, *place);
-    ColumnPosterior posterior{called, column.values, {}};
     const auto n_cases = static_cast<std::size_t>(cases.n_cases());
+    ColumnPosterior posterior{called, *place, column.values, {}, std::vector<double>(n_cases)};
     posterior.probabilities.assign(column.values.size(), std::vector<double>(n_cases));
     executor.for_each_owned(cases.n_cases(), [&](Index n) {
       const auto given = cases.row(n);
@@ -76,7 +77,9 @@ ColumnPosterior posterior_of(const ModelFile<M>& file, const std::string& called
       for (double& energy : energies) total += energy = std::exp(least - energy);
       for (std::size_t v = 0; v < energies.size(); ++v)
         posterior.probabilities[v][static_cast<std::size_t>(n)] = energies[v] / total;
+      posterior.free_energies[static_cast<std::size_t>(n)] = least - std::log(total);
     });
+    executor.share(posterior.free_energies);
     for (std::vector<double>& of_value : posterior.probabilities) executor.share(of_value);
     return posterior;
   }

@@ -125,7 +125,7 @@ class Pruner {
       advance(engine(), file_.theta, 1, Purpose::kChains, population_);
       mean_latents(engine(), file_.theta, population_.chains.blocks, population_.caches);
       typename M::Params sums = file_.model.zero_params();
-      accumulate(engine(), file_.theta, population_, weights, Sums::kSet, sums);
+      accumulate(engine(), file_.theta, population_, weights, sums);
       const PairMoments now = cast<double>(M::to_layers(std::move(sums)));
       if (k == 0) moments_ = zeros_like(now);
       add_scaled(moments_, 1.0 / static_cast<double>(kMomentSweeps), now);

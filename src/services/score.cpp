@@ -79,24 +79,27 @@ Parent<M> parent_of(const ModelFile<M>& file, const ScoreOptions& options, const
           found == own.names.end() || found->second.empty() ? called : found->second.front()};
 }
 
-/// Scores of cases, or of mutants of one that take their place, relative to one: in double, case by case.
+/// Scores of cases, or of mutants of one, which are returned, relative to one: in double, case by case.
 template <EnergyModel M>
-void compare(const ModelFile<M>& file, const ScoreOptions& options, const Executor& executor,
-             typename M::Data& cases, ScoreResult& result, Listener& listener) {
+std::optional<typename M::Data> compare(const ModelFile<M>& file, const ScoreOptions& options,
+                                        const Executor& executor, const typename M::Data& given,
+                                        ScoreResult& result, Listener& listener) {
   if (!M::kExactInference)
     throw UsageError("score: --relative-to and --mutations need exact free energies, which " +
                      std::string(M::kKind) + " has not");
-  const Parent<M> parent = parent_of(file, options, cases, result.names, listener);
+  const Parent<M> parent = parent_of(file, options, given, result.names, listener);
   result.relative_to = parent.name;
+  std::optional<typename M::Data> mutated;
   if (!options.mutations.empty()) {
     if constexpr (HasLetters<M>) {
       Mutants mutants = mutants_of(parent.cases, parent.number, file.alphabet, options.mutations);
       result.names = std::move(mutants.names);
-      cases = std::move(mutants.cases);
+      mutated = std::move(mutants.cases);
     } else {
       throw UsageError("score: --mutations is for " + kinds_with(Feature::kLetters));
     }
   }
+  const typename M::Data& cases = mutated ? *mutated : given;
   const auto energy_of = [&](const typename M::Data& data, Index n) {
     return file.model.free_energy(file.theta, data.row(n)) + data.log_volume(n);
   };
@@ -110,6 +113,25 @@ void compare(const ModelFile<M>& file, const ScoreOptions& options, const Execut
     result.relative.push_back(of_parent - energy);
     energy -= file.log_partition_shift();
   }
+  return mutated;
+}
+
+/// Throws DataError where a value is missing that is not of this column. Cases whose own value is missing get
+/// the free energy of the other columns.
+template <EnergyModel M>
+void leave_out_missing(const ModelFile<M>& file, const DataFile& data, const std::string& split,
+                       const ColumnPosterior& posterior, std::vector<double>& free_energies) {
+  const auto missing = data.missing.find(split);
+  if (missing == data.missing.end()) return;
+  const auto columns = static_cast<std::size_t>(data.columns());
+  for (std::size_t k = 0; k < missing->second.size(); ++k) {
+    if (missing->second[k] == 0) continue;
+    if (k % columns != static_cast<std::size_t>(posterior.column))
+      throw DataError(data.name + ": case " + std::to_string(k / columns) + " of split " + split +
+                      " lacks a value of another column than that of --posterior; --missing says what "
+                      "becomes of it");
+    free_energies[k / columns] = posterior.free_energies[k / columns] - file.log_partition_shift();
+  }
 }
 
 /// Distances to the train cases of another data set, and those of some of its own to each other.
@@ -118,18 +140,21 @@ NearestCases nearest_of(const ModelFile<M>& file, const ScoreOptions& options, c
                         const Executor& executor, Listener& listener) {
   if constexpr (std::derived_from<typename M::Data, BinaryData>) {
     const DataFile data = read_data_file(options.nearest_to, {columns_for(file, options.columns)}, listener);
+    if (data.splits.count("train") == 0 && data.splits.size() > 1)
+      throw UsageError("score: --nearest-to " + data.name + ": has several splits, and none is 'train'");
     const std::string split = data.splits.count("train") > 0 ? "train" : data.splits.begin()->first;
     const typename M::Data others =
         data_for_model(file, data, {split, options.binarize, as_count(options.estimate.seed)}, listener);
-    // Of the set itself evenly spaced ones, as a background.
-    const Index n_own = others.n_cases() < 2 ? 0 : std::min(others.n_cases(), kMostOwnCases);
-    std::vector<Index> own;
-    for (Index k = 0; k < n_own; ++k) own.push_back(k * others.n_cases() / n_own);
     std::vector<Index> all(static_cast<std::size_t>(cases.n_cases()));
     std::iota(all.begin(), all.end(), Index{0});
     NearestCases nearest;
     nearest.data = data.name;
     nearest.distance = nearest_distances(cases, all, others, executor);
+    if (!options.background || others.n_cases() < 2) return nearest;
+    // Evenly spaced ones.
+    const Index n_own = std::min(others.n_cases(), kMostOwnCases);
+    std::vector<Index> own;
+    for (Index k = 0; k < n_own; ++k) own.push_back(k * others.n_cases() / n_own);
     nearest.own_distance = nearest_distances(others, own, others, executor);
     const std::vector<double> energies = free_energies_in_units(file, executor, others);
     for (const Index n : own) nearest.own_free_energies.push_back(energies[static_cast<std::size_t>(n)]);
@@ -151,16 +176,15 @@ ScoreResult score_for(ModelFile<M>& file, const ScoreOptions& options, const Exe
   const bool estimates = options.method != ScoreMethod::kNone && !result.log_partition;
   if (estimates) require_memory_for(options.estimate, file.model.layer_sizes());
   require_law(file, listener);
-  const DataFile data = read_data_file(options.data, {columns_for(file, options.columns)}, listener);
+  const bool compares = !options.relative_to.empty() || !options.mutations.empty();
+  ReadingOptions reading{columns_for(file, options.columns)};
+  reading.keeps_missing = !options.posterior.empty() && !compares && options.minus.empty() &&
+                          options.columns.missing == MissingRule::kRefuse;
+  const DataFile data = read_data_file(options.data, reading, listener);
   const SplitRequest request{options.split, options.binarize, as_count(options.estimate.seed)};
   LikelihoodCases<M> cases;
   if (estimates) {
     cases = likelihood_cases(file, data, request, listener);
-    const LogPartitionEstimates found =
-        estimate_log_partition(file, cases, estimating(options.method), options.estimate, executor, listener);
-    if (found.stopped_by_listener) throw Interrupted();
-    const LogPartitionEstimate& estimate = found.finished.front();
-    result.log_partition = {std::string(name_of(estimate.method)), estimate.log_partition, estimate.doubt};
   } else {
     cases.cases = data_for_model(file, data, request, listener);
   }
@@ -168,18 +192,28 @@ ScoreResult score_for(ModelFile<M>& file, const ScoreOptions& options, const Exe
     result.names = names->second;
   // A model that names no letters has those of its data.
   if (file.alphabet.empty()) file.alphabet = data.alphabet;
-  if (!options.relative_to.empty() || !options.mutations.empty()) {
-    compare(file, options, executor, cases.cases, result, listener);
+  std::optional<typename M::Data> mutants;
+  if (compares) {
+    mutants = compare(file, options, executor, cases.cases, result, listener);
   } else {
     result.free_energies = free_energies_in_units(file, executor, cases.cases);
   }
-  result.weights = cases.cases.weights();
-  if (!options.posterior.empty())
-    result.posterior = posterior_of(file, options.posterior, data.column_names, cases.cases, executor);
-  if (!options.nearest_to.empty())
-    result.nearest = nearest_of(file, options, cases.cases, executor, listener);
-  if (result.log_partition)
-    require_possible<M>(cases.cases, result.free_energies, result.log_partition->value);
+  const typename M::Data& scored = mutants ? *mutants : cases.cases;
+  result.weights = scored.weights();
+  if (!options.posterior.empty()) {
+    result.posterior = posterior_of(file, options.posterior, data.column_names, scored, executor);
+    if (!compares) leave_out_missing(file, data, options.split, *result.posterior, result.free_energies);
+  }
+  if (!options.nearest_to.empty()) result.nearest = nearest_of(file, options, scored, executor, listener);
+  // Last, since it may take long.
+  if (estimates) {
+    const LogPartitionEstimates found =
+        estimate_log_partition(file, cases, estimating(options.method), options.estimate, executor, listener);
+    if (found.stopped_by_listener) throw Interrupted();
+    const LogPartitionEstimate& estimate = found.finished.front();
+    result.log_partition = {std::string(name_of(estimate.method)), estimate.log_partition, estimate.doubt};
+  }
+  if (result.log_partition) require_possible<M>(scored, result.free_energies, result.log_partition->value);
   return result;
 }
 
@@ -253,7 +287,7 @@ Facts facts(const ScoreResult& result) {
                {"variational", result.variational}};
   if (!result.relative.empty()) all.emplace_back("relative_to", result.relative_to);
   if (result.nearest) all.emplace_back("nearest_to", result.nearest->data);
-  if (result.posterior) all.emplace_back("posterior_of", result.posterior->column);
+  if (result.posterior) all.emplace_back("posterior_of", result.posterior->called);
   if (!result.log_partition) {
     all.emplace_back("method", std::string(name_of(ScoreMethod::kNone)));
     return all;

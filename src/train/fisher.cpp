@@ -224,7 +224,7 @@ LayerParams<float> KernelFisher<M>::combine(const Eigen::VectorXd& z) const {
   for (std::size_t m = 0; m < draws_.chains.size(); ++m)
     chain_weights[draws_.chains[m]] = static_cast<float>(centred[static_cast<Index>(m)]);
   typename M::Params sums = engine_.model.zero_params();
-  accumulate(engine_, theta_, population_, chain_weights, Sums::kSet, sums);
+  accumulate(engine_, theta_, population_, chain_weights, sums);
   LayerParams<float> result = M::to_layers(std::move(sums));
   centre_gradient(offsets_, result);
   return result;

@@ -105,7 +105,7 @@ constexpr double kUsualVariance = 5.5;
 constexpr double kUsualRate = 0.3;
 constexpr double kVarianceOrder = 1.5;
 double rate_factor(double rate, double variance) {
-  variance *= rate / kUsualRate;
+  variance *= std::max(1.0, rate / kUsualRate);
   return variance <= kUsualVariance ? 1.0 : std::pow(kUsualVariance / variance, kVarianceOrder);
 }
 

@@ -81,8 +81,7 @@ class UpdateCheck {
     std::string difference;
     if (ranks.rank() == 0) {
       const Executor one(1);
-      Memory<M> memory;
-      memory.gradient = engine_.model.zero_params();
+      Memory<M> memory = memory_for(engine_.model);
       memory.clusters = memory_.clusters;
       memory.searches = memory_.searches;
       update(Engine<M>{engine_.model, engine_.streams, one}, plan_, batch, before, memory);
@@ -195,8 +194,7 @@ TrainState<M> initial_state(const Engine<M>& engine, const Plan& plan, const typ
 template <EnergyModel M>
 void train(const Engine<M>& engine, const Plan& plan, const typename M::Data& data, TrainState<M>& s,
            const Observer<M>& observer) {
-  Memory<M> memory;
-  memory.gradient = engine.model.zero_params();
+  Memory<M> memory = memory_for(engine.model);
   if (plan.sampling.persistent) memory.clusters = clusters_of(data, engine.streams);
   if (!are_looks_of(s, memory.clusters))
     throw DataError("/state/looks: does not fit the chains of the run and the clusters of its data");

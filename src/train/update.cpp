@@ -45,14 +45,14 @@ float relative_weight(const Batch<M>& batch) {
 template <EnergyModel M>
 Gradient<M> gradient(const Engine<M>& engine, const Phase<M>& data, const Phase<M>& fantasy,
                      float batch_weight, const TrainState<M>& s, Memory<M>& memory) {
-  accumulate(engine, s.theta, data.population, data.weights, Sums::kSet, memory.gradient, Told::kVectors);
-  // Means of units are sums of biases.
-  typename M::Offsets means = Coordinates<M>::means(engine.model, memory.gradient, s.offsets);
   PerChain<float> against = fantasy.weights;
   for (LaneFloats& block : against.blocks) {
     for (float& weight : block) weight = -weight;
   }
-  accumulate(engine, s.theta, fantasy.population, against, Sums::kAdd, memory.gradient);
+  accumulate(engine, s.theta, {data.population, data.weights}, {fantasy.population, against}, memory.gradient,
+             memory.data_vectors);
+  // Means of units are sums of biases.
+  typename M::Offsets means = Coordinates<M>::means(engine.model, memory.data_vectors, s.offsets);
   if (batch_weight != 1.0F)
     for_each_field([&](std::string_view, auto& sums) { sums *= batch_weight; }, memory.gradient);
   return {memory.gradient, std::move(means)};

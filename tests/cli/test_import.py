@@ -162,7 +162,7 @@ class Import(CliTest):
                     self.assertAlmostEqual(found["log_likelihood"], np.mean(logs) - log_z, delta=1e-4)
                     self.assertAlmostEqual(found["log_partition"] + told["log_partition_offset"], log_z, delta=1e-4)
         with h5py.File(path, "r+") as file:
-            file["visible_par"][0, 0, 1] = 0
+            file["visible_par"][0, 0, 1] = 1e-60
         self.fails(65, "import", path, "--out", self.dir / "m.h5", mentions=["visible_par", "gamma"])
 
     def test_layers_that_are_not_binary_are_refused_by_name(self):

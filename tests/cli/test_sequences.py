@@ -409,6 +409,19 @@ class Machines(Sequences):
         for count, law in ((3, 0.9**3 / (0.9**3 + 0.1**3)), (2, 0.9)):
             self.assertAlmostEqual(values["oak"][votes == count].mean(), law, delta=0.06)
 
+        # A class may be missing; F is then that of the other columns.
+        def scored(kinds, last="", expect=0):
+            words = "".join(f"firlike,oaklike,oaklike,{kind}\n" for kind in kinds) + last
+            asked = self.write("asked.csv", "leaf,bark,seed,kind\n" + words)
+            options = ["score", self.dir / "run", "--data", asked, "--header", "yes", "--split", "train", "--method", "none", "--posterior", "kind"]
+            return run(*options, expect=expect).stderr if expect else run_json(*options)
+
+        whole, open_ = scored(["oak", "fir"]), scored(["", "oak", "fir"])
+        self.assertEqual(open_["posterior"]["oak"][0], whole["posterior"]["oak"][0])
+        self.assertAlmostEqual(open_["free_energy"][0], -np.logaddexp.reduce(-np.array(whole["free_energy"])), delta=1e-9)
+        self.assertEqual(open_["free_energy"][1:], whole["free_energy"])
+        self.assertIn("another column", scored(["oak", "fir"], last=",oaklike,oaklike,fir\n", expect=BAD_DATA))
+
     def test_distances_to_the_nearest_case(self):
         draw = np.random.default_rng(53)
         params = machine(54, sites=6, letters=4, hidden=3)
@@ -426,7 +439,12 @@ class Machines(Sequences):
         # Mutants of a sequence are as far as they differ.
         mutants = run_json("score", model, "--data", near, "--split", "train", "--mutations", "singles", "--method", "none", "--nearest-to", near)
         self.assertEqual(len(mutants["distance"]), len(mutants["name"]))
-        self.assertEqual(set(np.round(np.array(mutants["distance"]) * 6, 9)), {0.0, 1.0} if 0 in mutants["distance"] else {1.0})
+        for name, distance in zip(mutants["name"], mutants["distance"]):
+            mutant = natural[0].copy()
+            mutant[int(name[1:-1]) - 1] = LETTERS.index(name[-1])
+            self.assertAlmostEqual(distance, (natural != mutant).mean(axis=1).min(), delta=1e-12)
+        self.fails(USAGE, "score", model, "--data", data, "--nearest-to", near, "--out", near, mentions=["natural.h5", "read"])
+        self.assertIn("npz", run("score", model, "--data", data, "--nearest-to", near, "--out", self.dir / "s.npy", expect=USAGE).stderr)
 
     def test_covariances_of_samples_and_data(self):
         params = machine(38, sites=4, letters=3, hidden=3)

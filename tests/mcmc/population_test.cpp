@@ -36,7 +36,7 @@ struct Sample {
   [[nodiscard]] Engine<M> engine() const { return {model, StreamFactory{2}, executor}; }
   typename M::Params whole() {
     typename M::Params sums = model.zero_params();
-    accumulate(engine(), theta, population, weights, Sums::kSet, sums);
+    accumulate(engine(), theta, population, weights, sums);
     return sums;
   }
   /// Nodes of the ranges of blocks that end at these, each range by itself.
@@ -155,12 +155,21 @@ TEST(Population, ChainsThatAreTakenOutMoveNoOtherAcrossBlocksWhereItNeedNot) {
   });
 }
 
-TEST(Population, SumsAreAddedToWhatIsThere) {
+TEST(Population, SumsOfTwoSetsAreThoseOfEachAdded) {
   for_each_kind([]<class M>(std::type_identity<M>) {
     Sample<M> sample;
-    typename M::Params sums = sample.whole();
-    accumulate(sample.engine(), sample.theta, sample.population, sample.weights, Sums::kAdd, sums);
+    typename M::Params sums = sample.model.zero_params();
+    auto first = without_matrices(sample.model.zero_params());
+    const Weighed<M> chains{sample.population, sample.weights};
+    accumulate(sample.engine(), sample.theta, chains, chains, sums, first);
     typename M::Params twice = sample.whole();
+    for_each_field(
+        [](std::string_view name, const auto& of_first, const auto& of_all) {
+          if (of_first.size() > 0) {
+            EXPECT_TRUE(of_first == of_all) << name;
+          }
+        },
+        first, twice);
     add_scaled(twice, 1.0F, sample.whole());
     // Where the blocks' sums enter one by one, rounding differs.
     add_scaled(sums, -1.0F, twice);

@@ -135,7 +135,8 @@ class SameBytes(RanksTest):
         run(*self.train_args("model"))
         model, data = self.dir / "model", self.cases()
         for command in (["loglik", "--method", "exact"], ["loglik", "--method", "ais", "--betas", 200], ["loglik", "--method", "bar", "--rounds", 200],
-                        ["loglik", "--method", "tracked", "--rounds", 100], ["loglik", "--method", "raise"], ["loglik", "--method", "mode-ais"], ["score"], ["score", "--relative-to", 3]):
+                        ["loglik", "--method", "tracked", "--rounds", 100], ["loglik", "--method", "raise"], ["loglik", "--method", "mode-ais"], ["score"], ["score", "--relative-to", 3],
+                        ["score", "--posterior", 3, "--nearest-to", data]):
             with self.subTest(command=command):
                 words = [command[0], model, *command[1:], "--data", data, "--split", "train", "--json", "--quiet"]
                 alone, ranks = json.loads(run(*words).stdout), json.loads(on_ranks(self.first, 3, *words).stdout)

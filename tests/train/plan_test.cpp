@@ -234,6 +234,9 @@ TEST(Resolve, LengthRateAndValidationFollowTheMachineAndItsData) {
   EXPECT_NEAR(*resolved(letters).rate.lr, 1.0, 1e-12);
   letters.variance = 6.6;
   EXPECT_NEAR(*resolved(letters).rate.lr, 1.0 / 8.0, 1e-12) << "rate times variance is what must not grow";
+  letters.defaults.learning_rate = 0.003;
+  letters.variance = 22.0;
+  EXPECT_NEAR(*resolved(letters).rate.lr, 0.003 / 8.0, 1e-12) << "smaller rates fall as that of bits";
   EXPECT_EQ(number_of(resolved(preferences).run.validate_every), 1000);
   EXPECT_EQ(number_of(resolved(preferences).run.patience), 0)
       << "a rate that falls to 0 gains most at its end";

@@ -69,7 +69,7 @@ struct Drawn {
     PerChain<float> weights(population.chains.blocks.size());
     weights[chain] = 1.0F;
     auto sums = model.zero_params();
-    accumulate(engine(), theta, population, weights, Sums::kSet, sums);
+    accumulate(engine(), theta, population, weights, sums);
     return model.to_statistics(theta, sums);
   }
   /// Statistics of draw m as one vector of the parameter space.

@@ -4,6 +4,7 @@
 // Formulas: docs/mathematics/tempering.md 2.14.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "tempera/core/dataset.hpp"
@@ -19,6 +20,10 @@ struct SampleQuality {
   double data_near_data = 0.0;
   double samples_near_samples = 0.0;
 };
+
+/// Bits in which a case differs from the nearest of a set, case number `own` of the set left out; the largest
+/// int where there is no other.
+[[nodiscard]] int bits_to_nearest(std::span<const Word> row, const BinaryData& others, Index own);
 
 /// Compares rows of packed cases of the same width, at least 2 each. Cost: n^2 distances of words, and two
 /// covariance matrices.

@@ -58,7 +58,7 @@ struct DataFile {
 };
 
 /// Place of the column, or case, of this name, or of this number as users count from `first`; nothing of
-/// other words. The number may lie beyond what there is.
+/// other words. The place may lie beyond what there is; it is -1 before the first.
 std::optional<Index> place_called(const std::vector<std::string>& names, std::string_view text, Index first);
 
 /// A built-in name, a path, or FILE:NAME, which chooses an array of a file. Every table has rows, columns and

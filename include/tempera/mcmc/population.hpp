@@ -239,16 +239,36 @@ template <EnergyModel M>
 void mean_latents(const Engine<M>& engine, const typename M::Params& theta,
                   std::vector<typename M::State>& blocks, Caches<M>& caches);
 
-/// Which sums every rank is told: all, or those of vectors alone, where others are still to be added to them
-/// (of a matrix a rank then has its part).
-enum class Told { kAll, kVectors };
-
-/// Sums of the statistics of chains, each with its weight, slice after slice of the parameters: into `sums`,
-/// or added to them. The caches hold the expected latents. Sums over blocks follow the fixed tree, so the
-/// result depends on neither threads nor ranks.
+/// Sums of the statistics of chains, each with its weight, slice after slice of the parameters. The caches
+/// hold the expected latents. Sums over blocks follow the fixed tree, so the result depends on neither
+/// threads nor ranks.
 template <EnergyModel M>
 void accumulate(const Engine<M>& engine, const typename M::Params& theta, Population<M>& population,
-                const PerChain<float>& weights, Sums mode, typename M::Params& sums, Told told = Told::kAll);
+                const PerChain<float>& weights, typename M::Params& sums);
+
+/// Chains, and what each weighs.
+template <EnergyModel M>
+struct Weighed {
+  Population<M>& population;
+  const PerChain<float>& weights;
+};
+
+/// Parameters whose matrices are empty.
+template <Fielded Params>
+Params without_matrices(Params theta) {
+  for_each_field(
+      []<class Array>(std::string_view, Array& array) {
+        if constexpr (Array::ColsAtCompileTime != 1) array.resize(0, 0);
+      },
+      theta);
+  return theta;
+}
+
+/// The sums of two sets of chains, those of the first plus those of the second: ranks exchange both at once.
+/// `of_first`, whose matrices are empty, gets the vectors of the sums of the first alone.
+template <EnergyModel M>
+void accumulate(const Engine<M>& engine, const typename M::Params& theta, const Weighed<M>& first,
+                const Weighed<M>& second, typename M::Params& sums, typename M::Params& of_first);
 
 /// A node of the tree over blocks that `accumulate` sums along, with the sums of its blocks.
 template <EnergyModel M>

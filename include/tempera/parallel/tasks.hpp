@@ -52,17 +52,20 @@ class Executor {
     });
   }
 
-  /// Values of which every rank has made those that are its own become known to all.
-  template <class T>
-  requires std::is_trivially_copyable_v<T>
-  void share(std::vector<T>& values) const {
+  /// Values of which every rank has made those that are its own become known to all, whole vectors at once.
+  template <class... T>
+  requires(std::is_trivially_copyable_v<T>&&...) void share(std::vector<T>&... values) const {
     if (ranks_.size() == 1) return;
-    std::vector<std::size_t> starts;
-    for (int r = 0; r < ranks_.size(); ++r)
-      starts.push_back(sizeof(T) * static_cast<std::size_t>(
-                                       part_of(static_cast<Index>(values.size()), r, ranks_.size()).first));
-    starts.push_back(sizeof(T) * values.size());
-    ranks_.gather(std::as_writable_bytes(std::span(values)), starts);
+    std::vector<Made> parts;
+    for (int r = 0; r < ranks_.size(); ++r) {
+      Made& part = parts.emplace_back(Made{r, {}});
+      const auto add = [&](auto& of) {
+        const UnitRange mine = part_of(static_cast<Index>(of.size()), r, ranks_.size());
+        part.pieces.push_back(bytes_of(of.data() + mine.first, mine.size()));
+      };
+      (add(values), ...);
+    }
+    share_things(ranks_, parts);
   }
 
   /// Calls task(i), or task(i, slot), for i in [0, count), in any order, on these threads, and waits. Tasks

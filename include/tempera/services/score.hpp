@@ -54,6 +54,7 @@ struct ScoreOptions {
   std::string minus;
   std::string posterior;
   DataSource nearest_to;
+  bool background = false;  // whether distances of that set's own cases are wanted as well
   EstimateOptions estimate;
 
   template <class F, class... S>
@@ -79,12 +80,14 @@ struct ScoreOptions {
       s.minus...);
     f(OptionText{"posterior",
                  "a column of letters or bits, by its name or number (sites from 1, other columns from 0): "
-                 "columns posterior_VALUE are the probabilities of its values given all other columns, "
-                 "whatever it holds"},
+                 "columns posterior_VALUE are the probabilities of its values given all other columns. Its "
+                 "own value does not matter, and may be missing: F and log p of such a case are those of "
+                 "the others"},
       s.posterior...);
     f(OptionText{"nearest-to",
-                 "another data set: the column distance is the part of the columns (sites) in which a case "
-                 "differs from the nearest case of its train split"},
+                 "another data set, read as --data is: the column distance is the part of the columns "
+                 "(sites) in which a case differs from the nearest case of its train split, or of the only "
+                 "one that it has; 0 of a case that is in it"},
       s.nearest_to...);
     EstimateOptions::visit(f, s.estimate...);
   }
@@ -99,9 +102,11 @@ struct ScoreLogPartition {
 
 /// p(value | the other columns) of a column of letters or bits.
 struct ColumnPosterior {
-  std::string column;                              // as it was asked for
+  std::string called;                              // as it was asked for
+  Index column = 0;                                // its number, from 0
   std::vector<std::string> values;                 // what it may hold
   std::vector<std::vector<double>> probabilities;  // of each value, for every case
+  std::vector<double> free_energies;               // of the other columns, for every case
 };
 
 /// How near cases are to those of another data set: the part of the columns in which a case differs from the
@@ -149,8 +154,8 @@ std::string words(const ScoreResult& result);
 std::string csv_of(const ScoreResult& result);
 
 /// HDF5 where the path ends in .h5: /scores/free_energy, /scores/log_likelihood (n) float64 and /scores/name
-/// (n) texts, /scores/posterior (n, values), with the facts as attributes of /scores. Else CSV. Throws
-/// WriteError.
+/// (n) texts, and what else is asked for (docs/formats.md), with the facts as attributes of /scores. Else
+/// CSV. Throws WriteError.
 void write_scores(const ScoreResult& result, const std::filesystem::path& path);
 
 /// Distances to the nearest case of the other data set over log p (over -F where log Z is not known), and

@@ -20,11 +20,21 @@ template <EnergyModel M>
 struct Memory {
   PhaseMemory<M> phases;
   typename M::Params gradient;
+  typename M::Params data_vectors;       // the vectors of the sums over the data alone
   Caches<M> probe;                       // of the Fisher matrix of the gradient's chains
   Caches<M> metric_probe;                // and of the metric's own
   DataClusters clusters;                 // whose occupancy by the chains is followed
   std::optional<SearchBudget> searches;  // nothing where modes are not searched
 };
+
+/// Memory for updates of a machine.
+template <EnergyModel M>
+Memory<M> memory_for(const M& model) {
+  Memory<M> memory;
+  memory.data_vectors = without_matrices(model.zero_params());
+  memory.gradient = model.zero_params();
+  return memory;
+}
 
 /// Data mean minus model mean of the statistics, and where the offsets go.
 template <EnergyModel M>
