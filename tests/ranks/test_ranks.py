@@ -185,7 +185,10 @@ class Faults(RanksTest):
         try:
             process.wait(timeout=ENDS)
         except subprocess.TimeoutExpired:
-            self.fail("hangs")
+            # Who is left, and what it waits in.
+            left = {pid: Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] + " " + Path(f"/proc/{pid}/wchan").read_text()
+                    for pid in [process.pid, *ranks] if Path(f"/proc/{pid}").exists()}
+            self.fail(f"hangs: {left}")
         while any(Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] for pid in ranks):
             self.assertLess(time.monotonic() - begin, ENDS, "a rank is left")
             time.sleep(0.05)
