@@ -120,7 +120,7 @@ CategoricalData in_alphabet(const ModelFile<M>& file, const DataFile& data, cons
 
 namespace {
 
-/// Of the numbers of every split.
+/// Of the numbers of every split, and of which are missing.
 std::uint64_t digest_of(const DataFile& data) {
   std::uint64_t now = 0;
   const auto add = [&now](const auto& values) {
@@ -131,6 +131,10 @@ std::uint64_t digest_of(const DataFile& data) {
     add(table.bytes);
     add(table.floats);
     add(table.weights);
+  }
+  for (const auto& [name, missing] : data.missing) {
+    now = digest(name, now);
+    add(missing);
   }
   return now;
 }

@@ -116,21 +116,21 @@ std::optional<typename M::Data> compare(const ModelFile<M>& file, const ScoreOpt
   return mutated;
 }
 
-/// Throws DataError where a value is missing that is not of this column. Cases whose own value is missing get
-/// the free energy of the other columns.
+/// Throws DataError where a value is missing that is not of this column of this split. Cases whose own value
+/// is missing get the free energy of the other columns.
 template <EnergyModel M>
 void leave_out_missing(const ModelFile<M>& file, const DataFile& data, const std::string& split,
                        const ColumnPosterior& posterior, std::vector<double>& free_energies) {
-  const auto missing = data.missing.find(split);
-  if (missing == data.missing.end()) return;
   const auto columns = static_cast<std::size_t>(data.columns());
-  for (std::size_t k = 0; k < missing->second.size(); ++k) {
-    if (missing->second[k] == 0) continue;
-    if (k % columns != static_cast<std::size_t>(posterior.column))
-      throw DataError(data.name + ": case " + std::to_string(k / columns) + " of split " + split +
-                      " lacks a value of another column than that of --posterior; --missing says what "
-                      "becomes of it");
-    free_energies[k / columns] = posterior.free_energies[k / columns] - file.log_partition_shift();
+  for (const auto& [name, missing] : data.missing) {
+    for (std::size_t k = 0; k < missing.size(); ++k) {
+      if (missing[k] == 0) continue;
+      if (name != split || k % columns != static_cast<std::size_t>(posterior.column))
+        throw DataError(data.name + ": case " + std::to_string(k / columns) + " of split " + name +
+                        " lacks a value of another column than that of --posterior; --missing says what "
+                        "becomes of it");
+      free_energies[k / columns] = posterior.free_energies[k / columns] - file.log_partition_shift();
+    }
   }
 }
 
@@ -178,8 +178,9 @@ ScoreResult score_for(ModelFile<M>& file, const ScoreOptions& options, const Exe
   require_law(file, listener);
   const bool compares = !options.relative_to.empty() || !options.mutations.empty();
   ReadingOptions reading{columns_for(file, options.columns)};
+  // Unknown letters of sequences become what --unknown says.
   reading.keeps_missing = !options.posterior.empty() && !compares && options.minus.empty() &&
-                          options.columns.missing == MissingRule::kRefuse;
+                          file.alphabet.characters.empty() && options.columns.missing == MissingRule::kRefuse;
   const DataFile data = read_data_file(options.data, reading, listener);
   const SplitRequest request{options.split, options.binarize, as_count(options.estimate.seed)};
   LikelihoodCases<M> cases;
@@ -200,6 +201,7 @@ ScoreResult score_for(ModelFile<M>& file, const ScoreOptions& options, const Exe
   }
   const typename M::Data& scored = mutants ? *mutants : cases.cases;
   result.weights = scored.weights();
+  const std::vector<double> whole = result.free_energies;
   if (!options.posterior.empty()) {
     result.posterior = posterior_of(file, options.posterior, data.column_names, scored, executor);
     if (!compares) leave_out_missing(file, data, options.split, *result.posterior, result.free_energies);
@@ -213,7 +215,7 @@ ScoreResult score_for(ModelFile<M>& file, const ScoreOptions& options, const Exe
     const LogPartitionEstimate& estimate = found.finished.front();
     result.log_partition = {std::string(name_of(estimate.method)), estimate.log_partition, estimate.doubt};
   }
-  if (result.log_partition) require_possible<M>(scored, result.free_energies, result.log_partition->value);
+  if (result.log_partition) require_possible<M>(scored, whole, result.log_partition->value);
   return result;
 }
 
@@ -266,14 +268,16 @@ ScoreResult score_cases(AnyModelFile model, const ScoreOptions& options, const E
   const auto score = [&](AnyModelFile& of, const ScoreOptions& how) {
     return std::visit([&](auto& file) { return score_for(file, how, executor, listener); }, of);
   };
-  ScoreResult result = score(model, options);
-  if (options.minus.empty()) return result;
+  if (options.minus.empty()) return score(model, options);
   ScoreOptions plain = options;
   plain.method = ScoreMethod::kNone;
   plain.posterior.clear();
   plain.nearest_to = {};
   AnyModelFile other = read_model(options.minus, listener);
   const ScoreResult theirs = score(other, plain);
+  ScoreResult result = score(model, options);
+  if (theirs.names != result.names || theirs.free_energies.size() != result.free_energies.size())
+    throw DataError(options.minus + ": its mutants are not those of the model: it has other letters");
   if (result.variational || theirs.variational)
     listener.warn("score: --minus: the difference is one of bounds");
   for (std::size_t n = 0; n < result.free_energies.size(); ++n)

@@ -390,6 +390,10 @@ class Machines(Sequences):
         with h5py.File(self.dir / "s.h5") as file:
             np.testing.assert_allclose(file["scores/posterior"][:], found.T, atol=1e-12)
             self.assertEqual([v.decode() for v in file["scores/posterior_value"][:]], list(LETTERS))
+        # Unknown letters are what they are elsewhere.
+        unknown, gap = self.write("x.fasta", ">a\nXYZ-?\n"), self.write("y.fasta", ">a\nXYZ--\n")
+        asked = [run_json("score", model, "--data", file, "--split", "train", "--method", "none", "--posterior", 3)["free_energy"] for file in (unknown, gap)]
+        self.assertEqual(asked[0], asked[1])
         for wrong in ("0", "6", "wing"):
             self.assertIn("1 to 5", run("score", model, "--data", data, "--method", "none", "--posterior", wrong, expect=USAGE).stderr)
 

@@ -185,9 +185,13 @@ class Faults(RanksTest):
         try:
             process.wait(timeout=ENDS)
         except subprocess.TimeoutExpired:
-            # Who is left, and what it waits in.
-            left = {pid: Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] + " " + Path(f"/proc/{pid}/wchan").read_text()
-                    for pid in [process.pid, *ranks] if Path(f"/proc/{pid}").exists()}
+            # Who is left, what it waits in, and which signals it catches.
+            left = {}
+            for pid in [process.pid, *ranks]:
+                with contextlib.suppress(OSError):
+                    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+                    left[pid] = [line for line in lines if line.startswith(("Name", "State", "SigIgn", "SigCgt"))]
+                    left[pid].append(Path(f"/proc/{pid}/syscall").read_text())
             self.fail(f"hangs: {left}")
         while any(Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] for pid in ranks):
             self.assertLess(time.monotonic() - begin, ENDS, "a rank is left")
