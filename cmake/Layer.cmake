@@ -1,9 +1,10 @@
-# tempera_layer(<name> SOURCES ... [PUBLIC targets] [PRIVATE targets] [PRECOMPILED headers | PRECOMPILED_OF layer])
+# tempera_layer(<name> SOURCES ... [PUBLIC targets] [PRIVATE targets] [PRECOMPILED headers | PRECOMPILED_OF layer]
+#               [TOGETHER])
 #
 # One static library per layer. What a layer may include is what it links: include/tempera/<layer>
 # is checked by scripts/check_layers.py, the rest by the link line.
 function(tempera_layer name)
-  cmake_parse_arguments(LAYER "" "PRECOMPILED_OF" "SOURCES;PUBLIC;PRIVATE;PRECOMPILED" ${ARGN})
+  cmake_parse_arguments(LAYER "TOGETHER" "PRECOMPILED_OF" "SOURCES;PUBLIC;PRIVATE;PRECOMPILED" ${ARGN})
   set(target tempera_${name})
   add_library(${target} STATIC ${LAYER_SOURCES})
   target_include_directories(${target} PUBLIC
@@ -20,6 +21,10 @@ function(tempera_layer name)
     target_precompile_headers(${target} PRIVATE ${LAYER_PRECOMPILED})
   elseif(LAYER_PRECOMPILED_OF)
     target_precompile_headers(${target} REUSE_FROM tempera_${LAYER_PRECOMPILED_OF})
+  endif()
+  if(LAYER_TOGETHER)
+    # Short files, whose headers take longer than they do.
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
   endif()
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
   set_property(GLOBAL APPEND PROPERTY TEMPERA_LAYERS ${target})
