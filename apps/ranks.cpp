@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -87,6 +88,9 @@ void join_ranks(int argc, char** argv) {
   the_world() = start_world();
   const World& ranks = world();
   if (ranks.size() == 1) return;
+  // MPI libraries catch crashes to print where they were. That takes memory, whose lock the crash may hold:
+  // the rank would wait for itself, and all others for it. So a crash ends the process as it does elsewhere.
+  for (const int crash : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) std::signal(crash, SIG_DFL);
   const std::string command = argc > 1 ? argv[1] : "";
   if (std::find(kShared.begin(), kShared.end(), command) == kShared.end())
     throw UsageError("only train, resume, loglik, score, sample and encode run on several ranks");

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <thread>
 
@@ -46,10 +45,6 @@ class MpiWorld : public World {
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local);
     MPI_Comm_size(local, &local_size_);
     MPI_Comm_free(&local);
-    // The libraries catch crashes to print where they were. That takes memory, whose lock the crash may hold:
-    // the rank would wait for itself, and all others for it. So a crash ends the process as it does
-    // elsewhere.
-    for (const int crash : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) std::signal(crash, SIG_DFL);
   }
   ~MpiWorld() override {
     MPI_Comm_free(&failures_);
