@@ -60,7 +60,7 @@ void add_letter_products(std::span<const WeightedBlock> blocks, UnitRange column
   constexpr std::size_t kBlockFloats = simd::kLanes * simd::kLetterColumns;
   constexpr auto kFloats = static_cast<Index>(kNearPlaces * simd::kLetterColumns);
   grow(scratch.tables, blocks.size() * kBlockFloats);
-  grow(scratch.levels, (size(std::bit_width(blocks.size())) + 1) * size(kFloats));
+  grow(scratch.levels, (size(static_cast<Index>(std::bit_width(blocks.size()))) + 1) * size(kFloats));
   const auto level = [&](std::size_t k) {
     return Eigen::Map<Vector>(scratch.levels.data() + k * size(kFloats), kFloats);
   };
