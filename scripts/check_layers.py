@@ -47,7 +47,6 @@ TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|R"\((?P<raw>.*?)\)"|"(?P<text>(?:\\.|[^"
                    re.DOTALL)
 # Files that are about certain machines by nature.
 ABOUT_KINDS = {
-    "include/tempera/services/foreign_models.hpp": "models of other toolkits are restricted machines of binary hidden units",
     "src/services/foreign_conversion.cpp": "models of other toolkits are restricted machines of binary hidden units",
     "apps/bench.cpp": "times the machines of its table",
     "apps/metric_table.cpp": "metrics beside the exact Fisher matrix, which is enumerated for one machine",

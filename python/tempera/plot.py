@@ -274,7 +274,8 @@ def logo(heights, alphabet, ax=None, *, first=1):
 
 
 def information(codes, n_letters, *, weights=None, gap=None):
-    """Heights of a sequence logo, (n_sites, n_letters), in bits: the frequency of a letter times log2(n_letters) less the entropy of its site.
+    """Heights of a sequence logo, (n_sites, n_letters), in bits: the frequency of a letter times log2(n_letters) less the entropy of its site
+    (Schneider & Stephens 1990, without their correction for few sequences).
 
     codes: (n, n_sites) of letters, such as `Samples.visible`. weights: of the sequences. gap: the code of a letter that counts, but is not drawn.
     """

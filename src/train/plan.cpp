@@ -102,10 +102,9 @@ std::int64_t usual_updates(double parameters) {
 /// A machine that takes a larger rate elsewhere, as that of letters does, comes to this at a variance that is
 /// as much smaller.
 constexpr double kUsualVariance = 5.5;
-constexpr double kUsualRate = 0.3;
 constexpr double kVarianceOrder = 1.5;
 double rate_factor(double rate, double variance) {
-  variance *= std::max(1.0, rate / kUsualRate);
+  variance *= std::max(1.0, rate / MachineDefaults().learning_rate);
   return variance <= kUsualVariance ? 1.0 : std::pow(kUsualVariance / variance, kVarianceOrder);
 }
 
