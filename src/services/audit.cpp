@@ -500,10 +500,14 @@ std::optional<LogPartition> LogZAudit<M>::known(const TrainState<M>& s) {
   }
 }
 
-std::optional<double> EarlyStopping::gain(const Assessment& found) const {
+std::optional<double> EarlyStopping::gain(const Assessment& found, std::uint64_t update) const {
   const LogPartition& z = found.log_partition;
   if (!found.trusted() || z.effective_fraction < kLowEffectiveFraction) return std::nullopt;
   const double gain = found.validation.log_likelihood - memory_.best_validation;
+  if (falls_to_zero(rate_) && update == rate_.total) {
+    const double settled = gain + found.validation.standard_error;
+    return settled > 0.0 ? std::optional(settled) : std::nullopt;
+  }
   // What log Z's own error may have made is no gain.
   if (!(gain > z.standard_error)) return std::nullopt;
   return gain;
@@ -518,7 +522,10 @@ bool EarlyStopping::is_best(const Assessment& found, std::uint64_t update) {
                static_cast<unsigned long long>(update), 100.0 * found.log_partition.effective_fraction));
     warned_ = true;
   }
-  if (!gain(found)) {
+  if (!gain(found, update)) {
+    if (falls_to_zero(rate_) && found.trusted() &&
+        found.validation.log_likelihood > memory_.best_validation - found.validation.standard_error)
+      memory_.validations_since_best = 0;
     if (memory_.best_update > 0 && memory_.validations_since_best == kFalling && found.trusted() &&
         found.validation.log_likelihood < memory_.best_validation - kFallenNats) {
       listener_.note(
@@ -529,7 +536,16 @@ bool EarlyStopping::is_best(const Assessment& found, std::uint64_t update) {
     }
     return false;
   }
-  memory_ = {found.validation.log_likelihood, update, 0};
+  if (found.validation.log_likelihood < memory_.best_validation) {
+    listener_.note(
+        format("the model that the rate fell to 0 with is as good as the best one within its standard "
+               "error (%.3f nats, %.3f at update %llu), and is offered",
+               found.validation.log_likelihood, memory_.best_validation,
+               static_cast<unsigned long long>(memory_.best_update)));
+  }
+  memory_.best_validation = found.validation.log_likelihood;
+  memory_.best_update = update;
+  memory_.validations_since_best = 0;
   return true;
 }
 

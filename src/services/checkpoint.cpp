@@ -427,8 +427,12 @@ void read_checkpoint(const fs::path& path, const M& model, TrainState<M>& state,
   } catch (const std::invalid_argument&) {
     file.fail(kPending, "is no report of an update");
   }
-  if (observers.early_stopping.best_update > state.update)
+  const EarlyStoppingMemory& stopping = observers.early_stopping;
+  if (stopping.best_update > state.update)
     file.fail("/state/observers/early_stopping", "attribute 'best_update' is later than the checkpoint");
+  if (stopping.cools() && !(0 < stopping.cooled_from && stopping.cooled_from < stopping.cooling_begin &&
+                            stopping.cooling_begin <= state.update && state.update <= stopping.cooling_end))
+    file.fail("/state/observers/early_stopping", "attributes of its cooling do not fit the checkpoint");
   require_distinct_modes(file, model, state.modes);
   // What a metric remembers has this shape.
   if (Coordinates<M>::shape(model, state.theta).coupled != statistics.coupled)

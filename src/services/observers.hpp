@@ -212,23 +212,29 @@ class Checkpointer {
   const ObserverMemory& memory_;
 };
 
-/// Remembers the best validation likelihood, and says when it has been long ago.
+/// Remembers the best validation likelihood, and says when it has been long ago. A model whose rate has
+/// fallen to 0 is taken for the best where its likelihood is within one standard error of the best, by the
+/// one-standard-error rule (Breiman et al. 1984): the masses of its modes are settled. While a rate falls by
+/// itself, only validations that are worse by more than this count against patience.
 class EarlyStopping {
  public:
-  EarlyStopping(const RunOptions& options, EarlyStoppingMemory& memory, Listener& listener)
-      : options_(options), memory_(memory), listener_(listener) {}
+  EarlyStopping(const RunOptions& options, const RatePlan& rate, EarlyStoppingMemory& memory,
+                Listener& listener)
+      : options_(options), rate_(rate), memory_(memory), listener_(listener) {}
 
   /// By how much this would be the best so far; nothing where it would not, or is not to be trusted.
-  [[nodiscard]] std::optional<double> gain(const Assessment& found) const;
+  [[nodiscard]] std::optional<double> gain(const Assessment& found, std::uint64_t update) const;
   /// Whether this is the best so far. Estimates that are not to be trusted never are.
   bool is_best(const Assessment& found, std::uint64_t update);
   [[nodiscard]] bool stops() const {
     const auto patience = static_cast<std::uint64_t>(number_of(options_.patience));
-    return patience > 0 && memory_.best_update > 0 && memory_.validations_since_best >= patience;
+    return patience > 0 && memory_.best_update > 0 && memory_.validations_since_best >= patience &&
+           !memory_.cools();
   }
 
  private:
   const RunOptions& options_;
+  const RatePlan& rate_;
   EarlyStoppingMemory& memory_;
   Listener& listener_;
   bool warned_ = false;

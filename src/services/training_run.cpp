@@ -269,10 +269,9 @@ class Run {
 
  private:
   /// What the loop tells, whatever becomes of it.
-  void show(const UpdateReport& report, double first, double seconds) {
-    const auto total = static_cast<double>(report.total);
-    const double done = static_cast<double>(report.update) / total;
-    const double speed = (done - first) * total / std::max(1e-9, seconds);
+  void show(const UpdateReport& report, std::uint64_t first, double seconds) {
+    const double done = static_cast<double>(report.update) / static_cast<double>(report.total);
+    const double speed = static_cast<double>(report.update - first) / std::max(1e-9, seconds);
     const Control wish = listener_.progress("training", done, format("%.0f updates/s", speed) + score_);
     stopped_ = stopped_ || wish == Control::kStop;
   }
@@ -312,9 +311,9 @@ class Run {
       listener_.warn("no validation was to be trusted; the last model is offered");
       return std::nullopt;
     }
-    TrainState<M> state = last;
     then = memory_;
-    if (best == last.update) return state;
+    if (best == last.update) return last;
+    TrainState<M> state = initial_state(engine_, plan_, data_.train);
     bool found = false;
     try {
       if (std::filesystem::exists(run_.best())) read_checkpoint(run_.best(), engine_.model, state, then);
@@ -327,6 +326,67 @@ class Run {
     listener_.warn(run_.best().string() + ": is not the model of update " + std::to_string(best) +
                    ", the best validated; the last model is offered");
     return std::nullopt;
+  }
+
+  [[nodiscard]] RatePlan cooled() const {
+    const EarlyStoppingMemory& memory = memory_.early_stopping;
+    return cooling(plan_of(options_, data_.train.n_cases()).rate, memory.cooled_from, memory.cooling_begin,
+                   memory.cooling_end - memory.cooling_begin);
+  }
+
+  /// Whether the run was done when its checkpoint was written. One that has cooled is, unless more is asked
+  /// of it; then it goes on by its schedule.
+  bool is_done(const TrainState<M>& state) {
+    EarlyStoppingMemory& memory = memory_.early_stopping;
+    if (memory.cools()) {
+      TrainOptions before;
+      read_config(run_.config(), before);
+      const bool longer = before.rate.updates != options_.rate.updates;
+      if (state.update == memory.cooling_end && longer) {
+        memory.cooled_from = memory.cooling_begin = memory.cooling_end = 0;
+        memory.validations_since_best = 0;
+      } else {
+        plan_.rate = cooled();
+      }
+    }
+    return state.update == plan_.rate.total;
+  }
+
+  /// The state becomes that of the best model, from which the rate falls to 0 in as many updates as led to
+  /// it, or at least those between two validations. False where nothing is left of the updates, or the best
+  /// model is not there: nothing has changed then.
+  bool go_back(TrainState<M>& state) {
+    EarlyStoppingMemory memory = memory_.early_stopping;
+    memory.cooled_from = memory.best_update;
+    memory.cooling_begin = state.update;
+    memory.cooling_end = state.update + std::min(std::max(memory.best_update, plan_.report.validate_every),
+                                                 plan_.rate.total - state.update);
+    if (memory.cooling_end == memory.cooling_begin) return false;
+    ObserverMemory then;
+    std::optional<TrainState<M>> best = best_state(state, then);
+    if (!best) return false;
+    state = std::move(*best);
+    state.update = memory.cooling_begin;
+    memory_.recorder = then.recorder;
+    memory_.audit = then.audit;
+    memory_.early_stopping = memory;
+    plan_.rate = cooled();
+    listener_.note(
+        format("validation was best at update %llu; training goes back to it, and its rate falls to 0 "
+               "in %llu updates",
+               static_cast<unsigned long long>(memory.cooled_from),
+               static_cast<unsigned long long>(memory.cooling_end - memory.cooling_begin)));
+    return true;
+  }
+
+  /// What the verdict is read from: not the updates that were given up.
+  [[nodiscard]] std::vector<CurvePoint> curve() const {
+    std::vector<CurvePoint> points = read_curve(run_.metrics());
+    const EarlyStoppingMemory& memory = memory_.early_stopping;
+    std::erase_if(points, [&](const CurvePoint& point) {
+      return point.update > memory.cooled_from && point.update <= memory.cooling_begin;
+    });
+    return points;
   }
 
   /// The verdict becomes that of the model that is offered where it is not the last.
@@ -346,7 +406,7 @@ class Run {
   const Engine<M>& engine_;
   const RunDirectory& run_;
   const TrainOptions& options_;
-  const Plan plan_;
+  Plan plan_;
   const RunData<M>& data_;
   Listener& listener_;
   ObserverMemory memory_;
@@ -363,7 +423,7 @@ TrainingResult Run<M>::operator()(Start start) {
   if (goes_on) {
     resume_state(run_.latest(), engine_.model, options_, state, memory_);
     if (!memory_.pending.empty()) pending = report_of(memory_.pending);
-    if (state.update == plan_.rate.total && !pending) return finished_before(state.update);
+    if (is_done(state) && !pending) return finished_before(state.update);
   }
   listener_.begins_with("state", [&] { return digest(state); });
   Checkpointer<M> checkpointer(engine_.model, run_, options_.run,
@@ -396,8 +456,8 @@ TrainingResult Run<M>::operator()(Start start) {
   const Stopwatch watch(kept.seconds);
   Recorder<M> recorder(run_.metrics(), memory_.recorder);
   LogZAudit<M> audit(engine_, plan_, {data_.train, data_.valid}, data_.units, memory_.audit, listener_);
-  EarlyStopping stopping(options_.run, memory_.early_stopping, listener_);
-  const double first = static_cast<double>(state.update) / static_cast<double>(plan_.rate.total);
+  EarlyStopping stopping(options_.run, plan_.rate, memory_.early_stopping, listener_);
+  const std::uint64_t first = state.update;
 
   std::optional<Assessment> last;
   std::optional<UpdateReport> last_report;
@@ -407,10 +467,13 @@ TrainingResult Run<M>::operator()(Start start) {
     before = memory_;
     last_report = report;
     Assessment found = audit.assess(report, s);
-    const auto gain = stopping.gain(found);
+    const auto gain = stopping.gain(found, s.update);
     // Of many noisy reports the luckiest would be chosen.
-    if (gain && chooses() && is_validated(plan_, report.update))
-      found = audit.settled(std::move(found), s, std::min(*gain / kChoiceErrors, kChoiceNats));
+    if (gain && chooses() && is_validated(plan_, report.update)) {
+      found = report.update == report.total && falls_to_zero(plan_.rate)
+                  ? audit.concluded(found, s)
+                  : audit.settled(std::move(found), s, std::min(*gain / kChoiceErrors, kChoiceNats));
+    }
     last = found;
     score_ = found.words();
     const std::string row = recorder.write(report, found, s, watch.total());
@@ -441,6 +504,11 @@ TrainingResult Run<M>::operator()(Start start) {
   if (!pending || observe(*pending, state) == Control::kContinue)
     train<M>(engine_, plan_, data_.train, state, observe);
   gather(engine_.executor, state);
+  if (!stopped_ && stopping.stops() && go_back(state)) {
+    try_to_save(checkpointer, state, audit);
+    train<M>(engine_, plan_, data_.train, state, observe);
+    gather(engine_.executor, state);
+  }
   if (last && !stopped_ && !stopping.stops()) {
     try {
       last = audit.concluded(*last, state);
@@ -458,8 +526,10 @@ TrainingResult Run<M>::operator()(Start start) {
   if (last && !stopped_) audit.compare(*last, verdict_);
   if (audit.estimates()) verdict_.trusted = audit.doubt() == LogZDoubt::kNone;
   verdict_.watched = data_.valid.n_cases() > 0;
-  read_curves(read_curve(run_.metrics()), verdict_);
-  const bool stops = stopping.stops();
+  read_curves(curve(), verdict_);
+  const bool cooled = memory_.early_stopping.cools();
+  if (cooled) verdict_.rising.reset();
+  const bool stops = cooled || stopping.stops();
   std::optional<TrainState<M>> best;
   ObserverMemory then;  // of the best state
   if (!stopped_ && chooses()) best = best_state(state, then);
@@ -472,7 +542,10 @@ TrainingResult Run<M>::operator()(Start start) {
       // All is done but for this.
     }
     std::swap(memory_, then);
-    if (best->update == state.update) memory_.audit.doubt = then.audit.doubt;
+    if (best->update == state.update) {
+      memory_.audit.doubt = then.audit.doubt;
+      verdict_.overfitting.reset();  // not beyond what its likelihood is known to
+    }
   }
   if (!stopped_) checkpointer.note_verdict(verdict_.words());
   if (best) {
@@ -485,7 +558,7 @@ TrainingResult Run<M>::operator()(Start start) {
     std::swap(memory_, then);
   }
   // A run that has stopped by itself goes on when it is asked to.
-  if (!stopped_ && stops) memory_.early_stopping.validations_since_best = 0;
+  if (!stopped_ && stopping.stops()) memory_.early_stopping.validations_since_best = 0;
   checkpointer.save(state, audit);
 
   TrainingResult result;

@@ -117,7 +117,7 @@ constexpr double kDecayOfParameters = 1e-7;
 constexpr int kEarlyValidations = 3;
 constexpr std::uint64_t kFirstValidation = 25;
 
-/// Validations of a run that looks for them by itself, without improvement until it stops, and updates at
+/// Validations of a run that looks for them by itself, without improvement until it cools, and updates at
 /// least.
 constexpr std::int64_t kValidations = 20;
 constexpr std::int64_t kPatience = 6;
@@ -136,10 +136,7 @@ void resolve_validation(bool validates, TrainOptions& options) {
   }
   if (open(options.run.patience)) {
     options.run.patience = WatchRule::kNone;
-    // A rate that falls to 0 gains most at its end, and often loses before.
-    const bool falls =
-        options.rate.schedule == Schedule::kLinear || options.rate.schedule == Schedule::kHalfLinear;
-    if (by_itself && !asked && !falls) options.run.patience = kPatience;
+    if (by_itself && !asked) options.run.patience = kPatience;
   }
 }
 
@@ -238,8 +235,8 @@ bool is_reported(const Plan& plan, std::uint64_t update) {
 }
 
 double learning_rate(const RatePlan& plan, std::uint64_t t) {
-  const auto x = static_cast<double>(t);
-  const auto total = static_cast<double>(plan.total);
+  const auto x = static_cast<double>(t - plan.begin);
+  const auto total = static_cast<double>(plan.total - plan.begin);
   double rate = plan.lr;
   if (plan.warmup > 0) rate *= std::min(1.0, (x + 1.0) / static_cast<double>(plan.warmup));
   switch (plan.schedule) {
@@ -253,6 +250,20 @@ double learning_rate(const RatePlan& plan, std::uint64_t t) {
       return rate / (1.0 + x / plan.decay_updates);
   }
   return rate;
+}
+
+bool falls_to_zero(const RatePlan& plan) {
+  return plan.schedule == Schedule::kLinear || plan.schedule == Schedule::kHalfLinear;
+}
+
+RatePlan cooling(const RatePlan& plan, std::uint64_t from, std::uint64_t begin, std::uint64_t updates) {
+  RatePlan cooled;
+  cooled.lr = learning_rate(plan, from);
+  cooled.schedule = Schedule::kLinear;
+  cooled.begin = begin;
+  cooled.total = begin + updates;
+  cooled.given_up = begin - from;
+  return cooled;
 }
 
 }  // namespace tempera

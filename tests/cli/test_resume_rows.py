@@ -131,7 +131,9 @@ class Memory(Resume):
             time.sleep(0.02 + 0.03 * k)
             process.send_signal(signal.SIGINT)
             process.wait(timeout=60)
-            self.assertEqual(state(copy / "checkpoint.h5")["best_update"], before)
+            found = state(copy / "checkpoint.h5")
+            if found["update"] != found["cooling_end"]:  # else it has gone back to the best and reached its end
+                self.assertEqual(found["best_update"], before)
             run("resume", copy, "--quiet")
 
 

@@ -40,20 +40,40 @@ class EarlyStopping(CliTest):
         folder = class_folder(cls)
         cls.data = small_digits(folder / "data.h5")
         cls.run_dir = folder / "run"
-        run(*overfit_args(cls.data, cls.run_dir, "--patience", cls.PATIENCE, "--keep", 0, updates=cls.UPDATES))
+        cls.told = run(*overfit_args(cls.data, cls.run_dir, "--patience", cls.PATIENCE, "--keep", 0, updates=cls.UPDATES)).stderr
 
-    def best_update(self, run_dir):
-        """The update of the highest validation likelihood in metrics.csv."""
-        found = validations(run_dir)
+    def best_update(self, run_dir, until=UPDATES):
+        """The update of the highest validation likelihood in metrics.csv, of the first `until` updates."""
+        found = {update: value for update, value in validations(run_dir).items() if update <= until}
         return max(found, key=found.get)
 
-    def test_it_stops_before_the_last_update(self):
+    def turn(self):
+        """The best update before the run went back to it, the update at which it did, and its last."""
         last = int(read_metrics(self.run_dir)[-1]["update"])
+        begin = next(begin for begin in range(20, last, 20)
+                     if begin == self.best_update(self.run_dir, begin) + self.PATIENCE * 20)
+        return self.best_update(self.run_dir, begin), begin, last
+
+    def test_it_goes_back_to_the_best_and_lets_the_rate_fall_to_0(self):
+        best, begin, last = self.turn()
         self.assertLess(last, self.UPDATES)
-        self.assertEqual(last, self.best_update(self.run_dir) + self.PATIENCE * 20)
+        self.assertEqual(last, begin + best)
+        rates = {int(row["update"]): float(row["learning_rate"]) for row in read_metrics(self.run_dir)}
+        self.assertEqual(rates[begin], 1.0)
+        after = [update for update in rates if update > begin]
+        for update in after:
+            self.assertAlmostEqual(rates[update], (last - update + 1) / best, places=5)
+        self.assertIn(f"best at update {best}; training goes back to it, and its rate falls to 0 in {best} updates", self.told)
+
+    def test_the_end_is_offered_where_it_is_as_good_within_its_error(self):
+        best, _, last = self.turn()
+        rows = {int(row["update"]): row for row in read_metrics(self.run_dir)}
+        lost = float(rows[best]["validation_log_likelihood"]) - float(rows[last]["validation_log_likelihood"])
+        offered = state(self.run_dir / "best.h5")["update"]
+        self.assertEqual(offered == last, lost < float(rows[last]["validation_standard_error"]))
 
     def test_planted_no_patience_goes_to_the_end(self):
-        last = int(read_metrics(self.run_dir)[-1]["update"])
+        last = self.turn()[1]
         for name, more in (("none", ()), ("long", ("--patience", 100000))):
             with self.subTest(patience=name):
                 run(*overfit_args(self.data, self.dir / name, *more, updates=last + 100))
@@ -83,12 +103,11 @@ class EarlyStopping(CliTest):
         self.assertEqual(state(self.run_dir / "checkpoint.h5")["update"], int(read_metrics(self.run_dir)[-1]["update"]))
         found = state(self.run_dir / "best.h5")
         self.assertEqual(found["best_update"], found["update"])
-        self.assertEqual(found["update"], self.best_update(self.run_dir))
-        self.assertAlmostEqual(found["best_validation"], max(validations(self.run_dir).values()), places=4)
+        self.assertAlmostEqual(found["best_validation"], validations(self.run_dir)[found["update"]], places=4)
 
     def test_the_checkpoint_has_the_likelihood_that_was_best(self):
         exact = run_json("loglik", self.run_dir, "--data", self.data, "--split", "valid", "--method", "exact")
-        best = read_metrics(self.run_dir)[-1 - self.PATIENCE]
+        best = next(row for row in read_metrics(self.run_dir) if int(row["update"]) == state(self.run_dir / "best.h5")["update"])
         error = float(best["log_partition_standard_error"])
         self.assertLess(abs(exact["log_likelihood"] - float(best["validation_log_likelihood"])), 5 * error + 1e-3)
 
@@ -96,12 +115,12 @@ class EarlyStopping(CliTest):
         # As the run would have kept it: every update that is validated is kept here.
         run(*overfit_args(self.data, self.dir / "all", "--patience", self.PATIENCE, "--keep", 1000, updates=self.UPDATES,
                           checkpoint_every=20))
-        kept = self.dir / "all" / "checkpoints" / f"{self.best_update(self.run_dir)}.h5"
+        kept = self.dir / "all" / "checkpoints" / f"{state(self.run_dir / 'best.h5')['update']}.h5"
         compare_datasets(kept, self.run_dir / "best.h5")
 
     def test_none_is_kept_beside_the_best_and_the_last(self):
         self.assertEqual(history(self.run_dir), set())
-        self.assertEqual(state(self.run_dir / "best.h5")["update"], self.best_update(self.run_dir))
+        self.assertEqual(state(self.run_dir / "best.h5")["update"], state(self.run_dir / "checkpoint.h5")["best_update"])
 
     def test_commands_take_the_best_one_and_say_so(self):
         for argument, words, file in ((self.run_dir, "best validated", "best.h5"), (self.run_dir / "checkpoint.h5", "last model", "checkpoint.h5")):
@@ -111,19 +130,54 @@ class EarlyStopping(CliTest):
             exact = run_json("loglik", argument, "--method", "exact")["log_partition"]
             self.assertEqual(exact, run_json("loglik", self.run_dir / file, "--method", "exact")["log_partition"])
 
-    def test_a_stopped_run_can_be_resumed(self):
-        for name, more in (("same", ()), ("further", ("--updates", self.UPDATES + 500))):
-            with self.subTest(resume=name):
-                copy = self.dir / name
-                shutil.copytree(self.run_dir, copy)
-                run("resume", copy, *more)
-                check_finite_params(copy / "checkpoint.h5")
-                updates = [int(row["update"]) for row in read_metrics(copy)]
-                self.assertEqual(updates, sorted(set(updates)))
-                self.assertGreater(updates[-1], int(read_metrics(self.run_dir)[-1]["update"]))
-                found = state(copy / "best.h5")
-                self.assertEqual(found["best_update"], found["update"])
-                self.assertEqual(found["update"], self.best_update(copy))
+    def test_a_run_that_went_back_is_done_and_goes_on_where_more_is_asked_of_it(self):
+        copy, last = self.dir / "copy", int(read_metrics(self.run_dir)[-1]["update"])
+        shutil.copytree(self.run_dir, copy)
+        run("resume", copy)
+        compare_datasets(self.run_dir / "checkpoint.h5", copy / "checkpoint.h5")
+        self.assertEqual(int(read_metrics(copy)[-1]["update"]), last)
+        run("resume", copy, "--updates", self.UPDATES + 500)
+        check_finite_params(copy / "checkpoint.h5")
+        rows = read_metrics(copy)
+        updates = [int(row["update"]) for row in rows]
+        self.assertEqual(updates, sorted(set(updates)))
+        self.assertGreater(updates[-1], last)
+        self.assertEqual(next(float(row["learning_rate"]) for row in rows if int(row["update"]) > last), 1.0)
+        found = state(copy / "best.h5")
+        self.assertEqual(found["best_update"], found["update"])
+
+    def test_a_run_that_is_cut_anywhere_goes_back_as_an_unbroken_one(self):
+        best, begin, last = self.turn()
+        whole = self.dir / "whole"
+        words = overfit_args(self.data, whole, "--patience", self.PATIENCE, "--keep", 1000, updates=self.UPDATES, checkpoint_every=20)
+        run(*words)
+        # It is the best state that goes on.
+        for name in ("theta/weights", "average/weights", "offsets/hidden", "chains/blocks/visible"):
+            with self.subTest(same=name):
+                self.assertEqual(*(datasets(whole / "checkpoints" / f"{update}.h5")[f"state/{name}"].tobytes() for update in (best, begin)))
+        cuts = {"before": begin - 20, "at the turn": begin, "after": begin + 20 * (best // 40)}
+        for name, cut in cuts.items():
+            with self.subTest(cut=name):
+                parts = self.dir / name
+                shutil.copytree(whole, parts)
+                shutil.copy(whole / "checkpoints" / f"{cut}.h5", parts / "checkpoint.h5")
+                if cut <= begin:  # the best that there was then
+                    shutil.copy(whole / "checkpoints" / f"{best}.h5", parts / "best.h5")
+                run("resume", parts)
+                for file in ("checkpoint.h5", "best.h5"):
+                    compare_datasets(whole / file, parts / file)
+                for a, b in zip(read_metrics(whole), read_metrics(parts), strict=True):
+                    self.assertEqual({k: v for k, v in a.items() if k != "seconds"}, {k: v for k, v in b.items() if k != "seconds"})
+        # Planted: a way back whose end is another.
+        import h5py
+        shutil.copy(whole / "checkpoints" / f"{cuts['after']}.h5", parts / "checkpoint.h5")
+        with h5py.File(parts / "checkpoint.h5", "a") as file:
+            file["state/observers/early_stopping"].attrs["cooling_end"] = last + 1
+        run("resume", parts)
+        self.assertTrue(differences(whole / "checkpoint.h5", parts / "checkpoint.h5"))
+        with h5py.File(parts / "checkpoint.h5", "a") as file:
+            file["state/observers/early_stopping"].attrs["cooling_end"] = begin - 1
+        self.assertIn("cooling", run("resume", parts, expect=65).stderr)
 
     def test_the_best_one_stays_beside_the_last_ones(self):
         run(*overfit_args(self.data, self.dir / "run", "--patience", 100000, "--keep", 2, updates=600))

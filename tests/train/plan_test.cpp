@@ -238,11 +238,9 @@ TEST(Resolve, LengthRateAndValidationFollowTheMachineAndItsData) {
   letters.variance = 22.0;
   EXPECT_NEAR(*resolved(letters).rate.lr, 0.003 / 8.0, 1e-12) << "smaller rates fall as that of bits";
   EXPECT_EQ(number_of(resolved(preferences).run.validate_every), 1000);
-  EXPECT_EQ(number_of(resolved(preferences).run.patience), 0)
-      << "a rate that falls to 0 gains most at its end";
   TrainOptions options;
-  for (const Schedule steady : {Schedule::kInverse, Schedule::kConstant}) {
-    options.rate.schedule = steady;
+  for (const Schedule any : {Schedule::kInverse, Schedule::kConstant, Schedule::kLinear}) {
+    options.rate.schedule = any;
     EXPECT_EQ(number_of(resolved(preferences, options).run.patience), 6);
   }
   options.rate.updates = 100;
@@ -477,9 +475,28 @@ TEST(Training, SchedulesAreTheStatedFunctions) {
   plan.schedule = Schedule::kLinear;
   EXPECT_DOUBLE_EQ(learning_rate(plan, 0), 0.4);
   EXPECT_DOUBLE_EQ(learning_rate(plan, 75), 0.1);
+  EXPECT_TRUE(falls_to_zero(plan));
   plan.schedule = Schedule::kInverse;
   plan.decay_updates = 50;
   EXPECT_DOUBLE_EQ(learning_rate(plan, 50), 0.2);
+  EXPECT_FALSE(falls_to_zero(plan));
+}
+
+TEST(Training, CoolingFallsFromTheRateOfAnUpdateWhenItsTimeComes) {
+  RatePlan plan;
+  plan.lr = 0.4;
+  plan.total = 100;
+  plan.schedule = Schedule::kLinear;
+  plan.warmup = 10;
+  const RatePlan cooled = cooling(plan, 25, 60, 20);
+  EXPECT_EQ(cooled.total, 80U);
+  EXPECT_EQ(cooled.given_up, 35U);
+  EXPECT_TRUE(falls_to_zero(cooled));
+  EXPECT_DOUBLE_EQ(learning_rate(cooled, 60), 0.3) << "no warm-up again";
+  EXPECT_DOUBLE_EQ(learning_rate(cooled, 70), 0.15);
+  EXPECT_DOUBLE_EQ(learning_rate(cooled, 80), 0.0);
+  plan.schedule = Schedule::kConstant;
+  EXPECT_DOUBLE_EQ(learning_rate(cooling(plan, 25, 60, 20), 75), 0.1);
 }
 
 TEST(Training, EpochsCountTheShortLastBatch) {

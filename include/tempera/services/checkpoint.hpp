@@ -22,17 +22,26 @@ struct RecorderMemory {
   }
 };
 
-/// The best validation so far.
+/// The best validation so far, and the way back from it: training that went on from the state of update
+/// `cooled_from` after `cooling_begin` updates, until there are `cooling_end`. 0: it did not go back.
 struct EarlyStoppingMemory {
   double best_validation = -std::numeric_limits<double>::infinity();
   std::uint64_t best_update = 0;
-  std::uint64_t validations_since_best = 0;
+  std::uint64_t validations_since_best = 0;  // or since one that was as good within its standard error
+  std::uint64_t cooled_from = 0;
+  std::uint64_t cooling_begin = 0;
+  std::uint64_t cooling_end = 0;
+
+  [[nodiscard]] bool cools() const { return cooling_end > 0; }
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
     f("best_validation", s.best_validation...);
     f("best_update", s.best_update...);
     f("validations_since_best", s.validations_since_best...);
+    f("cooled_from", s.cooled_from...);
+    f("cooling_begin", s.cooling_begin...);
+    f("cooling_end", s.cooling_end...);
   }
 };
 

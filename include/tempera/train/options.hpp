@@ -414,12 +414,15 @@ struct RunOptions {
                  "auto: a twentieth of them all",
                  true},
       s.validate_every...);
-    f(OptionText{"patience",
-                 "stop after this many validations without improvement; auto: 6, or none where the rate "
-                 "falls to 0 "
-                 "or --validate-every is given",
-                 true},
-      s.patience...);
+    f(
+        OptionText{
+            "patience",
+            "validations without improvement (where the rate falls to 0: ones that are worse than the best "
+            "by a standard error) after which training goes back to the best model, lets the rate fall to 0 "
+            "there in as many updates as led to it or lie between two validations, and ends; auto: 6, or "
+            "none where --validate-every is given",
+            true},
+        s.patience...);
     f(OptionText{"report-every", "updates between rows of metrics.csv"}, s.report_every...);
     f(OptionText{"checkpoint-every", "updates between checkpoints"}, s.checkpoint_every...);
     f(OptionText{"keep", "how many past checkpoints stay in checkpoints/"}, s.keep...);

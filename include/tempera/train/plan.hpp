@@ -36,6 +36,8 @@ struct RatePlan {
   double decay_updates = 2500.0;
   std::uint64_t warmup = 0;
   std::uint64_t total = 5000;  // updates
+  std::uint64_t begin = 0;     // the update at which the schedule begins
+  std::uint64_t given_up = 0;  // updates that have been taken back, of which the average knows nothing
 };
 
 /// Decay of the weights and the largest norm of the centred gradient, for any rule.
@@ -146,5 +148,11 @@ bool is_reported(const Plan& plan, std::uint64_t update);
 
 /// Learning rate of update t = 0, 1, ... (docs/mathematics/energies.md 1.8).
 double learning_rate(const RatePlan& plan, std::uint64_t t);
+
+/// Whether the last update of the plan is one of a rate of 0.
+bool falls_to_zero(const RatePlan& plan);
+
+/// From the rate of update `from` to 0 in `updates` updates, which follow update `begin`.
+RatePlan cooling(const RatePlan& plan, std::uint64_t from, std::uint64_t begin, std::uint64_t updates);
 
 }  // namespace tempera
