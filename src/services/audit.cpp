@@ -31,6 +31,9 @@ constexpr std::uint64_t kSettledRounds = 50;
 constexpr std::uint64_t kMostRounds = 1000;
 constexpr std::uint64_t kLeastRounds = 100;
 constexpr double kConclusion = 1e10;
+/// A model whose rate has fallen to 0 is the best where it is worse by a standard error at most, and by no
+/// more than this part of the best likelihood.
+constexpr double kSettledShare = 0.005;
 /// A settled log Z with a larger error than this many of the tracked one's does not replace it; one that is
 /// further from it than so many errors contradicts it.
 constexpr double kLessKnown = 1.25;
@@ -505,8 +508,9 @@ std::optional<double> EarlyStopping::gain(const Assessment& found, std::uint64_t
   if (!found.trusted() || z.effective_fraction < kLowEffectiveFraction) return std::nullopt;
   const double gain = found.validation.log_likelihood - memory_.best_validation;
   if (falls_to_zero(rate_) && update == rate_.total) {
-    const double settled = gain + found.validation.standard_error;
-    return settled > 0.0 ? std::optional(settled) : std::nullopt;
+    const double allowed =
+        std::min(found.validation.standard_error, kSettledShare * std::abs(memory_.best_validation));
+    return gain + allowed > 0.0 ? std::optional(gain + allowed) : std::nullopt;
   }
   // What log Z's own error may have made is no gain.
   if (!(gain > z.standard_error)) return std::nullopt;

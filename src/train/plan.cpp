@@ -89,11 +89,16 @@ constexpr double kUsualUpdates = 5000.0;
 constexpr double kMostUsualUpdates = 20000.0;
 constexpr double kRounding = 500.0;
 
-/// A machine of a quarter of the parameters gets twice the updates, in about half of the time.
-std::int64_t usual_updates(double parameters) {
+/// Epochs after which a machine of more parameters than usual may stop.
+constexpr double kEnoughEpochs = 100.0;
+
+/// A machine of a quarter of the parameters gets twice the updates, in about half of the time; one of four
+/// times as many gets half of them where that is enough epochs.
+std::int64_t usual_updates(double parameters, double batches) {
   const double updates = kUsualUpdates * std::sqrt(kUsualParameters / std::max(1.0, parameters));
-  return static_cast<std::int64_t>(
-      kRounding * std::round(std::clamp(updates, kUsualUpdates, kMostUsualUpdates) / kRounding));
+  const double least = std::clamp(kEnoughEpochs * batches, kRounding, kUsualUpdates);
+  return static_cast<std::int64_t>(kRounding *
+                                   std::round(std::clamp(updates, least, kMostUsualUpdates) / kRounding));
 }
 
 /// The rate that does well for pictures, whose largest variance is about 5, is too large for cases that lie
@@ -154,7 +159,10 @@ TrainOptions resolve(TrainOptions options, const MachinePreferences& preferences
     options.rate.updates = *options.rate.epochs * ((n_cases + batch - 1) / batch);
     options.rate.epochs.reset();
   }
-  if (!options.rate.updates) options.rate.updates = usual_updates(preferences.parameters);
+  if (!options.rate.updates) {
+    const auto batches = static_cast<double>((n_cases + batch - 1) / batch);
+    options.rate.updates = usual_updates(preferences.parameters, batches);
+  }
   if (!options.first_order.optimizer)
     options.first_order.optimizer = natural ? FirstOrder::kSgd : defaults.first_order;
   if (!options.rate.lr) {

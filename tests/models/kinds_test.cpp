@@ -108,6 +108,10 @@ TEST(Kinds, FirstWeightsTakeAPartOfTheSpikesPrecision) {
   initial.spike_precision = 0.0;
   EXPECT_EQ(find_kind("ssrbm", "bernoulli")->default_weight_scale(initial, 24), 0.01);
   EXPECT_EQ(find_kind("dbm", "bernoulli")->default_weight_scale({}, 24), 0.01);
+  for (const char* const kind : {"bernoulli-rbm", "potts-rbm"}) {
+    EXPECT_EQ(find_kind(kind, "bernoulli")->default_weight_scale({}, 1000), 0.05);
+    EXPECT_DOUBLE_EQ(find_kind(kind, "bernoulli")->default_weight_scale({}, 4000), 0.025);
+  }
 }
 
 }  // namespace

@@ -222,6 +222,11 @@ TEST(Resolve, LengthRateAndValidationFollowTheMachineAndItsData) {
   EXPECT_EQ(resolved(preferences).rate.updates, 10000);
   preferences.parameters = 100.0;
   EXPECT_EQ(resolved(preferences).rate.updates, 20000);
+  preferences.parameters = 4.0 * kUsualParameters;
+  EXPECT_EQ(resolved(preferences).rate.updates, 2500) << "few cases, and an update that costs four times";
+  EXPECT_EQ(resolve(TrainOptions{}, preferences, 60000).rate.updates, 5000) << "40 epochs are not enough";
+  preferences.parameters = 1e4 * kUsualParameters;
+  EXPECT_EQ(resolve(TrainOptions{}, preferences, 4000).rate.updates, 1000) << "100 epochs, rounded up";
   EXPECT_EQ(resolved(preferences).rate.lr, 0.3);
   EXPECT_EQ(number_of(resolved(preferences).run.validate_every), 0);
   EXPECT_EQ(number_of(resolved(preferences).run.patience), 0);

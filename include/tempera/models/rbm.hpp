@@ -15,6 +15,8 @@
 // Formulas: docs/mathematics/energies.md 1.2, 1.6 and 1.7.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -126,7 +128,10 @@ class Rbm {
   static MachineDefaults defaults() { return {.learning_rate = V::kLearningRate, .decay = 2.0}; }
   static std::string_view law_field(const MachineOptions&) { return {}; }
   /// Where units are few, those that begin alike stay alike for long.
-  static double default_weight_scale(const InitialValues&, Index) { return 0.05; }
+  /// 0.05, and less beyond 1,000 visibles: what reaches a hidden unit at the start does not grow with them.
+  static double default_weight_scale(const InitialValues&, Index n_visible) {
+    return 0.05 * std::min(1.0, std::sqrt(1000.0 / static_cast<double>(n_visible)));
+  }
   /// W ~ N(0, scale^2), hidden biases 0, visible biases those of the reference (the best independent model).
   [[nodiscard]] Params initial_params(const StreamFactory& streams, const InitialValues& values) const;
   /// Offsets at the start: the mean of the data, and 1/2 for the hidden units.

@@ -18,9 +18,8 @@ template <>
 struct Names<InitRule> {
   static constexpr std::array<NamedValue<InitRule>, 2> table = {
       {{InitRule::kAuto, "auto",
-        "0.01; where spikes have a precision what takes 0.8 of it along each filter, since weights of 0 are "
-        "a "
-        "saddle there"},
+        "0.05 of restricted machines, and less beyond 1,000 visibles; 0.01 of others; where spikes have a "
+        "precision what takes 0.8 of it along each filter, since weights of 0 are a saddle there"},
        {InitRule::kStaged, "staged",
         "of tables of factors: filters of a plain machine, placed in the table by how their spikes go "
         "together"}}};
@@ -236,11 +235,13 @@ struct RateOptions {
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
-    f(OptionText{"updates",
-                 "parameter updates in total; auto is 5000, and up to 20000 for machines of fewer parameters "
-                 "than 784 x 500, whose updates are faster",
-                 true},
-      s.updates...);
+    f(
+        OptionText{
+            "updates",
+            "parameter updates in total; auto is 5000, up to 20000 for machines of fewer parameters than "
+            "784 x 500, whose updates are faster, and down to 100 epochs for those of more",
+            true},
+        s.updates...);
     f(OptionText{"epochs", "passes over the data, in place of --updates", true, "none"}, s.epochs...);
     f(OptionText{"lr",
                  "learning rate at the start; auto is 0.3, of letters 1, or less where the cases vary much "
