@@ -227,6 +227,7 @@ TEST(Resolve, LengthRateAndValidationFollowTheMachineAndItsData) {
   EXPECT_EQ(resolve(TrainOptions{}, preferences, 60000).rate.updates, 5000) << "40 epochs are not enough";
   preferences.parameters = 1e4 * kUsualParameters;
   EXPECT_EQ(resolve(TrainOptions{}, preferences, 4000).rate.updates, 1000) << "100 epochs, rounded up";
+  preferences.parameters = 100.0;
   EXPECT_EQ(resolved(preferences).rate.lr, 0.3);
   EXPECT_EQ(number_of(resolved(preferences).run.validate_every), 0);
   EXPECT_EQ(number_of(resolved(preferences).run.patience), 0);
