@@ -330,8 +330,9 @@ class Run {
 
   [[nodiscard]] RatePlan cooled() const {
     const EarlyStoppingMemory& memory = memory_.early_stopping;
-    return cooling(plan_of(options_, data_.train.n_cases()).rate, memory.cooled_from, memory.cooling_begin,
-                   memory.cooling_end - memory.cooling_begin);
+    const RatePlan rate = plan_of(options_, data_.train.n_cases()).rate;
+    const std::uint64_t end = std::min(memory.cooling_end, rate.total);
+    return cooling(rate, memory.cooled_from, memory.cooling_begin, end - memory.cooling_begin);
   }
 
   /// Whether the run was done when its checkpoint was written. One that has cooled is, unless more is asked
