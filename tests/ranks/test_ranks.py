@@ -131,6 +131,16 @@ class SameBytes(RanksTest):
         run("resume", self.dir / "parts", "--updates", 60, "--quiet")
         self.expect_same_run("whole", "parts")
 
+    def test_a_run_that_goes_back_to_its_best_model_does_so_on_all_ranks(self):
+        words = ["--schedule", "constant", "--lr", 3, "--validate-every", 10, "--patience", 2, "--checkpoint-every", 10, "--keep", 100]
+        run(*self.train_args("alone", *words, updates=400))
+        on_ranks(self.first, 3, *self.train_args("ranks", *words, "--threads", 1, updates=400))
+        rows = (self.dir / "alone/metrics.csv").read_text().splitlines()
+        self.assertLess(int(rows[-1].split(",")[0]), 400)
+        self.assertLess(float(rows[-1].split(",")[3]), 0.5, "its rate has fallen")
+        self.expect_same_run("alone", "ranks")
+        self.assertEqual(differences(self.dir / "alone/best.h5", self.dir / "ranks/best.h5"), [])
+
     def test_estimates_scores_samples_and_codes_are_the_same(self):
         run(*self.train_args("model"))
         model, data = self.dir / "model", self.cases()
