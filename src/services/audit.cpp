@@ -439,7 +439,6 @@ Assessment LogZAudit<M>::settled(Assessment found, const TrainState<M>& s, doubl
 
 template <EnergyModel M>
 std::optional<LogPartition> LogZAudit<M>::settled_log_partition(const TrainState<M>& s) const {
-  if (conclusion_ && conclusion_->update == s.update) return conclusion_->log_partition;
   if (memory_.settled_update != s.update) return std::nullopt;
   return LogPartition{memory_.settled_value, memory_.settled_error, 1.0};
 }
@@ -455,7 +454,9 @@ Assessment LogZAudit<M>::concluded(const Assessment& found, const TrainState<M>&
   const auto conclude = [&](const LogPartition& z) {
     result.log_partition = z;
     weigh(result, s);
-    conclusion_ = {s.update, z};
+    memory_.settled_update = s.update;
+    memory_.settled_value = z.value;
+    memory_.settled_error = z.standard_error;
   };
   const LogPartition& tracked = found.log_partition;
   if (plan_.tracking.enumerate && enumeration_operations(engine_.model) <= rounds * round) {
@@ -518,7 +519,13 @@ std::optional<double> EarlyStopping::gain(const Assessment& found, std::uint64_t
 }
 
 bool EarlyStopping::is_best(const Assessment& found, std::uint64_t update) {
-  ++memory_.validations_since_best;
+  const bool fell =
+      found.validation.log_likelihood < memory_.best_validation - found.validation.standard_error;
+  if (fell || !falls_to_zero(rate_)) {
+    ++memory_.validations_since_best;
+  } else if (found.trusted()) {
+    memory_.validations_since_best = 0;
+  }
   if (found.log_partition.effective_fraction < kLowEffectiveFraction && !warned_) {
     listener_.warn(
         format("validation at update %llu: only %.1f %% of the AIS chains count; such estimates "
@@ -527,9 +534,6 @@ bool EarlyStopping::is_best(const Assessment& found, std::uint64_t update) {
     warned_ = true;
   }
   if (!gain(found, update)) {
-    if (falls_to_zero(rate_) && found.trusted() &&
-        found.validation.log_likelihood > memory_.best_validation - found.validation.standard_error)
-      memory_.validations_since_best = 0;
     if (memory_.best_update > 0 && memory_.validations_since_best == kFalling && found.trusted() &&
         found.validation.log_likelihood < memory_.best_validation - kFallenNats) {
       listener_.note(

@@ -427,6 +427,7 @@ void read_checkpoint(const fs::path& path, const M& model, TrainState<M>& state,
   } catch (const std::invalid_argument&) {
     file.fail(kPending, "is no report of an update");
   }
+  if (state.given_up > state.update) file.fail("/state", "attribute 'given_up' is larger than 'update'");
   const EarlyStoppingMemory& stopping = observers.early_stopping;
   if (stopping.best_update > state.update)
     file.fail("/state/observers/early_stopping", "attribute 'best_update' is later than the checkpoint");

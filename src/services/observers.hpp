@@ -172,13 +172,7 @@ class LogZAudit {
   Cases<M> train_;
   Cases<M> valid_;
   std::set<LogZDoubt> warned_;
-  /// Of the end of a run; no part of the memory, since a longer run has no end there.
-  struct Conclusion {
-    std::uint64_t update;
-    LogPartition log_partition;
-  };
   bool absurd_ = false;  // log Z of the last report
-  std::optional<Conclusion> conclusion_;
 };
 
 /// Writes checkpoints, and keeps as many as are wanted. Chains of all ranks must have been gathered.

@@ -35,8 +35,12 @@ SweepResult result_of(const fs::path& run) {
     result.standard_error = metrics.column(std::string(split) + "_standard_error")[k];
   };
   const std::vector<double> validation = metrics.column("validation_log_likelihood");
+  // That of the model that is offered, where the run has chosen one.
+  const double offered = Hdf5Reader(run / "checkpoint.h5")
+                             .number_attribute("/state/observers/early_stopping", "best_update")
+                             .value_or(0.0);
   for (std::size_t k = 0; k < update.size(); ++k) {
-    if (std::isnan(validation[k]) || trusted[k] == 0.0) continue;
+    if (std::isnan(validation[k]) || trusted[k] == 0.0 || (offered > 0.0 && update[k] != offered)) continue;
     if (!result.of_validation || validation[k] > result.likelihood) take(k, "validation");
     result.of_validation = true;
   }

@@ -296,6 +296,7 @@ class Run {
     result.directory = run_.path();
     result.updates = updates;
     result.finished_before = true;
+    if (memory_.early_stopping.cools()) result.planned = memory_.early_stopping.planned;
     return result;
   }
 
@@ -314,6 +315,7 @@ class Run {
     then = memory_;
     if (best == last.update) return last;
     TrainState<M> state = initial_state(engine_, plan_, data_.train);
+    state.theta = last.theta;
     bool found = false;
     try {
       if (std::filesystem::exists(run_.best())) read_checkpoint(run_.best(), engine_.model, state, then);
@@ -335,19 +337,17 @@ class Run {
     return cooling(rate, memory.cooled_from, memory.cooling_begin, end - memory.cooling_begin);
   }
 
-  /// Whether the run was done when its checkpoint was written. One that has cooled is, unless more is asked
-  /// of it; then it goes on by its schedule.
+  /// Whether the run was done when its checkpoint was written. One that has cooled is, unless other updates
+  /// are asked of it than were planned; then it goes on by its schedule.
   bool is_done(const TrainState<M>& state) {
     EarlyStoppingMemory& memory = memory_.early_stopping;
     if (memory.cools()) {
-      TrainOptions before;
-      read_config(run_.config(), before);
-      const bool longer = before.rate.updates != options_.rate.updates;
-      if (state.update == memory.cooling_end && longer) {
-        memory.cooled_from = memory.cooling_begin = memory.cooling_end = 0;
+      const RatePlan rate = cooled();
+      if (state.update == rate.total && memory.planned != plan_.rate.total) {
+        memory.cooled_from = memory.cooling_begin = memory.cooling_end = memory.planned = 0;
         memory.validations_since_best = 0;
       } else {
-        plan_.rate = cooled();
+        plan_.rate = rate;
       }
     }
     return state.update == plan_.rate.total;
@@ -363,10 +363,12 @@ class Run {
     memory.cooling_end = state.update + std::min(std::max(memory.best_update, plan_.report.validate_every),
                                                  plan_.rate.total - state.update);
     if (memory.cooling_end == memory.cooling_begin) return false;
+    memory.planned = plan_.rate.total;
     ObserverMemory then;
     std::optional<TrainState<M>> best = best_state(state, then);
     if (!best) return false;
     state = std::move(*best);
+    state.given_up += memory.cooling_begin - memory.cooled_from;
     state.update = memory.cooling_begin;
     memory_.recorder = then.recorder;
     memory_.audit = then.audit;
@@ -506,7 +508,8 @@ TrainingResult Run<M>::operator()(Start start) {
     train<M>(engine_, plan_, data_.train, state, observe);
   gather(engine_.executor, state);
   if (!stopped_ && stopping.stops() && go_back(state)) {
-    try_to_save(checkpointer, state, audit);
+    checkpointer.save(state,
+                      audit);  // from before the turn it could not be made again once best.h5 is another
     train<M>(engine_, plan_, data_.train, state, observe);
     gather(engine_.executor, state);
   }

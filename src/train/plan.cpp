@@ -270,7 +270,6 @@ RatePlan cooling(const RatePlan& plan, std::uint64_t from, std::uint64_t begin, 
   cooled.schedule = Schedule::kLinear;
   cooled.begin = begin;
   cooled.total = begin + updates;
-  cooled.given_up = begin - from;
   return cooled;
 }
 

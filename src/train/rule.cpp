@@ -107,7 +107,7 @@ struct TakeStep {
   Step operator()(const FirstOrderPlan& plan) const {
     Step step;
     const auto take = [&](const typename M::Params& sums) {
-      step.norms = Coordinates<M>::take_step({plan, learning_rate, s.update + 1}, sums,
+      step.norms = Coordinates<M>::take_step({plan, learning_rate, s.update - s.given_up + 1}, sums,
                                              {s.offsets, s.theta, s.optimizer}, engine.executor);
     };
     // l1 and l2 are taken on the way.

@@ -74,8 +74,8 @@ void require_finite(const Step& step, const Gradient<M>& gradient, const TrainSt
 
 /// Polynomial-decay averaging (Shamir & Zhang 2013): no horizon, so a longer run continues the same average.
 template <EnergyModel M>
-void average(const Engine<M>& engine, std::uint64_t given_up, TrainState<M>& s) {
-  const auto t = static_cast<double>(s.update - given_up);
+void average(const Engine<M>& engine, TrainState<M>& s) {
+  const auto t = static_cast<double>(s.update - s.given_up);
   move_average<M>(std::min(1.0, (kAverageOrder + 1.0) / (t + kAverageOrder)), s.theta, s.average,
                   engine.executor);
 }
@@ -241,7 +241,7 @@ UpdateReport update(const Engine<M>& engine, const Plan& plan, const Batch<M>& b
   ++s.update;
   require_finite(step, slope, s);
   project(engine.model, plan.projection, s);
-  average(engine, plan.rate.given_up, s);
+  average(engine, s);
   recentre(plan.centring, slope.means, s);
   hold(plan.mask, s);
 

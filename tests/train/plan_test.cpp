@@ -496,7 +496,6 @@ TEST(Training, CoolingFallsFromTheRateOfAnUpdateWhenItsTimeComes) {
   plan.warmup = 10;
   const RatePlan cooled = cooling(plan, 25, 60, 20);
   EXPECT_EQ(cooled.total, 80U);
-  EXPECT_EQ(cooled.given_up, 35U);
   EXPECT_TRUE(falls_to_zero(cooled));
   EXPECT_DOUBLE_EQ(learning_rate(cooled, 60), 0.3) << "no warm-up again";
   EXPECT_DOUBLE_EQ(learning_rate(cooled, 70), 0.15);

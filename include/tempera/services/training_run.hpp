@@ -44,8 +44,9 @@ struct TrainingResult {
   double seconds = 0.0;  // of all sessions of the run
   bool stopped_by_listener = false;
   bool stopped_early = false;
-  bool finished_before = false;  // the run had made its updates: nothing was done
-  std::optional<bool> trusted;   // whether nothing speaks against log Z; nothing where it is not estimated
+  bool finished_before = false;          // the run had made its updates: nothing was done
+  std::optional<std::uint64_t> planned;  // updates of a run that was done with fewer
+  std::optional<bool> trusted;  // whether nothing speaks against log Z; nothing where it is not estimated
   bool validates = false;
   double best_validation = -std::numeric_limits<double>::infinity();
   std::uint64_t best_update = 0;

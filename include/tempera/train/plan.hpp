@@ -37,7 +37,6 @@ struct RatePlan {
   std::uint64_t warmup = 0;
   std::uint64_t total = 5000;  // updates
   std::uint64_t begin = 0;     // the update at which the schedule begins
-  std::uint64_t given_up = 0;  // updates that have been taken back, of which the average knows nothing
 };
 
 /// Decay of the weights and the largest norm of the centred gradient, for any rule.

@@ -58,6 +58,7 @@ struct TrainState {
   ProjectionState projection;
   Looks looks;
   std::uint64_t update = 0;
+  std::uint64_t given_up = 0;  // of these updates, those that have been taken back
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
@@ -75,6 +76,7 @@ struct TrainState {
     f("projection", s.projection...);
     f("looks", s.looks...);
     f("update", s.update...);
+    f("given_up", s.given_up...);
   }
 
   /// The model that training offers for use: the average where there is one.
