@@ -50,7 +50,8 @@ void setup_resume(CLI::App& program, int& exit_code) {
   add_common_options(app, options->common);
   app.callback([options, &app, &exit_code] {
     exit_code =
-        train_and_print(options->directory, combined(*options, app), Start::kCheckpoint, options->common);
+        train_and_print(options->directory, combined(*options, app),
+                        app.count("--updates") > 0 ? Start::kFurther : Start::kCheckpoint, options->common);
   });
 }
 

@@ -70,7 +70,8 @@ nb::dict resume(const std::string& directory, const Texts& texts, const std::opt
   set_options(texts, options);
   if (texts.count("updates") > 0) options.rate.epochs.reset();
   if (name || data != nullptr) options.data.data = source_of(name, data);
-  return trained(directory, std::move(options), Start::kCheckpoint, threads, hears);
+  const Start start = texts.count("updates") > 0 ? Start::kFurther : Start::kCheckpoint;
+  return trained(directory, std::move(options), start, threads, hears);
 }
 
 /// Batches as they come.

@@ -431,10 +431,15 @@ Assessment LogZAudit<M>::settled(Assessment found, const TrainState<M>& s, doubl
   found.log_partition = z;
   weigh(found, s);
   memory_.doubt = static_cast<std::uint64_t>(found.doubt);
+  remember(z, s);
+  return found;
+}
+
+template <EnergyModel M>
+void LogZAudit<M>::remember(const LogPartition& z, const TrainState<M>& s) {
   memory_.settled_update = s.update;
   memory_.settled_value = z.value;
   memory_.settled_error = z.standard_error;
-  return found;
 }
 
 template <EnergyModel M>
@@ -454,9 +459,7 @@ Assessment LogZAudit<M>::concluded(const Assessment& found, const TrainState<M>&
   const auto conclude = [&](const LogPartition& z) {
     result.log_partition = z;
     weigh(result, s);
-    memory_.settled_update = s.update;
-    memory_.settled_value = z.value;
-    memory_.settled_error = z.standard_error;
+    remember(z, s);
   };
   const LogPartition& tracked = found.log_partition;
   if (plan_.tracking.enumerate && enumeration_operations(engine_.model) <= rounds * round) {
@@ -508,7 +511,7 @@ std::optional<double> EarlyStopping::gain(const Assessment& found, std::uint64_t
   const LogPartition& z = found.log_partition;
   if (!found.trusted() || z.effective_fraction < kLowEffectiveFraction) return std::nullopt;
   const double gain = found.validation.log_likelihood - memory_.best_validation;
-  if (falls_to_zero(rate_) && update == rate_.total) {
+  if (has_fallen(rate_, update)) {
     const double allowed =
         std::min(found.validation.standard_error, kSettledShare * std::abs(memory_.best_validation));
     return gain + allowed > 0.0 ? std::optional(gain + allowed) : std::nullopt;

@@ -152,7 +152,8 @@ class LogZAudit {
   LogZDoubt doubt_of_replicas(const TrainState<M>& s);
   /// Independent rounds, at most so many. Throws Interrupted.
   LogPartition independent(const TrainState<M>& s, double largest_error, std::uint64_t most_rounds);
-  /// What independent rounds have given for this state.
+  void remember(const LogPartition& z, const TrainState<M>& s);
+  /// What independent rounds, or enumeration, have given for this state.
   std::optional<LogPartition> settled_log_partition(const TrainState<M>& s) const;
   /// The largest likelihood that training cases can have: by a log Z that is trusted, or by the certain lower
   /// bound of the modes; nothing where neither is known.

@@ -287,13 +287,9 @@ Facts facts(const TrainingResult& result) {
 }
 
 std::string TrainingResult::words() const {
-  if (finished_before) {
+  if (finished_before)
     return format("%s: the run has made its %llu updates; --updates N goes on to N", directory.c_str(),
-                  static_cast<unsigned long long>(updates)) +
-           (planned ? format(", which is to be another than the %llu that were planned",
-                             static_cast<unsigned long long>(*planned))
-                    : "");
-  }
+                  static_cast<unsigned long long>(updates));
   return format("trained %s for %llu updates in %.1f s: %s", kind.c_str(),
                 static_cast<unsigned long long>(updates), seconds, directory.c_str()) +
          score + "\nverdict: " + verdict.words();

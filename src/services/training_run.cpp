@@ -68,11 +68,10 @@ constexpr const char* kChange = "# From update ";
 template <HasUnits M>
 void fit_coordinates(const RunDirectory& run, const TrainOptions& options, Start start, RunData<M>& data,
                      Listener& listener) {
-  const bool goes_on = start == Start::kCheckpoint;
-  if (!goes_on && options.init.from.empty()) return fit_coordinates(options.machine, data, listener);
+  if (!goes_on(start) && options.init.from.empty()) return fit_coordinates(options.machine, data, listener);
   data.steps = data.file.preprocessing;
   const ModelFile<M> file =
-      read_model_as<M>(goes_on ? run.latest() : std::filesystem::path(options.init.from));
+      read_model_as<M>(goes_on(start) ? run.latest() : std::filesystem::path(options.init.from));
   if (data.steps.empty()) data.steps = file.preprocessing;
   data.units = file.units;
 }
@@ -116,7 +115,7 @@ RunData<M> read_data(const RunDirectory& run, TrainOptions& options, Start start
   try {
     data.file = read_data_file(options.data.data, {options.data.columns, options.data.shape}, listener);
   } catch (const NoInputError& error) {
-    if (start != Start::kCheckpoint) throw;
+    if (!goes_on(start)) throw;
     throw NoInputError(std::string(error.what()) + "; where the data are now: tempera resume " +
                        run.path().string() + " --data FILE");
   }
@@ -180,10 +179,10 @@ template <EnergyModel M>
 TrainState<M> starting_state(const Engine<M>& engine, const TrainOptions& options, const Plan& plan,
                              const typename M::Data& train, Start start, Listener& listener) {
   TrainState<M> state = initial_state(engine, plan, train);
-  if (start != Start::kCheckpoint && options.init.staged())
+  if (!goes_on(start) && options.init.staged())
     begin_at(engine.model, plan, starting_params(engine, options, train, stage(listener, "finding filters")),
              state);
-  if (start != Start::kCheckpoint && !options.init.from.empty()) {
+  if (!goes_on(start) && !options.init.from.empty()) {
     ModelFile<M> file = read_model_as<M>(options.init.from);
     say_which(options.init.from, file.path, listener);
     if (file.model.shape_names() != engine.model.shape_names())
@@ -296,7 +295,6 @@ class Run {
     result.directory = run_.path();
     result.updates = updates;
     result.finished_before = true;
-    if (memory_.early_stopping.cools()) result.planned = memory_.early_stopping.planned;
     return result;
   }
 
@@ -337,20 +335,18 @@ class Run {
     return cooling(rate, memory.cooled_from, memory.cooling_begin, end - memory.cooling_begin);
   }
 
-  /// Whether the run was done when its checkpoint was written. One that has cooled is, unless other updates
-  /// are asked of it than were planned; then it goes on by its schedule.
-  bool is_done(const TrainState<M>& state) {
+  /// Whether there is an end of a way back that training is to go beyond, by the schedule of the run.
+  bool goes_beyond(Start start, const TrainState<M>& state) {
     EarlyStoppingMemory& memory = memory_.early_stopping;
-    if (memory.cools()) {
-      const RatePlan rate = cooled();
-      if (state.update == rate.total && memory.planned != plan_.rate.total) {
-        memory.cooled_from = memory.cooling_begin = memory.cooling_end = memory.planned = 0;
-        memory.validations_since_best = 0;
-      } else {
-        plan_.rate = rate;
-      }
+    if (!memory.cools()) return false;
+    const RatePlan rate = cooled();
+    if (start == Start::kFurther && state.update == rate.total && rate.total < plan_.rate.total) {
+      memory.cooled_from = memory.cooling_begin = memory.cooling_end = 0;
+      memory.validations_since_best = 0;
+      return true;
     }
-    return state.update == plan_.rate.total;
+    plan_.rate = rate;
+    return false;
   }
 
   /// The state becomes that of the best model, from which the rate falls to 0 in as many updates as led to
@@ -363,7 +359,6 @@ class Run {
     memory.cooling_end = state.update + std::min(std::max(memory.best_update, plan_.report.validate_every),
                                                  plan_.rate.total - state.update);
     if (memory.cooling_end == memory.cooling_begin) return false;
-    memory.planned = plan_.rate.total;
     ObserverMemory then;
     std::optional<TrainState<M>> best = best_state(state, then);
     if (!best) return false;
@@ -420,13 +415,15 @@ class Run {
 
 template <EnergyModel M>
 TrainingResult Run<M>::operator()(Start start) {
-  const bool goes_on = start == Start::kCheckpoint;
+  const bool resumed = goes_on(start);
+  bool beyond = false;
   TrainState<M> state = starting_state(engine_, options_, plan_, data_.train, start, listener_);
   std::optional<UpdateReport> pending;
-  if (goes_on) {
+  if (resumed) {
     resume_state(run_.latest(), engine_.model, options_, state, memory_);
     if (!memory_.pending.empty()) pending = report_of(memory_.pending);
-    if (is_done(state) && !pending) return finished_before(state.update);
+    beyond = goes_beyond(pending ? Start::kCheckpoint : start, state);
+    if (state.update == plan_.rate.total && !pending) return finished_before(state.update);
   }
   listener_.begins_with("state", [&] { return digest(state); });
   Checkpointer<M> checkpointer(engine_.model, run_, options_.run,
@@ -442,23 +439,25 @@ TrainingResult Run<M>::operator()(Start start) {
                                memory_);
   // The row of a report that is still to be seen is not there yet.
   const KeptMetrics kept =
-      goes_on ? metrics_until(run_.metrics(), state.update - (pending ? 1 : 0)) : empty_metrics();
+      resumed ? metrics_until(run_.metrics(), state.update - (pending ? 1 : 0)) : empty_metrics();
   // Like rows of metrics.csv, the best model may be work that the checkpoint does not hold.
-  if (goes_on) run_.remove_best_but(memory_.early_stopping.best_update);
+  if (resumed) run_.remove_best_but(memory_.early_stopping.best_update);
   // A kill between two files leaves a run that goes on: settings come before the checkpoint that needs them.
   // Those of an old run that is replaced go once the first checkpoint of the new one is safe.
-  const bool anew = !goes_on && !fs::exists(run_.latest());
-  const std::string settings = changes_of(run_, options_, state.update, goes_on) + to_toml(options_);
+  const bool anew = !resumed && !fs::exists(run_.latest());
+  const std::string settings = changes_of(run_, options_, state.update, resumed) + to_toml(options_);
   if (anew) write_file(run_.config(), settings);
-  if (!goes_on) checkpointer.write_latest(state, nullptr);
+  if (!resumed) checkpointer.write_latest(state, nullptr);
   if (!anew) write_file(run_.config(), settings);
-  if (!goes_on) run_.remove_products(options_.data.data.name);
+  if (!resumed) run_.remove_products(options_.data.data.name);
   if (options_.data.data.arrays != nullptr) write_data(*options_.data.data.arrays, run_.data());
 
   write_file(run_.metrics(), kept.text);
   const Stopwatch watch(kept.seconds);
   Recorder<M> recorder(run_.metrics(), memory_.recorder);
   LogZAudit<M> audit(engine_, plan_, {data_.train, data_.valid}, data_.units, memory_.audit, listener_);
+  // It is so whatever becomes of this session.
+  if (beyond) checkpointer.write_latest(state, &audit);
   EarlyStopping stopping(options_.run, plan_.rate, memory_.early_stopping, listener_);
   const std::uint64_t first = state.update;
 
@@ -473,7 +472,7 @@ TrainingResult Run<M>::operator()(Start start) {
     const auto gain = stopping.gain(found, s.update);
     // Of many noisy reports the luckiest would be chosen.
     if (gain && chooses() && is_validated(plan_, report.update)) {
-      found = report.update == report.total && falls_to_zero(plan_.rate)
+      found = has_fallen(plan_.rate, report.update)
                   ? audit.concluded(found, s)
                   : audit.settled(std::move(found), s, std::min(*gain / kChoiceErrors, kChoiceNats));
     }
@@ -504,7 +503,8 @@ TrainingResult Run<M>::operator()(Start start) {
     return stopped_ || stopping.stops() ? Control::kStop : Control::kContinue;
   };
   memory_.pending.clear();
-  if (!pending || observe(*pending, state) == Control::kContinue)
+  // What was due when the run was cut is done before any other update.
+  if (pending ? observe(*pending, state) == Control::kContinue : !stopping.stops())
     train<M>(engine_, plan_, data_.train, state, observe);
   gather(engine_.executor, state);
   if (!stopped_ && stopping.stops() && go_back(state)) {

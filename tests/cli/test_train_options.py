@@ -1,12 +1,14 @@
 """What the options of `tempera train` promise: early stopping, metrics, effects on the parameters, overflow."""
 
 import shutil
+import time
 import unittest
 
+import h5py
 import numpy as np
 
 from harness import (FIELDS, INTERNAL, CliTest, check_finite_params, class_folder, compare_datasets, datasets,
-                     differences, error_lines, history, random_bits, read_metrics, run, run_json, state, train_args,
+                     differences, error_lines, history, random_bits, read_metrics, run, run_json, start, state, train_args,
                      write_data)
 
 
@@ -32,6 +34,27 @@ def validations(run_dir):
             if row["validation_log_likelihood"]}
 
 
+def chosen(run_dir, patience, falls=False):
+    """What the stated rule makes of the rows of metrics.csv of a run that was not resumed: the update of the model that is offered, and the one
+    at which the run goes back to its best model (None: it never does)."""
+    rows = [row for row in read_metrics(run_dir) if row["validation_log_likelihood"]]
+    last = read_metrics(run_dir)[-1]
+    best, value, since, turn = 0, -np.inf, 0, None
+    for row in rows:
+        update, here, error = int(row["update"]), float(row["validation_log_likelihood"]), float(row["validation_standard_error"])
+        trusted = row["trusted"] == "1"
+        fell = here < value - error
+        since = since + 1 if fell or not falls else 0 if trusted else since
+        at_zero = row is last or update == int(last["update"])
+        at_zero = at_zero and (falls or turn is not None)
+        least = value - min(error, 0.005 * abs(value)) if at_zero else value + float(row["log_partition_standard_error"])
+        if trusted and here > least:
+            best, value, since = update, here, 0
+        if turn is None and since >= patience and best > 0 and update < int(last["update"]):
+            turn = update
+    return best, turn
+
+
 class EarlyStopping(CliTest):
     UPDATES, PATIENCE = 3000, 3
 
@@ -49,10 +72,10 @@ class EarlyStopping(CliTest):
 
     def turn(self):
         """The best update before the run went back to it, the update at which it did, and its last."""
-        last = int(read_metrics(self.run_dir)[-1]["update"])
-        begin = next(begin for begin in range(20, last, 20)
-                     if begin == self.best_update(self.run_dir, begin) + self.PATIENCE * 20)
-        return self.best_update(self.run_dir, begin), begin, last
+        last, begin = int(read_metrics(self.run_dir)[-1]["update"]), chosen(self.run_dir, self.PATIENCE)[1]
+        best = self.best_update(self.run_dir, begin)
+        self.assertEqual(begin, best + self.PATIENCE * 20)
+        return best, begin, last
 
     def test_it_goes_back_to_the_best_and_lets_the_rate_fall_to_0(self):
         best, begin, last = self.turn()
@@ -66,12 +89,24 @@ class EarlyStopping(CliTest):
         self.assertIn(f"best at update {best}; training goes back to it, and its rate falls to 0 in {best} updates", self.told)
 
     def test_the_end_is_offered_where_it_is_as_good_within_its_error(self):
-        best, _, last = self.turn()
-        rows = {int(row["update"]): row for row in read_metrics(self.run_dir)}
-        lost = float(rows[best]["validation_log_likelihood"]) - float(rows[last]["validation_log_likelihood"])
-        offered = state(self.run_dir / "best.h5")["update"]
-        allowed = min(float(rows[last]["validation_standard_error"]), -0.005 * float(rows[best]["validation_log_likelihood"]))
-        self.assertEqual(offered == last, lost < allowed)
+        self.assertEqual(state(self.run_dir / "best.h5")["update"], chosen(self.run_dir, self.PATIENCE)[0])
+
+    def test_while_a_rate_falls_only_validations_that_are_worse_by_an_error_count(self):
+        # Flat ones do not: of cases enough to learn from, validation stays within its error, and the run makes all its updates.
+        plenty = small_digits(self.dir / "plenty.h5", n_train=1000, n_valid=150)
+        for name, data, rate in (("few", self.data, 1), ("plenty", plenty, 0.6)):
+            with self.subTest(cases=name):
+                out = self.dir / name
+                run(*train_args(data, out, "--lr", rate, "--schedule", "linear", "--validate-every", 20, "--report-every", 20, "--patience",
+                                self.PATIENCE, hidden=14, batch=20, updates=1000))
+                offered, turn = chosen(out, self.PATIENCE, falls=True)
+                last = int(read_metrics(out)[-1]["update"])
+                self.assertEqual(turn is not None, name == "few")
+                self.assertEqual(last < 1000, name == "few")
+                self.assertEqual(state(out / "best.h5")["update"], offered)
+                # Planted: counted as of a constant rate, the other run would have gone back as well.
+                if name == "plenty":
+                    self.assertIsNotNone(chosen(out, self.PATIENCE)[1])
 
     def test_planted_no_patience_goes_to_the_end(self):
         last = self.turn()[1]
@@ -104,6 +139,7 @@ class EarlyStopping(CliTest):
         self.assertEqual(state(self.run_dir / "checkpoint.h5")["update"], int(read_metrics(self.run_dir)[-1]["update"]))
         found = state(self.run_dir / "best.h5")
         self.assertEqual(found["best_update"], found["update"])
+        self.assertEqual(found["update"], chosen(self.run_dir, self.PATIENCE)[0])
         self.assertAlmostEqual(found["best_validation"], validations(self.run_dir)[found["update"]], places=4)
 
     def test_the_checkpoint_has_the_likelihood_that_was_best(self):
@@ -122,6 +158,7 @@ class EarlyStopping(CliTest):
     def test_none_is_kept_beside_the_best_and_the_last(self):
         self.assertEqual(history(self.run_dir), set())
         self.assertEqual(state(self.run_dir / "best.h5")["update"], state(self.run_dir / "checkpoint.h5")["best_update"])
+        self.assertEqual(state(self.run_dir / "best.h5")["update"], chosen(self.run_dir, self.PATIENCE)[0])
 
     def test_commands_take_the_best_one_and_say_so(self):
         for argument, words, file in ((self.run_dir, "best validated", "best.h5"), (self.run_dir / "checkpoint.h5", "last model", "checkpoint.h5")):
@@ -146,6 +183,23 @@ class EarlyStopping(CliTest):
         self.assertEqual(next(float(row["learning_rate"]) for row in rows if int(row["update"]) > last), 1.0)
         found = state(copy / "best.h5")
         self.assertEqual(found["best_update"], found["update"])
+        # What was offered stands unless a model of what follows is better.
+        value = validations(copy)
+        before = state(self.run_dir / "best.h5")["update"]
+        later = {update: value[update] for update in value if update > last}
+        self.assertIn(found["update"], (before, max(later, key=later.get), max(later)))
+        if max(later.values()) <= value[before] - 0.005 * abs(value[before]):
+            self.assertEqual(found["update"], before)
+        # Its own number of updates is one that it can be asked for; that is so even where it is killed at once.
+        asked = self.dir / "asked"
+        shutil.copytree(self.run_dir, asked)
+        process = start("resume", asked, "--updates", self.UPDATES, "--checkpoint-every", 100000)
+        while state(asked / "checkpoint.h5")["cooling_end"] != 0 and process.poll() is None:
+            time.sleep(0.005)
+        process.kill()
+        process.wait(timeout=60)
+        run("resume", asked)
+        self.assertGreater(int(read_metrics(asked)[-1]["update"]), last)
 
     def test_a_run_that_is_cut_anywhere_goes_back_as_an_unbroken_one(self):
         best, begin, last = self.turn()
@@ -170,7 +224,6 @@ class EarlyStopping(CliTest):
                 for a, b in zip(read_metrics(whole), read_metrics(parts), strict=True):
                     self.assertEqual({k: v for k, v in a.items() if k != "seconds"}, {k: v for k, v in b.items() if k != "seconds"})
         # Planted: a way back whose end is another.
-        import h5py
         shutil.copy(whole / "checkpoints" / f"{cuts['after']}.h5", parts / "checkpoint.h5")
         with h5py.File(parts / "checkpoint.h5", "a") as file:
             file["state/observers/early_stopping"].attrs["cooling_end"] = last + 1

@@ -88,6 +88,36 @@ TEST(Training, ALongerRunContinuesAShorterOne) {
   }
 }
 
+TEST(Training, UpdatesThatAreGivenUpAreNotCounted) {
+  // Of a state whose updates have all been taken back the next is a first one: the average is what it leaves,
+  // and adam's steps have the length of the rate.
+  const BinaryData data = striped_data();
+  TrainOptions options = small_run();
+  options.first_order.optimizer = FirstOrder::kAdam;
+  options.rate.schedule = Schedule::kConstant;
+  options.rate.lr = 0.01;
+  options.gradient.l2 = 0.0;
+  options.rate.updates = 1001;
+  const BernoulliRbm model({70, 20}, BernoulliRbm::fit_reference(data));
+  const Executor executor(1);
+  const Training training(model, data, options, executor);
+  const auto next = [&](std::uint64_t given_up) {
+    TrainState<BernoulliRbm> s = training.start();
+    s.update = 1000;
+    s.given_up = given_up;
+    const Matrix before = s.theta.weights;
+    training.finish(s);
+    const float step = (s.theta.weights - before).cwiseAbs().maxCoeff();
+    const float lag = (s.theta.weights - s.average.weights).cwiseAbs().maxCoeff();
+    return std::pair(step, lag);
+  };
+  EXPECT_NEAR(next(1000).first, 0.01F, 1e-4F);
+  EXPECT_EQ(next(1000).second, 0.0F);
+  // Planted: none given up.
+  EXPECT_GT(next(0).first, 0.015F);
+  EXPECT_GT(next(0).second, 0.005F);
+}
+
 TEST(Training, CentringChangesThePathNotTheGradientAtZeroOffsets) {
   const BinaryData data = striped_data();
   TrainOptions options = small_run();

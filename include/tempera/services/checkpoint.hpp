@@ -23,8 +23,7 @@ struct RecorderMemory {
 };
 
 /// The best validation so far, and the way back from it: training that went on from the state of update
-/// `cooled_from` after `cooling_begin` updates, until there are `cooling_end`, in a run that was to have
-/// `planned`. 0: it did not go back.
+/// `cooled_from` after `cooling_begin` updates, until there are `cooling_end`. 0: it did not go back.
 struct EarlyStoppingMemory {
   double best_validation = -std::numeric_limits<double>::infinity();
   std::uint64_t best_update = 0;
@@ -32,7 +31,6 @@ struct EarlyStoppingMemory {
   std::uint64_t cooled_from = 0;
   std::uint64_t cooling_begin = 0;
   std::uint64_t cooling_end = 0;
-  std::uint64_t planned = 0;
 
   [[nodiscard]] bool cools() const { return cooling_end > 0; }
 
@@ -44,7 +42,6 @@ struct EarlyStoppingMemory {
     f("cooled_from", s.cooled_from...);
     f("cooling_begin", s.cooling_begin...);
     f("cooling_end", s.cooling_end...);
-    f("planned", s.planned...);
   }
 };
 

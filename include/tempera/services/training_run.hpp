@@ -19,7 +19,9 @@ enum class Start {
   kAnew,        // where there is no run yet
   kReplace,     // an earlier run goes once the first checkpoint of the new one is written
   kCheckpoint,  // from the latest checkpoint
+  kFurther,     // from there to as many updates as the options say, even where the run was done with fewer
 };
+inline bool goes_on(Start start) { return start == Start::kCheckpoint || start == Start::kFurther; }
 
 /// What is known of a model at a report; NaN where it is not.
 struct Assessment {
@@ -44,9 +46,8 @@ struct TrainingResult {
   double seconds = 0.0;  // of all sessions of the run
   bool stopped_by_listener = false;
   bool stopped_early = false;
-  bool finished_before = false;          // the run had made its updates: nothing was done
-  std::optional<std::uint64_t> planned;  // updates of a run that was done with fewer
-  std::optional<bool> trusted;  // whether nothing speaks against log Z; nothing where it is not estimated
+  bool finished_before = false;  // the run had made its updates: nothing was done
+  std::optional<bool> trusted;   // whether nothing speaks against log Z; nothing where it is not estimated
   bool validates = false;
   double best_validation = -std::numeric_limits<double>::infinity();
   std::uint64_t best_update = 0;

@@ -148,8 +148,11 @@ bool is_reported(const Plan& plan, std::uint64_t update);
 /// Learning rate of update t = 0, 1, ... (docs/mathematics/energies.md 1.8).
 double learning_rate(const RatePlan& plan, std::uint64_t t);
 
-/// Whether the last update of the plan is one of a rate of 0.
+/// Whether the last update of the plan is one of a rate of 0, and whether `update` is that one.
 bool falls_to_zero(const RatePlan& plan);
+inline bool has_fallen(const RatePlan& plan, std::uint64_t update) {
+  return falls_to_zero(plan) && update == plan.total;
+}
 
 /// From the rate of update `from` to 0 in `updates` updates, which follow update `begin`.
 RatePlan cooling(const RatePlan& plan, std::uint64_t from, std::uint64_t begin, std::uint64_t updates);
