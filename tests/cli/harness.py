@@ -191,6 +191,12 @@ def state(path):
         return {**file["state"].attrs, **file["state/observers/early_stopping"].attrs}
 
 
+def has_pending_report(path):
+    """Whether the run was cut after its last update and before observers saw the report of it."""
+    with h5py.File(path, "r") as file:
+        return "pending" in file["state/observers"]
+
+
 def history(run_dir):
     """The names of everything in checkpoints/."""
     return {path.name for path in (run_dir / "checkpoints").iterdir()}
