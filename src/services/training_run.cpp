@@ -612,12 +612,24 @@ TrainingResult run_training_of(const std::filesystem::path& directory, const Tra
 }  // namespace
 
 bool may_change(std::string_view option) {
-  static const std::set<std::string_view> names = {
-      "data",          "updates",          "lr",           "schedule",
-      "decay-updates", "warmup",           "report-every", "validate-every",
-      "patience",      "checkpoint-every", "keep",         "l1",
-      "l1b",           "l2-fields",        "l2",           "clip",
-      "check"};
+  static const std::set<std::string_view> names = {"data",
+                                                   "updates",
+                                                   "lr",
+                                                   "schedule",
+                                                   "decay-updates",
+                                                   "warmup",
+                                                   "early-rate",
+                                                   "report-every",
+                                                   "validate-every",
+                                                   "patience",
+                                                   "checkpoint-every",
+                                                   "keep",
+                                                   "l1",
+                                                   "l1b",
+                                                   "l2-fields",
+                                                   "l2",
+                                                   "clip",
+                                                   "check"};
   return names.count(option) > 0;
 }
 

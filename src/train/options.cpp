@@ -80,6 +80,7 @@ void check_numbers(const TrainOptions& o, Checker& check) {
   check.positive("lr", o.rate.lr);
   check.positive("decay-updates", o.rate.decay_updates);
   check.within("warmup", o.rate.warmup, 0, kMany);
+  check.positive("early-rate", o.rate.early_rate);
   check.not_negative("l1", o.gradient.l1);
   check.not_negative("l1b", o.gradient.l1b);
   check.not_negative("l2-fields", o.gradient.l2_fields);

@@ -113,6 +113,19 @@ double rate_factor(double rate, double variance) {
   return variance <= kUsualVariance ? 1.0 : std::pow(kUsualVariance / variance, kVarianceOrder);
 }
 
+/// Small rates keep masses, and are slow to make modes sharp. Where hidden units are few the rate may begin
+/// as it does elsewhere: masses that swing early are put right later. A hundred units make modes in that time
+/// which no chain leaves (docs/decisions.md).
+/// Beyond so many columns the usual rate is too much.
+constexpr double kManyHidden = 100.0;
+constexpr double kUsualVisibles = 1000.0;
+double early_factor(double rate, const MachinePreferences& preferences) {
+  const auto n_visible = static_cast<double>(preferences.n_visible);
+  const double usual = preferences.defaults.early_rate / std::max(1.0, n_visible / kUsualVisibles);
+  const double n_hidden = preferences.parameters / n_visible;
+  return std::max(1.0, std::min(usual / rate, std::pow(kManyHidden / n_hidden, 2.0)));
+}
+
 /// Decay at most, for each parameter of a machine: small machines do not overfit much, and their cases may be
 /// all there are (docs/decisions.md).
 constexpr double kDecayOfParameters = 1e-7;
@@ -165,12 +178,14 @@ TrainOptions resolve(TrainOptions options, const MachinePreferences& preferences
   }
   if (!options.first_order.optimizer)
     options.first_order.optimizer = natural ? FirstOrder::kSgd : defaults.first_order;
+  if (!options.rate.early_rate && (options.rate.lr || natural)) options.rate.early_rate = 1.0;
   if (!options.rate.lr) {
     options.rate.lr = natural ? defaults.natural_learning_rate
                       : *options.first_order.optimizer == FirstOrder::kSgd
                           ? defaults.learning_rate * rate_factor(defaults.learning_rate, preferences.variance)
                           : defaults.learning_rate;
   }
+  if (!options.rate.early_rate) options.rate.early_rate = early_factor(*options.rate.lr, preferences);
   if (std::holds_alternative<DecayRule>(options.gradient.l2)) {
     const bool decays = !natural && *options.first_order.optimizer == defaults.first_order &&
                         options.gradient.l1 == 0.0 && options.gradient.l1b == 0.0;
@@ -201,6 +216,7 @@ Plan plan_of(const TrainOptions& options, Index n_cases) {
   plan.ladder = {motion_of(options), options.ladder.beta_lr};
   plan.rate = {*options.rate.lr, options.rate.schedule, options.rate.decay_updates,
                count(options.rate.warmup), count(*options.rate.updates)};
+  plan.rate.early = *options.rate.early_rate;
   if (is_natural(options)) {
     plan.rule = natural_plan(options);
   } else {
@@ -245,7 +261,7 @@ bool is_reported(const Plan& plan, std::uint64_t update) {
 double learning_rate(const RatePlan& plan, std::uint64_t t) {
   const auto x = static_cast<double>(t - plan.begin);
   const auto total = static_cast<double>(plan.total - plan.begin);
-  double rate = plan.lr;
+  double rate = plan.lr * std::pow(plan.early, std::max(0.0, 1.0 - 2.0 * x / total));
   if (plan.warmup > 0) rate *= std::min(1.0, (x + 1.0) / static_cast<double>(plan.warmup));
   switch (plan.schedule) {
     case Schedule::kConstant:

@@ -111,7 +111,7 @@ class Ranges(CliTest):
                            mentions=[option.strip("-")], timeout=QUICK)
 
     def test_rates_that_are_no_rates(self):
-        for option in ("--lr", "--momentum", "--l1", "--l2", "--clip", "--init", "--decay-updates"):
+        for option in ("--lr", "--momentum", "--l1", "--l2", "--clip", "--init", "--decay-updates", "--early-rate"):
             for value in ("nan", -1):
                 with self.subTest(option=option, value=value):
                     self.fails((USAGE, BAD_CONFIG),

@@ -118,9 +118,9 @@ TEST(Resumed, OptionsThatMayChangeAreOptions) {
       },
       TrainOptions());
   EXPECT_EQ(found,
-            (std::set<std::string>{"check", "checkpoint-every", "clip", "data", "decay-updates", "keep", "l1",
-                                   "l1b", "l2", "l2-fields", "lr", "patience", "report-every", "schedule",
-                                   "updates", "validate-every", "warmup"}));
+            (std::set<std::string>{"check", "checkpoint-every", "clip", "data", "decay-updates", "early-rate",
+                                   "keep", "l1", "l1b", "l2", "l2-fields", "lr", "patience", "report-every",
+                                   "schedule", "updates", "validate-every", "warmup"}));
   EXPECT_FALSE(may_change("hidden"));
 }
 

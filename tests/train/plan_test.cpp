@@ -79,7 +79,7 @@ class Words {
   explicit Words(const Plan& p) {
     add(p.batch, p.inference.kind, p.inference.sweeps, p.inference.data_noise, p.sampling.persistent,
         p.sampling.sweeps, p.sampling.jump_rate.value_or(-1.0), p.ladder.motion, p.ladder.beta_lr, p.rate.lr,
-        p.rate.schedule, p.rate.decay_updates, p.rate.warmup, p.rate.total, p.rule.index());
+        p.rate.schedule, p.rate.decay_updates, p.rate.warmup, p.rate.early, p.rate.total, p.rule.index());
     std::visit([this](const auto& rule) { add_rule(rule); }, p.rule);
     add(p.projection.filter_norm, p.projection.filters_shrink, p.centring, p.average, p.tracking.kind,
         p.tracking.every.has_value(), p.report.every, p.report.validate_every);
@@ -234,6 +234,24 @@ TEST(Resolve, LengthRateAndValidationFollowTheMachineAndItsData) {
   preferences.variance = 22.0;
   preferences.validates = true;
   EXPECT_NEAR(*resolved(preferences).rate.lr, 0.3 / 8.0, 1e-12);
+  EXPECT_EQ(resolved(preferences).rate.early_rate, 1.0) << "not of a kind that asks for none";
+  preferences.defaults.early_rate = 0.3;
+  EXPECT_NEAR(*resolved(preferences).rate.early_rate, 8.0, 1e-12) << "begins as others do";
+  preferences.parameters = 784.0 * 50.0;
+  EXPECT_NEAR(*resolved(preferences).rate.early_rate, 4.0, 1e-12) << "many hidden units make modes early";
+  preferences.parameters = 784.0 * 200.0;
+  EXPECT_EQ(resolved(preferences).rate.early_rate, 1.0);
+  preferences.parameters = 100.0;
+  preferences.n_visible = 4000;
+  EXPECT_NEAR(*resolved(preferences).rate.early_rate, 2.0, 1e-12);
+  preferences.n_visible = 40000;
+  EXPECT_EQ(resolved(preferences).rate.early_rate, 1.0) << "never below the schedule";
+  preferences.n_visible = 784;
+  TrainOptions asked;
+  asked.rate.lr = 0.01;
+  EXPECT_EQ(resolved(preferences, asked).rate.early_rate, 1.0) << "a rate that is asked for is what it says";
+  asked.rate.early_rate = 5.0;
+  EXPECT_EQ(resolved(preferences, asked).rate.early_rate, 5.0);
   MachinePreferences letters;
   letters.defaults.learning_rate = 1.0;
   letters.variance = 1.65;
@@ -325,7 +343,7 @@ TEST(Plan, HasWhatTheOptionsSay) {
   options.chains = {Trainer::kSmlPt, 70, 33, 3, 0.25, Inference::kMeanField, 7, 0.5};
   options.ladder = {Placement::kEqualRejection, 2e-4, 12, 4};
   options.tracking = {Tracking::kSmc, std::int64_t{5}, 9};
-  options.rate = {123, std::nullopt, 0.02, Schedule::kLinear, 77.0, 9};
+  options.rate = {123, std::nullopt, 0.02, Schedule::kLinear, 77.0, 9, 3.0};
   options.gradient = {0.1, 0.4, 0.2, 0.5, 3.0, false, false, FilterNorm::kBall, {"slab_mean"}};
   options.first_order = {FirstOrder::kAdam, 0.6};
   options.run.report_every = 11;
@@ -347,6 +365,7 @@ TEST(Plan, HasWhatTheOptionsSay) {
   EXPECT_EQ(plan.rate.schedule, Schedule::kLinear);
   EXPECT_EQ(plan.rate.decay_updates, 77.0);
   EXPECT_EQ(plan.rate.warmup, 9U);
+  EXPECT_EQ(plan.rate.early, 3.0);
   EXPECT_EQ(plan.rate.total, 123U);
   const auto& rule = std::get<FirstOrderPlan>(plan.rule);
   EXPECT_EQ(rule.method, FirstOrder::kAdam);
@@ -486,6 +505,12 @@ TEST(Training, SchedulesAreTheStatedFunctions) {
   plan.decay_updates = 50;
   EXPECT_DOUBLE_EQ(learning_rate(plan, 50), 0.2);
   EXPECT_FALSE(falls_to_zero(plan));
+  plan.schedule = Schedule::kLinear;
+  plan.early = 16.0;
+  EXPECT_DOUBLE_EQ(learning_rate(plan, 0), 6.4);
+  EXPECT_DOUBLE_EQ(learning_rate(plan, 25), 1.2) << "half of the way on a logarithmic scale, and linear";
+  EXPECT_DOUBLE_EQ(learning_rate(plan, 50), 0.2) << "as it would have been";
+  EXPECT_DOUBLE_EQ(learning_rate(plan, 75), 0.1);
 }
 
 TEST(Training, CoolingFallsFromTheRateOfAnUpdateWhenItsTimeComes) {

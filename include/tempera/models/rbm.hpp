@@ -125,7 +125,9 @@ class Rbm {
     return {n_visible, options.hidden.front(), V::sites_from(options)};
   }
   static std::vector<Violation> check(const MachineOptions& options, const InitialValues& initial);
-  static MachineDefaults defaults() { return {.learning_rate = V::kLearningRate, .decay = 2.0}; }
+  static MachineDefaults defaults() {
+    return {.learning_rate = V::kLearningRate, .early_rate = V::kEarlyRate, .decay = 2.0};
+  }
   static std::string_view law_field(const MachineOptions&) { return {}; }
   /// Where units are few, those that begin alike stay alike for long.
   /// 0.05, and less beyond 1,000 visibles: what reaches a hidden unit at the start does not grow with them.

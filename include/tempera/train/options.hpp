@@ -232,6 +232,7 @@ struct RateOptions {
   Schedule schedule = Schedule::kLinear;
   double decay_updates = 2500.0;
   std::int64_t warmup = 0;
+  std::optional<double> early_rate;
 
   template <class F, class... S>
   static void visit(F&& f, S&&... s) {
@@ -254,6 +255,15 @@ struct RateOptions {
     f(OptionText{"decay-updates", "updates after which the inverse schedule has halved the rate"},
       s.decay_updates...);
     f(OptionText{"warmup", "updates over which the rate rises from 0 to the schedule's"}, s.warmup...);
+    f(
+        OptionText{
+            "early-rate",
+            "what the learning rate is multiplied by at the first update; it comes to 1 by a constant "
+            "factor an update over the first half of them; auto is 1, and for H < 100 hidden units of binary "
+            "cases, where --lr auto is less since they vary much along one direction, what makes it "
+            "0.3, (100 / H)^2 at most",
+            true},
+        s.early_rate...);
   }
 };
 

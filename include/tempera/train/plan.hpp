@@ -37,6 +37,7 @@ struct RatePlan {
   std::uint64_t warmup = 0;
   std::uint64_t total = 5000;  // updates
   std::uint64_t begin = 0;     // the update at which the schedule begins
+  double early = 1.0;          // factor at the first update; it has come to 1 by half of them
 };
 
 /// Decay of the weights and the largest norm of the centred gradient, for any rule.
@@ -118,6 +119,7 @@ inline constexpr double kUsualParameters = 784.0 * 500.0;
 struct MachinePreferences {
   MachineDefaults defaults;
   double weight_scale = 0.01;
+  Index n_visible = 784;
   double parameters = kUsualParameters;
   bool jumps = false;         // whether it can
   double variance = 0.0;      // of bits along the direction in which they vary most
@@ -132,7 +134,7 @@ template <EnergyModel M>
 TrainOptions resolve(const TrainOptions& options, Index n_visible, Index n_cases, double variance = 0.0,
                      bool validates = false, const CaseWeights& weights = {}) {
   return resolve(options,
-                 {M::defaults(), M::default_weight_scale(options.init.values(), n_visible),
+                 {M::defaults(), M::default_weight_scale(options.init.values(), n_visible), n_visible,
                   M::memory(M::shape_from(options.machine, n_visible)).parameters,
                   HasLatentMarginal<M> && !options.machine.box, variance, validates, weights.total(n_cases)},
                  n_cases);
