@@ -169,9 +169,9 @@ TEST(TrainOptions, WhatIsWrittenIsReadBack) {
 
 TEST(Resolve, LeavesNothingOpenForAnyKindAndTrainer) {
   EXPECT_EQ(open_options(TrainOptions()),
-            (std::set<std::string>{"alphabet", "chains", "damping", "header", "inference", "init", "jump",
-                                   "l2", "lr", "optimizer", "patience", "track-every", "track-log-z",
-                                   "updates", "validate-every"}));
+            (std::set<std::string>{"alphabet", "chains", "damping", "early-rate", "header", "inference",
+                                   "init", "jump", "l2", "lr", "optimizer", "patience", "track-every",
+                                   "track-log-z", "updates", "validate-every"}));
   for_each_kind([]<class M>(std::type_identity<M>) {
     for_each_way([](const TrainOptions& options) {
       const TrainOptions resolved = resolve<M>(options, kVisible, kCases);
