@@ -24,6 +24,8 @@ TrainOptions combined(const Options& options, const CLI::App& app) {
       },
       result, options.changes);
   if (app.count("--updates") > 0) result.rate.epochs.reset();
+  // A rate that is asked for is what it says.
+  if (app.count("--lr") > 0 && app.count("--early-rate") == 0) result.rate.early_rate.reset();
   result.data.data.name = absolute_data(result.data.data.name);
   return result;
 }

@@ -110,6 +110,17 @@ class Memory(Resume):
         self.assertIn("best.h5", told)
         self.assertEqual(state(self.dir / "a" / "checkpoint.h5")["update"], 400)
 
+    def test_a_rate_that_is_asked_for_is_not_multiplied(self):
+        self.train("a", "--lr", 0.01, "--early-rate", 8, "--checkpoint-every", 37, "--keep", 20)
+        for more, highest in (((), 0.08), (("--lr", 0.001), 0.001), (("--lr", 0.001, "--early-rate", 8), 0.008)):
+            copy = self.dir / f"c{len(more)}"
+            shutil.copytree(self.dir / "a", copy)
+            shutil.copy(copy / "checkpoints" / "37.h5", copy / "checkpoint.h5")
+            run("resume", copy, *more, "--quiet")
+            rates = [float(row["learning_rate"]) for row in rows(copy) if int(row["update"]) > 37]
+            self.assertLessEqual(max(rates), highest)
+            self.assertEqual(max(rates) > 0.001, highest > 0.001, "planted: with the factor it is more")
+
     def test_a_best_model_of_work_that_is_given_up_goes(self):
         self.train("a", "--checkpoint-every", 37, "--keep", 20)
         best = state(self.dir / "a" / "best.h5")["update"]
