@@ -69,6 +69,7 @@ nb::dict resume(const std::string& directory, const Texts& texts, const std::opt
   if (!violations.empty()) throw ConfigError(violations);
   set_options(texts, options);
   if (texts.count("updates") > 0) options.rate.epochs.reset();
+  if (texts.count("lr") > 0 && texts.count("early-rate") == 0) options.rate.early_rate.reset();
   if (name || data != nullptr) options.data.data = source_of(name, data);
   const Start start = texts.count("updates") > 0 ? Start::kFurther : Start::kCheckpoint;
   return trained(directory, std::move(options), start, threads, hears);

@@ -68,6 +68,11 @@ class SameBytes(ModuleTest):
         told = command("resume", run.path, "--updates", 130)
         self.assertEqual(told["updates"], 130)
 
+    def test_a_rate_that_is_asked_for_is_not_multiplied(self):
+        run = tempera.train("digits", out=self.dir / "early", **{**DIGITS, "updates": 20, "lr": 0.01, "early_rate": 8})
+        run.resume(updates=100, lr=0.001)
+        self.assertLessEqual(max(float(row["learning_rate"]) for row in self.rows("early") if int(row["update"]) > 20), 0.001)
+
     def test_of_likelihoods_scores_samples_and_codes(self):
         run = self.dir / "module"
         for method in ("exact", "ais"):
