@@ -31,11 +31,10 @@ function(tempera_layer name)
 endfunction()
 
 function(tempera_compile_options target)
-  # Warnings are for those who write this code: who installs it by pip may have a compiler that has more of them.
-  if(SKBUILD)
-    target_compile_options(${target} PRIVATE -w)
-  else()
+  if(TEMPERA_WARNINGS)
     target_compile_options(${target} PRIVATE -Wall -Wextra -Wconversion -Werror)
+  else()
+    target_compile_options(${target} PRIVATE -w)
   endif()
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
     # GCC 12 warns about its own AVX-512 intrinsics and string concatenation (GCC bugs 105593, 105651).
@@ -51,6 +50,14 @@ function(tempera_compile_options target)
   # The kernels stay as they were: they are written in vectors, and make no second loop (tests/cli/test_memory.py).
   if(NOT target STREQUAL "tempera_kernels")
     target_compile_options(${target} PRIVATE -ffp-contract=off)
+  endif()
+  # What decides, reads and writes is not worth the time that compilers take to make checked code fast.
+  if(TEMPERA_SANITIZE AND target MATCHES "^tempera_(command|services|train)$")
+    target_compile_options(${target} PRIVATE -O0)
+  endif()
+  # A fuzzer looks for inputs that reach new code of what reads them.
+  if(TEMPERA_FUZZ AND target MATCHES "^tempera_(io|fuzzed)$|^fuzz_")
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
   endif()
   # What reads other people's files is hardened; the loops of training, which read none, are left as they are.
   if(target MATCHES "^tempera(_io|_services)?$" AND NOT TEMPERA_SANITIZE)

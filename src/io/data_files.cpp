@@ -91,6 +91,9 @@ struct RawLabels {
   std::vector<std::string> words;
 };
 
+/// Whether a number is whole, and one that an integer can hold.
+bool is_label(double x) { return x == std::floor(x) && std::abs(x) <= 0x1p53; }
+
 RawLabels labels_of(const ArraySource& source, const ArrayInfo& array, DataFile& data) {
   RawLabels labels;
   if (array.kind == ArrayInfo::Kind::kTexts) {
@@ -100,7 +103,7 @@ RawLabels labels_of(const ArraySource& source, const ArrayInfo& array, DataFile&
   const Table table = source.numbers(array, true);
   for (Index k = 0; k < table.rows * table.columns; ++k) {
     const double x = table.at(k);
-    if (x != std::floor(x) || !(std::abs(x) <= 0x1p53)) {
+    if (!is_label(x)) {
       data.remarks.push_back(array.name + " holds no whole numbers, and so no labels: it is left out");
       return {};
     }
@@ -306,7 +309,7 @@ void choose_columns(const ColumnOptions& reading, std::map<std::string, std::vec
       for (const auto& [split, table] : data.splits) {
         for (Index n = 0; n < table.rows; ++n) {
           const double x = table.at(n * table.columns + *column);
-          if (x != std::floor(x))
+          if (!is_label(x))
             bad(data.name, format("line of case %lld: expected a whole number as its label, found %g",
                                   static_cast<long long>(n), x));
           labels[split].numbers.push_back(static_cast<std::int64_t>(x));

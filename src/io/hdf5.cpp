@@ -8,6 +8,7 @@
 #include <limits>
 #include <set>
 
+#include "tempera/core/format.hpp"
 #include "tempera/core/memory.hpp"
 #include "tempera/io/byte_stream.hpp"
 #include "tempera/io/files.hpp"
@@ -331,8 +332,7 @@ struct Hdf5Reader::Impl {
     const auto stored = static_cast<double>(H5Dget_storage_size(set));
     constexpr double kSlack = 65536.0;  // small datasets may never have been written
     if (expansion > 0.0 && bytes > kSlack + expansion * stored)
-      refuse("claims " + std::to_string(static_cast<std::int64_t>(bytes)) +
-             " bytes, of which the file holds " + std::to_string(static_cast<std::int64_t>(stored)));
+      refuse(format("claims %.0f bytes, of which the file holds %.0f", bytes, stored));
   }
 
   [[nodiscard]] Handle open_dataset(const std::string& path) const {

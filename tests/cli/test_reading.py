@@ -337,6 +337,8 @@ class Text(Reading):
         np.testing.assert_array_equal(self.table(words, "--columns", "y"), [[2], [1], [1]])
         np.testing.assert_array_equal(self.table("3,0,1\n4,1,0\n", "--labels", "0"), [[0, 1], [1, 0]])
         self.fails(64, "data", path, "--drop", "nothing", mentions=["no such column"])
+        for label in ("1e30", "inf", "0.5"):
+            self.fails(65, "data", self.text("labels.csv", f"3,0,1\n4,1,{label}\n"), "--labels", "2", mentions=["case 1", "whole number", label.replace("e", "e+")])
         told = run("data", self.text("t.csv", "label,p\n3,0\n4,1\n3,1\n")).stdout
         self.assertIn("--labels label", told)
         told = run("data", self.text("t.csv", "id,p\n0,0\n1,1\n2,1\n3,1\n")).stdout

@@ -57,14 +57,14 @@ class DampedFisher : public Eigen::EigenBase<DampedFisher<Number>> {
 }  // namespace
 }  // namespace tempera
 
-template <class Number, class Vector>
-struct Eigen::internal::generic_product_impl<tempera::DampedFisher<Number>, Vector, Eigen::SparseShape,
+template <class Number, class Operand>
+struct Eigen::internal::generic_product_impl<tempera::DampedFisher<Number>, Operand, Eigen::SparseShape,
                                              Eigen::DenseShape, Eigen::GemvProduct>
     : Eigen::internal::generic_product_impl_base<
-          tempera::DampedFisher<Number>, Vector,
-          Eigen::internal::generic_product_impl<tempera::DampedFisher<Number>, Vector>> {
+          tempera::DampedFisher<Number>, Operand,
+          Eigen::internal::generic_product_impl<tempera::DampedFisher<Number>, Operand>> {
   template <class Destination>
-  static void scaleAndAddTo(Destination& to, const tempera::DampedFisher<Number>& a, const Vector& x,
+  static void scaleAndAddTo(Destination& to, const tempera::DampedFisher<Number>& a, const Operand& x,
                             const Number& factor) {
     to += factor * a.times(x);
   }
