@@ -42,9 +42,6 @@ KeptMetrics empty_metrics();
 /// a last line that was cut short to none. Throws DataError where a row is no row of metrics.csv.
 KeptMetrics metrics_until(const std::filesystem::path& path, std::uint64_t update);
 
-/// What metrics.csv says of likelihoods that are trusted.
-std::vector<CurvePoint> read_curve(const std::filesystem::path& path);
-
 /// A line of metrics.csv by the names of its columns: numbers, NaN where a cell is empty, and lists.
 Facts facts_of_metrics(const std::string& line);
 

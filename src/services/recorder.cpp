@@ -18,7 +18,7 @@ const std::string kHeader =
     "log_partition,log_partition_standard_error,"
     "effective_fraction,rungs,barrier,rejection,round_trip_rate,round_trip_optimum,flow,r_hat,"
     "autocorrelation_time,effective_sample_size,cluster_variation,predicted_kl,predicted_gain,cosine,"
-    "solver_iterations,live_units,projections,trusted,betas,rejections";
+    "solver_iterations,live_units,projections,trusted,betas,rejections,given_up";
 
 std::size_t columns_of(const std::string& header) {
   return static_cast<std::size_t>(std::count(header.begin(), header.end(), ',')) + 1;
@@ -203,19 +203,27 @@ Metrics read_metrics(const std::filesystem::path& path) {
   return metrics;
 }
 
-std::vector<CurvePoint> read_curve(const std::filesystem::path& path) {
-  const Metrics metrics = read_metrics(path);
+std::vector<CurvePoint> curve_of(const Metrics& metrics) {
   const std::vector<double> update = metrics.column("update");
   const std::vector<double> train = metrics.column("train_log_likelihood");
   const std::vector<double> validation = metrics.column("validation_log_likelihood");
   const std::vector<double> error = metrics.column("log_partition_standard_error");
   const std::vector<double> trusted = metrics.column("trusted");
-  std::vector<CurvePoint> curve;
+  const std::vector<double> given_up = metrics.column("given_up");
+  std::vector<std::pair<double, CurvePoint>> kept;  // with the updates that are behind its model
+  double before = 0.0;
   for (std::size_t k = 0; k < update.size(); ++k) {
-    // What is not trusted tells nothing; rows of an earlier version do not say.
-    if (trusted[k] != 0.0)
-      curve.push_back({static_cast<std::uint64_t>(update[k]), train[k], validation[k], error[k]});
+    const double all = std::isnan(given_up[k]) ? 0.0 : given_up[k];  // rows of an earlier version do not say
+    // Training went back after the update of the row before, to the model of so many updates.
+    if (k > 0 && all != before)
+      std::erase_if(kept, [&](const auto& row) { return row.first > update[k - 1] - all; });
+    before = all;
+    if (trusted[k] != 0.0)  // what is not trusted tells nothing; rows of an earlier version do not say
+      kept.emplace_back(update[k] - all,
+                        CurvePoint{static_cast<std::uint64_t>(update[k]), train[k], validation[k], error[k]});
   }
+  std::vector<CurvePoint> curve;
+  for (const auto& row : kept) curve.push_back(row.second);
   return curve;
 }
 
@@ -245,7 +253,7 @@ std::string Recorder<M>::write(const UpdateReport& report, const Assessment& fou
              report.gradient_norm, report.step_norm, report.data_free_energy, report.chain_free_energy) +
       likelihood_cells(found) + "," + std::visit(LadderCells{memory_}, s.ladder) + "," +
       mixing_cells(report) + "," + step_cells(report) + "," + trust_cell(found) + "," +
-      std::visit(RungCells(), s.ladder);
+      std::visit(RungCells(), s.ladder) + format(",%llu", static_cast<unsigned long long>(s.given_up));
   append_line(path_, line);
   return line;
 }

@@ -71,7 +71,7 @@ Json columns_of(const Metrics& metrics) {
 }
 
 /// What can be said of a run that has not said it itself.
-std::string verdict_of(const fs::path& run, const Metrics& metrics) {
+std::string verdict_of(const Metrics& metrics) {
   TrainingVerdict verdict;
   if (metrics.rows.empty()) return "";
   for (const double validation : metrics.column("validation_log_likelihood"))
@@ -81,7 +81,7 @@ std::string verdict_of(const fs::path& run, const Metrics& metrics) {
   verdict.r_hat = metrics.column("r_hat").back();
   verdict.effective_draws = metrics.column("effective_sample_size").back();
   verdict.cluster_variation = metrics.column("cluster_variation").back();
-  read_curves(read_curve(run / "metrics.csv"), verdict);
+  read_curves(curve_of(metrics), verdict);
   return verdict.words();
 }
 
@@ -187,7 +187,7 @@ Json run_data(const fs::path& run, Listener& listener) {
     said = checkpoint.text_attribute("/provenance", "verdict");
     all["provenance"] = provenance_of(checkpoint);
   }
-  const std::string verdict = said.value_or(verdict_of(run, metrics));
+  const std::string verdict = said.value_or(verdict_of(metrics));
   all["finished"] = said.has_value();
   all["verdict"] = verdict;
   all["warnings"] = faults_of(verdict);

@@ -377,16 +377,6 @@ class Run {
     return true;
   }
 
-  /// What the verdict is read from: not the updates that were given up.
-  [[nodiscard]] std::vector<CurvePoint> curve() const {
-    std::vector<CurvePoint> points = read_curve(run_.metrics());
-    const EarlyStoppingMemory& memory = memory_.early_stopping;
-    std::erase_if(points, [&](const CurvePoint& point) {
-      return point.update > memory.cooled_from && point.update <= memory.cooling_begin;
-    });
-    return points;
-  }
-
   /// The verdict becomes that of the model that is offered where it is not the last.
   void speak_of(std::uint64_t best_update, double error) {
     verdict_.likelihood = memory_.early_stopping.best_validation;
@@ -530,7 +520,7 @@ TrainingResult Run<M>::operator()(Start start) {
   if (last && !stopped_) audit.compare(*last, verdict_);
   if (audit.estimates()) verdict_.trusted = audit.doubt() == LogZDoubt::kNone;
   verdict_.watched = data_.valid.n_cases() > 0;
-  read_curves(curve(), verdict_);
+  read_curves(curve_of(read_metrics(run_.metrics())), verdict_);
   const bool cooled = memory_.early_stopping.cools();
   if (cooled) verdict_.rising.reset();
   const bool stops = cooled || stopping.stops();

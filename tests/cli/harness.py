@@ -28,6 +28,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Exit codes of the contract (README.md).
 USAGE, BAD_DATA, NO_INPUT, INTERNAL, CANNOT_WRITE, BAD_CONFIG = 64, 65, 66, 70, 74, 78
 QUICK = 20  # seconds that a refusal may take on a busy machine
+HANGS = 300  # seconds after which a command of these tests hangs, on a busy machine
 
 
 # ---------------------------------------------------------------------------------------------- the program
@@ -55,7 +56,7 @@ def command_line(*args):
     return [program(), *map(str, args)]
 
 
-def run(*args, expect=0, timeout=60, cwd=None, env=None):
+def run(*args, expect=0, timeout=HANGS, cwd=None, env=None):
     """Run `tempera ARGS` to its end; its exit code must be `expect` (or one of them), and it must not have crashed.
 
     `env`: variables that it finds beside those of the tests.
@@ -76,7 +77,7 @@ def _refuse_constant(name):
     raise AssertionError(f"{name} is not JSON")
 
 
-def run_json(*args, timeout=60):
+def run_json(*args, timeout=HANGS):
     """Run `tempera ARGS --json`; return the one JSON object that standard output must be."""
     out = run(*args, "--json", timeout=timeout).stdout
     try:
@@ -114,7 +115,7 @@ class CliTest(unittest.TestCase):
         self.dir = Path(tempfile.mkdtemp(prefix="tempera-cli-"))
         self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
 
-    def fails(self, code, *args, mentions=(), lines=1, timeout=60):
+    def fails(self, code, *args, mentions=(), lines=1, timeout=HANGS):
         """The command must end with `code` and `lines` lines of error that contain every one of `mentions`.
 
         It must also leave every file below `self.dir` as it was, and create none. `lines=None` allows any number.

@@ -10,8 +10,8 @@ from harness import FULL, CliTest, benchmark_data, compare_datasets, read_metric
 SMALL = ["--data", "digits", "--binarize", "threshold", "--hidden", "12", "--batch", "100", "--threads", "1", "--schedule", "inverse", "--validate-every", "none"]
 
 
-def train(out, *words, timeout=60):
-    return run("train", *words, "--out", out, "--quiet", timeout=timeout)
+def train(out, *words):
+    return run("train", *words, "--out", out, "--quiet")
 
 
 class Tracked(CliTest):

@@ -83,6 +83,8 @@ class EarlyStopping(CliTest):
         self.assertEqual(last, begin + best)
         rates = {int(row["update"]): float(row["learning_rate"]) for row in read_metrics(self.run_dir)}
         self.assertEqual(rates[begin], 1.0)
+        for row in read_metrics(self.run_dir):
+            self.assertEqual(int(row["given_up"]), begin - best if int(row["update"]) > begin else 0)
         after = [update for update in rates if update > begin]
         for update in after:
             self.assertAlmostEqual(rates[update], (last - update + 1) / best, places=5)

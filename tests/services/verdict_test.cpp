@@ -6,6 +6,7 @@
 
 #include "../models/slab_specimens.hpp"
 #include "tempera/services/baselines.hpp"
+#include "tempera/services/metrics.hpp"
 
 namespace tempera {
 namespace {
@@ -38,6 +39,39 @@ TEST(Verdict, TellsWhetherTheLikelihoodStillRises) {
   TrainingVerdict settled;
   read_curves(curve_of({-20.0, -14.1, -14.05, -14.0}, 0.05), settled);
   EXPECT_FALSE(settled.rising.has_value());
+}
+
+/// Updates and how many of them had been given up, as rows of metrics.csv.
+Metrics metrics_of(const std::vector<std::pair<int, int>>& updates) {
+  Metrics metrics{{"update", "trusted", "given_up"}, {}};
+  for (const auto& [update, given_up] : updates)
+    metrics.rows.push_back({std::to_string(update), "1", std::to_string(given_up)});
+  return metrics;
+}
+
+std::vector<std::uint64_t> updates_of(const std::vector<CurvePoint>& curve) {
+  std::vector<std::uint64_t> updates;
+  for (const CurvePoint& point : curve) updates.push_back(point.update);
+  return updates;
+}
+
+TEST(Verdict, IsNotReadFromUpdatesThatWereGivenUp) {
+  using Updates = std::vector<std::uint64_t>;
+  // At 60 training goes back to 20; what follows has 20 updates behind it, and then more.
+  Metrics metrics = metrics_of({{20, 0}, {40, 0}, {60, 0}, {80, 40}, {100, 40}, {120, 40}});
+  EXPECT_EQ(updates_of(curve_of(metrics)), (Updates{20, 80, 100, 120}));
+  // At 120 it goes back once more: to 100, which has 60 behind it, or to 20 again.
+  Metrics again = metrics;
+  again.rows.push_back({"140", "1", "60"});
+  EXPECT_EQ(updates_of(curve_of(again)), (Updates{20, 80, 100, 140}));
+  again.rows.back()[2] = "100";
+  EXPECT_EQ(updates_of(curve_of(again)), (Updates{20, 140}));
+  // What is not trusted is left out, whether it was given up or the last before a way back.
+  metrics.rows[2][1] = metrics.rows[3][1] = "0";
+  EXPECT_EQ(updates_of(curve_of(metrics)), (Updates{20, 100, 120}));
+  // A file of before has no such column: nothing was given up that it could tell.
+  metrics.names[2] = "another";
+  EXPECT_EQ(updates_of(curve_of(metrics)), (Updates{20, 40, 100, 120}));
 }
 
 TEST(Verdict, SaysWhereABaselineIsBetter) {

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tempera/services/verdict.hpp"
+
 namespace tempera {
 
 /// Whether the cells of a column are lists, with blanks between their numbers.
@@ -22,5 +24,8 @@ struct Metrics {
 
 /// Rows that are whole; none where there is no file. A run that goes on may be read. Throws DataError.
 Metrics read_metrics(const std::filesystem::path& path);
+
+/// What the rows say of likelihoods that are trusted, without those of updates that were given up later.
+std::vector<CurvePoint> curve_of(const Metrics& metrics);
 
 }  // namespace tempera
