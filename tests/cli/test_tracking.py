@@ -5,13 +5,13 @@ import unittest
 import h5py
 import numpy as np
 
-from harness import FULL, CliTest, benchmark_data, compare_datasets, read_metrics, run, run_json
+from harness import FULL, HANGS, CliTest, benchmark_data, compare_datasets, read_metrics, run, run_json
 
 SMALL = ["--data", "digits", "--binarize", "threshold", "--hidden", "12", "--batch", "100", "--threads", "1", "--schedule", "inverse", "--validate-every", "none"]
 
 
-def train(out, *words):
-    return run("train", *words, "--out", out, "--quiet")
+def train(out, *words, timeout=HANGS):
+    return run("train", *words, "--out", out, "--quiet", timeout=timeout)
 
 
 class Tracked(CliTest):
