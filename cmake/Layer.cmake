@@ -52,7 +52,7 @@ function(tempera_compile_options target)
     target_compile_options(${target} PRIVATE -ffp-contract=off)
   endif()
   # What decides, reads and writes is not worth the time that compilers take to make checked code fast.
-  if(TEMPERA_SANITIZE AND target MATCHES "^tempera_(command|services|train)$")
+  if(TEMPERA_SANITIZE MATCHES "address" AND target MATCHES "^tempera_(command|services|train)$")
     target_compile_options(${target} PRIVATE -O0)
   endif()
   # A fuzzer looks for inputs that reach new code of what reads them.
