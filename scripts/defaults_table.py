@@ -2,7 +2,7 @@
 """What you get if you type nothing: every set learned by `tempera train` without options but its name, its machine and its size.
 
 For every set and seed: the mean log-likelihood of the test cases by `tempera loglik` at its defaults, that of independent units
-beside it, the best that special settings are known to reach, the verdict of the run, how far the occupancy of eight clusters of
+beside it, the best that special settings are known to reach, the verdict of the run, how far the occupancy of clusters of
 the data by samples (`tempera sample` at its defaults) is from the data's, and the seconds of training. Sets without a test
 split are cut in five, one fifth of it; faces by person. Needs h5py and numpy, and the data sets, most of which are not part of
 this project: rows whose set is absent are left out with a message.

@@ -20,6 +20,11 @@ constexpr int kIterations = 20;
 constexpr int kStarts = 8;
 constexpr int kLloyd = 100;
 
+/// Variance of the cases of two clusters along the line between them, in units of the largest that noise
+/// alone has along any direction, below which they are one cluster.
+constexpr double kOneCluster = 1.25;
+constexpr double kNoVariance = 1e-6;
+
 /// Rows of bits, and how often each counts.
 struct SomeCases {
   Eigen::MatrixXf rows;
@@ -138,6 +143,97 @@ double improve(const Eigen::MatrixXf& points, const CaseWeights& weights, Eigen:
   return cost;
 }
 
+/// What is known of the cases of a cluster.
+struct ClusterMoments {
+  double weight = 0.0;
+  Eigen::VectorXd columns;  // sum of the cases, from the mean of all
+  Eigen::VectorXd points;   // sum of their places
+  Eigen::MatrixXd squares;  // sum of their places times themselves
+
+  ClusterMoments& operator+=(const ClusterMoments& other) {
+    weight += other.weight;
+    columns += other.columns;
+    points += other.points;
+    squares += other.squares;
+    return *this;
+  }
+  [[nodiscard]] Eigen::VectorXd centre() const { return points / weight; }
+  /// Along a line of length 1.
+  [[nodiscard]] double variance(const Eigen::VectorXd& line) const {
+    return line.dot(squares * line) / weight - std::pow(line.dot(centre()), 2.0);
+  }
+};
+
+std::vector<ClusterMoments> moments_of(const SomeCases& cases, const Eigen::MatrixXf& points,
+                                       const Eigen::MatrixXf& centres) {
+  std::vector<ClusterMoments> moments(
+      static_cast<std::size_t>(centres.rows()),
+      {0.0, Eigen::VectorXd::Zero(cases.rows.cols()), Eigen::VectorXd::Zero(points.cols()),
+       Eigen::MatrixXd::Zero(points.cols(), points.cols())});
+  for (Index n = 0; n < points.rows(); ++n) {
+    float distance = 0.0F;
+    ClusterMoments& own = moments[static_cast<std::size_t>(nearest(centres, points.row(n), distance))];
+    const Eigen::VectorXd point = points.row(n).transpose().cast<double>();
+    own.weight += cases.weights[n];
+    own.columns += cases.weights[n] * cases.rows.row(n).transpose().cast<double>();
+    own.points += cases.weights[n] * point;
+    own.squares += cases.weights[n] * point * point.transpose();
+  }
+  std::erase_if(moments, [](const ClusterMoments& m) { return m.weight <= 0.0; });
+  return moments;
+}
+
+/// Variance of the cases of two clusters along the line between their centres, over the one that they would
+/// have if their columns were independent. About 1 where k-means has cut one cluster of independent columns;
+/// infinite where neither varies, such as copies of two cases.
+double excess_variance(const ClusterMoments& a, const ClusterMoments& b, const Eigen::MatrixXf& axes,
+                       const Eigen::RowVectorXf& mean) {
+  const Eigen::VectorXd line = (a.centre() - b.centre()).normalized();
+  ClusterMoments both = a;
+  both += b;
+  const double within = a.weight * a.variance(line) + b.weight * b.variance(line);
+  const double variance = both.variance(line);
+  if (within <= kNoVariance * both.weight * variance) return std::numeric_limits<double>::infinity();
+  const Eigen::ArrayXd p = mean.transpose().cast<double>().array() + both.columns.array() / both.weight;
+  const Eigen::ArrayXd weights = (axes.cast<double>() * line).array();
+  return variance / (weights.square() * p * (1.0 - p)).sum();
+}
+
+/// Variance of n cases of d independent columns along their leading component, over that along any line that
+/// does not look at them: the edge of the law of Marchenko and Pastur (1967).
+double largest_noise(Index n, Index d) {
+  return std::pow(1.0 + std::sqrt(static_cast<double>(d) / static_cast<double>(n)), 2.0);
+}
+
+/// Centres of the clusters that are left where k-means has cut clusters of independent columns in pieces: the
+/// pair that is most likely one is merged first.
+Eigen::MatrixXf merged_centres(const SomeCases& cases, const Eigen::RowVectorXf& mean,
+                               const Eigen::MatrixXf& axes, const Eigen::MatrixXf& points,
+                               const Eigen::MatrixXf& centres) {
+  std::vector<ClusterMoments> clusters = moments_of(cases, points, centres);
+  while (true) {
+    double least = kOneCluster * largest_noise(cases.rows.rows(), cases.rows.cols());
+    std::size_t first = 0;
+    std::size_t second = 0;
+    for (std::size_t b = 1; b < clusters.size(); ++b) {
+      for (std::size_t a = 0; a < b; ++a) {
+        const double excess = excess_variance(clusters[a], clusters[b], axes, mean);
+        if (excess >= least) continue;
+        least = excess;
+        first = a;
+        second = b;
+      }
+    }
+    if (second == 0) break;
+    clusters[first] += clusters[second];
+    clusters.erase(clusters.begin() + static_cast<std::ptrdiff_t>(second));
+  }
+  Eigen::MatrixXf left(static_cast<Index>(clusters.size()), centres.cols());
+  for (std::size_t k = 0; k < clusters.size(); ++k)
+    left.row(static_cast<Index>(k)) = clusters[k].centre().transpose().cast<float>();
+  return left;
+}
+
 }  // namespace
 
 double largest_variance(const BinaryData& data, StreamEngine random) {
@@ -159,21 +255,24 @@ DataClusters find_clusters(const BinaryData& data, Index k, StreamEngine random)
   clusters.origin = -(mean * clusters.axes).transpose();
   const Eigen::MatrixXf points = cases.rows * clusters.axes;
   double best = std::numeric_limits<double>::infinity();
+  Eigen::MatrixXf centres;
+  Eigen::VectorXd occupancy;
   for (int start = 0; start < kStarts; ++start) {
-    Eigen::MatrixXf centres = first_centres(points, cases.weights, std::min(k, points.rows()), random);
-    Eigen::VectorXd occupancy;
-    const double cost = improve(points, cases.weights, centres, occupancy);
+    Eigen::MatrixXf found = first_centres(points, cases.weights, std::min(k, points.rows()), random);
+    const double cost = improve(points, cases.weights, found, occupancy);
     if (cost >= best) continue;
     best = cost;
-    std::vector<Index> order;
-    for (Index c = 0; c < centres.rows(); ++c) {
-      if (occupancy[c] > 0) order.push_back(c);
-    }
-    std::stable_sort(order.begin(), order.end(),
-                     [&](Index a, Index b) { return occupancy[a] > occupancy[b]; });
-    clusters.centres = centres(order, Eigen::all);
-    clusters.occupancy = occupancy(order);
+    centres = std::move(found);
   }
+  centres = merged_centres(cases, mean, clusters.axes, points, centres);
+  improve(points, cases.weights, centres, occupancy);
+  std::vector<Index> order;
+  for (Index c = 0; c < centres.rows(); ++c) {
+    if (occupancy[c] > 0) order.push_back(c);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return occupancy[a] > occupancy[b]; });
+  clusters.centres = centres(order, Eigen::all);
+  clusters.occupancy = occupancy(order);
   return clusters;
 }
 

@@ -135,8 +135,14 @@ bool is_consistent(const JumpMemory& memory) {
 }
 
 template <EnergyModel M>
+Index remembered_cases(const M& model) {
+  if constexpr (!std::same_as<typename M::Data, BinaryData>) return kJumpCases;
+  return std::clamp((model.n_visible() + kLanes - 1) / kLanes * kLanes, kLanes, kJumpCases);
+}
+
+template <EnergyModel M>
 void add_cases([[maybe_unused]] const M& model, [[maybe_unused]] const typename M::Params& theta,
-               const typename M::BlockCache& cache, JumpMemory& memory) {
+               const typename M::BlockCache& cache, JumpMemory& memory, Index room) {
   if constexpr (HasLatentMarginal<M>) {
     LaneMatrix logits;
     model.latent_logits(theta, cache, logits);
@@ -145,12 +151,13 @@ void add_cases([[maybe_unused]] const M& model, [[maybe_unused]] const typename 
     one.fill(1.0F);
     LaneDoubles softplus{};
     add_softplus(logits, one, cache.lanes, softplus);
+    const auto most = static_cast<std::uint64_t>(room);
     for (Index lane = 0; lane < cache.lanes; ++lane) {
-      const auto row = static_cast<Index>(memory.next);
+      const auto row = static_cast<Index>(memory.next % most);
       memory.logits.row(row) = logits.col(lane).transpose();
       memory.log_none[row] = static_cast<float>(-softplus[static_cast<std::size_t>(lane)]);
-      memory.next = (memory.next + 1) % static_cast<std::uint64_t>(kJumpCases);
-      memory.filled = std::min(static_cast<std::uint64_t>(kJumpCases), memory.filled + 1);
+      memory.next = (memory.next + 1) % most;
+      memory.filled = std::min(most, memory.filled + 1);
     }
   }
 }
@@ -339,7 +346,8 @@ std::optional<double> jump_now_and_then(const Engine<M>& engine, const typename 
 }
 
 #define TEMPERA_INSTANTIATE(M)                                                                               \
-  template void add_cases(const M&, const M::Params&, const M::BlockCache&, JumpMemory&);                    \
+  template Index remembered_cases(const M&);                                                                 \
+  template void add_cases(const M&, const M::Params&, const M::BlockCache&, JumpMemory&, Index);             \
   template void set_modes(const Engine<M>&, const M::Params&, std::span<const PackedState>, JumpMemory&);    \
   template Chains<M> mode_chains(const Engine<M>&, const M::Params&, std::span<const PackedState>,           \
                                  std::uint64_t);                                                             \

@@ -69,7 +69,8 @@ void remember_cases(const Engine<M>& engine, const TrainState<M>& s, const Popul
                     JumpMemory& memory) {
   const Communicator& ranks = engine.executor.ranks();
   const int owner = owner_of(0, static_cast<Index>(cases.caches.blocks.size()), ranks.size());
-  if (ranks.rank() == owner) add_cases(engine.model, s.theta, cases.caches.blocks.front(), memory);
+  if (ranks.rank() == owner)
+    add_cases(engine.model, s.theta, cases.caches.blocks.front(), memory, remembered_cases(engine.model));
   broadcast_fields(ranks, owner, memory);
 }
 

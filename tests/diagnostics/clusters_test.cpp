@@ -63,6 +63,29 @@ TEST(Clusters, SeparatedOnesAreFoundWithTheirMasses) {
   EXPECT_EQ(cluster_variation(clusters, clusters.occupancy), 0.0);
 }
 
+TEST(Clusters, NoiseIsNotCutInPieces) {
+  const BinaryData data = cases_around({300, 150, 50}, 90);
+  const DataClusters clusters = find_clusters(data, 8, engine(3));
+  ASSERT_EQ(clusters.size(), 3);
+  EXPECT_NEAR(clusters.occupancy[0], 0.6, 1e-12);
+  EXPECT_NEAR(clusters.occupancy[1], 0.3, 1e-12);
+  EXPECT_NEAR(clusters.occupancy[2], 0.1, 1e-12);
+  EXPECT_EQ(find_clusters(cases_around({500}, 40), 8, engine(4)).size(), 1);
+}
+
+TEST(Clusters, WhatColumnsDoTogetherIsKeptApart) {
+  // Halves of 20 columns are on or off, each half for itself: four places, equally likely.
+  StreamEngine draws = engine(5);
+  boost::random::bernoulli_distribution<double> fair(0.5);
+  boost::random::bernoulli_distribution<double> flip(0.05);
+  std::vector<std::uint8_t> bytes;
+  for (Index n = 0; n < 1000; ++n) {
+    const std::array<bool, 2> half{fair(draws), fair(draws)};
+    for (std::size_t i = 0; i < 20; ++i) bytes.push_back(half[i / 10] != flip(draws) ? 1 : 0);
+  }
+  EXPECT_EQ(find_clusters({1000, 20, bytes}, 8, engine(6)).size(), 4);
+}
+
 TEST(Clusters, WeightedCasesAreAsRepeatedOnes) {
   // Every other case of cases drawn about three centres counts three times.
   StreamEngine random = StreamFactory{21}.engine(Purpose::kDataSet, 0);

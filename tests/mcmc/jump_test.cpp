@@ -95,6 +95,22 @@ TEST(Jump, MemoryIsARingOfCases) {
   EXPECT_EQ(memory.next, 600U - kJumpCases);
   EXPECT_EQ(memory.logits(600 - kJumpCases - 1, 0), 5.0F);
   EXPECT_EQ(memory.logits.maxCoeff(), kLargestJumpLogit);
+  // One of a run from before, with more cases than there is room for: the oldest go, the rest are consistent.
+  add_cases(m.model, m.theta, caches.blocks[1], memory, kLanes);
+  EXPECT_EQ(memory.filled, static_cast<std::uint64_t>(kLanes));
+  EXPECT_EQ(memory.next, (600U - kJumpCases + 36) % kLanes);
+}
+
+TEST(Jump, MachinesOfFewBitsLookAtFewCases) {
+  const auto cases = [](Index n_visible) {
+    return remembered_cases(BernoulliRbm({n_visible, 3}, {Vector::Zero(n_visible)}));
+  };
+  EXPECT_EQ(cases(2), 64);
+  EXPECT_EQ(cases(64), 64);
+  EXPECT_EQ(cases(65), 128);
+  EXPECT_EQ(cases(784), kJumpCases);
+  EXPECT_EQ(remembered_cases(GaussianRbm({4, {3}}, {Vector::Zero(4), Vector::Ones(4)})), kJumpCases)
+      << "a Gaussian's weight costs more than the look";
 }
 
 /// Jumps to cases alone, and to cases and modes.

@@ -334,11 +334,15 @@ class Chains(ModuleTest):
             import arviz
         except ImportError:
             self.skipTest("ArviZ is absent")
-        samples = tempera.train("digits", **DIGITS).model.sample(200, data="digits")
+        samples = tempera.train("digits", **DIGITS).model.sample(200, data="digits", ladder="temperature", sweeps=1)
         traces = samples.to_xarray()
+        draws = traces["free_energy"].size
         for name, ours in samples.convergence.items():
-            for theirs, mine in ((arviz.rhat(traces, method="rank"), ours["r_hat"]), (arviz.ess(traces, method="bulk"), ours["effective_sample_size"])):
-                self.assertAlmostEqual(float(theirs[name]) / mine, 1, delta=1e-3, msg=name)
+            # Where draws alternate, ArviZ counts more of them than there are.
+            effective = min(float(arviz.ess(traces, method="bulk")[name]), draws)
+            for theirs, mine in ((float(arviz.rhat(traces, method="rank")[name]), ours["r_hat"]), (effective, ours["effective_sample_size"])):
+                self.assertAlmostEqual(theirs / mine, 1, delta=1e-3, msg=name)
+        self.assertLess(min(ours["effective_sample_size"] for ours in samples.convergence.values()), draws)
         # A quantity that has not mixed is seen to differ.
         self.assertGreater(abs(float(arviz.rhat(traces.assign(free_energy=traces["free_energy"] + traces["chain"]))["free_energy"]) - 1), 1e-2)
 

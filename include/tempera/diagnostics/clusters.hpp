@@ -21,8 +21,8 @@ struct DataClusters {
 };
 
 /// k-means (k-means++, Arthur & Vassilvitskii 2007; the best of several starts) of up to 4000 cases on at
-/// most four leading principal components, found by subspace iteration; fewer clusters than `k` where the
-/// cases have fewer places there. Cost: about 300 products of these cases with a vector.
+/// most four leading principal components, found by subspace iteration. Fewer clusters than `k` where cases
+/// have fewer places there or noise alone would be cut. Cost: about 300 products of them with a vector.
 DataClusters find_clusters(const BinaryData& data, Index k, StreamEngine random);
 
 /// Variance of up to 4000 cases along their leading principal component. Cost: about 300 products of these

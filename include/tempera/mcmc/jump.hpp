@@ -56,11 +56,16 @@ JumpMemory empty_memory(Index n_latents);
 /// Whether a memory that was read from a file is one that add_cases and set_modes could have left.
 bool is_consistent(const JumpMemory& memory);
 
-/// Takes the chains of a block in as cases, from their cache (`latent_input` leaves it current). Nothing for
-/// machines that cannot jump.
+/// Cases that the proposal of a machine in training is made of. A jump looks at all of them, so that the look
+/// costs a machine of few bits no more than a sweep.
+template <EnergyModel M>
+Index remembered_cases(const M& model);
+
+/// Takes the chains of a block in as cases, from their cache (`latent_input` leaves it current), into a
+/// memory with room for so many. Nothing for machines that cannot jump.
 template <EnergyModel M>
 void add_cases(const M& model, const typename M::Params& theta, const typename M::BlockCache& cache,
-               JumpMemory& memory);
+               JumpMemory& memory, Index room = kJumpCases);
 
 /// Modes of the collapsed machine take the places of those before, at most kJumpModes: around each, a latent
 /// has the law that it has given that all others stay as they are. Nothing for machines that cannot jump.

@@ -95,15 +95,15 @@ void gather(const Executor& executor, TrainState<M>& s) {
 /// Jumps at most that are worth their cost whatever the machine: one sweep in so many begins with one.
 inline constexpr double kCheapJumps = 0.05;
 
-/// Jumps that chains make; none where the plan has none. Machines of few visibles, whose sweeps cost less
-/// than a look at all components of the proposal, make fewer by themselves, but not so few that the machine
-/// could grow a mode between two of them.
+/// Jumps that chains make; none where the plan has none. Machines whose sweeps cost less than a look at all
+/// components of the proposal make fewer by themselves, but not so few that the machine could grow a mode
+/// between two of them.
 template <EnergyModel M>
 Jumps jumps_of(const M& model, const SamplingPlan& plan, const TrainState<M>& s) {
   if (!plan.jumps()) return {};
   const auto visibles = static_cast<double>(model.n_visible());
-  const double most = std::max(
-      kCheapJumps, M::defaults().most_jumps * visibles / (visibles + static_cast<double>(kJumpCases)));
+  const auto cases = static_cast<double>(remembered_cases(model));
+  const double most = std::max(kCheapJumps, M::defaults().most_jumps * visibles / (visibles + cases));
   return {jump_rate(plan.jump_rate, s.jumps, most), &s.jumps};
 }
 
