@@ -32,8 +32,9 @@ constexpr std::uint64_t kMostRounds = 1000;
 constexpr std::uint64_t kLeastRounds = 100;
 constexpr double kConclusion = 1e10;
 /// A model whose rate has fallen to 0 is the best where it is worse by a standard error at most, and by no
-/// more than this part of the best likelihood.
+/// more than this part of the best likelihood or, where that is less, so many nats.
 constexpr double kSettledShare = 0.005;
+constexpr double kSettledNats = 0.25;
 /// A settled log Z with a larger error than this many of the tracked one's does not replace it; one that is
 /// further from it than so many errors contradicts it.
 constexpr double kLessKnown = 1.25;
@@ -298,6 +299,7 @@ template <EnergyModel M>
 Assessment LogZAudit<M>::assess(const UpdateReport& report, const TrainState<M>& s) {
   Assessment result;
   const bool validated = is_validated(plan_, report.update);
+  bool confirmed = false;
   if (is_tracked(plan_)) {
     result.log_partition = report.log_partition;
     // Now and then; once it was seen to be wrong, at every report until it is right again.
@@ -305,6 +307,7 @@ Assessment LogZAudit<M>::assess(const UpdateReport& report, const TrainState<M>&
     const bool due = report.update % every == 0 || report.update == report.total;
     if (memory_.missed != 0.0 || validated || due) {
       const auto exact = compare_with_exact(report.log_partition, s);
+      confirmed = exact.has_value() && memory_.missed == 0.0;
       if (memory_.missed != 0.0) result.log_partition = *exact;
     }
   } else if (validated) {
@@ -315,7 +318,8 @@ Assessment LogZAudit<M>::assess(const UpdateReport& report, const TrainState<M>&
   }
   weigh(result, s);
   const LogZDoubt replicas = doubt_of_replicas(s);
-  if (result.trusted() && memory_.missed == 0.0) result.doubt = replicas;
+  // Where enumeration agrees, nothing is left to be doubted.
+  if (result.trusted() && memory_.missed == 0.0 && !confirmed) result.doubt = replicas;
   memory_.doubt = static_cast<std::uint64_t>(result.doubt);
   return result;
 }
@@ -513,7 +517,8 @@ std::optional<double> EarlyStopping::gain(const Assessment& found, std::uint64_t
   const double gain = found.validation.log_likelihood - memory_.best_validation;
   if (has_fallen(rate_, update)) {
     const double allowed =
-        std::min(found.validation.standard_error, kSettledShare * std::abs(memory_.best_validation));
+        std::min(found.validation.standard_error,
+                 std::max(kSettledNats, kSettledShare * std::abs(memory_.best_validation)));
     return gain + allowed > 0.0 ? std::optional(gain + allowed) : std::nullopt;
   }
   // What log Z's own error may have made is no gain.

@@ -206,9 +206,9 @@ class Checkpointer {
 
 /// Remembers the best validation likelihood, and says when it has been long ago. A model whose rate has
 /// fallen to 0 is taken for the best where its likelihood is within one standard error of the best, by the
-/// one-standard-error rule (Breiman et al. 1984), and within half a percent: the masses of its modes are
-/// settled. While a rate falls by itself, only validations that are worse by more than a standard error count
-/// against patience.
+/// one-standard-error rule (Breiman et al. 1984), and within half a percent or a quarter of a nat: the masses
+/// of its modes are settled. While a rate falls by itself, only validations that are worse by more than a
+/// standard error count against patience.
 class EarlyStopping {
  public:
   EarlyStopping(const RunOptions& options, const RatePlan& rate, EarlyStoppingMemory& memory,

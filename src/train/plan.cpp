@@ -120,8 +120,9 @@ double rate_factor(double rate, double variance) {
 constexpr double kManyHidden = 100.0;
 constexpr double kUsualVisibles = 1000.0;
 double early_factor(double rate, const MachinePreferences& preferences) {
+  if (!preferences.defaults.begins_high) return 1.0;
   const auto n_visible = static_cast<double>(preferences.n_visible);
-  const double usual = preferences.defaults.early_rate / std::max(1.0, n_visible / kUsualVisibles);
+  const double usual = preferences.defaults.learning_rate / std::max(1.0, n_visible / kUsualVisibles);
   const double n_hidden = preferences.parameters / n_visible;
   return std::max(1.0, std::min(usual / rate, std::pow(kManyHidden / n_hidden, 2.0)));
 }

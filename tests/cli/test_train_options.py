@@ -47,7 +47,7 @@ def chosen(run_dir, patience, falls=False):
         since = since + 1 if fell or not falls else 0 if trusted else since
         at_zero = row is last or update == int(last["update"])
         at_zero = at_zero and (falls or turn is not None)
-        least = value - min(error, 0.005 * abs(value)) if at_zero else value + float(row["log_partition_standard_error"])
+        least = value - min(error, max(0.25, 0.005 * abs(value))) if at_zero else value + float(row["log_partition_standard_error"])
         if trusted and here > least:
             best, value, since = update, here, 0
         if turn is None and since >= patience and best > 0 and update < int(last["update"]):
@@ -114,8 +114,13 @@ class EarlyStopping(CliTest):
         last = self.turn()[1]
         for name, more in (("none", ()), ("long", ("--patience", 100000))):
             with self.subTest(patience=name):
-                run(*overfit_args(self.data, self.dir / name, *more, updates=last + 100))
-                self.assertEqual(int(read_metrics(self.dir / name)[-1]["update"]), last + 100)
+                told = run(*overfit_args(self.data, self.dir / name, *more, updates=last + 100)).stdout
+                rows = {int(row["update"]): row for row in read_metrics(self.dir / name)}
+                self.assertEqual(max(rows), last + 100)
+                # The verdict is of the model that is offered.
+                of = {update: f"(R-hat {float(rows[update]['r_hat']):.2f})" for update in (self.best_update(self.dir / name), last + 100)}
+                self.assertIn(of[self.best_update(self.dir / name)], told)
+                self.assertNotIn(of[last + 100], told)
         self.assertEqual(state(self.dir / "none" / "checkpoint.h5")["update"], last + 100)
         self.assertEqual(state(self.dir / "none" / "best.h5")["update"], self.best_update(self.dir / "none"))
 
@@ -190,7 +195,7 @@ class EarlyStopping(CliTest):
         before = state(self.run_dir / "best.h5")["update"]
         later = {update: value[update] for update in value if update > last}
         self.assertIn(found["update"], (before, max(later, key=later.get), max(later)))
-        if max(later.values()) <= value[before] - 0.005 * abs(value[before]):
+        if max(later.values()) <= value[before] - max(0.25, 0.005 * abs(value[before])):
             self.assertEqual(found["update"], before)
         # Its own number of updates is one that it can be asked for; that is so even where it is killed at once.
         asked = self.dir / "asked"

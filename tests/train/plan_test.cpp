@@ -235,7 +235,7 @@ TEST(Resolve, LengthRateAndValidationFollowTheMachineAndItsData) {
   preferences.validates = true;
   EXPECT_NEAR(*resolved(preferences).rate.lr, 0.3 / 8.0, 1e-12);
   EXPECT_EQ(resolved(preferences).rate.early_rate, 1.0) << "not of a kind that asks for none";
-  preferences.defaults.early_rate = 0.3;
+  preferences.defaults.begins_high = true;
   EXPECT_NEAR(*resolved(preferences).rate.early_rate, 8.0, 1e-12) << "begins as others do";
   preferences.parameters = 784.0 * 50.0;
   EXPECT_NEAR(*resolved(preferences).rate.early_rate, 4.0, 1e-12) << "many hidden units make modes early";

@@ -19,7 +19,7 @@ enum class Inference { kExact, kMeanField, kSampled };
 /// What training takes where nothing is said.
 struct MachineDefaults {
   double learning_rate = 0.3;          // of first-order rules
-  double early_rate = 0.0;             // at the first update, where cases vary so much that it is less later
+  bool begins_high = false;            // at that rate also where it is to be less later
   double natural_learning_rate = 0.3;  // of metrics
   FirstOrder first_order = FirstOrder::kSgd;
   Inference inference = Inference::kExact;

@@ -126,7 +126,7 @@ class Rbm {
   }
   static std::vector<Violation> check(const MachineOptions& options, const InitialValues& initial);
   static MachineDefaults defaults() {
-    return {.learning_rate = V::kLearningRate, .early_rate = V::kEarlyRate, .decay = 2.0};
+    return {.learning_rate = V::kLearningRate, .begins_high = V::kBeginsHigh, .decay = 2.0};
   }
   static std::string_view law_field(const MachineOptions&) { return {}; }
   /// Where units are few, those that begin alike stay alike for long.

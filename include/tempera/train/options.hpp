@@ -245,7 +245,8 @@ struct RateOptions {
         s.updates...);
     f(OptionText{"epochs", "passes over the data, in place of --updates", true, "none"}, s.epochs...);
     f(OptionText{"lr",
-                 "learning rate at the start; auto is 0.3, of letters 1, or less where the cases vary much "
+                 "learning rate at the start, but for --early-rate; auto is 0.3, of letters 1, or less where "
+                 "the cases vary much "
                  "along one "
                  "direction; for "
                  "real values 0.02, with slabs or exact zeros 0.003, and 0.03 of either with a metric",

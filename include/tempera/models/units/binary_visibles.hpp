@@ -70,7 +70,7 @@ struct BinaryVisibles {
   static constexpr bool kBinary = true;
   static constexpr bool kHasGauge = false;
   static constexpr double kLearningRate = 0.3;
-  static constexpr double kEarlyRate = 0.3;
+  static constexpr bool kBeginsHigh = true;
   using Packed = PackedPanel;
   /// Hidden units that one task does at a time, and those of a slice of statistics.
   static constexpr Index kHiddenPart = kProductUnits;

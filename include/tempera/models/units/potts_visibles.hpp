@@ -34,7 +34,7 @@ struct PottsVisibles {
   static constexpr bool kHasGauge = true;
   /// A letter is 1 less often than a bit.
   static constexpr double kLearningRate = 1.0;
-  static constexpr double kEarlyRate = 0.0;
+  static constexpr bool kBeginsHigh = false;
 
   static Reference standard_reference(Index n) { return {Vector::Zero(n)}; }
   /// Independent sites with the frequencies of the weighted cases and of one imaginary case, all of whose
