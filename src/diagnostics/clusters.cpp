@@ -34,6 +34,12 @@ struct SomeCases {
     if (weights.all_one()) return rows.colwise().mean();
     return weighted_mean(rows.cast<double>(), weights).transpose().cast<float>();
   }
+  /// As many cases that count alike have means as well known.
+  [[nodiscard]] double effective() const {
+    double squares = 0.0;
+    for (Index r = 0; r < rows.rows(); ++r) squares += weights[r] * weights[r];
+    return std::pow(weights.total(rows.rows()), 2.0) / squares;
+  }
   /// Rows whose plain second moments are the weighted ones of these.
   [[nodiscard]] Eigen::MatrixXf weighted() const {
     Eigen::MatrixXf scaled = rows;
@@ -183,11 +189,13 @@ std::vector<ClusterMoments> moments_of(const SomeCases& cases, const Eigen::Matr
   return moments;
 }
 
-/// Variance of the cases of two clusters along the line between their centres, over the one that they would
-/// have if their columns were independent. About 1 where k-means has cut one cluster of independent columns;
-/// infinite where neither varies, such as copies of two cases.
+/// Variance of the cases of two clusters along the line between their centres, over the largest that noise
+/// has along any direction. About 1 or less where k-means has cut one cluster of independent columns;
+/// infinite where neither varies, such as copies of two cases. The largest variance of n cases of independent
+/// columns is the edge of the law of Marchenko and Pastur (1967), with as many columns as vary like the line
+/// does.
 double excess_variance(const ClusterMoments& a, const ClusterMoments& b, const Eigen::MatrixXf& axes,
-                       const Eigen::RowVectorXf& mean) {
+                       const Eigen::RowVectorXf& mean, double n_cases) {
   const Eigen::VectorXd line = (a.centre() - b.centre()).normalized();
   ClusterMoments both = a;
   both += b;
@@ -196,13 +204,9 @@ double excess_variance(const ClusterMoments& a, const ClusterMoments& b, const E
   if (within <= kNoVariance * both.weight * variance) return std::numeric_limits<double>::infinity();
   const Eigen::ArrayXd p = mean.transpose().cast<double>().array() + both.columns.array() / both.weight;
   const Eigen::ArrayXd weights = (axes.cast<double>() * line).array();
-  return variance / (weights.square() * p * (1.0 - p)).sum();
-}
-
-/// Variance of n cases of d independent columns along their leading component, over that along any line that
-/// does not look at them: the edge of the law of Marchenko and Pastur (1967).
-double largest_noise(Index n, Index d) {
-  return std::pow(1.0 + std::sqrt(static_cast<double>(d) / static_cast<double>(n)), 2.0);
+  const Eigen::ArrayXd of_columns = (p * (1.0 - p)).max(0.0);
+  const double along = (weights.square() * of_columns).sum();
+  return variance / std::pow(std::sqrt(along) + std::sqrt(of_columns.sum() / n_cases), 2.0);
 }
 
 /// Centres of the clusters that are left where k-means has cut clusters of independent columns in pieces: the
@@ -212,13 +216,13 @@ Eigen::MatrixXf merged_centres(const SomeCases& cases, const Eigen::RowVectorXf&
                                const Eigen::MatrixXf& centres) {
   std::vector<ClusterMoments> clusters = moments_of(cases, points, centres);
   while (true) {
-    double least = kOneCluster * largest_noise(cases.rows.rows(), cases.rows.cols());
+    double least = kOneCluster;
     std::size_t first = 0;
     std::size_t second = 0;
     for (std::size_t b = 1; b < clusters.size(); ++b) {
       for (std::size_t a = 0; a < b; ++a) {
-        const double excess = excess_variance(clusters[a], clusters[b], axes, mean);
-        if (excess >= least) continue;
+        const double excess = excess_variance(clusters[a], clusters[b], axes, mean, cases.effective());
+        if (!(excess < least)) continue;
         least = excess;
         first = a;
         second = b;

@@ -69,6 +69,9 @@ bool is_tracked(const Plan& plan) { return plan.tracking.kind != Tracking::kNone
 /// Nothing that chains have to do with.
 bool is_exact(const Assessment& found) { return found.log_partition.standard_error == 0.0; }
 
+/// Doubts about a ladder, which say nothing where log Z has been confirmed without it.
+bool stands_still(LogZDoubt doubt) { return doubt == LogZDoubt::kReplicas || doubt == LogZDoubt::kEnsembles; }
+
 /// Whether the tracker has a ladder of its own.
 template <EnergyModel M>
 bool has_ladder(const TrainState<M>& s) {
@@ -144,10 +147,14 @@ LogZAudit<M>::LogZAudit(const Engine<M>& engine, const Plan& plan, Data data, co
       valid_(engine, data.valid, data.valid.n_cases()) {}
 
 template <EnergyModel M>
+bool LogZAudit<M>::is_compared() const {
+  return plan_.tracking.enumerate && enumeration_operations(engine_.model) <= kCheckedOperations;
+}
+
+template <EnergyModel M>
 std::optional<LogPartition> LogZAudit<M>::compare_with_exact(const LogPartition& tracked,
                                                              const TrainState<M>& s) {
-  if (!plan_.tracking.enumerate || enumeration_operations(engine_.model) > kCheckedOperations)
-    return std::nullopt;
+  if (!is_compared()) return std::nullopt;
   const LogPartition exact = exact_log_partition(engine_, s.result(), {});
   memory_.missed = exact.value - tracked.value;
   if (std::abs(memory_.missed) <= kCheckedNats + kCheckedErrors * tracked.standard_error)
@@ -236,13 +243,12 @@ void LogZAudit<M>::weigh(Assessment& found, const TrainState<M>& s) {
         "log Z is too low, distinct cases would have more than probability 1: the chains have lost what "
         "the model likes best (--jump may help); such reports are never taken as the best");
   }
-  const bool stands_still = found.doubt == LogZDoubt::kReplicas || found.doubt == LogZDoubt::kEnsembles;
   const bool is_known = found.log_partition.standard_error <= kLargestTrustedError;
-  found.doubt = !possible                                     ? LogZDoubt::kData
-                : is_refuted_by_modes(found.log_partition, s) ? LogZDoubt::kBound
-                : stands_still && !is_exact(found)            ? found.doubt
-                : is_known                                    ? LogZDoubt::kNone
-                                                              : LogZDoubt::kError;
+  found.doubt = !possible                                       ? LogZDoubt::kData
+                : is_refuted_by_modes(found.log_partition, s)   ? LogZDoubt::kBound
+                : stands_still(found.doubt) && !is_exact(found) ? found.doubt
+                : is_known                                      ? LogZDoubt::kNone
+                                                                : LogZDoubt::kError;
 }
 
 template <EnergyModel M>
@@ -431,7 +437,8 @@ LogPartition LogZAudit<M>::independent(const TrainState<M>& s, double largest_er
 template <EnergyModel M>
 Assessment LogZAudit<M>::settled(Assessment found, const TrainState<M>& s, double largest_error) {
   if (!has_ladder(s) || memory_.missed != 0.0) return found;
-  const LogPartition z = independent(s, largest_error, kMostRounds);
+  const LogPartition z = is_compared() ? exact_log_partition(engine_, s.result(), {})
+                                       : independent(s, largest_error, kMostRounds);
   found.log_partition = z;
   weigh(found, s);
   memory_.doubt = static_cast<std::uint64_t>(found.doubt);
@@ -503,7 +510,8 @@ std::optional<LogPartition> LogZAudit<M>::known(const TrainState<M>& s) {
   if (const auto z = settled_log_partition(s)) return z;
   try {
     const LogPartition z = tracked_log_partition(engine_, s.result(), s.tracker);
-    compare_with_exact(z, s);
+    if (compare_with_exact(z, s) && memory_.missed == 0.0 && stands_still(doubt()))
+      memory_.doubt = static_cast<std::uint64_t>(LogZDoubt::kNone);
     if (is_refuted_by_modes(z, s)) memory_.doubt = static_cast<std::uint64_t>(LogZDoubt::kBound);
     return z;
   } catch (const NumericalError&) {

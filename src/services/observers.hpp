@@ -129,6 +129,8 @@ class LogZAudit {
   }
 
  private:
+  /// Whether the exact log Z is cheap.
+  [[nodiscard]] bool is_compared() const;
   /// The exact log Z where it is cheap; notes and warns where the tracked one is not it.
   std::optional<LogPartition> compare_with_exact(const LogPartition& tracked, const TrainState<M>& s);
   /// As its cost allows, counted in operations.

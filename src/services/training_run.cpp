@@ -388,14 +388,13 @@ class Run {
     const Metrics metrics = read_metrics(run_.metrics());
     const std::vector<double> updates = metrics.column("update");
     const auto row = std::find(updates.begin(), updates.end(), static_cast<double>(best_update));
-    if (row != updates.end()) {
-      const auto of_row = [&](std::string_view name) {
-        return metrics.column(name)[static_cast<std::size_t>(row - updates.begin())];
-      };
-      verdict_.r_hat = of_row("r_hat");
-      verdict_.effective_draws = of_row("effective_sample_size");
-      verdict_.cluster_variation = of_row("cluster_variation");
-    }
+    const auto of_row = [&](std::string_view name) {
+      return row == updates.end() ? std::nan("")
+                                  : metrics.column(name)[static_cast<std::size_t>(row - updates.begin())];
+    };
+    verdict_.r_hat = of_row("r_hat");
+    verdict_.effective_draws = of_row("effective_sample_size");
+    verdict_.cluster_variation = of_row("cluster_variation");
     score_ = format(", validation %.3f nats", verdict_.likelihood);
     listener_.note("the model of the best validation likelihood, that of update " +
                    std::to_string(best_update) + ", is " + run_.best().string() + "; the last one is " +

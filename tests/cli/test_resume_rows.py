@@ -6,6 +6,7 @@ import signal
 import time
 import unittest
 
+import h5py
 import numpy as np
 
 from harness import BAD_DATA, FULL, CliTest, differences, has_pending_report, random_bits, read_metrics, run, start, state, write_data
@@ -58,6 +59,11 @@ class Rows(Resume):
                     shutil.copy(broken / "checkpoints" / f"{update}.h5", broken / "checkpoint.h5")
                     run("resume", broken, "--quiet")
                     self.same(broken.name, name)
+
+    def test_jumps_of_few_columns_look_at_few_cases(self):
+        self.train("a")
+        with h5py.File(self.dir / "a" / "checkpoint.h5") as file:
+            self.assertEqual(file["state/jumps"].attrs["filled"], 64)
 
     def test_planted_rows_tell_of_chains(self):
         # Else rows that are the same would tell nothing: R-hat, round trips and draws are there and differ from row to row.

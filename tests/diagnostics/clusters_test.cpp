@@ -73,6 +73,18 @@ TEST(Clusters, NoiseIsNotCutInPieces) {
   EXPECT_EQ(find_clusters(cases_around({500}, 40), 8, engine(4)).size(), 1);
 }
 
+TEST(Clusters, ColumnsThatNeverVaryChangeNothing) {
+  const BinaryData data = cases_around({60, 40}, 30);
+  ASSERT_EQ(find_clusters(data, 8, engine(3)).size(), 2);
+  std::vector<std::uint8_t> bytes;
+  for (Index n = 0; n < 100; ++n) {
+    for (Index i = 0; i < 3000; ++i) bytes.push_back(i < 30 && data.value(n, i) ? 1 : 0);
+  }
+  const DataClusters wide = find_clusters({100, 3000, bytes}, 8, engine(3));
+  ASSERT_EQ(wide.size(), 2);
+  EXPECT_NEAR(wide.occupancy[0], 0.6, 1e-12);
+}
+
 TEST(Clusters, WhatColumnsDoTogetherIsKeptApart) {
   // Halves of 20 columns are on or off, each half for itself: four places, equally likely.
   StreamEngine draws = engine(5);

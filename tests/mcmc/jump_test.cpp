@@ -95,10 +95,11 @@ TEST(Jump, MemoryIsARingOfCases) {
   EXPECT_EQ(memory.next, 600U - kJumpCases);
   EXPECT_EQ(memory.logits(600 - kJumpCases - 1, 0), 5.0F);
   EXPECT_EQ(memory.logits.maxCoeff(), kLargestJumpLogit);
-  // One of a run from before, with more cases than there is room for: the oldest go, the rest are consistent.
+  // One of a run from before, with more cases than there is room for.
   add_cases(m.model, m.theta, caches.blocks[1], memory, kLanes);
   EXPECT_EQ(memory.filled, static_cast<std::uint64_t>(kLanes));
   EXPECT_EQ(memory.next, (600U - kJumpCases + 36) % kLanes);
+  EXPECT_TRUE(is_consistent(memory));
 }
 
 TEST(Jump, MachinesOfFewBitsLookAtFewCases) {
