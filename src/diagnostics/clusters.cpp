@@ -34,7 +34,7 @@ struct SomeCases {
     if (weights.all_one()) return rows.colwise().mean();
     return weighted_mean(rows.cast<double>(), weights).transpose().cast<float>();
   }
-  /// As many cases that count alike have means as well known.
+  /// So many cases that count alike would tell as much (Kish 1965).
   [[nodiscard]] double effective() const {
     double squares = 0.0;
     for (Index r = 0; r < rows.rows(); ++r) squares += weights[r] * weights[r];
@@ -215,13 +215,14 @@ Eigen::MatrixXf merged_centres(const SomeCases& cases, const Eigen::RowVectorXf&
                                const Eigen::MatrixXf& axes, const Eigen::MatrixXf& points,
                                const Eigen::MatrixXf& centres) {
   std::vector<ClusterMoments> clusters = moments_of(cases, points, centres);
+  const double n_cases = cases.effective();
   while (true) {
     double least = kOneCluster;
     std::size_t first = 0;
     std::size_t second = 0;
     for (std::size_t b = 1; b < clusters.size(); ++b) {
       for (std::size_t a = 0; a < b; ++a) {
-        const double excess = excess_variance(clusters[a], clusters[b], axes, mean, cases.effective());
+        const double excess = excess_variance(clusters[a], clusters[b], axes, mean, n_cases);
         if (!(excess < least)) continue;
         least = excess;
         first = a;

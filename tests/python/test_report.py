@@ -125,8 +125,9 @@ class Page(unittest.TestCase):
                     # In one step, since the page may be replaced between two.
                     words = lambda: self.browser.execute_script("return document.querySelector('.run h3')?.innerText ?? ''")
                     before = words()
-                    self.wait(lambda: words() not in ("", before))
-                    self.wait(lambda: "not finished" in words())
+                    seen = []
+                    self.wait(lambda: seen.append(words()) or seen[-1] not in ("", before))
+                    self.assertIn("not finished", seen[-1])
                     self.faultless()
                 finally:
                     server.terminate()
