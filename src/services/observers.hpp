@@ -210,7 +210,8 @@ class Checkpointer {
 /// fallen to 0 is taken for the best where its likelihood is within one standard error of the best, by the
 /// one-standard-error rule (Breiman et al. 1984), and within half a percent or a quarter of a nat: the masses
 /// of its modes are settled. While a rate falls by itself, only validations that are worse by more than a
-/// standard error count against patience.
+/// standard error count against patience; the first of the last tenth of the updates exhausts it where it is
+/// not as good as that.
 class EarlyStopping {
  public:
   EarlyStopping(const RunOptions& options, const RatePlan& rate, EarlyStoppingMemory& memory,
@@ -226,8 +227,17 @@ class EarlyStopping {
     return patience > 0 && memory_.best_update > 0 && memory_.validations_since_best >= patience &&
            !memory_.cools();
   }
+  /// In how many updates the rate falls to 0 where the run goes back now: as many as led to the best model,
+  /// at least those between three validations, while there are so many left.
+  [[nodiscard]] std::uint64_t way_back(std::uint64_t update) const;
 
  private:
+  /// By how much a model whose rate has fallen to 0 may be worse than the best.
+  [[nodiscard]] double handicap(const Assessment& found) const;
+  /// Whether this is the first validation of the last tenth of the updates, in which the rate of an earlier
+  /// best model can still fall to 0.
+  [[nodiscard]] bool is_last_turn(std::uint64_t update) const;
+
   const RunOptions& options_;
   const RatePlan& rate_;
   EarlyStoppingMemory& memory_;

@@ -349,15 +349,13 @@ class Run {
     return false;
   }
 
-  /// The state becomes that of the best model, from which the rate falls to 0 in as many updates as led to
-  /// it, or at least those between two validations. False where nothing is left of the updates, or the best
-  /// model is not there: nothing has changed then.
-  bool go_back(TrainState<M>& state) {
+  /// The state becomes that of the best model, from which the rate falls to 0 in so many updates. False where
+  /// there are none, or the best model is not there: nothing has changed then.
+  bool go_back(std::uint64_t updates, TrainState<M>& state) {
     EarlyStoppingMemory memory = memory_.early_stopping;
     memory.cooled_from = memory.best_update;
     memory.cooling_begin = state.update;
-    memory.cooling_end = state.update + std::min(std::max(memory.best_update, plan_.report.validate_every),
-                                                 plan_.rate.total - state.update);
+    memory.cooling_end = state.update + updates;
     if (memory.cooling_end == memory.cooling_begin) return false;
     ObserverMemory then;
     std::optional<TrainState<M>> best = best_state(state, then);
@@ -507,7 +505,7 @@ TrainingResult Run<M>::operator()(Start start) {
   if (pending ? observe(*pending, state) == Control::kContinue : !stopping.stops())
     train<M>(engine_, plan_, data_.train, state, observe);
   gather(engine_.executor, state);
-  if (!stopped_ && stopping.stops() && go_back(state)) {
+  if (!stopped_ && stopping.stops() && go_back(stopping.way_back(state.update), state)) {
     checkpointer.save(state,
                       audit);  // from before the turn it could not be made again once best.h5 is another
     train<M>(engine_, plan_, data_.train, state, observe);

@@ -34,12 +34,14 @@ def validations(run_dir):
             if row["validation_log_likelihood"]}
 
 
-def chosen(run_dir, patience, falls=False):
+def chosen(run_dir, patience, updates, falls=False):
     """What the stated rule makes of the rows of metrics.csv of a run that was not resumed: the update of the model that is offered, and the one
     at which the run goes back to its best model (None: it never does)."""
     rows = [row for row in read_metrics(run_dir) if row["validation_log_likelihood"]]
     last = read_metrics(run_dir)[-1]
     best, value, since, turn = 0, -np.inf, 0, None
+    # The first validation of the last tenth of the updates.
+    last_turn = [int(row["update"]) for row in rows if updates - updates // 10 <= int(row["update"]) < updates][:1]
     for row in rows:
         update, here, error = int(row["update"]), float(row["validation_log_likelihood"]), float(row["validation_standard_error"])
         trusted = row["trusted"] == "1"
@@ -50,6 +52,8 @@ def chosen(run_dir, patience, falls=False):
         least = value - min(error, max(0.25, 0.005 * abs(value))) if at_zero else value + float(row["log_partition_standard_error"])
         if trusted and here > least:
             best, value, since = update, here, 0
+        elif falls and update in last_turn and not (trusted and here > value - min(error, max(0.25, 0.005 * abs(value)))):
+            since = max(since, patience)
         if turn is None and since >= patience and best > 0 and update < int(last["update"]):
             turn = update
     return best, turn
@@ -72,7 +76,7 @@ class EarlyStopping(CliTest):
 
     def turn(self):
         """The best update before the run went back to it, the update at which it did, and its last."""
-        last, begin = int(read_metrics(self.run_dir)[-1]["update"]), chosen(self.run_dir, self.PATIENCE)[1]
+        last, begin = int(read_metrics(self.run_dir)[-1]["update"]), chosen(self.run_dir, self.PATIENCE, self.UPDATES)[1]
         best = self.best_update(self.run_dir, begin)
         self.assertEqual(begin, best + self.PATIENCE * 20)
         return best, begin, last
@@ -91,7 +95,7 @@ class EarlyStopping(CliTest):
         self.assertIn(f"best at update {best}; training goes back to it, and its rate falls to 0 in {best} updates", self.told)
 
     def test_the_end_is_offered_where_it_is_as_good_within_its_error(self):
-        self.assertEqual(state(self.run_dir / "best.h5")["update"], chosen(self.run_dir, self.PATIENCE)[0])
+        self.assertEqual(state(self.run_dir / "best.h5")["update"], chosen(self.run_dir, self.PATIENCE, self.UPDATES)[0])
 
     def test_while_a_rate_falls_only_validations_that_are_worse_by_an_error_count(self):
         # Flat ones do not: of cases enough to learn from, validation stays within its error, and the run makes all its updates.
@@ -101,14 +105,45 @@ class EarlyStopping(CliTest):
                 out = self.dir / name
                 run(*train_args(data, out, "--lr", rate, "--schedule", "linear", "--validate-every", 20, "--report-every", 20, "--patience",
                                 self.PATIENCE, hidden=14, batch=20, updates=1000))
-                offered, turn = chosen(out, self.PATIENCE, falls=True)
+                offered, turn = chosen(out, self.PATIENCE, 1000, falls=True)
                 last = int(read_metrics(out)[-1]["update"])
                 self.assertEqual(turn is not None, name == "few")
                 self.assertEqual(last < 1000, name == "few")
                 self.assertEqual(state(out / "best.h5")["update"], offered)
                 # Planted: counted as of a constant rate, the other run would have gone back as well.
                 if name == "plenty":
-                    self.assertIsNotNone(chosen(out, self.PATIENCE)[1])
+                    self.assertIsNotNone(chosen(out, self.PATIENCE, 1000)[1])
+
+    def test_a_run_with_an_early_best_goes_back_to_it_in_its_last_tenth(self):
+        for patience in (100000, "none"):
+            with self.subTest(patience=patience):
+                out = self.dir / str(patience)
+                told = run(*train_args(self.data, out, "--lr", 1, "--schedule", "linear", "--validate-every", 20, "--report-every", 20, "--patience", patience,
+                                       "--keep", 1000, "--checkpoint-every", 20, hidden=14, batch=20, updates=1000)).stderr
+                rates = {int(row["update"]): float(row["learning_rate"]) for row in read_metrics(out)}
+                best = self.best_update(out, 900)
+                self.assertLess(best, 800)
+                way = min(100, max(best, 2 * 20))  # three validations are 40 updates apart
+                self.assertEqual(max(rates), 1000 if patience == "none" else 900 + way)
+                if patience == "none":  # planted: the rate goes on as it was, and an early model is offered
+                    self.assertLess(rates[920], rates[900])
+                    self.assertEqual(state(out / "best.h5")["update"], best)
+                    continue
+                offered, turn = chosen(out, patience, 1000, falls=True)
+                self.assertEqual((offered, turn), (state(out / "best.h5")["update"], 900))
+                self.assertIn(f"best at update {best}; training goes back to it, and its rate falls to 0 in {way} updates", told)
+                self.assertGreater(rates[920], rates[900])
+                for update in range(920, 901 + way, 20):
+                    self.assertAlmostEqual(rates[update], (901 + way - update) / way * (1000 - best) / 1000, delta=0.01)
+                for cut in (880, 900, 940):
+                    parts = self.dir / f"cut{cut}"
+                    shutil.copytree(out, parts)
+                    shutil.copy(out / "checkpoints" / f"{cut}.h5", parts / "checkpoint.h5")
+                    if cut <= 900:  # the best that there was then
+                        shutil.copy(out / "checkpoints" / f"{best}.h5", parts / "best.h5")
+                    run("resume", parts)
+                    for file in ("checkpoint.h5", "best.h5"):
+                        compare_datasets(out / file, parts / file)
 
     def test_planted_no_patience_goes_to_the_end(self):
         last = self.turn()[1]
@@ -146,7 +181,7 @@ class EarlyStopping(CliTest):
         self.assertEqual(state(self.run_dir / "checkpoint.h5")["update"], int(read_metrics(self.run_dir)[-1]["update"]))
         found = state(self.run_dir / "best.h5")
         self.assertEqual(found["best_update"], found["update"])
-        self.assertEqual(found["update"], chosen(self.run_dir, self.PATIENCE)[0])
+        self.assertEqual(found["update"], chosen(self.run_dir, self.PATIENCE, self.UPDATES)[0])
         self.assertAlmostEqual(found["best_validation"], validations(self.run_dir)[found["update"]], places=4)
 
     def test_the_checkpoint_has_the_likelihood_that_was_best(self):
@@ -165,7 +200,7 @@ class EarlyStopping(CliTest):
     def test_none_is_kept_beside_the_best_and_the_last(self):
         self.assertEqual(history(self.run_dir), set())
         self.assertEqual(state(self.run_dir / "best.h5")["update"], state(self.run_dir / "checkpoint.h5")["best_update"])
-        self.assertEqual(state(self.run_dir / "best.h5")["update"], chosen(self.run_dir, self.PATIENCE)[0])
+        self.assertEqual(state(self.run_dir / "best.h5")["update"], chosen(self.run_dir, self.PATIENCE, self.UPDATES)[0])
 
     def test_commands_take_the_best_one_and_say_so(self):
         for argument, words, file in ((self.run_dir, "best validated", "best.h5"), (self.run_dir / "checkpoint.h5", "last model", "checkpoint.h5")):

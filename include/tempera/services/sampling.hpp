@@ -93,10 +93,12 @@ struct SamplingOptions {
     f(OptionText{"binarize", "how grey data becomes binary; none uses the rule of the model's run"},
       s.binarize...);
     ColumnOptions::visit(f, s.columns...);
-    f(OptionText{"clusters",
-                 "clusters of the data whose occupancy by samples is reported where data are at hand; 0 for "
-                 "none"},
-      s.clusters...);
+    f(
+        OptionText{
+            "clusters",
+            "clusters of the data at most whose occupancy by samples is reported where data are at hand: "
+            "pieces of one cluster count as one; 0 for none"},
+        s.clusters...);
     f(
         OptionText{
             "clamp",

@@ -244,14 +244,14 @@ struct RateOptions {
             true},
         s.updates...);
     f(OptionText{"epochs", "passes over the data, in place of --updates", true, "none"}, s.epochs...);
-    f(OptionText{"lr",
-                 "learning rate at the start, but for --early-rate; auto is 0.3, of letters 1, or less where "
-                 "the cases vary much "
-                 "along one "
-                 "direction; for "
-                 "real values 0.02, with slabs or exact zeros 0.003, and 0.03 of either with a metric",
-                 true},
-      s.lr...);
+    f(
+        OptionText{
+            "lr",
+            "learning rate at the start, before --early-rate multiplies it; auto is 0.3, of letters 1, or "
+            "less where the cases vary much along one direction; for real values 0.02, with slabs or exact "
+            "zeros 0.003, and 0.03 of either with a metric",
+            true},
+        s.lr...);
     f(OptionText{"schedule", "how the learning rate goes on", true}, s.schedule...);
     f(OptionText{"decay-updates", "updates after which the inverse schedule has halved the rate"},
       s.decay_updates...);
@@ -430,9 +430,11 @@ struct RunOptions {
         OptionText{
             "patience",
             "validations without improvement (where the rate falls to 0: ones that are worse than the best "
-            "by a standard error) after which training goes back to the best model, lets the rate fall to 0 "
-            "there in as many updates as led to it or lie between two validations, and ends; auto: 6, or "
-            "none where --validate-every is given",
+            "by a standard error, or the first of the last tenth of the updates, where an earlier model "
+            "would "
+            "be offered) after which training goes back to the best model, lets the rate fall to 0 there in "
+            "as many updates as led to it or lie between three validations, and ends; auto: 6, or none where "
+            "--validate-every is given",
             true},
         s.patience...);
     f(OptionText{"report-every", "updates between rows of metrics.csv"}, s.report_every...);
