@@ -248,8 +248,8 @@ struct RateOptions {
         OptionText{
             "lr",
             "learning rate at the start, before --early-rate multiplies it; auto is 0.3, of letters 1, or "
-            "less where the cases vary much along one direction; for real values 0.02, with slabs or exact "
-            "zeros 0.003, and 0.03 of either with a metric",
+            "less where the cases vary much along one direction; for real values 0.02, with slabs 0.006, "
+            "with blocks or exact zeros 0.003, and 0.03 of all of these with a metric",
             true},
         s.lr...);
     f(OptionText{"schedule", "how the learning rate goes on", true}, s.schedule...);
