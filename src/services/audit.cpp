@@ -36,9 +36,8 @@ constexpr double kConclusion = 1e10;
 constexpr double kSettledShare = 0.005;
 constexpr double kSettledNats = 0.25;
 /// One part in so many of the updates is left to go back to an earlier model that is better by more than
-/// that. On the way back the rate falls to 0 in at least so many times the updates between two validations.
+/// that.
 constexpr std::uint64_t kLastPart = 10;
-constexpr std::uint64_t kLeastWayBack = 2;
 /// A settled log Z with a larger error than this many of the tracked one's does not replace it; one that is
 /// further from it than so many errors contradicts it.
 constexpr double kLessKnown = 1.25;
@@ -523,29 +522,28 @@ std::optional<LogPartition> LogZAudit<M>::known(const TrainState<M>& s) {
   }
 }
 
-double EarlyStopping::handicap(const Assessment& found) const {
-  return std::min(found.validation.standard_error,
-                  std::max(kSettledNats, kSettledShare * std::abs(memory_.best_validation)));
+bool EarlyStopping::is_last_turn(std::uint64_t update) const {
+  return falls_to_zero(rate_) && !memory_.cools() && memory_.best_update > 0 && is_in_last_part(update) &&
+         !is_in_last_part(update - std::min(update, every())) && update < rate_.total;
 }
 
-bool EarlyStopping::is_last_turn(std::uint64_t update) const {
-  const auto every = static_cast<std::uint64_t>(number_of(options_.validate_every));
-  const std::uint64_t from = rate_.total - rate_.total / kLastPart;
-  return falls_to_zero(rate_) && !memory_.cools() && memory_.best_update > 0 && from <= update &&
-         update < from + every && update < rate_.total;
+bool EarlyStopping::is_in_last_part(std::uint64_t update) const {
+  return rate_.total - update <= rate_.total / kLastPart;
 }
 
 std::uint64_t EarlyStopping::way_back(std::uint64_t update) const {
-  const auto every = static_cast<std::uint64_t>(number_of(options_.validate_every));
-  return std::min(std::max(memory_.best_update, kLeastWayBack * every), rate_.total - update);
+  const std::uint64_t left = rate_.total - update;
+  return is_in_last_part(update) ? left : std::min(std::max(memory_.best_update, every()), left);
 }
 
-std::optional<double> EarlyStopping::gain(const Assessment& found, std::uint64_t update) const {
+std::optional<double> EarlyStopping::lead(const Assessment& found, bool settled) const {
   const LogPartition& z = found.log_partition;
   if (!found.trusted() || z.effective_fraction < kLowEffectiveFraction) return std::nullopt;
   const double gain = found.validation.log_likelihood - memory_.best_validation;
-  if (has_fallen(rate_, update)) {
-    const double allowed = handicap(found);
+  if (settled) {
+    const double allowed =
+        std::min(found.validation.standard_error,
+                 std::max(kSettledNats, kSettledShare * std::abs(memory_.best_validation)));
     return gain + allowed > 0.0 ? std::optional(gain + allowed) : std::nullopt;
   }
   // What log Z's own error may have made is no gain.
@@ -569,8 +567,7 @@ bool EarlyStopping::is_best(const Assessment& found, std::uint64_t update) {
     warned_ = true;
   }
   if (!gain(found, update)) {
-    if (is_last_turn(update) &&
-        !(found.trusted() && found.validation.log_likelihood + handicap(found) > memory_.best_validation))
+    if (is_last_turn(update) && !lead(found, true))
       memory_.validations_since_best =
           std::max(memory_.validations_since_best, static_cast<std::uint64_t>(number_of(options_.patience)));
     if (memory_.best_update > 0 && memory_.validations_since_best == kFalling && found.trusted() &&

@@ -219,7 +219,9 @@ class EarlyStopping {
       : options_(options), rate_(rate), memory_(memory), listener_(listener) {}
 
   /// By how much this would be the best so far; nothing where it would not, or is not to be trusted.
-  [[nodiscard]] std::optional<double> gain(const Assessment& found, std::uint64_t update) const;
+  [[nodiscard]] std::optional<double> gain(const Assessment& found, std::uint64_t update) const {
+    return lead(found, has_fallen(rate_, update));
+  }
   /// Whether this is the best so far. Estimates that are not to be trusted never are.
   bool is_best(const Assessment& found, std::uint64_t update);
   [[nodiscard]] bool stops() const {
@@ -228,15 +230,19 @@ class EarlyStopping {
            !memory_.cools();
   }
   /// In how many updates the rate falls to 0 where the run goes back now: as many as led to the best model,
-  /// at least those between three validations, while there are so many left.
+  /// at least those between two validations; in the last tenth of the updates all that are left.
   [[nodiscard]] std::uint64_t way_back(std::uint64_t update) const;
 
  private:
-  /// By how much a model whose rate has fallen to 0 may be worse than the best.
-  [[nodiscard]] double handicap(const Assessment& found) const;
+  /// That of a model whose rate has fallen to 0 (`settled`), or has not.
+  [[nodiscard]] std::optional<double> lead(const Assessment& found, bool settled) const;
   /// Whether this is the first validation of the last tenth of the updates, in which the rate of an earlier
   /// best model can still fall to 0.
   [[nodiscard]] bool is_last_turn(std::uint64_t update) const;
+  [[nodiscard]] bool is_in_last_part(std::uint64_t update) const;
+  [[nodiscard]] std::uint64_t every() const {
+    return static_cast<std::uint64_t>(number_of(options_.validate_every));
+  }
 
   const RunOptions& options_;
   const RatePlan& rate_;

@@ -433,8 +433,8 @@ struct RunOptions {
             "by a standard error, or the first of the last tenth of the updates, where an earlier model "
             "would "
             "be offered) after which training goes back to the best model, lets the rate fall to 0 there in "
-            "as many updates as led to it or lie between three validations, and ends; auto: 6, or none where "
-            "--validate-every is given",
+            "as many updates as led to it or lie between two validations (in the last tenth: in all that are "
+            "left), and ends; auto: 6, or none where --validate-every is given",
             true},
         s.patience...);
     f(OptionText{"report-every", "updates between rows of metrics.csv"}, s.report_every...);
