@@ -198,14 +198,15 @@ class SpikeSlab {
   static Shape shape_from(const MachineOptions& options, Index n_visible);
   static std::vector<Violation> check(const MachineOptions& options, const InitialValues& initial);
   /// Slabs turn steps of filters into steps of precisions: they want a smaller rate, those that share factors
-  /// a still smaller one. Small filters with slabs grow in proportion to themselves, and would not against a
-  /// decay.
+  /// a still smaller one. Small filters with slabs, or of sparse values, grow in proportion to themselves,
+  /// and would not against a decay.
   static MachineDefaults defaults() {
-    constexpr double kWithSlabs = V::kGaussian && !L::kTable ? 0.006 : 0.003;
-    return {.learning_rate = L::kSlabs || !V::kGaussian ? kWithSlabs : 0.02,
+    constexpr bool kProportional = L::kSlabs || !V::kGaussian;
+    constexpr double kProportionalRate = V::kGaussian && !L::kTable ? 0.006 : 0.003;
+    return {.learning_rate = kProportional ? kProportionalRate : 0.02,
             .natural_learning_rate = 0.03,
             .first_order = FirstOrder::kAdam,
-            .decay = L::kSlabs || !V::kGaussian ? 0.0 : 2.0,
+            .decay = kProportional ? 0.0 : 2.0,
             .most_jumps = 0.05};
   }
   static std::string_view law_field(const MachineOptions& options);
