@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 import lab
 
 COMMON = ("--trainer sml --jump 0 --batch 100 --chains 100 --updates 20000 --lr 0.003 --schedule half-linear "
-          "--filter-norm sphere --data-noise 1 --init-slab-precision 0.13 --init-spike-bias -2 --gibbs two-block --report-every 2000 --keep 0 "
+          "--filter-norm sphere --data-noise 1 --init-slab-precision 0.5 --init-spike-bias -2 --gibbs two-block --report-every 2000 --keep 0 "
           "--checkpoint-every 20000")
 MACHINES = {
     "staged, exact": "--model bilinear-ssrbm --hidden 3,5 --init staged",

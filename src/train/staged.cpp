@@ -1,6 +1,7 @@
 #include "tempera/train/staged.hpp"
 
 #include <algorithm>
+#include <boost/random/normal_distribution.hpp>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -23,8 +24,10 @@ constexpr double kLargestCosine = 0.6;
 /// Random starts of the arrangement, and the least gain for which filters change places.
 constexpr int kStarts = 50;
 constexpr double kLeastGain = 1e-9;
-/// Angles of a quarter turn that a pair of filters is tried at, halvings that refine the best, sweeps over
-/// all pairs, and the gain of a sweep, relative to all, that is worth another.
+/// Rotations that the sparsest is looked for from, angles of a quarter turn that a pair of filters is tried
+/// at, halvings that refine the best, sweeps over all pairs, and the gain of a sweep, relative to all, that
+/// is worth another.
+constexpr int kRotations = 5;
 constexpr int kAngles = 16;
 constexpr int kRefinements = 8;
 constexpr int kSweeps = 50;
@@ -52,11 +55,16 @@ Eigen::MatrixXd inferred(const Engine<P>& shared, const typename P::Params& thet
   return found;
 }
 
-}  // namespace
+/// A rotation of responses, and the sum of their absolute values.
+struct Rotation {
+  Eigen::MatrixXd matrix;
+  double sum = 0.0;
+};
 
-Eigen::MatrixXd sparsest_rotation(Eigen::MatrixXd responses, const Progress& progress) {
-  const Index n = responses.cols();
-  Eigen::MatrixXd rotation = Eigen::MatrixXd::Identity(n, n);
+/// The sparsest rotation that turning two filters at a time leads to from a given one.
+Rotation turned(const Eigen::MatrixXd& cases, Eigen::MatrixXd rotation, const Progress& progress) {
+  const Index n = cases.cols();
+  Eigen::MatrixXd responses = cases * rotation;
   const auto turn = [](auto&& columns, Index a, Index b, double angle) {
     const Eigen::VectorXd first = std::cos(angle) * columns.col(a) + std::sin(angle) * columns.col(b);
     columns.col(b) = std::cos(angle) * columns.col(b) - std::sin(angle) * columns.col(a);
@@ -101,7 +109,30 @@ Eigen::MatrixXd sparsest_rotation(Eigen::MatrixXd responses, const Progress& pro
     }
     if (gained <= kLeastSweepGain * total) break;
   }
-  return rotation;
+  return {std::move(rotation), responses.cwiseAbs().sum()};
+}
+
+}  // namespace
+
+Eigen::MatrixXd sparsest_rotation(const Eigen::MatrixXd& responses, const StreamFactory& streams,
+                                  const Progress& progress) {
+  const Index n = responses.cols();
+  Rotation best;
+  for (int start = 0; start < kRotations; ++start) {
+    const Progress part = [&](double fraction) {
+      return progress ? progress((start + fraction) / kRotations) : Control::kContinue;
+    };
+    StreamEngine random = streams.engine(Purpose::kParameters, 2, static_cast<std::uint32_t>(start));
+    boost::random::normal_distribution<double> normal;
+    Eigen::MatrixXd rotation = Eigen::MatrixXd::Identity(n, n);
+    if (start > 0) {
+      rotation =
+          nearest_orthonormal(Eigen::MatrixXd::NullaryExpr(n, n, [&] { return normal(random); }).eval());
+    }
+    Rotation found = turned(responses, std::move(rotation), part);
+    if (start == 0 || found.sum < best.sum) best = std::move(found);
+  }
+  return best.matrix;
 }
 
 std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, const FilterTable& table,
@@ -241,7 +272,7 @@ typename P::Params rotated(const Engine<P>& engine, const typename P::Params& fo
   const Vector rest = theta.visible.visible_bias.cwiseQuotient(theta.visible.visible_precision);
   responses.rowwise() -= (theta.weights.transpose() * rest).transpose().template cast<double>();
   for (Index n = 0; n < responses.rows(); ++n) responses.row(n) *= data.weights()[n];
-  theta.weights = (upright * sparsest_rotation(std::move(responses), progress)).template cast<float>();
+  theta.weights = (upright * sparsest_rotation(responses, engine.streams, progress)).template cast<float>();
   return theta;
 }
 

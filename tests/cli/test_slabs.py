@@ -227,7 +227,7 @@ class Training(CliTest):
                 path = self.dir / f"run-{init}-{seed}"
                 run_json("train", "--data", "colours-positions", "--model", "bilinear-ssrbm", "--hidden", "3,5", "--init", init, "--trainer", "sml",
                          "--batch", 100, "--chains", 100, "--updates", updates, "--lr", 0.003, "--schedule", "half-linear", "--filter-norm", "sphere",
-                         "--data-noise", 1, "--init-slab-precision", 0.13, "--init-spike-bias", -2, "--gibbs", "two-block", "--report-every", 1000,
+                         "--data-noise", 1, "--init-slab-precision", 0.5, "--init-spike-bias", -2, "--gibbs", "two-block", "--report-every", 1000,
                          "--keep", 0, "--checkpoint-every", updates, "--seed", seed, "--quiet", "--out", path, timeout=1000)
                 run_json("encode", path, "--data", "colours-positions", "--out", self.dir / "codes.h5")
                 with h5py.File(self.dir / "codes.h5") as file:

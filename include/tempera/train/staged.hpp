@@ -24,9 +24,11 @@ std::vector<Index> arrange_filters(const Eigen::MatrixXd& correlation, const Fil
 /// find: the maximum likelihood of independent sources with a Laplace density, by Jacobi sweeps (Comon 1994)
 /// that try angles of the whole quarter turn (Learned-Miller and Fisher 2003), since spikes that are on
 /// together make a valley of equal mixtures. (Kurtosis would prefer mixtures of two sources that share a
-/// factor.) Cost: sweeps x n^2 x 16 x cases. `progress` is told the part of the sweeps, at most, that is
-/// done.
-Eigen::MatrixXd sparsest_rotation(Eigen::MatrixXd responses, const Progress& progress = {});
+/// factor.) The best of five: from the filters as they are, and from random rotations, since of four
+/// sources each may be left a mixture of three, which turning two at a time does not undo. Cost: 5 x sweeps x
+/// n^2 x 16 x cases. `progress` is told the part of the sweeps, at most, that is done.
+Eigen::MatrixXd sparsest_rotation(const Eigen::MatrixXd& responses, const StreamFactory& streams,
+                                  const Progress& progress = {});
 
 /// Parameters that training begins at: as the machine has them, or of a staged start where the (resolved)
 /// options ask for one. Cost of a staged start: two trainings (of binary cases, or of more filters than
