@@ -1,5 +1,7 @@
 """The line that ends every run, and runs that are ended because they have diverged."""
 
+import json
+import re
 import unittest
 
 import h5py
@@ -78,25 +80,54 @@ class Diverged(CliTest):
 
 
 class Absurd(CliTest):
-    """Settings that nobody should choose: a run ends with 0 or 70, and leaves nothing that `resume` refuses."""
+    """Settings that nobody should choose: a run ends with the code that is written here, with a verdict that enumeration confirms, and leaves
+    nothing that `resume` refuses."""
 
-    def holds(self, *words, expect=(0, 70)):
+    def holds(self, *words, expect):
         out = self.dir / "run"
         with self.subTest(words=words):
-            run("train", *words, "--updates", 300, "--checkpoint-every", 50, "--threads", 1, "--quiet", "--force", "--out", out, expect=expect)
+            told = run("train", *words, "--updates", 300, "--checkpoint-every", 50, "--threads", 1, "--quiet", "--json", "--force", "--out", out, expect=expect)
+            if expect == 0:
+                self.is_confirmed(json.loads(told.stdout), out, words)
             run("resume", out, "--updates", 320, "--threads", 1, "--quiet", expect=(0, 70))
+
+    def is_confirmed(self, told, out, words):
+        """What the verdict says of independent units is so by the exact likelihood of the model that the run offers."""
+        data = [word for option in ("--data", "--binarize") if option in words for word in (option, words[words.index(option) + 1])]
+        exact = run_json("loglik", out, *data, "--split", told["split"], "--method", "exact", "--quiet")
+        gain = exact["log_likelihood"] - exact["independent_log_likelihood"]
+        said = re.match(r"(?:(?P<nats>[\d.e+]+) nats (?P<side>above|BELOW)|no different from) independent units", told["verdict"])
+        self.assertIsNotNone(said, told["verdict"])
+        if said["nats"] is None:
+            self.assertLess(abs(gain), 0.1)
+        else:
+            self.assertAlmostEqual(float(said["nats"]) * (1 if said["side"] == "above" else -1), gain, delta=0.05 + 0.01 * abs(gain))
+
+    def test_a_verdict_that_enumeration_does_not_confirm_is_seen(self):
+        out, words = self.dir / "run", ["--data", "digits", "--binarize", "threshold", "--hidden", 6]
+        told = run_json("train", *words, "--updates", 300, "--threads", 1, "--quiet", "--out", out)
+        self.is_confirmed(told, out, words)
+        for wrong in ("9.00 nats above independent units", "2.00 nats BELOW independent units", "no different from independent units"):
+            with self.assertRaises(AssertionError):
+                self.is_confirmed({**told, "verdict": wrong}, out, words)
 
     def test_rates_first_weights_and_batches(self):
         for base in (["--binarize", "threshold"], ["--model", "gaussian-rbm"], ["--model", "ssrbm"]):
             words = ["--data", "digits", *base, "--hidden", 6]
-            self.holds(*words, "--lr", 1e8, expect=70)
-            self.holds(*words, "--lr", 1e-8, expect=0)
-            self.holds(*words, "--lr", 100, expect=70)
-            self.holds(*words, "--init", 1e6)
-            self.holds(*words, "--init", 0, expect=0)
-            self.holds(*words, "--batch", 1)
+            for rate in (1e8, 1e4, 100):
+                self.holds(*words, "--lr", rate, expect=70)
+            for rate in (1e-8, 1e-4):
+                self.holds(*words, "--lr", rate, expect=0)
+            for first in (1e6, 1e3):
+                self.holds(*words, "--init", first, expect=70)
+            for first in (0, 1e-8):
+                self.holds(*words, "--init", first, expect=0)
+            for batch in (1, 1500):
+                self.holds(*words, "--batch", batch, expect=0)
         for metric in ("sample", "kfac", "diagonal"):
-            self.holds("--data", "digits", "--binarize", "threshold", "--hidden", 6, "--metric", metric, "--lr", 1e4, expect=70)
+            words = ["--data", "digits", "--binarize", "threshold", "--hidden", 6, "--metric", metric]
+            self.holds(*words, "--lr", 1e4, expect=70)
+            self.holds(*words, "--lr", 1e-8, expect=0)
 
     def test_data_of_one_case_without_variation_or_of_absurd_size(self):
         random = np.random.default_rng(1)
