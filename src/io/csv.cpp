@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <optional>
 
 #include "arrays.hpp"
@@ -455,12 +456,20 @@ class Reading {
       is_words_.erase(is_words_.begin());
       words_.erase(words_.begin());
     }
+    std::vector<std::string> names;
+    std::map<std::string, int> named;
     for (std::size_t i = 0; i < is_words_.size(); ++i) {
-      const std::string name = header_ && !header_names_[i].empty() ? header_names_[i] : std::to_string(i);
+      names.push_back(header_ && !header_names_[i].empty() ? header_names_[i] : std::to_string(i));
+      ++named[names.back()];
+    }
+    for (std::size_t i = 0; i < is_words_.size(); ++i) {
       if (!is_words_[i]) {
-        if (header_) found.names.push_back(name);
+        if (header_) found.names.push_back(names[i]);
       } else if (!words_[i].empty()) {
-        found.words[name] = std::move(words_[i]);
+        // Columns of words are known by their names alone.
+        if (named[names[i]] > 1)
+          bad("column '" + names[i] + "' holds words, and another has the same name: name them differently");
+        found.words[names[i]] = std::move(words_[i]);
       }
     }
     if (rows_ == 0) bad("holds no cases");

@@ -156,6 +156,9 @@ class Files(Sequences):
             self.assertEqual([n.decode() for n in file["column_names"][:]], ["answer", "colour"])
             self.assertEqual([n.decode() for n in file["alphabet/1"][:]], ["red"])
             np.testing.assert_array_equal(file["train/x"][:], [[1, 0], [0, 0]])
+        # Columns of words are known by their names: two of one name cannot be told apart.
+        for text in ("size,a,a\n1,red,5\n3,blue,7\n", "size,a,a\n1,5,red\n3,7,blue\n", "size,a,a\n1,red,x\n3,blue,y\n", "size,,1\n1,red,5\n3,blue,7\n"):
+            self.fails(BAD_DATA, "data", self.write("twice.csv", text), *more, mentions=["same name"])
         plain = self.write("plain.csv", "1,red,0\n2,blue,0\n1,red,5\n")
         run("data", plain, "--alphabet", "columns", "--out", self.dir / "p.h5", "--quiet")
         with h5py.File(self.dir / "p.h5") as file:
