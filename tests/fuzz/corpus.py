@@ -85,7 +85,7 @@ DATA = {
     "idx": {"bytes": struct.pack(">HBBII", 0, 8, 2, 12, 6) + BITS.tobytes(), "floats": struct.pack(">HBBII", 0, 13, 2, 12, 6) + REAL.astype(">f4").tobytes(),
             "cube": gzip.compress(struct.pack(">HBBIII", 0, 9, 3, 12, 2, 3) + BITS.tobytes())},
     "csv": {"header": b",x,y\nr1,1,NA\nr2,+2.5e-3,3\n", "semicolons": b'"a";b;c\n' + b'1,5;2;"3 ""x"" "\n' * 4, "blanks": b"# c\n1 0 1\n0 1 0\n",
-            "tabs": b"\xef\xbb\xbf1\t2\n3\t4\n\n", "words": b"a,b\n1,True\n0,False\n", "packed": gzip.compress(b"1,2\n3,4\n")},
+            "twice": b'"a";b;b\n1,5;2;"3 ""x"" "\n', "tabs": b"\xef\xbb\xbf1\t2\n3\t4\n\n", "words": b"a,b\n1,True\n0,False\n", "packed": gzip.compress(b"1,2\n3,4\n")},
     "sequences": {"fasta": b">one of a family\nAC-DE\n>two\nWCXDE\n", "a2m": b">a\nACd-.E\n>b\nA.C-dE\n".replace(b".C", b"C"), "a3m": b"# names\n>a\nAC-DE\n>b\nACkk-DE\n",
                   "stockholm": b"# STOCKHOLM 1.0\n#=GF ID x\none AC-\ntwo WCD\n\none DE\ntwo DE\n//\n", "rna": b">1\r\nACGU\r\n>2\r\nA-NU\r\n",
                   "packed": gzip.compress(b">a\nACDE\n>b\nACDF\n"), "comment": b";old\n>a\nAC\nDE*\n", "mark": b"\xef\xbb\xbf>a\nACDE\n"},
