@@ -104,7 +104,7 @@ def draw(results, path):
 
 def main():
     parser = lab.parser(__doc__, threads=1)
-    parser.add_argument("--quick", action="store_true", help="one learning rate, one seed, 20,000 updates")
+    parser.add_argument("--quick", action="store_true", help="one learning rate, one seed, 20,000 updates (50,000 of configs/five-modes.toml)")
     parser.add_argument("--updates", type=int, default=200000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", help="trainers whose name begins like this, without configs/five-modes.toml")
@@ -114,8 +114,10 @@ def main():
     parser.add_argument("--json", help="file for every curve and mass")
     arguments = parser.parse_args()
     updates, seeds, rates = arguments.updates, range(1, arguments.seeds + 1), arguments.rates.split(",")
+    updates_of_config = updates
     if arguments.quick:
         updates, seeds, rates = 20000, [1], ["1e-2"]
+        updates_of_config = 50000  # until its masses have settled
     config = ["--config", str(lab.ROOT / "configs/five-modes.toml")]
     results = []
     with lab.workspace() as folder:
@@ -126,7 +128,7 @@ def main():
                 for rate in rates for name, options in TRAINERS.items() for seed in seeds
                 if not arguments.only or name.startswith(arguments.only)]
         if not arguments.only:
-            jobs += [("configs/five-modes.toml", "five-modes.toml", config, updates, seed) for seed in seeds]
+            jobs += [("configs/five-modes.toml", "five-modes.toml", config, updates_of_config, seed) for seed in seeds]
         lab.print_header("run", "seed", "last quarter", "test", f"masses (true {' '.join(f'{w:.3f}' for w in WEIGHTS)})", "seconds")
         for result in lab.parallel(arguments.jobs, lambda *job: train(arguments.tempera, folder, *job, modes), jobs):
             results.append(result)
